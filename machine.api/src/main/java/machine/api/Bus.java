@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import org.osgi.annotation.versioning.ProviderType;
+
+/**
+ * The machine's physical address space: memory and register windows. Stop 3 of the road; before it
+ * {@link TranslationUnit#translate}, after it {@link Ram} or {@link Mmio#write}.
+ *
+ * <p>Drivers use it as a core does, with {@link #CPU} as requester. Values are little-endian (see the package page).
+ * A naturally aligned access of 2, 4 or 8 bytes is atomic; a write is a release and a read an acquire, so a table
+ * entry's valid bit written last publishes the words written before it.
+ *
+ * <p>Thread-safe and lock-free.
+ */
+@ProviderType
+public interface Bus {
+    /** Success, where {@link Refusal} would be the failure. */
+    int OK = 0;
+    /** The requester id of the cores themselves: no device has it. */
+    int CPU = -1;
+
+    /**
+     * Reads 1, 2, 4 or 8 bytes.
+     *
+     * @param physical physical address
+     * @param size 1, 2, 4 or 8
+     * @return the value, zero-extended; all ones (of that size) where nothing answers, as on a real bus
+     */
+    long read(long physical, int size);
+
+    /**
+     * Writes 1, 2, 4 or 8 bytes.
+     *
+     * @param requester who writes: a requester id, or {@link #CPU}. Doorbells that verify their source look at it
+     * @param physical physical address
+     * @param size 1, 2, 4 or 8
+     * @param value the low {@code size} bytes are written
+     * @return {@link #OK} or {@link Refusal#NO_TARGET}
+     */
+    int write(int requester, long physical, int size, long value);
+
+    /** As {@link #write(int, long, int, long)} by {@link #CPU}. */
+    default int write(long physical, int size, long value) {
+        return write(CPU, physical, size, value);
+    }
+
+    /**
+     * Reads a block. Register windows are read in naturally aligned pieces of at most 4 bytes.
+     *
+     * @return {@link #OK}, or {@link Refusal#NO_TARGET} when some byte has no target: those bytes are 0xff, the others read
+     */
+    int read(long physical, byte[] to, int offset, int length);
+
+    /**
+     * Writes a block. Register windows are written in naturally aligned pieces of at most 4 bytes, upwards.
+     *
+     * @return {@link #OK}, or {@link Refusal#NO_TARGET} when some byte has no target: it is dropped, the others are written
+     */
+    int write(int requester, long physical, byte[] from, int offset, int length);
+
+    /**
+     * Waits until every device access that had begun when this was called has left the machine. What a driver calls
+     * after it has taken a translation away and before it says so: PowerPC's {@code sync}, VT-d's drain. Accesses that
+     * begin later do not delay it.
+     *
+     * <p>Must not be called from inside an access, that is by an {@link Mmio}, an interrupt handler or a
+     * {@link FaultListener}: it would wait for itself.
+     */
+    void sync();
+
+    /**
+     * Hangs a register window into the address space.
+     *
+     * @param physical first address
+     * @param size bytes, positive
+     * @return takes the window away again; idempotent
+     * @throws ErrnoException EEXIST if the range touches memory or another window
+     */
+    Attachment attach(long physical, long size, Mmio window);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+/** The error names of the control path, with Linux's numbers. */
+public enum Errno {
+    /** Not permitted: the operation would weaken isolation. */
+    EPERM(1),
+    /** No such entry. */
+    ENOENT(2),
+    /** Input or output error: the hardware did not do as asked. */
+    EIO(5),
+    /** No such device or address. */
+    ENXIO(6),
+    /** Try again: something is being swapped or reset. */
+    EAGAIN(11),
+    /** Out of memory, or over a memory limit. */
+    ENOMEM(12),
+    /** Access not permitted in this mode. */
+    EACCES(13),
+    /** Bad address: memory of a shape the hardware cannot map. */
+    EFAULT(14),
+    /** In use. */
+    EBUSY(16),
+    /** Something is already there. */
+    EEXIST(17),
+    /** No such device. */
+    ENODEV(19),
+    /** Wrong argument. */
+    EINVAL(22),
+    /** No such operation here. */
+    ENOTTY(25),
+    /** No space: a table, a pool of vectors or of windows is exhausted. */
+    ENOSPC(28),
+    /** Not supported. */
+    EOPNOTSUPP(95),
+    /** Timed out. */
+    ETIMEDOUT(110);
+
+    private final int number;
+
+    Errno(int number) {
+        this.number = number;
+    }
+
+    /** {@return Linux's number, positive} */
+    public int number() {
+        return number;
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+/**
+ * An error of the control path: an errno name, what was wrong with the offending numbers in hex, and what to do.
+ * Unchecked, so that no layer is tempted to swallow it; whoever throws it has left the state as it was.
+ */
+public class ErrnoException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    private final Errno errno;
+
+    /**
+     * @param format a {@link String#format} text without the errno's name, which is put in front
+     */
+    public ErrnoException(Errno errno, String format, Object... arguments) {
+        super(errno + ": " + (arguments.length == 0 ? format : String.format(format, arguments)));
+        this.errno = errno;
+    }
+
+    /** As the other, with the exception that led here. */
+    public ErrnoException(Errno errno, Throwable cause, String format, Object... arguments) {
+        this(errno, format, arguments);
+        initCause(cause);
+    }
+
+    /** {@return which error} */
+    public Errno errno() {
+        return errno;
+    }
+}

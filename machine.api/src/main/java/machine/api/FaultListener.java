@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import org.osgi.annotation.versioning.ConsumerType;
+
+/** Is told of every refused device access. */
+@FunctionalInterface
+@ConsumerType
+public interface FaultListener {
+    /** Called on the device's thread, inside the access: must be quick, must not block and must not call {@link Bus#sync}. */
+    void fault(Fault fault);
+}

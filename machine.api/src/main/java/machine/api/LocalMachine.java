@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+
+/** A machine in this process. Thread-safe: its one lock guards the wiring, and no access of the road takes it. */
+public final class LocalMachine implements Machine {
+    /** What is plugged in at a node, from before its first window comes until after its last has gone. */
+    private static final class Plugged {
+        private final Unit unit;
+        private final List<Attachment> windows = new ArrayList<>();
+        private boolean ready;
+
+        Plugged(Unit unit) {
+            this.unit = unit;
+        }
+    }
+
+    private final String model;
+    private final PhysicalBus bus;
+    private final DmaMemory memory;
+    private final List<Node> nodes;
+    private final List<Slot> slots;
+    private final List<Cpu> cpus;
+    private final List<Consumer<Node>> readyListeners = new CopyOnWriteArrayList<>();
+    private final List<FaultListener> faultListeners = new CopyOnWriteArrayList<>();
+
+    /** Written under the lock, read without: a wire's level is on the road. */
+    private final Map<String, InterruptInputs> inputs = new ConcurrentHashMap<>();
+
+    // Guarded by this.
+    private final Map<String, Plugged> plugged = new HashMap<>();
+    private final Map<String, TranslationUnit> translations = new HashMap<>();
+    private final Map<String, InterruptPin> pins = new HashMap<>();
+    private final List<DmaPort> ports = new ArrayList<>();
+    private final Set<String> taken = new HashSet<>();
+
+    /**
+     * @param free memory to hand out, all of it inside the bus's memory
+     * @param cpus number of cores
+     */
+    public LocalMachine(String model, PhysicalBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cpus) {
+        this.model = model;
+        this.bus = bus;
+        this.memory = new DmaMemory(bus, free);
+        this.nodes = List.copyOf(nodes);
+        this.slots = List.copyOf(slots);
+        List<Cpu> cores = new ArrayList<>();
+        for (int i = 0; i < cpus; i++) {
+            cores.add(new Cpu(i));
+        }
+        this.cpus = List.copyOf(cores);
+    }
+
+    @Override
+    public String model() {
+        return model;
+    }
+
+    @Override
+    public Bus bus() {
+        return bus;
+    }
+
+    @Override
+    public DmaMemory memory() {
+        return memory;
+    }
+
+    @Override
+    public List<Node> nodes() {
+        return nodes;
+    }
+
+    @Override
+    public List<Slot> slots() {
+        return slots;
+    }
+
+    @Override
+    public List<Cpu> cpus() {
+        return cpus;
+    }
+
+    @Override
+    public Attachment attach(Node node, Unit unit) {
+        Plugged here = plug(node.path(), unit);
+        Attachment attachment = () -> takeOut(node, here);
+        try {
+            pins(node.path()).forEach(InterruptPin::replay);
+            tell(node);
+        } catch (RuntimeException | Error e) {
+            try {
+                attachment.close();
+            } catch (RuntimeException | Error again) {
+                e.addSuppressed(again);
+            }
+            throw e;
+        }
+        return attachment;
+    }
+
+    @Override
+    public synchronized boolean ready(Node node) {
+        Plugged here = plugged.get(node.path());
+        return here != null && here.ready;
+    }
+
+    @Override
+    public Attachment onReady(Consumer<Node> listener) {
+        readyListeners.add(listener);
+        return once(() -> readyListeners.remove(listener));
+    }
+
+    @Override
+    public DmaPort openPort(Slot slot, int device, int function) {
+        Requester requester = slot.requester(device, function);
+        String address = slot.address(device, function);
+        synchronized (this) {
+            if (!taken.add(address)) {
+                throw new ErrnoException(Errno.EBUSY, "there is a device at %s (%s) already; choose another place",
+                    address, slot.name());
+            }
+        }
+        return open(requester, () -> taken.remove(address));
+    }
+
+    /** Opens a port for any requester, at no slot: for tests and for masters that have no place of their own. */
+    public DmaPort openPort(Requester requester) {
+        return open(requester, () -> {
+        });
+    }
+
+    @Override
+    public InterruptLine line(Wire wire) {
+        return pin(wire.controller(), wire.input()).line();
+    }
+
+    @Override
+    public Attachment onFault(FaultListener listener) {
+        faultListeners.add(listener);
+        return once(() -> faultListeners.remove(listener));
+    }
+
+    private static Attachment once(Runnable leave) {
+        AtomicBoolean attached = new AtomicBoolean(true);
+        return () -> {
+            if (attached.getAndSet(false)) {
+                leave.run();
+            }
+        };
+    }
+
+    /** Every listener is told, whatever another one threw. */
+    private void tell(Node node) {
+        RuntimeException failure = null;
+        for (Consumer<Node> listener : readyListeners) {
+            try {
+                listener.accept(node);
+            } catch (RuntimeException e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private void report(Fault fault) {
+        for (FaultListener listener : faultListeners) {
+            listener.fault(fault);
+        }
+    }
+
+    private synchronized DmaPort open(Requester requester, Runnable leave) {
+        TranslationUnit unit = translations.getOrDefault(requester.unit(), TranslationUnit.NONE);
+        DmaPort[] self = new DmaPort[1];
+        self[0] = new DmaPort(requester, bus, unit, this::report, () -> {
+            synchronized (this) {
+                if (ports.remove(self[0])) {
+                    leave.run();
+                }
+            }
+        });
+        ports.add(self[0]);
+        return self[0];
+    }
+
+    private synchronized Plugged plug(String path, Unit unit) {
+        if (plugged.containsKey(path)) {
+            throw new ErrnoException(Errno.EBUSY, "%s has a unit already; stop the bundle that brought it", path);
+        }
+        for (String instance : unit.translations().keySet()) {
+            if (translations.containsKey(instance)) {
+                throw new ErrnoException(Errno.EBUSY, "%s translates already; stop the bundle that brought it", instance);
+            }
+        }
+        Plugged here = new Plugged(unit);
+        try {
+            unit.windows().forEach(window -> here.windows.add(bus.attach(window.physical(), window.size(), window.mmio())));
+        } catch (RuntimeException e) {
+            here.windows.forEach(Attachment::close);
+            throw e;
+        }
+        plugged.put(path, here);
+        translations.putAll(unit.translations());
+        ports.forEach(port -> {
+            TranslationUnit translation = unit.translations().get(port.requester().unit());
+            if (translation != null) {
+                port.unit(translation);
+            }
+        });
+        inputs.put(path, unit.inputs());
+        here.ready = true;
+        return here;
+    }
+
+    private synchronized InterruptPin pin(String controller, int input) {
+        return pins.computeIfAbsent(controller + '#' + input, name -> new InterruptPin(controller, input, this::inputs));
+    }
+
+    private InterruptInputs inputs(String controller) {
+        return inputs.getOrDefault(controller, InterruptInputs.NONE);
+    }
+
+    private synchronized List<InterruptPin> pins(String controller) {
+        return pins.values().stream().filter(pin -> pin.controller().equals(controller)).toList();
+    }
+
+    private void takeOut(Node node, Plugged here) {
+        synchronized (this) {
+            if (!here.ready) {
+                return;
+            }
+            here.ready = false;
+        }
+        try {
+            tell(node);
+        } finally {
+            unplug(node.path(), here);
+        }
+    }
+
+    /** Blocks first, then waits for what is under way, then takes the registers away; only then the place is free. */
+    private void unplug(String path, Plugged here) {
+        Unit unit = here.unit;
+        List<DmaPort> behind = new ArrayList<>();
+        synchronized (this) {
+            inputs.remove(path);
+            translations.keySet().removeAll(unit.translations().keySet());
+            for (DmaPort port : ports) {
+                if (unit.translations().containsKey(port.requester().unit())) {
+                    port.unit(TranslationUnit.NONE);
+                    behind.add(port);
+                }
+            }
+        }
+        behind.forEach(DmaPort::drain);
+        here.windows.forEach(Attachment::close);
+        synchronized (this) {
+            plugged.remove(path);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import org.osgi.annotation.versioning.ConsumerType;
+
+/**
+ * Registers behind a window of the bus. Stop 4 of the road for an MSI; before it {@link Bus#write}.
+ *
+ * <p>Called by any thread, device threads included: must not block and must not call {@link Bus#sync}. Values are
+ * little-endian; a big-endian block reverses them here and nowhere else.
+ */
+@ConsumerType
+public interface Mmio {
+    /**
+     * @param offset from the start of the window; the access lies inside the window
+     * @param size 1, 2, 4 or 8
+     * @return the value, zero-extended
+     */
+    long read(long offset, int size);
+
+    /**
+     * @param requester who writes: a device's requester id or {@link Bus#CPU}
+     * @param offset from the start of the window; the access lies inside the window
+     * @param size 1, 2, 4 or 8
+     * @param value zero-extended
+     */
+    void write(int requester, long offset, int size, long value);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import java.lang.invoke.VarHandle;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/**
+ * A bus in this process. Memory is looked at first, then the register windows by binary search in a sorted array that
+ * is replaced as a whole when a window comes or goes.
+ */
+public final class PhysicalBus implements Bus {
+    private record Window(long start, long end, Mmio mmio) {
+    }
+
+    private final Ram[] memory;
+    private final CopyOnWriteArrayList<InFlight> ports = new CopyOnWriteArrayList<>();
+    private volatile Window[] windows = {};
+
+    /**
+     * @param memory the machine's memory, in any order
+     * @throws IllegalArgumentException if two pieces overlap
+     */
+    public PhysicalBus(List<Ram> memory) {
+        this.memory = memory.toArray(Ram[]::new);
+        Arrays.sort(this.memory, (a, b) -> Long.compare(a.base(), b.base()));
+        for (int i = 1; i < this.memory.length; i++) {
+            Ram below = this.memory[i - 1];
+            if (below.base() + below.size() > this.memory[i].base()) {
+                throw new IllegalArgumentException(String.format("memory at 0x%x and at 0x%x overlap",
+                    below.base(), this.memory[i].base()));
+            }
+        }
+    }
+
+    /** {@return the machine's memory by ascending address} */
+    public List<Ram> memory() {
+        return List.of(memory);
+    }
+
+    @Override
+    public long read(long physical, int size) {
+        Ram ram = ram(physical, size);
+        if (ram != null) {
+            return ram.read(physical - ram.base(), size);
+        }
+        Window window = window(physical, size);
+        return window == null ? ones(size) : window.mmio.read(physical - window.start, size) & ones(size);
+    }
+
+    @Override
+    public int write(int requester, long physical, int size, long value) {
+        Ram ram = ram(physical, size);
+        if (ram != null) {
+            ram.write(physical - ram.base(), size, value);
+            return OK;
+        }
+        Window window = window(physical, size);
+        if (window == null) {
+            return Refusal.NO_TARGET;
+        }
+        window.mmio.write(requester, physical - window.start, size, value & ones(size));
+        return OK;
+    }
+
+    @Override
+    public int read(long physical, byte[] to, int offset, int length) {
+        Ram ram = ram(physical, length);
+        if (ram != null) {
+            ram.read(physical - ram.base(), to, offset, length);
+            return OK;
+        }
+        int status = OK;
+        for (int done = 0; done < length; ) {
+            int size = piece(physical + done, length - done);
+            if (!answers(physical + done, size)) {
+                status = Refusal.NO_TARGET;
+            }
+            long value = read(physical + done, size);
+            for (int i = 0; i < size; i++) {
+                to[offset + done + i] = (byte) (value >>> (8 * i));
+            }
+            done += size;
+        }
+        return status;
+    }
+
+    @Override
+    public int write(int requester, long physical, byte[] from, int offset, int length) {
+        Ram ram = ram(physical, length);
+        if (ram != null) {
+            ram.write(physical - ram.base(), from, offset, length);
+            return OK;
+        }
+        int status = OK;
+        for (int done = 0; done < length; ) {
+            int size = piece(physical + done, length - done);
+            long value = 0;
+            for (int i = 0; i < size; i++) {
+                value |= (from[offset + done + i] & 0xffL) << (8 * i);
+            }
+            int one = write(requester, physical + done, size, value);
+            status = one == OK ? status : one;
+            done += size;
+        }
+        return status;
+    }
+
+    @Override
+    public void sync() {
+        // What the caller wrote goes out before the ports are listed: a port that is not listed yet sees it.
+        VarHandle.fullFence();
+        for (InFlight port : ports) {
+            port.drain();
+        }
+    }
+
+    @Override
+    public Attachment attach(long physical, long size, Mmio mmio) {
+        if (size <= 0 || physical < 0 || physical + size < 0) {
+            throw new IllegalArgumentException(String.format("window 0x%x+0x%x", physical, size));
+        }
+        Window fresh = new Window(physical, physical + size, mmio);
+        insert(fresh);
+        return () -> remove(fresh);
+    }
+
+    /** Counts a port in or out of what {@link #sync} waits for. */
+    void watch(InFlight port, boolean watched) {
+        if (watched) {
+            ports.add(port);
+        } else {
+            ports.remove(port);
+        }
+    }
+
+    private Ram ram(long physical, int length) {
+        for (Ram ram : memory) {
+            long offset = physical - ram.base();
+            if (offset >= 0 && offset <= ram.size() - length) {
+                return ram;
+            }
+        }
+        return null;
+    }
+
+    private Window window(long physical, int size) {
+        Window[] now = windows;
+        int low = 0;
+        int high = now.length - 1;
+        while (low <= high) {
+            int middle = (low + high) >>> 1;
+            Window window = now[middle];
+            if (physical < window.start) {
+                high = middle - 1;
+            } else if (physical >= window.end) {
+                low = middle + 1;
+            } else {
+                return physical <= window.end - size ? window : null;
+            }
+        }
+        return null;
+    }
+
+    private boolean answers(long physical, int size) {
+        return ram(physical, size) != null || window(physical, size) != null;
+    }
+
+    private synchronized void insert(Window fresh) {
+        for (Ram ram : memory) {
+            if (fresh.start < ram.base() + ram.size() && ram.base() < fresh.end) {
+                throw taken(fresh, "memory", ram.base(), ram.base() + ram.size());
+            }
+        }
+        for (Window window : windows) {
+            if (fresh.start < window.end && window.start < fresh.end) {
+                throw taken(fresh, "a window", window.start, window.end);
+            }
+        }
+        Window[] next = Arrays.copyOf(windows, windows.length + 1);
+        next[windows.length] = fresh;
+        Arrays.sort(next, (a, b) -> Long.compare(a.start, b.start));
+        windows = next;
+    }
+
+    private synchronized void remove(Window gone) {
+        windows = Arrays.stream(windows).filter(window -> window != gone).toArray(Window[]::new);
+    }
+
+    private static ErrnoException taken(Window fresh, String by, long start, long end) {
+        return new ErrnoException(Errno.EEXIST, "register window 0x%x..0x%x touches %s at 0x%x..0x%x; attach it elsewhere",
+            fresh.start, fresh.end - 1, by, start, end - 1);
+    }
+
+    /** The largest naturally aligned piece of at most 4 bytes. */
+    private static int piece(long physical, int length) {
+        if ((physical & 3) == 0 && length >= 4) {
+            return 4;
+        }
+        return (physical & 1) == 0 && length >= 2 ? 2 : 1;
+    }
+
+    private static long ones(int size) {
+        return size == 8 ? -1L : (1L << (8 * size)) - 1;
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * What a hardware model plugs into the machine in one step, see {@link Machine#attach}.
+ *
+ * @param windows its register windows
+ * @param translations its translation units, by the path of the node of each instance; empty if it is no IOMMU
+ * @param inputs its interrupt inputs; {@link InterruptInputs#NONE} if it is no interrupt controller
+ */
+public record Unit(List<Window> windows, Map<String, TranslationUnit> translations, InterruptInputs inputs) {
+    /** @param size bytes */
+    public record Window(long physical, long size, Mmio mmio) {
+    }
+
+    /** Copies. */
+    public Unit {
+        windows = List.copyOf(windows);
+        translations = Map.copyOf(translations);
+        Objects.requireNonNull(inputs);
+    }
+}

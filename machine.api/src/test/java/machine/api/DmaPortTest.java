@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+
+class DmaPortTest {
+    private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
+    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final List<String> requests = new ArrayList<>();
+    private final List<Fault> faults = new ArrayList<>();
+    private final DmaPort port = machine.openPort(new Requester(193, "/iommu", 0));
+
+    /** Shifts by 0x10000; nothing mapped from 0x4000 on; 0x8000 leads to no target. */
+    @BeforeEach
+    void plug() {
+        machine.onFault(faults::add);
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+            requests.add(String.format("%d %s %x+%d", requester, Access.name(access), iova, length));
+            return iova == 0x8000 ? 0x200000 : iova < 0x4000 && iova >= 0 ? iova + 0x10000 : Refusal.UNMAPPED;
+        }), InterruptInputs.NONE));
+    }
+
+    @Test
+    @DisplayName("PCIe: no request crosses a 4 KiB boundary")
+    void cutting() {
+        byte[] data = new byte[0x2000];
+        Arrays.fill(data, (byte) 5);
+        assertEquals(Bus.OK, port.write(0xffe, data, 7, 0x1004));
+        assertEquals(List.of("193 W ffe+2", "193 W 1000+4096", "193 W 2000+2"), requests);
+        assertEquals(0x0505_0000L, bus.read(0x10ffc, 4));
+        assertEquals(0x0505L, bus.read(0x12000, 4));
+        requests.clear();
+        assertEquals(Bus.OK, port.read(0x1000, data, 0, 0x1000));
+        assertEquals(List.of("193 R 1000+4096"), requests);
+        requests.clear();
+        assertEquals(Bus.OK, port.write(0x1000, data, 0, 0));
+        assertEquals(List.of(), requests);
+    }
+
+    @Test
+    @DisplayName("DmaPort: a write stops at the first refused request; what went before has happened; one fault")
+    void partialWrite() {
+        byte[] data = new byte[0x2000];
+        Arrays.fill(data, (byte) 5);
+        assertEquals(Refusal.UNMAPPED, port.write(0x3ff0, data, 0, 0x2000));
+        assertEquals(0x0505050505050505L, bus.read(0x13ff8, 8));
+        assertEquals(0, bus.read(0x14000, 8));
+        assertEquals(List.of(new Fault(193, 0x4000, 4096, Access.WRITE, Refusal.UNMAPPED)), faults);
+        assertEquals(2, requests.size());
+    }
+
+    @Test
+    @DisplayName("DmaPort: a refused read gives what went before and ones from there on, and touches nothing else")
+    void partialRead() {
+        bus.write(0x13ff8, 8, 0x0807060504030201L);
+        byte[] to = new byte[20];
+        assertEquals(Refusal.UNMAPPED, port.read(0x3ff8, to, 2, 16));
+        assertArrayEquals(new byte[] {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0}, to);
+        assertEquals(List.of(new Fault(193, 0x4000, 8, Access.READ, Refusal.UNMAPPED)), faults);
+        assertEquals("requester 0xc1: read of 8 bytes at iova 0x4000: UNMAPPED", faults.get(0).toString());
+    }
+
+    @Test
+    @DisplayName("DmaPort: translated to where nothing answers is NO_TARGET, for a value and a block")
+    void noTarget() {
+        assertEquals(Refusal.NO_TARGET, port.write(0x8000, 4, 1));
+        assertEquals(Refusal.NO_TARGET, port.write(0x8000, new byte[4], 0, 4));
+        byte[] to = new byte[4];
+        assertEquals(Refusal.NO_TARGET, port.read(0x8000, to, 0, 4));
+        assertArrayEquals(new byte[] {-1, -1, -1, -1}, to);
+        assertEquals(3, faults.size());
+    }
+
+    @Test
+    @DisplayName("DmaPort: one value is one request; one that is not naturally aligned is refused before translation")
+    void value() {
+        assertEquals(Bus.OK, port.write(0x1010, 4, 0x1_0000_0067L));
+        assertEquals(0x67, bus.read(0x11010, 8));
+        assertEquals(List.of("193 W 1010+4"), requests);
+        assertEquals(Refusal.UNSUPPORTED, port.write(0x1ffe, 4, 0));
+        assertEquals(Refusal.UNSUPPORTED, port.write(0x1001, 2, 0));
+        assertEquals(1, requests.size());
+        assertEquals(2, faults.size());
+        assertEquals(Refusal.UNMAPPED, port.write(-8, 8, 0));
+    }
+
+    @Test
+    @DisplayName("DmaPort: the top of the address space is no exception")
+    void top() {
+        assertEquals(Refusal.UNMAPPED, port.write(-4, new byte[8], 0, 8));
+        assertEquals(List.of("193 W fffffffffffffffc+4"), requests);
+    }
+
+    @Test
+    @DisplayName("DmaPort: closed means blocked, also when a unit comes afterwards")
+    void closed() {
+        port.close();
+        port.close();
+        assertEquals(Refusal.BLOCKED, port.write(0x1000, 4, 1));
+        port.unit((requester, iova, length, access) -> iova);
+        assertEquals(Refusal.BLOCKED, port.write(0x1000, 4, 1));
+        assertEquals(List.of(), requests);
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** P3: when {@link Bus#sync} returns, no access that began before is still on its way. */
+@Timeout(30)
+class DrainTest {
+    private static final long ENTRY = 0x8000;
+    private static final int DEVICES = 3;
+
+    private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
+    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final AtomicBoolean stop = new AtomicBoolean();
+    private final AtomicLong landed = new AtomicLong();
+    private final List<Thread> devices = new ArrayList<>();
+    private final List<DmaPort> ports = new ArrayList<>();
+
+    @AfterEach
+    void unplug() throws InterruptedException {
+        stop.set(true);
+        for (Thread device : devices) {
+            device.join();
+        }
+        ports.forEach(DmaPort::close);
+    }
+
+    /** A unit with a table of one entry in memory: the physical page, 0 if nothing is mapped. It dawdles after reading it. */
+    private void devicesWriting() {
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+            long entry = bus.read(ENTRY, 8);
+            for (int i = (int) (iova & 0x3f); i > 0; i--) {
+                Thread.onSpinWait();
+            }
+            if ((iova & 0x1c0) == 0) {
+                Thread.yield();
+            }
+            return entry == 0 ? Refusal.UNMAPPED : entry + (iova & 0xff8);
+        }), InterruptInputs.NONE));
+        for (int i = 0; i < DEVICES; i++) {
+            DmaPort port = machine.openPort(new Requester(i, "/iommu", i));
+            ports.add(port);
+            Thread device = new Thread(() -> {
+                byte[] block = new byte[4096];
+                Arrays.fill(block, (byte) -1);
+                for (int n = 0; !stop.get(); n++) {
+                    int status = (n & 7) == 0 ? port.write(0, block, 0, 4096) : port.write(8L * (n & 0x1ff), 8, -1);
+                    if (status == Bus.OK) {
+                        landed.incrementAndGet();
+                    }
+                }
+            });
+            devices.add(device);
+            device.start();
+        }
+    }
+
+    /** One page taken away under fire: whatever is in it after the sync stays. Runs for a while, and 20 rounds at least. */
+    private void withdraw(long page, long table, long millis) {
+        byte[] now = new byte[4096];
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+        int rounds = 0;
+        while (System.nanoTime() < end || rounds < 20) {
+            long before = landed.get();
+            bus.write(table, 8, page);
+            while (landed.get() == before) {
+                Thread.onSpinWait();
+            }
+            bus.write(table, 8, 0);
+            bus.sync();
+            bus.write(Bus.CPU, page, new byte[4096], 0, 4096);
+            for (int look = 0; look < 3; look++) {
+                Thread.yield();
+                bus.read(page, now, 0, 4096);
+                for (int i = 0; i < 4096; i++) {
+                    assertEquals(0, now[i], "a write landed after sync, round " + rounds + ", offset " + i);
+                }
+            }
+            rounds++;
+        }
+    }
+
+    @Test
+    @DisplayName("P3: device threads write through a mapping that is withdrawn; after sync no write lands")
+    void noWriteLandsAfterSync() {
+        devicesWriting();
+        withdraw(0x10000, ENTRY, 1_000);
+    }
+
+    @Test
+    @DisplayName("P3: several drainers at once under continuous load: each is served and none returns early")
+    void concurrentDrainers() throws InterruptedException {
+        devicesWriting();
+        AtomicInteger syncs = new AtomicInteger();
+        List<Thread> drainers = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            Thread drainer = new Thread(() -> {
+                while (!stop.get()) {
+                    bus.sync();
+                    syncs.incrementAndGet();
+                }
+            });
+            drainers.add(drainer);
+            drainer.start();
+        }
+        try {
+            withdraw(0x10000, ENTRY, 800);
+            while (syncs.get() < 20) {                  // starved drainers end in the timeout
+                Thread.yield();
+            }
+        } finally {
+            stop.set(true);
+        }
+        for (Thread drainer : drainers) {
+            drainer.join();
+        }
+    }
+
+    @Test
+    @DisplayName("Bus.sync: waits for an access that has begun, not for one that begins later")
+    void waitsForOldOnly() throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        CountDownLatch insideLater = new CountDownLatch(1);
+        CountDownLatch goLater = new CountDownLatch(1);
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+            (iova == 0 ? inside : insideLater).countDown();
+            await(iova == 0 ? go : goLater);
+            return iova;
+        }), InterruptInputs.NONE));
+        DmaPort port = machine.openPort(new Requester(1, "/iommu", 1));
+        ports.add(port);
+        start(() -> port.write(0, 4, 1));
+        await(inside);
+        Thread syncing = new Thread(bus::sync);
+        syncing.start();
+        syncing.join(50);
+        assertTrue(syncing.isAlive(), "sync returned with an access under way");
+        start(() -> port.write(8, 4, 1));
+        await(insideLater);
+        go.countDown();
+        syncing.join(5_000);
+        assertFalse(syncing.isAlive(), "sync waits for an access that began after it");
+        assertEquals(1, bus.read(0, 4));
+        assertEquals(0, bus.read(8, 4));
+        goLater.countDown();
+    }
+
+    @Test
+    @DisplayName("InFlight: an access that joined before a turn and one after are both waited for by the second drain")
+    void twoPhases() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        int old = inFlight.enter();
+        Thread first = new Thread(inFlight::drain);
+        first.start();
+        first.join(30);
+        assertTrue(first.isAlive());
+        int young = inFlight.enter();
+        assertEquals(1 - old, young);
+        inFlight.exit(old);
+        first.join(5_000);
+        assertFalse(first.isAlive());
+        Thread second = new Thread(inFlight::drain);
+        second.start();
+        second.join(30);
+        assertTrue(second.isAlive());
+        inFlight.exit(young);
+        second.join(5_000);
+        assertFalse(second.isAlive());
+    }
+
+    @Test
+    @DisplayName("InFlight: an access that read the phase, slept over a whole drain and joined is waited for by the next one")
+    void leftover() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        inFlight.drain();
+        inFlight.join(0);                               // had read phase 0 before that drain turned it
+        Thread next = new Thread(inFlight::drain);
+        next.start();
+        next.join(30);
+        assertTrue(next.isAlive(), "drained past an access under way");
+        inFlight.exit(0);
+        next.join(5_000);
+        assertFalse(next.isAlive());
+    }
+
+    @Test
+    @DisplayName("P2: taking the unit out waits for what is under way; afterwards everything is BLOCKED")
+    void unplugDrains() throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        Attachment attachment = machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu",
+            (requester, iova, length, access) -> {
+                inside.countDown();
+                await(go);
+                return iova;
+            }), InterruptInputs.NONE));
+        DmaPort port = machine.openPort(new Requester(1, "/iommu", 1));
+        ports.add(port);
+        start(() -> port.write(0, 4, 1));
+        await(inside);
+        Thread closing = new Thread(attachment::close);
+        closing.start();
+        closing.join(50);
+        assertTrue(closing.isAlive(), "the unit left with an access inside");
+        assertEquals(Refusal.BLOCKED, port.write(8, 4, 1));
+        go.countDown();
+        closing.join(5_000);
+        assertFalse(closing.isAlive());
+        assertEquals(1, bus.read(0, 4));
+    }
+
+    private void start(Runnable access) {
+        Thread thread = new Thread(access);
+        devices.add(thread);
+        thread.start();
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertTrue(latch.await(10, TimeUnit.SECONDS));
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+}

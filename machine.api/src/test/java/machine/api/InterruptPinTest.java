@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class InterruptPinTest {
+    private final LocalMachine machine =
+        new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
+    private final List<String> told = new ArrayList<>();
+
+    private Attachment controller(InterruptInputs inputs) {
+        return machine.attach(new Place("/pic"), new Unit(List.of(), Map.of(), inputs));
+    }
+
+    private InterruptLine line(int input) {
+        return machine.line(new Wire("/pic", input, true, ""));
+    }
+
+    private void log(int input, boolean asserted) {
+        told.add(input + (asserted ? "+" : "-"));
+    }
+
+    @Test
+    @DisplayName("wired or: asserted while any wire is; the controller hears changes only")
+    void wiredOr() {
+        controller(this::log);
+        InterruptLine one = line(5);
+        InterruptLine two = line(5);
+        one.set(true);
+        one.set(true);
+        two.set(true);
+        one.set(false);
+        assertEquals(List.of("5+"), told);
+        two.set(false);
+        two.set(false);
+        assertEquals(List.of("5+", "5-"), told);
+        line(6).set(true);
+        assertEquals(List.of("5+", "5-", "6+"), told);
+        machine.line(new Wire("/other", 5, true, "")).set(true);
+        assertEquals(3, told.size());
+    }
+
+    @Test
+    @DisplayName("P5: a controller that comes finds asserted what still is, and only that")
+    void replay() {
+        InterruptLine one = line(1);
+        InterruptLine two = line(2);
+        one.set(true);
+        two.set(true);
+        two.set(false);
+        Attachment first = controller(this::log);
+        assertEquals(List.of("1+"), told);
+        first.close();
+        one.set(false);
+        two.set(true);
+        assertEquals(List.of("1+"), told);
+        told.clear();
+        controller(this::log).close();
+        assertEquals(List.of("2+"), told);
+        told.clear();
+        controller(this::log);
+        assertEquals(List.of("2+"), told);
+        two.set(false);
+        assertEquals(List.of("2+", "2-"), told);
+    }
+
+    @Test
+    @DisplayName("levels reach the controller in order, from one thread at a time, and the last one is the truth")
+    void ordering() throws InterruptedException {
+        AtomicInteger inside = new AtomicInteger();
+        AtomicBoolean concurrent = new AtomicBoolean();
+        AtomicBoolean repeated = new AtomicBoolean();
+        AtomicBoolean level = new AtomicBoolean();
+        controller((input, asserted) -> {
+            if (inside.incrementAndGet() != 1) {
+                concurrent.set(true);
+            }
+            if (level.getAndSet(asserted) == asserted) {
+                repeated.set(true);
+            }
+            inside.decrementAndGet();
+        });
+        InterruptLine shared = line(3);
+        for (int round = 0; round < 200; round++) {
+            Thread[] threads = new Thread[3];
+            boolean last = (round & 1) == 0;
+            InterruptLine[] own = {line(3), line(3), line(3)};
+            for (int i = 0; i < threads.length; i++) {
+                int number = i;
+                threads[i] = new Thread(() -> {
+                    for (int n = 0; n < 100; n++) {
+                        own[number].set((n & 1) == 0);
+                        shared.set((n & 2) == 0);
+                    }
+                    own[number].set(last && number == 1);
+                    shared.set(false);
+                });
+                threads[i].start();
+            }
+            for (Thread thread : threads) {
+                thread.join();
+            }
+            assertEquals(last, level.get(), "round " + round);
+            own[1].set(false);
+            assertFalse(level.get());
+        }
+        assertFalse(concurrent.get(), "two threads at once in the controller");
+        assertFalse(repeated.get(), "a level was repeated: an edge input would have counted it");
+    }
+
+    @Test
+    @DisplayName("wired or: a wire that several threads drive never takes the level away from under another wire")
+    void noGlitch() throws InterruptedException {
+        AtomicInteger drops = new AtomicInteger();
+        controller((input, asserted) -> {
+            if (!asserted) {
+                drops.incrementAndGet();
+            }
+        });
+        line(4).set(true);
+        InterruptLine racing = line(4);
+        Thread[] threads = new Thread[2];
+        for (int i = 0; i < threads.length; i++) {
+            boolean value = i == 0;
+            threads[i] = new Thread(() -> {
+                for (int n = 0; n < 1_000_000; n++) {
+                    racing.set(value);
+                }
+            });
+            threads[i].start();
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        assertEquals(0, drops.get());
+    }
+
+    @Test
+    @DisplayName("a controller that throws loses no later level")
+    void controllerThrows() {
+        InterruptLine one = line(1);
+        AtomicBoolean bad = new AtomicBoolean(true);
+        controller((input, asserted) -> {
+            log(input, asserted);
+            if (bad.getAndSet(false)) {
+                one.set(false);                         // as another thread would: leaves word
+                throw new IllegalStateException("a bad controller");
+            }
+        });
+        assertThrows(IllegalStateException.class, () -> one.set(true));
+        assertEquals(List.of("1+", "1-"), told);
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeMap;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+
+class PhysicalBusTest {
+    private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0x100000, 0x1000), new Ram(0, 0x2000)));
+
+    /** Logs every access; reads answer the offset in every byte. */
+    private static final class Log implements Mmio {
+        private final List<String> accesses = new ArrayList<>();
+
+        @Override
+        public long read(long offset, int size) {
+            accesses.add(String.format("r%d@%x", size, offset));
+            return 0x0101010101010101L * offset;
+        }
+
+        @Override
+        public void write(int requester, long offset, int size, long value) {
+            accesses.add(String.format("w%d@%x=%x by %d", size, offset, value, requester));
+        }
+    }
+
+    @Test
+    @DisplayName("Bus: every address goes to the memory or the window that has it")
+    void decode() {
+        Log low = new Log();
+        Log high = new Log();
+        bus.attach(0xff000, 0x1000, low);
+        bus.attach(0x7fff_ffff_ffff_0000L, 0xffff, high);
+        assertEquals(Bus.OK, bus.write(0x1ff8, 8, 1));
+        assertEquals(Bus.OK, bus.write(0x100ff8, 8, 2));
+        assertEquals(1, bus.read(0x1ff8, 8));
+        assertEquals(2, bus.read(0x100ff8, 8));
+        assertEquals(Bus.OK, bus.write(193, 0xff000, 4, 0xffff_ffff_0000_0067L));
+        assertEquals(Bus.OK, bus.write(0xfffff, 1, 0x1ff));
+        assertEquals(0x10, bus.read(0x7fff_ffff_ffff_0010L, 1));
+        assertEquals(List.of("w4@0=67 by 193", "w1@fff=ff by -1"), low.accesses);
+        assertEquals(List.of("r1@10"), high.accesses);
+    }
+
+    @Test
+    @DisplayName("Bus: where nothing answers reads are all ones of their size and writes are NO_TARGET")
+    void nothing() {
+        bus.attach(0x3000, 0x10, new Log());
+        for (long hole : new long[] {0x2000, 0x2ffc, 0x3010, 0x300e, 0x1ffe, 0xffffe, -8, Long.MIN_VALUE, Long.MAX_VALUE - 7}) {
+            assertEquals(0xffffffffL, bus.read(hole, 4), () -> Long.toHexString(hole));
+            assertEquals(Refusal.NO_TARGET, bus.write(hole, 4, 0), () -> Long.toHexString(hole));
+        }
+        assertEquals(0xff, bus.read(0x2000, 1));
+        assertEquals(0xffff, bus.read(0x2000, 2));
+        assertEquals(-1, bus.read(0x2000, 8));
+    }
+
+    @Test
+    @DisplayName("Bus: a window on memory or on another window is EEXIST and names both; state is unchanged")
+    void overlap() {
+        Attachment window = bus.attach(0x3000, 0x1000, new Log());
+        for (long[] taken : new long[][] {{0x3000, 0x1000}, {0x2fff, 2}, {0x3fff, 1}, {0x2000, 0x4000}, {0x1fff, 1}, {0xff000, 0x1001}}) {
+            ErrnoException e = assertThrows(ErrnoException.class, () -> bus.attach(taken[0], taken[1], new Log()));
+            assertEquals(Errno.EEXIST, e.errno());
+            assertTrue(e.getMessage().contains("0x" + Long.toHexString(taken[0])), e.getMessage());
+        }
+        bus.attach(0x2000, 0x1000, new Log()).close();
+        bus.attach(0x4000, 1, new Log());
+        window.close();
+        Attachment again = bus.attach(0x3000, 0x1000, new Log());
+        window.close();
+        assertEquals(Bus.OK, bus.write(0x3000, 4, 0), "closing twice took the successor away");
+        again.close();
+        assertEquals(Refusal.NO_TARGET, bus.write(0x3000, 4, 0));
+        assertThrows(IllegalArgumentException.class, () -> bus.attach(0x3000, 0, new Log()));
+        assertThrows(IllegalArgumentException.class, () -> bus.attach(Long.MAX_VALUE, 2, new Log()));
+        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(new Ram(0, 0x2000), new Ram(0x1000, 0x1000))));
+    }
+
+    @Test
+    @DisplayName("Bus: a block over registers is cut into naturally aligned pieces of at most 4 bytes, upwards")
+    void blockOverRegisters() {
+        Log log = new Log();
+        bus.attach(0x3000, 0x1000, log);
+        byte[] data = {9, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+        assertEquals(Bus.OK, bus.write(5, 0x3003, data, 1, 8));
+        assertEquals(List.of("w1@3=1 by 5", "w4@4=5040302 by 5", "w2@8=706 by 5", "w1@a=8 by 5"), log.accesses);
+        byte[] back = new byte[8];
+        assertEquals(Bus.OK, bus.read(0x3001, back, 1, 7));
+        assertArrayEquals(new byte[] {0, 1, 2, 2, 4, 4, 4, 4}, back);
+    }
+
+    @Test
+    @DisplayName("Bus: a block over the end of memory writes what is there, reads ones beyond, and says NO_TARGET")
+    void blockOverEnd() {
+        byte[] data = new byte[16];
+        java.util.Arrays.fill(data, (byte) 0x11);
+        assertEquals(Refusal.NO_TARGET, bus.write(Bus.CPU, 0x1ff8, data, 0, 16));
+        assertEquals(0x1111111111111111L, bus.read(0x1ff8, 8));
+        byte[] back = new byte[16];
+        assertEquals(Refusal.NO_TARGET, bus.read(0x1ff8, back, 0, 16));
+        for (int i = 0; i < 16; i++) {
+            assertEquals(i < 8 ? 0x11 : -1, back[i]);
+        }
+        Log log = new Log();
+        bus.attach(0x2000, 0x1000, log);
+        assertEquals(Bus.OK, bus.write(Bus.CPU, 0x1ffc, data, 0, 8));
+        assertEquals(List.of("w4@0=11111111 by -1"), log.accesses);
+    }
+
+    @Test
+    @DisplayName("Bus: windows that come and go in random order always answer where they are (naive oracle)")
+    void model() {
+        long seed = Long.getLong("gantry.seed", System.nanoTime());
+        System.out.println("PhysicalBusTest.model -Dgantry.seed=" + seed);
+        Random random = new Random(seed);
+        TreeMap<Long, Attachment> attached = new TreeMap<>();
+        TreeMap<Long, Long> sizes = new TreeMap<>();
+        for (int step = 0; step < 5_000; step++) {
+            long start = 0x10000 + 0x100L * random.nextInt(64);
+            long size = 0x100L * (1 + random.nextInt(4));
+            if (random.nextInt(3) == 0 && !attached.isEmpty()) {
+                long first = attached.ceilingKey(start) == null ? attached.firstKey() : attached.ceilingKey(start);
+                attached.remove(first).close();
+                sizes.remove(first);
+            } else {
+                boolean free = sizes.entrySet().stream().noneMatch(e -> start < e.getKey() + e.getValue() && e.getKey() < start + size);
+                long tag = start;
+                try {
+                    attached.put(start, bus.attach(start, size, new Mmio() {
+                        @Override
+                        public long read(long offset, int bytes) {
+                            return tag + offset;
+                        }
+
+                        @Override
+                        public void write(int requester, long offset, int bytes, long value) {
+                        }
+                    }));
+                    assertTrue(free, "attached over another window");
+                    sizes.put(start, size);
+                } catch (ErrnoException e) {
+                    assertTrue(!free, e.getMessage());
+                }
+            }
+            long probe = 0x10000 + 8L * random.nextInt(0x1000);
+            boolean hit = sizes.floorKey(probe) != null && probe < sizes.floorKey(probe) + sizes.floorEntry(probe).getValue();
+            assertEquals(hit ? probe : -1, bus.read(probe, 8));
+        }
+    }
+}
