@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.api;
+
+/**
+ * The aperture: the only device addresses that are translated.
+ *
+ * @param start first address
+ * @param size bytes; 0 means not set yet
+ */
+public record Geometry(long start, long size) implements DomainAttribute {
+    /** {@return last address, inclusive} */
+    public long end() {
+        return start + size - 1;
+    }
+
+    /** {@return whether the address lies inside} */
+    public boolean contains(long iova) {
+        return Long.compareUnsigned(iova - start, size) < 0;
+    }
+
+    @Override
+    public String toString() {
+        return String.format("aperture 0x%x..0x%x", start, end());
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.api;
+
+import java.util.List;
+import machine.api.Wire;
+import org.osgi.annotation.versioning.ProviderType;
+
+/** The driver of one IOMMU type on this machine. A service with the properties below; see the package page. */
+@ProviderType
+public interface Iommu {
+    /** Service property, String: the IOMMU type, {@code pamu} or {@code type1}. What {@code setIommu} asks for. */
+    String KIND = "iommu.kind";
+
+    /** {@return what this hardware can do; the same answer for as long as the service lives} */
+    IommuCapabilities capabilities();
+
+    /**
+     * {@return the ranges that must not be mapped in a domain this requester is attached to, by ascending start: those of
+     *     {@link #capabilities} and the requester's own, such as firmware's identity mappings}
+     */
+    List<ReservedRegion> reservedRegions(int requester);
+
+    /**
+     * {@return a new domain with no requester and no mapping}
+     *
+     * @throws machine.api.ErrnoException ENOSPC or ENOMEM if the hardware has no room for one more
+     */
+    IommuDomain open();
+
+    /** {@return the wires on which the hardware reports refused accesses; empty if it has none. Whoever listens to one
+     *     calls {@link #violations} when it fires} */
+    List<Wire> violationWires();
+
+    /**
+     * Reads and clears what the hardware has recorded since the last call. May be called from an interrupt handler.
+     *
+     * @return the records, oldest first; empty if there are none
+     */
+    List<Violation> violations();
+}

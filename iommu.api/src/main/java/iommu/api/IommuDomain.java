@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.api;
+
+import machine.api.DmaBuffer;
+import org.osgi.annotation.versioning.ProviderType;
+
+/**
+ * One set of translations, shared by the requesters attached to it. Made by {@link Iommu#open}; owned and closed by the
+ * container. Any thread. Every method that throws has left the domain as it was.
+ */
+@ProviderType
+public interface IommuDomain extends AutoCloseable {
+    /**
+     * Puts a requester under this domain's translations. Until then it is blocked.
+     *
+     * @throws machine.api.ErrnoException EBUSY if it is attached to another domain; EEXIST if it is attached to this one; EINVAL if the
+     *     hardware has no entry for such an id; ENOSPC if its tables are full
+     */
+    void attach(int requester);
+
+    /**
+     * Blocks a requester; when this returns none of its accesses is in flight any more.
+     *
+     * @throws machine.api.ErrnoException ENOENT if it is not attached
+     */
+    void detach(int requester);
+
+    /**
+     * Maps part of a buffer. The caller keeps the memory alive until it is unmapped.
+     *
+     * @param iova first device address
+     * @param buffer the memory
+     * @param offset into the buffer
+     * @param length bytes
+     * @param access {@link machine.api.Access} bits the device gets, not zero
+     * @throws machine.api.ErrnoException EINVAL for an address, offset or length the hardware cannot map (the message says which
+     *     rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped; EFAULT if memory behind a window is
+     *     not contiguous or not aligned; ENOSPC if tables are full
+     */
+    void map(long iova, DmaBuffer buffer, long offset, long length, int access);
+
+    /**
+     * Maps a doorbell, write-only: the page through which MSIs of attached requesters reach their interrupt controller.
+     *
+     * @param physical the doorbell's page
+     * @param length bytes, at least the page
+     * @throws machine.api.ErrnoException as {@link #map}
+     */
+    void mapDoorbell(long iova, long physical, long length);
+
+    /**
+     * Takes away everything mapped in the range. When it returns, nothing in flight uses it.
+     *
+     * @return bytes of mappings removed, 0 if there were none
+     * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut
+     */
+    long unmap(long iova, long length);
+
+    /**
+     * What the tables say, read back from the hardware's own tables: the control path's answer to "what would a device
+     * reach there", for verification.
+     *
+     * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
+     * @return the physical address, or a negative {@link machine.api.Refusal}
+     */
+    long lookup(long iova, int access);
+
+    /**
+     * Sets an attribute.
+     *
+     * @throws machine.api.ErrnoException ENOTTY if this type does not have it; EINVAL for a value the hardware cannot take; EBUSY
+     *     if it cannot change while something is mapped. Protection never lapses while it changes
+     */
+    void set(DomainAttribute attribute);
+
+    /**
+     * {@return the attribute's value now}
+     *
+     * @throws machine.api.ErrnoException ENOTTY if this type does not have it
+     */
+    <A extends DomainAttribute> A get(Class<A> attribute);
+
+    /** Blocks every requester, unmaps everything, gives all table space back. Idempotent. */
+    @Override
+    void close();
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.api;
+
+/**
+ * A range of device addresses that a user must not map.
+ *
+ * @param start first address
+ * @param end last address, inclusive
+ * @param kind why
+ */
+public record ReservedRegion(long start, long end, Kind kind) {
+    /** Why a range is reserved. */
+    public enum Kind {
+        /** Writes there are interrupt requests and never enter translation (x86: 0xfee00000). */
+        MSI,
+        /** Identity-mapped for firmware's sake while the device lives (x86: RMRR). */
+        DIRECT,
+        /** Not usable for another reason. */
+        RESERVED
+    }
+}

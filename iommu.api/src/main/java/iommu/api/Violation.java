@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.api;
+
+/**
+ * One refused access as the hardware recorded it.
+ *
+ * @param unit path of the node of the instance that refused
+ * @param requester the offender as the hardware names it
+ * @param iova the address as the hardware recorded it
+ * @param reason the class of violation in the hardware's terms, e.g. {@code WAV}
+ * @param registers the status registers, e.g. {@code AVS1=0x00c10101 AVA=0x14001000}
+ */
+public record Violation(String unit, int requester, long iova, String reason, String registers) {
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Translation of device addresses: what an IOMMU type offers to the container. Provided by the driver half of an IOMMU
+ * bundle such as {@code iommu.pamu}; used by {@code vfio.container}.
+ *
+ * <p>This is the control path: domains, mappings, attributes. The data path, what happens when a device accesses
+ * memory, is {@link machine.api.TranslationUnit}, offered to the machine by the <em>unit</em> half of the same bundle.
+ * The two halves meet only in the machine's memory and registers; a driver works as well with hardware that is
+ * elsewhere.
+ *
+ * <p><b>Rules for a provider.</b>
+ * <ul>
+ * <li>A fresh domain maps nothing: every access of an attached requester is refused. A detached requester is refused
+ *     too, never bypassed.
+ * <li>When {@link iommu.api.IommuDomain#unmap} returns, nothing in flight uses the old translation
+ *     ({@link machine.api.Bus#sync}).
+ * <li>A method that throws has left the domain as it was.
+ * <li>Methods may be called by any thread; a provider serialises them itself.
+ * </ul>
+ * A provider is a service {@link iommu.api.Iommu} with the property {@value iommu.api.Iommu#KIND}.
+ *
+ * <pre>
+ *  IommuDomain domain = iommu.open();
+ *  domain.set(new Geometry(0, 512L &lt;&lt; 20));
+ *  domain.set(new Windows(8));
+ *  domain.map(0, buffer, 0, 64L &lt;&lt; 20, Access.READ_WRITE);
+ *  domain.attach(193);
+ * </pre>
+ */
+@Export
+@Version("1.0.0")
+package iommu.api;
+
+import org.osgi.annotation.bundle.Export;
+import org.osgi.annotation.versioning.Version;

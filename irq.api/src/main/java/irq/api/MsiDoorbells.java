@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.api;
+
+import java.util.List;
+import org.osgi.annotation.versioning.ProviderType;
+
+/** The MSI doorbells of an interrupt controller: banks, vectors, messages. Any thread. */
+@ProviderType
+public interface MsiDoorbells {
+    /** {@return the banks by index; the same answer for as long as the service lives; empty if the controller has none} */
+    List<MsiBank> banks();
+
+    /** {@return whether a message is let through only if it comes from the requester the vector was allocated for; if not,
+     *     whoever reaches a bank's page can ring each of its vectors} */
+    boolean verifiesSource();
+
+    /** {@return how many vectors of a bank are free now} */
+    int free(int bank);
+
+    /**
+     * Takes a vector: the lowest free one of the first bank in the request that has one.
+     *
+     * @throws machine.api.ErrnoException ENOSPC if no bank of the request has a free vector; EINVAL for a bank that does not exist
+     */
+    MsiVector allocate(MsiRequest request);
+
+    /**
+     * Gives a vector back. When this returns its handler does not run any more (unless it was the handler that called)
+     * and a message still on its way is dropped.
+     *
+     * @throws machine.api.ErrnoException ENOENT if it is not allocated
+     */
+    void release(MsiVector vector);
+
+    /**
+     * {@return what the device must write for this vector}
+     *
+     * @throws machine.api.ErrnoException ENOENT if it is not allocated
+     */
+    MsiMessage compose(MsiVector vector);
+}

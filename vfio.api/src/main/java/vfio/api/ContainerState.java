@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api;
+
+/** What a container can do at the moment. */
+public enum ContainerState {
+    /** No IOMMU is set: devices are refused. */
+    UNSET,
+    /** Working. */
+    ACTIVE,
+    /** A swap has begun: new accesses are stalled or refused, those in flight leave. */
+    QUIESCING,
+    /** Nothing passes: the IOMMU's provider is gone or could not take over. The ledger is whole. */
+    BLOCKED,
+    /** A provider is being given the ledger; nothing passes yet. */
+    RESTORING,
+    /** Closed. */
+    CLOSED
+}

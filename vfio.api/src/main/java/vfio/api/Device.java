@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api;
+
+import java.util.List;
+import org.osgi.annotation.versioning.ProviderType;
+
+/**
+ * An open PCI device: regions, interrupts, reset. Owned by whoever opened it. Values are little-endian.
+ *
+ * <p>The config space is virtualised: BARs and the MSI address and data are the user's scratch, memory enable and bus
+ * master go through.
+ */
+@ProviderType
+public interface Device extends AutoCloseable {
+    /** {@return the name, {@code 0000:01:00.0}} */
+    String name();
+
+    /** {@return the regions by index, as {@link Region} numbers them} */
+    List<Region> regions();
+
+    /** {@return the interrupt indexes, as {@link Irq} numbers them} */
+    List<Irq> irqs();
+
+    /**
+     * Reads from a region; larger reads are cut into naturally aligned pieces.
+     *
+     * @param size 1, 2, 4 or 8
+     * @throws machine.api.ErrnoException EINVAL outside the region, for a region the device does not have; EIO for a BAR while
+     *     memory is not enabled; ENODEV when the device is gone or closed
+     */
+    long read(int region, long offset, int size);
+
+    /**
+     * Writes to a region.
+     *
+     * @throws machine.api.ErrnoException as {@link #read}; EINVAL for a read-only region
+     */
+    void write(int region, long offset, int size, long value);
+
+    /**
+     * VFIO_DEVICE_SET_IRQS.
+     *
+     * @return 0, or the number of vectors there are when more were asked for than the device or the controller has: then
+     *     nothing is enabled
+     * @throws machine.api.ErrnoException EINVAL, ENOTTY as {@link IrqSet} says; ENODEV if the MSI strategy needs something the
+     *     user has not done; ENOSPC if no vector is free; EAGAIN if an MSI is to be enabled while the IOMMU is away
+     */
+    int setIrqs(IrqSet set);
+
+    /** Function-level reset. Interrupts stay enabled; what the device was doing is over. */
+    void reset();
+
+    /** Disables its interrupts, stops its bus mastering and gives it back. Idempotent. */
+    @Override
+    void close();
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api;
+
+/**
+ * One enabled MSI, for display: programs do not need it.
+ *
+ * @param device name of the device
+ * @param bank index of the bank its vector comes from
+ * @param vector number of the vector in the bank
+ * @param address device address the message is written to
+ * @param data the message
+ */
+public record MsiRoute(String device, int bank, int vector, long address, int data) {
+}

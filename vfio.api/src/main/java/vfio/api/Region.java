@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api;
+
+/**
+ * VFIO_DEVICE_GET_REGION_INFO.
+ *
+ * @param index see the constants
+ * @param size bytes; 0 if the device does not have it
+ * @param flags {@link #READ}, {@link #WRITE}, or 0
+ */
+public record Region(int index, long size, int flags) {
+    /** BAR n is region n, 0..5. */
+    public static final int BAR0 = 0;
+    /** Expansion ROM. */
+    public static final int ROM = 6;
+    /** Config space. */
+    public static final int CONFIG = 7;
+    /** Legacy VGA. */
+    public static final int VGA = 8;
+    /** Flag. */
+    public static final int READ = 1;
+    /** Flag. */
+    public static final int WRITE = 2;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api.msi;
+
+import iommu.api.Geometry;
+import iommu.api.IommuCapabilities;
+import java.util.List;
+import org.osgi.annotation.versioning.ProviderType;
+import vfio.api.Mapping;
+
+/** What a strategy sees of one container, and the two things it can do to it. */
+@ProviderType
+public interface MsiEnvironment {
+    /** One bank as the strategy sees it: index, bytes of its page, how many vectors of it this container uses now. */
+    record Bank(int index, long length, int vectorsInUse) {
+    }
+
+    /** {@return what the IOMMU can do} */
+    IommuCapabilities capabilities();
+
+    /** {@return the aperture; of size 0 if it is not set or the IOMMU is paged} */
+    Geometry geometry();
+
+    /** {@return number of windows; 0 if not set or the IOMMU is paged} */
+    int windows();
+
+    /** {@return the banks vectors of this container may come from, and those it uses; empty without an interrupt controller} */
+    List<Bank> banks();
+
+    /** {@return the memory the user has mapped, by ascending iova} */
+    List<Mapping> mappings();
+
+    /** {@return the banks that are placed now, by ascending iova} */
+    List<MsiPlacement> placements();
+
+    /**
+     * Makes a bank's page reachable, write-only, at a device address.
+     *
+     * @throws machine.api.ErrnoException EINVAL for an address the IOMMU cannot map or that is reserved; EEXIST if something is
+     *     mapped there; ENODEV if there is no such bank; EBUSY if isolation keeps the bank for another container; EAGAIN while the
+     *     IOMMU is away
+     */
+    void place(int bank, long iova);
+
+    /**
+     * Takes a bank's page away again.
+     *
+     * @throws machine.api.ErrnoException ENOENT if no bank is placed there
+     */
+    void remove(long iova);
+}

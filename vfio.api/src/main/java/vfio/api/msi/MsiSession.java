@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api.msi;
+
+import java.util.List;
+import org.osgi.annotation.versioning.ConsumerType;
+
+/** A strategy at work for one container. Called with the container's lock held. */
+@ConsumerType
+public interface MsiSession extends AutoCloseable {
+    /**
+     * Says which banks a new vector may come from, most welcome first.
+     *
+     * @return indexes; never empty
+     * @throws machine.api.ErrnoException ENODEV if the user has to do something first, saying what
+     */
+    List<Integer> reachable();
+
+    /**
+     * A device is about to use a vector of that bank for the first time, or once more.
+     *
+     * @return the device address of the bank's page
+     * @throws machine.api.ErrnoException ENODEV if the bank is not reachable and the strategy does not place it itself;
+     *     ENOSPC if it finds no window for it
+     */
+    long enable(int bank);
+
+    /** A device has ceased to use a vector of that bank; {@link MsiEnvironment#banks} tells how many are left. */
+    void disable(int bank);
+
+    /**
+     * The user is about to map memory: the strategy may object.
+     *
+     * @throws machine.api.ErrnoException EINVAL or EEXIST if it needs that range
+     */
+    void mapping(long iova, long length);
+
+    /**
+     * One of {@link MsiStrategy#operations}, by its first word.
+     *
+     * @return its result, 0 if it has none
+     * @throws machine.api.ErrnoException ENOTTY if there is no such operation; EINVAL for a wrong number of arguments; what
+     *     the operation throws
+     */
+    long call(String operation, long... arguments);
+
+    /** Takes away every bank it has placed; what it leaves the container takes away. The container has disabled the vectors. */
+    @Override
+    void close();
+}
