@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.fdt;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+
+/**
+ * Reads the flattened form of a device tree, versions 16 and 17, strictly: whatever the bytes are, the answer is a tree or
+ * one {@link ErrnoException} that says at which offset what is wrong. Big-endian, as the format is.
+ */
+final class FlatTree {
+    static final int MAGIC = 0xd00dfeed;
+
+    /** One node as it stands in the file. */
+    static final class Raw {
+        final String name;
+        final int offset;
+        final Map<String, byte[]> properties = new LinkedHashMap<>();
+        final List<Raw> children = new ArrayList<>();
+
+        Raw(String name, int offset) {
+            this.name = name;
+            this.offset = offset;
+        }
+    }
+
+    /** A range the tree keeps from being used (/memreserve/). */
+    record Reserved(long address, long size) {
+    }
+
+    private static final int HEADER = 40;
+    private static final int BEGIN_NODE = 1;
+    private static final int END_NODE = 2;
+    private static final int PROPERTY = 3;
+    private static final int NOP = 4;
+    private static final int END = 9;
+    private static final int MAX_DEPTH = 64;
+    private static final int MAX_NODES = 65_536;
+    private static final int MAX_NAME = 255;
+
+    private final ByteBuffer bytes;
+    private final int structure;
+    private final int structureEnd;
+    private final int strings;
+    private final int stringsEnd;
+    private final int reservations;
+    private int at;
+    private int nodes;
+
+    /**
+     * @throws ErrnoException EINVAL if the header does not describe a tree inside these bytes
+     */
+    FlatTree(byte[] content) {
+        bytes = ByteBuffer.wrap(content);
+        if (content.length < HEADER) {
+            throw broken(content.length, "the file ends inside the header of 0x%x bytes", HEADER);
+        }
+        if (bytes.getInt(0) != MAGIC) {
+            throw broken(0, "magic 0x%08x is not 0x%08x", bytes.getInt(0), MAGIC);
+        }
+        int total = word(4);
+        if (total < HEADER || total > content.length) {
+            throw broken(4, "the header says 0x%x bytes, the file has 0x%x", total, content.length);
+        }
+        int version = word(20);
+        int compatible = word(24);
+        if (version < 16 || compatible > 17) {
+            throw broken(20, "version %d (readable as %d): 16 and 17 are read", version, compatible);
+        }
+        structure = inside("structure block", 8, 4, total);
+        strings = inside("strings block", 12, 1, total);
+        reservations = inside("memory reservations", 16, 8, total);
+        stringsEnd = strings + length("strings block", 32, total - strings);
+        structureEnd = version < 17 ? total : structure + length("structure block", 36, total - structure);
+    }
+
+    /**
+     * {@return the root}
+     *
+     * @throws ErrnoException EINVAL with the offset, if the structure is malformed
+     */
+    Raw root() {
+        at = structure;
+        int token = token();
+        if (token != BEGIN_NODE) {
+            throw broken(at - 4, "token 0x%x where the root node must begin", token);
+        }
+        Raw root = node(0);
+        if (!root.name.isEmpty()) {
+            throw broken(root.offset, "the root node has the name '%s'", root.name);
+        }
+        token = token();
+        if (token != END) {
+            throw broken(at - 4, "token 0x%x where the tree must end", token);
+        }
+        return root;
+    }
+
+    /** {@return the memory reservations} */
+    List<Reserved> reserved() {
+        List<Reserved> found = new ArrayList<>();
+        for (int entry = reservations; ; entry += 16) {
+            if (entry > bytes.limit() - 16) {
+                throw broken(entry, "the memory reservations have no end");
+            }
+            long address = bytes.getLong(entry);
+            long size = bytes.getLong(entry + 8);
+            if (address == 0 && size == 0) {
+                return found;
+            }
+            if (address < 0 || size < 0 || address + size < 0) {
+                throw broken(entry, "memory reservation 0x%x+0x%x", address, size);
+            }
+            found.add(new Reserved(address, size));
+        }
+    }
+
+    private Raw node(int depth) {
+        int begin = at - 4;
+        if (depth > MAX_DEPTH) {
+            throw broken(begin, "nodes are nested deeper than %d", MAX_DEPTH);
+        }
+        if (++nodes > MAX_NODES) {
+            throw broken(begin, "there are more than %d nodes", MAX_NODES);
+        }
+        Raw node = new Raw(text(at, structureEnd, "node name"), begin);
+        align(at + node.name.length() + 1);
+        Set<String> names = new HashSet<>();
+        while (true) {
+            int token = token();
+            switch (token) {
+                case PROPERTY -> property(node);
+                case BEGIN_NODE -> {
+                    int offset = at - 4;
+                    Raw child = node(depth + 1);
+                    if (child.name.isEmpty() || child.name.indexOf('/') >= 0 || !names.add(child.name)) {
+                        throw broken(offset, "a second node, or a node without a proper name, '%s' in '%s'", child.name, node.name);
+                    }
+                    node.children.add(child);
+                }
+                case END_NODE -> {
+                    return node;
+                }
+                default -> throw broken(at - 4, "token 0x%x inside node '%s'", token, node.name);
+            }
+        }
+    }
+
+    private void property(Raw node) {
+        int begin = at - 4;
+        if (at > structureEnd - 8) {
+            throw broken(begin, "the structure block ends inside a property of node '%s'", node.name);
+        }
+        int length = bytes.getInt(at);
+        int name = bytes.getInt(at + 4);
+        at += 8;
+        if (length < 0 || length > structureEnd - at) {
+            throw broken(begin, "a property of node '%s' has 0x%x bytes, 0x%x are left", node.name, length, structureEnd - at);
+        }
+        if (name < 0 || name >= stringsEnd - strings) {
+            throw broken(begin, "a property of node '%s' has its name at 0x%x of a strings block of 0x%x bytes", node.name, name,
+                stringsEnd - strings);
+        }
+        if (!node.children.isEmpty()) {
+            throw broken(begin, "a property of node '%s' comes after its children", node.name);
+        }
+        String text = text(strings + name, stringsEnd, "property name");
+        if (node.properties.put(text, Arrays.copyOfRange(bytes.array(), at, at + length)) != null) {
+            throw broken(begin, "node '%s' has the property '%s' twice", node.name, text);
+        }
+        align(at + length);
+    }
+
+    private int token() {
+        int token;
+        do {
+            if (at > structureEnd - 4) {
+                throw broken(at, "the structure block ends without an end");
+            }
+            token = bytes.getInt(at);
+            at += 4;
+        } while (token == NOP);
+        return token;
+    }
+
+    private void align(int next) {
+        at = structure + (next - structure + 3 & ~3);
+    }
+
+    private String text(int from, int end, String what) {
+        int stop = from;
+        while (stop < end && bytes.get(stop) != 0) {
+            if (bytes.get(stop) < '!' || bytes.get(stop) > '~') {
+                throw broken(stop, "a %s has the byte 0x%02x in it", what, bytes.get(stop));
+            }
+            stop++;
+            if (stop - from > MAX_NAME) {
+                throw broken(from, "a %s is longer than %d characters", what, MAX_NAME);
+            }
+        }
+        if (stop >= end) {
+            throw broken(from, "a %s does not end", what);
+        }
+        return new String(bytes.array(), from, stop - from, StandardCharsets.ISO_8859_1);
+    }
+
+    private int inside(String what, int field, int alignment, int total) {
+        int offset = word(field);
+        if (offset < HEADER || offset > total || offset % alignment != 0) {
+            throw broken(field, "the %s begins at 0x%x; the file has 0x%x bytes", what, offset, total);
+        }
+        return offset;
+    }
+
+    private int length(String what, int field, int most) {
+        int length = word(field);
+        if (length < 0 || length > most) {
+            throw broken(field, "the %s has 0x%x bytes, 0x%x are left", what, length, most);
+        }
+        return length;
+    }
+
+    private int word(int offset) {
+        return bytes.getInt(offset);
+    }
+
+    private static ErrnoException broken(int offset, String format, Object... arguments) {
+        return new ErrnoException(Errno.EINVAL, "device tree, offset 0x%x: %s", offset, String.format(format, arguments));
+    }
+}
