@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu;
+
+import iommu.api.DomainAttribute;
+import iommu.api.Enable;
+import iommu.api.Geometry;
+import iommu.api.IommuDomain;
+import iommu.api.Stash;
+import iommu.api.Windows;
+import iommu.pamu.table.Paace;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+
+/**
+ * An aperture and its windows, for any number of LIODNs; each has a PPAACT entry and a range of SPAACT entries of its own.
+ *
+ * <p>Attributes: {@link Geometry}, then {@link Windows}; a new geometry makes the window count unset. {@link Enable}: on for a
+ * fresh domain. {@link Stash}: {@code Stash(0, 0)} until set. Before they are set, Geometry has size 0 and Windows count 0.
+ *
+ * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped that
+ * requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change opens anything.
+ * Table memory belongs to the driver and always answers: everything is checked before the first word is written, and nothing
+ * has to be rolled back. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times the
+ * requesters.
+ *
+ * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an interrupt handler.
+ */
+final class PamuDomain implements IommuDomain {
+    private static final long PAGE = 4096;
+    private static final Geometry UNSET = new Geometry(0, 0);
+
+    /** A requester under this domain. */
+    static final class Member {
+        final PamuDomain domain;
+        final int liodn;
+        /** Index of window 1's SPAACT entry. Guarded by the domain. */
+        int first;
+        /** A violation has cleared V. Guarded by {@link PamuTables#primaries}. */
+        boolean tripped;
+
+        Member(PamuDomain domain, int liodn) {
+            this.domain = domain;
+            this.liodn = liodn;
+        }
+    }
+
+    private record Window(long physical, long size, int access) {
+        static final Window NONE = new Window(0, 0, 0);
+
+        boolean mapped() {
+            return size != 0;
+        }
+    }
+
+    /** Says where the memory for a window lies. */
+    private interface Memory {
+        /** {@return the physical address of {@code size} contiguous bytes at an offset from the mapping's start} */
+        long physical(long offset, long size);
+    }
+
+    private final PamuDriver driver;
+    private final PamuTables tables;
+
+    // Guarded by this.
+    private final Map<Integer, Member> members = new LinkedHashMap<>();
+    private Geometry geometry = UNSET;
+    private Window[] windows = {};
+    private int mapped;
+    private boolean enabled = true;
+    private Stash stash = new Stash(0, 0);
+    private int cache;
+    private boolean closed;
+
+    PamuDomain(PamuDriver driver) {
+        this.driver = driver;
+        this.tables = driver.tables();
+    }
+
+    @Override
+    public synchronized void attach(int requester) {
+        alive();
+        if (requester < 0 || requester >= PamuTables.PRIMARIES) {
+            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x", requester,
+                PamuTables.PRIMARIES - 1);
+        }
+        Member member = new Member(this, requester);
+        Member other = driver.members().putIfAbsent(requester, member);
+        if (other != null) {
+            throw other.domain == this
+                ? new ErrnoException(Errno.EEXIST, "LIODN 0x%x is attached to this domain already", requester)
+                : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there", requester);
+        }
+        member.first = tables.take(secondaries(windows.length));
+        if (member.first < 0) {
+            driver.members().remove(requester);
+            throw tables.full(secondaries(windows.length));
+        }
+        members.put(requester, member);
+        write(member);
+    }
+
+    @Override
+    public synchronized void detach(int requester) {
+        alive();
+        Member member = members.get(requester);
+        if (member == null) {
+            throw new ErrnoException(Errno.ENOENT, "LIODN 0x%x is not attached to this domain", requester);
+        }
+        release(List.of(member));
+    }
+
+    @Override
+    public void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+        if (access == 0 || (access & ~Access.READ_WRITE) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "access 0x%x: must be READ, WRITE or both", access);
+        }
+        if (offset < 0 || length <= 0 || offset > buffer.size() - length) {
+            throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x do not lie in a buffer of 0x%x bytes", length, offset,
+                buffer.size());
+        }
+        map(iova, length, access, (from, size) -> contiguous(buffer, offset + from, size));
+    }
+
+    /** As {@link #map}; write-only: a device must not read the interrupt controller's registers. */
+    @Override
+    public void mapDoorbell(long iova, long physical, long length) {
+        if (physical < 0 || length <= 0 || physical > (1L << PamuDriver.ADDRESS_BITS) - length) {
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical, length,
+                PamuDriver.ADDRESS_BITS);
+        }
+        map(iova, length, Access.WRITE, (from, size) -> physical + from);
+    }
+
+    /** {@inheritDoc} A mapping of several windows may be unmapped window by window; a window cannot be cut. */
+    @Override
+    public synchronized long unmap(long iova, long length) {
+        alive();
+        long last = iova + length - 1;
+        if (length == 0 || Long.compareUnsigned(last, iova) < 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is empty or wraps around", iova, length);
+        }
+        if (mapped == 0 || Long.compareUnsigned(last, geometry.start()) < 0 || Long.compareUnsigned(iova, geometry.end()) > 0) {
+            return 0;
+        }
+        long size = windowSize();
+        int from = geometry.contains(iova) ? (int) ((iova - geometry.start()) / size) : 0;
+        int to = geometry.contains(last) ? (int) ((last - geometry.start()) / size) : windows.length - 1;
+        BitSet gone = new BitSet();
+        long removed = 0;
+        for (int i = from; i <= to; i++) {
+            long start = geometry.start() + i * size;
+            long end = start + windows[i].size - 1;
+            if (windows[i].mapped() && Long.compareUnsigned(iova, end) <= 0 && Long.compareUnsigned(last, start) >= 0) {
+                if (Long.compareUnsigned(iova, start) > 0 || Long.compareUnsigned(last, end) < 0) {
+                    throw new ErrnoException(Errno.EINVAL,
+                        "iova 0x%x..0x%x cuts the mapping 0x%x..0x%x of window %d; unmap whole windows", iova, last, start, end, i);
+                }
+                gone.set(i);
+                removed += windows[i].size;
+            }
+        }
+        if (!gone.isEmpty()) {
+            gone.stream().forEach(i -> windows[i] = Window.NONE);
+            mapped -= gone.cardinality();
+            takeDown(gone);
+        }
+        return removed;
+    }
+
+    /**
+     * {@inheritDoc} Read for every attached requester: the first refusal if there is one, MALFORMED if their tables disagree.
+     * With none attached there are no tables, and this is what an attached one would reach. Without a mapping, or disabled:
+     * NO_REQUESTER, as V is 0 then.
+     */
+    @Override
+    public synchronized long lookup(long iova, int access) {
+        alive();
+        if (access != Access.READ && access != Access.WRITE) {
+            throw new IllegalArgumentException("access " + access + ": ask for READ or WRITE");
+        }
+        if (members.isEmpty()) {
+            return expected(iova, access);
+        }
+        long answer = 0;
+        boolean first = true;
+        for (Member member : members.values()) {
+            long one = tables.lookup(member.liodn, iova, access);
+            if (one < 0) {
+                return one;
+            }
+            if (!first && one != answer) {
+                return Refusal.MALFORMED;
+            }
+            answer = one;
+            first = false;
+        }
+        return answer;
+    }
+
+    @Override
+    public synchronized void set(DomainAttribute attribute) {
+        alive();
+        if (attribute instanceof Geometry wanted) {
+            setGeometry(wanted);
+        } else if (attribute instanceof Windows wanted) {
+            setWindows(wanted.count());
+        } else if (attribute instanceof Enable wanted) {
+            setEnable(wanted.on());
+        } else if (attribute instanceof Stash wanted) {
+            setStash(wanted);
+        } else {
+            throw unknown(attribute.getClass());
+        }
+    }
+
+    @Override
+    public synchronized <A extends DomainAttribute> A get(Class<A> attribute) {
+        alive();
+        DomainAttribute value;
+        if (attribute == Geometry.class) {
+            value = geometry;
+        } else if (attribute == Windows.class) {
+            value = new Windows(windows.length);
+        } else if (attribute == Enable.class) {
+            value = new Enable(enabled);
+        } else if (attribute == Stash.class) {
+            value = stash;
+        } else {
+            throw unknown(attribute);
+        }
+        return attribute.cast(value);
+    }
+
+    @Override
+    public void close() {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            release(new ArrayList<>(members.values()));
+            closed = true;
+        }
+        driver.forget(this);
+    }
+
+    /** The driver has closed the gates and takes the tables away: no word may be written any more. */
+    synchronized void orphan() {
+        closed = true;
+    }
+
+    private void setGeometry(Geometry wanted) {
+        idle("geometry");
+        long size = wanted.size();
+        long space = 1L << PamuDriver.ADDRESS_BITS;
+        if (Long.bitCount(size) != 1 || size < PAGE) {
+            throw new ErrnoException(Errno.EINVAL, "aperture size 0x%x must be a power of two from 0x1000", size);
+        }
+        if (size > space || wanted.start() < 0 || wanted.start() > space - size) {
+            throw new ErrnoException(Errno.EINVAL, "%s does not lie in 0..0x%x", wanted, space - 1);
+        }
+        if ((wanted.start() & size - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "aperture start 0x%x must be a multiple of its size 0x%x", wanted.start(), size);
+        }
+        if (wanted.equals(geometry)) {
+            return;
+        }
+        for (Member member : members.values()) {
+            tables.give(member.first, secondaries(windows.length));
+            member.first = 0;
+        }
+        geometry = wanted;
+        windows = new Window[0];
+        members.values().forEach(this::write);
+    }
+
+    private void setWindows(int count) {
+        idle("window count");
+        int max = driver.capabilities().maxWindows();
+        if (geometry.size() == 0) {
+            throw new ErrnoException(Errno.EINVAL, "%d windows of what? Set the geometry first", count);
+        }
+        if (count < 1 || count > max || Integer.bitCount(count) != 1) {
+            throw new ErrnoException(Errno.EINVAL, "window count %d must be a power of two in 1..%d", count, max);
+        }
+        if (geometry.size() / count < PAGE) {
+            throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000", count,
+                geometry.size());
+        }
+        int[] ranges = members.values().stream().mapToInt(member -> member.first).toArray();
+        tables.exchange(ranges, secondaries(windows.length), secondaries(count));
+        int i = 0;
+        for (Member member : members.values()) {
+            member.first = ranges[i++];
+        }
+        windows = new Window[count];
+        Arrays.fill(windows, Window.NONE);
+        members.values().forEach(this::write);
+    }
+
+    private void setEnable(boolean on) {
+        enabled = on;
+        for (Member member : members.values()) {
+            if (on) {
+                synchronized (tables.primaries) {
+                    member.tripped = false;
+                }
+            }
+            gate(member);
+        }
+        if (on) {
+            driver.unmute();
+        } else {
+            driver.machine().bus().sync();
+        }
+    }
+
+    private void setStash(Stash wanted) {
+        cache = StashTarget.find(driver.machine(), wanted);
+        stash = wanted;
+        for (Member member : members.values()) {
+            for (int i = 0; i < windows.length; i++) {
+                tables.pair(entry(member, i), Paace.ATTRIBUTES, attributes(i));
+            }
+        }
+    }
+
+    private synchronized void map(long iova, long length, int access, Memory memory) {
+        alive();
+        if (windows.length == 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: set the geometry, then the windows, before mapping", iova, length);
+        }
+        long size = windowSize();
+        long offset = iova - geometry.start();
+        if (!geometry.contains(iova) || length > geometry.size() - offset) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not lie in the %s", iova, length, geometry);
+        }
+        if (offset % size != 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not the start of a window; windows have 0x%x bytes", iova, size);
+        }
+        if (length < size ? Long.bitCount(length) != 1 || length < PAGE : length % size != 0) {
+            throw new ErrnoException(Errno.EINVAL,
+                "length 0x%x must be a multiple of the window size 0x%x, or a smaller power of two from 0x1000", length, size);
+        }
+        int first = (int) (offset / size);
+        int count = (int) Math.max(1, length / size);
+        long piece = Math.min(length, size);
+        Window[] fresh = new Window[count];
+        for (int i = 0; i < count; i++) {
+            if (windows[first + i].mapped()) {
+                throw new ErrnoException(Errno.EEXIST, "window %d at iova 0x%x is mapped to 0x%x+0x%x; unmap it first", first + i,
+                    iova + i * size, windows[first + i].physical, windows[first + i].size);
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            long physical = memory.physical(i * size, piece);
+            if ((physical & piece - 1) != 0) {
+                throw new ErrnoException(Errno.EFAULT,
+                    "physical 0x%x behind iova 0x%x must be a multiple of the mapping's 0x%x bytes; allocate it so aligned", physical,
+                    iova + i * size, piece);
+            }
+            fresh[i] = new Window(physical, piece, access);
+        }
+        System.arraycopy(fresh, 0, windows, first, count);
+        mapped += count;
+        for (Member member : members.values()) {
+            // Window 0 last: its entry is the one that gates.
+            for (int i = first + count - 1; i >= Math.max(first, 1); i--) {
+                write(member, i);
+            }
+            if (first == 0) {
+                write(member, 0);
+            } else if (mapped == count) {
+                gate(member);
+            }
+        }
+    }
+
+    /** Windows that are not mapped any more: valid bits first, then wait, then the rest of the words. */
+    private void takeDown(BitSet gone) {
+        for (Member member : members.values()) {
+            if (mapped == 0 || gone.get(0)) {
+                gate(member);
+            }
+            for (int i = gone.nextSetBit(1); i > 0; i = gone.nextSetBit(i + 1)) {
+                tables.pair(entry(member, i), Paace.ADDRESS, Paace.secondary(member.liodn, 0, false));
+            }
+        }
+        driver.machine().bus().sync();
+        for (Member member : members.values()) {
+            for (int i = gone.nextSetBit(0); i >= 0; i = gone.nextSetBit(i + 1)) {
+                tables.pair(entry(member, i), Paace.TRANSLATED, translated(i));
+            }
+        }
+    }
+
+    /** Blocks, waits once for all, then gives everything back. */
+    private void release(Collection<Member> leaving) {
+        for (Member member : leaving) {
+            long entry = tables.primary(member.liodn);
+            synchronized (tables.primaries) {
+                tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
+                member.tripped = true;
+            }
+        }
+        if (!leaving.isEmpty()) {
+            driver.machine().bus().sync();
+        }
+        for (Member member : leaving) {
+            for (int i = 0; i < Math.max(1, windows.length); i++) {
+                clear(entry(member, i));
+            }
+            tables.give(member.first, secondaries(windows.length));
+            members.remove(member.liodn);
+            driver.members().remove(member.liodn);
+        }
+    }
+
+    private void clear(long entry) {
+        synchronized (tables.primaries) {
+            for (int offset = Paace.ADDRESS; offset <= Paace.INDEX; offset += 8) {
+                tables.pair(entry, offset, 0);
+            }
+        }
+    }
+
+    /** All of a requester's entries, window 0 last. V is 0 before. */
+    private void write(Member member) {
+        for (int i = windows.length - 1; i >= 0; i--) {
+            write(member, i);
+        }
+        if (windows.length == 0) {
+            clear(tables.primary(member.liodn));
+        }
+    }
+
+    /** One window's entry; the pair with V, or for window 0 with AP, comes last. */
+    private void write(Member member, int i) {
+        long entry = entry(member, i);
+        tables.pair(entry, Paace.INDEX, i == 0 && windows.length > 1 ? Paace.index(member.first) : 0);
+        tables.pair(entry, Paace.TRANSLATED, translated(i));
+        tables.pair(entry, Paace.ATTRIBUTES, attributes(i));
+        if (i == 0) {
+            gate(member);
+        } else {
+            tables.pair(entry, Paace.ADDRESS, Paace.secondary(member.liodn, windows[i].access, windows[i].mapped()));
+        }
+    }
+
+    /** The pair of the primary entry that opens and closes the aperture, and window 0 with it. */
+    private void gate(Member member) {
+        if (windows.length == 0) {
+            return;
+        }
+        // PAMU: an entry with one window has no SWSE; a smaller mapping shrinks the aperture itself.
+        long size = windows.length == 1 && windows[0].mapped() ? windows[0].size : geometry.size();
+        synchronized (tables.primaries) {
+            tables.pair(tables.primary(member.liodn), Paace.ADDRESS, Paace.primary(geometry.start(), size, windows.length > 1,
+                windows[0].access, enabled && mapped > 0 && !member.tripped));
+        }
+    }
+
+    private long translated(int i) {
+        long effective = windows[i].mapped() ? windows[i].size : windowSize();
+        return Paace.translated(windows[i].physical, windows.length == 1 ? 0 : effective);
+    }
+
+    private long attributes(int i) {
+        return Paace.attributes(cache, i == 0 ? windows.length : 1);
+    }
+
+    private long entry(Member member, int i) {
+        return i == 0 ? tables.primary(member.liodn) : tables.secondary(member.first + i - 1);
+    }
+
+    private long expected(long iova, int access) {
+        if (!enabled || mapped == 0) {
+            return Refusal.NO_REQUESTER;
+        }
+        if (!geometry.contains(iova)) {
+            return Refusal.OUTSIDE;
+        }
+        long offset = iova - geometry.start();
+        Window window = windows[(int) (offset / windowSize())];
+        offset %= windowSize();
+        if (offset >= window.size) {
+            return windows.length == 1 ? Refusal.OUTSIDE : Refusal.UNMAPPED;
+        }
+        return (window.access & access) == access ? window.physical + offset : Refusal.DENIED;
+    }
+
+    private long windowSize() {
+        return geometry.size() / windows.length;
+    }
+
+    private void alive() {
+        if (closed) {
+            throw PamuDriver.gone();
+        }
+    }
+
+    private void idle(String what) {
+        if (mapped > 0) {
+            throw new ErrnoException(Errno.EBUSY, "the %s cannot change while %d of %d windows are mapped; unmap first", what, mapped,
+                windows.length);
+        }
+    }
+
+    private static int secondaries(int windows) {
+        return Math.max(0, windows - 1);
+    }
+
+    private static long contiguous(DmaBuffer buffer, long offset, long size) {
+        long start = buffer.physical(offset);
+        for (long covered = 0; covered < size; ) {
+            DmaBuffer.Extent extent = buffer.at(offset + covered);
+            if (extent.physical() != start + covered) {
+                throw new ErrnoException(Errno.EFAULT,
+                    "memory behind one window must be contiguous: 0x%x bytes at buffer offset 0x%x go from 0x%x to 0x%x", size, offset,
+                    start + covered, extent.physical());
+            }
+            covered += extent.length();
+        }
+        return start;
+    }
+
+    private static ErrnoException unknown(Class<?> attribute) {
+        return new ErrnoException(Errno.ENOTTY, "a PAMU domain has no attribute %s", attribute.getSimpleName());
+    }
+}

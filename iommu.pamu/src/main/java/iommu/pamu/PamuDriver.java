@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu;
+
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import iommu.pamu.table.BigEndian;
+import iommu.pamu.table.Paace;
+import iommu.pamu.table.PamuNodes;
+import iommu.pamu.table.Registers;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.StringJoiner;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import machine.api.Bus;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Wire;
+
+/**
+ * All PAMUs of a board as one {@link Iommu}: they share tables, so a requester is under its domain's windows whichever
+ * instance it sits behind.
+ *
+ * <p>From the moment the constructor returns no requester is bypassed, and none reaches memory that no domain has mapped for
+ * it. (Linux opens all 64 GiB to every LIODN the boot loader names; this driver does not.) After {@link #close} the gates are
+ * closed: everything is refused until another driver has set up its own tables.
+ *
+ * <p>Thread-safe. The locks are listed on the package page.
+ */
+public final class PamuDriver implements Iommu, AutoCloseable {
+    private static final int CONTROL =
+        Registers.PC_ENABLE | Registers.PC_OMT_CACHE | Registers.PC_SECONDARY_CACHE | Registers.PC_PRIMARY_CACHE;
+    /** Physical and device addresses have 36 bits. */
+    static final int ADDRESS_BITS = 36;
+    private static final long PAGE_SIZES = (2L << ADDRESS_BITS) - 1 & -4096;
+
+    private static final class Instance {
+        final String path;
+        final long registers;
+        /** Guarded by {@link #scan}: its violation interrupt was turned off because of an offender that cannot be stopped. */
+        boolean muted;
+
+        Instance(String path, long registers) {
+            this.path = path;
+            this.registers = registers;
+        }
+    }
+
+    private final Machine machine;
+    private final Bus bus;
+    private final BigEndian words;
+    private final PamuSettings settings;
+    private final List<Instance> instances = new ArrayList<>();
+    private final List<Wire> wires;
+    private final IommuCapabilities capabilities;
+    private final PamuTables tables;
+    private final ConcurrentHashMap<Integer, PamuDomain.Member> members = new ConcurrentHashMap<>();
+    private final ReentrantLock scan = new ReentrantLock();
+
+    // Guarded by this.
+    private final Set<PamuDomain> domains = new HashSet<>();
+    private boolean closed;
+
+    // Guarded by scan.
+    private boolean stopped;
+
+    /**
+     * Probes: allocates the tables, points every PAMU at them, clears the bypass bits.
+     *
+     * @param node the node compatible with {@code fsl,pamu}; its unit is attached
+     * @throws ErrnoException ENODEV if an instance does not answer or the board lacks a part; ENOMEM if there is no block for
+     *     the tables; EIO if the bypass bits do not clear. The gates are closed then
+     */
+    public PamuDriver(Machine machine, Node node, PamuSettings settings) {
+        this.machine = machine;
+        this.bus = machine.bus();
+        this.words = new BigEndian(bus);
+        this.settings = settings;
+        this.wires = node.interrupts().isEmpty() ? List.of() : List.of(node.interrupts().get(0));
+        long bypass = PamuNodes.bypass(machine);
+        int windows = Integer.MAX_VALUE;
+        for (Node child : PamuNodes.instances(node)) {
+            long registers = child.registers().get(0).physical();
+            if (words.word(registers + Registers.PR1) == -1) {
+                throw new ErrnoException(Errno.ENODEV, "no PAMU answers at physical 0x%x (%s); is its unit attached?", registers,
+                    child.path());
+            }
+            windows = Math.min(windows, Registers.maxWindows(words.word(registers + Registers.PC3)));
+            instances.add(new Instance(child.path(), registers));
+        }
+        capabilities = new IommuCapabilities(true, PAGE_SIZES, windows, 0, (1L << ADDRESS_BITS) - 1, List.of(), true);
+        tables = new PamuTables(machine);
+        try {
+            start(bypass);
+        } catch (RuntimeException e) {
+            closeGates();
+            tables.close();
+            throw e;
+        }
+    }
+
+    @Override
+    public IommuCapabilities capabilities() {
+        return capabilities;
+    }
+
+    /** {@return nothing: every address of the aperture may be mapped} */
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        return List.of();
+    }
+
+    /** @throws ErrnoException ENODEV if the driver was closed */
+    @Override
+    public synchronized IommuDomain open() {
+        if (closed) {
+            throw gone();
+        }
+        PamuDomain domain = new PamuDomain(this);
+        domains.add(domain);
+        return domain;
+    }
+
+    @Override
+    public List<Wire> violationWires() {
+        return wires;
+    }
+
+    /**
+     * {@inheritDoc} An instance keeps one record: the first since it was read last. Never waits for anything but another
+     * call of this method.
+     *
+     * <p>PICS is cleared before AVS1: a violation in between is dropped as a second one and shows in PICS. The other way
+     * round it would be recorded and its interrupt status cleared.
+     */
+    @Override
+    public List<Violation> violations() {
+        List<Violation> records = new ArrayList<>();
+        scan.lock();
+        try {
+            if (!stopped) {
+                instances.forEach(instance -> scan(instance, records));
+            }
+        } finally {
+            scan.unlock();
+        }
+        return records;
+    }
+
+    /** Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards. Idempotent. */
+    @Override
+    public void close() {
+        List<PamuDomain> orphans;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            orphans = List.copyOf(domains);
+            domains.clear();
+        }
+        closeGates();
+        bus.sync();
+        orphans.forEach(PamuDomain::orphan);
+        scan.lock();
+        stopped = true;
+        scan.unlock();
+        members.clear();
+        tables.close();
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    PamuTables tables() {
+        return tables;
+    }
+
+    /** Which requester is under which domain. */
+    ConcurrentHashMap<Integer, PamuDomain.Member> members() {
+        return members;
+    }
+
+    synchronized void forget(PamuDomain domain) {
+        domains.remove(domain);
+    }
+
+    /** Turns the violation interrupts on again that {@link ViolationPolicy#DISABLE} has turned off. */
+    void unmute() {
+        scan.lock();
+        try {
+            for (Instance instance : instances) {
+                if (instance.muted && !stopped) {
+                    instance.muted = false;
+                    words.word(instance.registers + Registers.PICS, Registers.PICS_VIOLATION_ENABLE);
+                }
+            }
+        } finally {
+            scan.unlock();
+        }
+    }
+
+    static ErrnoException gone() {
+        return new ErrnoException(Errno.ENODEV, "this domain or its driver was closed; open a new domain");
+    }
+
+    private void start(long bypass) {
+        int bypassed = words.word(bypass);
+        int ours = 0;
+        for (int i = 0; i < instances.size(); i++) {
+            long registers = instances.get(i).registers;
+            // PAMU: erratum A-005982, with OCE on, a new base flushes what is cached of the old tables.
+            words.word(registers + Registers.PC, Registers.PC_GATE_CLOSED | Registers.PC_OMT_CACHE);
+            address(registers + Registers.PPBA, tables.primaryBase());
+            address(registers + Registers.PPLA, tables.primaryLimit());
+            address(registers + Registers.SPBA, tables.secondaryBase());
+            address(registers + Registers.SPLA, tables.secondaryLimit());
+            address(registers + Registers.OBA, tables.operationsBase());
+            address(registers + Registers.OLA, tables.operationsLimit());
+            // What was refused before this driver came is not its news. PAMU-A001: a status bit that is 0 must not be written 1.
+            int status = words.word(registers + Registers.PICS) & (Registers.PICS_VIOLATION | Registers.PICS_OPERATION);
+            words.word(registers + Registers.PICS, status | Registers.PICS_VIOLATION_ENABLE);
+            words.word(registers + Registers.AVS1, words.word(registers + Registers.AVS1) & Registers.AVS1_STATUS);
+            words.word(registers + Registers.PC, CONTROL);
+            ours |= Registers.bypassBit(i);
+        }
+        words.word(bypass, bypassed & ~ours);
+        if ((words.word(bypass) & ours) != 0) {
+            throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed", bypass,
+                words.word(bypass));
+        }
+    }
+
+    private void address(long register, long value) {
+        words.word(register, (int) (value >>> 32));
+        words.word(register + 4, (int) value);
+    }
+
+    /** An instance that does not answer has left the machine, and the machine blocks what was behind it: nothing is open. */
+    private void closeGates() {
+        for (Instance instance : instances) {
+            bus.write(instance.registers + Registers.PC, 4, BigEndian.swap(Registers.PC_GATE_CLOSED) & 0xffff_ffffL);
+        }
+    }
+
+    private void scan(Instance instance, List<Violation> records) {
+        long registers = instance.registers;
+        int pics = words.word(registers + Registers.PICS);
+        if ((pics & Registers.PICS_VIOLATION) == 0 || pics == -1) {
+            return;
+        }
+        int avs1 = words.word(registers + Registers.AVS1);
+        long ava = words.pair(registers + Registers.AVA);
+        int liodn = avs1 >>> 16;
+        if (settings.violations() == ViolationPolicy.DISABLE && (avs1 & Registers.AVS1_VALID) != 0
+                && (avs1 & (Registers.AVS1_GATE | Registers.AVS1_DISABLED)) == 0 && !disable(liodn)) {
+            instance.muted = true;
+        }
+        int enable = instance.muted ? 0 : pics & Registers.PICS_VIOLATION_ENABLE;
+        words.word(registers + Registers.PICS, Registers.PICS_VIOLATION | enable);
+        words.word(registers + Registers.AVS1, avs1 & Registers.AVS1_STATUS);
+        if ((avs1 & Registers.AVS1_VALID) != 0) {
+            records.add(new Violation(instance.path, liodn, ava, reason(avs1),
+                String.format("AVS1=0x%08x AVA=0x%x", avs1, ava)));
+        }
+    }
+
+    /** {@return whether the offender's V was set and is now clear} */
+    private boolean disable(int liodn) {
+        if (liodn >= PamuTables.PRIMARIES) {
+            return false;
+        }
+        long entry = tables.primary(liodn);
+        synchronized (tables.primaries) {
+            long first = tables.first(entry);
+            if ((first & Paace.VALID) == 0) {
+                return false;
+            }
+            tables.pair(entry, Paace.ADDRESS, first & ~Paace.VALID);
+            PamuDomain.Member member = members.get(liodn);
+            if (member != null) {
+                member.tripped = true;
+            }
+            return true;
+        }
+    }
+
+    private static String reason(int avs1) {
+        StringJoiner classes = new StringJoiner("|");
+        classes.setEmptyValue("AV");
+        name(classes, avs1, Registers.AVS1_DISABLED, "PDV");
+        name(classes, avs1, Registers.AVS1_GATE, "GCV");
+        name(classes, avs1, Registers.AVS1_LIODN, "LAV");
+        name(classes, avs1, Registers.AVS1_WINDOW, "WAV");
+        name(classes, avs1, Registers.AVS1_PERMISSION, "APV");
+        name(classes, avs1, Registers.AVS1_OPERATION, "OTV");
+        return classes.toString();
+    }
+
+    private static void name(StringJoiner classes, int avs1, int field, String name) {
+        if ((avs1 & field) != 0) {
+            classes.add(name);
+        }
+    }
+}

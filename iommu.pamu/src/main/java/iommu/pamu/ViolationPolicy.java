@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu;
+
+/** What the driver does with a requester whose access was refused. */
+public enum ViolationPolicy {
+    /** Reports it. The refused access is all that is lost. */
+    REPORT,
+    /**
+     * Reports it and clears V of the offender's entry, so that all its accesses are refused until its domain is given
+     * {@code Enable(true)}; what Linux does. An offender that is invalid already would report for ever (erratum A-003638):
+     * then the unit's violation interrupt is turned off until some domain is given {@code Enable(true)}.
+     */
+    DISABLE
+}

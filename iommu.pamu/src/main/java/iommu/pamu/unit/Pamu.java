@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu.unit;
+
+import iommu.pamu.table.BigEndian;
+import iommu.pamu.table.OperationMapping;
+import iommu.pamu.table.Paace;
+import iommu.pamu.table.PamuNodes;
+import iommu.pamu.table.Registers;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import machine.api.Access;
+import machine.api.Bus;
+import machine.api.InterruptInputs;
+import machine.api.InterruptLine;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Refusal;
+import machine.api.TranslationUnit;
+import machine.api.Unit;
+
+/**
+ * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it {@link Bus#write}.
+ * Concurrency: any number of readers, lock-free, no allocation; a refused access is recorded lock-free too.
+ *
+ * <p><b>No caches.</b> Every lookup reads the entries from the machine's memory, which is what a chip with snooped caches
+ * looks like to software: a store to an entry takes effect at once, {@code Bus.sync} waits for lookups that began before.
+ *
+ * <p><b>Entries that change while they are read.</b> Hardware fetches an entry as one line; this model fetches it in pairs of
+ * words, the pair with V and AP first. A torn entry never yields an address that was not mapped, if writers keep the order
+ * that hardware asks of them anyway:
+ * <ol>
+ * <li>Down: clear V (AP for window 0, whose entry also gates the aperture) before touching any other word.
+ * <li>Wait: PowerPC's {@code sync}, here {@link Bus#sync}. Lookups that saw V have left the machine; those that begin later see
+ *     it clear.
+ * <li>Change the other words in any order, then set V. Pairs are atomic, writes release, reads acquire: a lookup that sees
+ *     V sees every word it vouches for.
+ * </ol>
+ */
+public final class Pamu implements TranslationUnit {
+    private static final int LIVE = Registers.PC_GATE_CLOSED | Registers.PC_ENABLE;
+    private static final int LAV = 10;
+    private static final int WAV = 7;
+    private static final int APV = 3;
+    private static final int OTV = 1;
+
+    private final int bypassBit;
+    private final BypassRegister bypass;
+    private final BigEndian memory;
+    private final ViolationCodes codes;
+    private final int largestCountCode;
+    private final Violations violations;
+    private volatile Tables tables = new Tables(0, 0, 0, 0, 0, 0, 0);
+
+    Pamu(int instance, Bus bus, BypassRegister bypass, Violations violations, PamuModel model) {
+        this.bypassBit = Registers.bypassBit(instance);
+        this.bypass = bypass;
+        this.memory = new BigEndian(bus);
+        this.codes = model.codes();
+        this.largestCountCode = Integer.numberOfTrailingZeros(model.maxWindows()) - 1;
+        this.violations = violations;
+    }
+
+    /**
+     * All PAMUs of a board as one pluggable unit: their register blocks, the bypass register, and a translation for the
+     * path of each instance. Every instance drives the node's first interrupt; a node without one is silent.
+     *
+     * @param node the node compatible with {@code fsl,pamu}
+     * @throws machine.api.ErrnoException ENODEV if the board lacks an instance or the global utilities
+     */
+    public static Unit unit(Machine machine, Node node, PamuModel model) {
+        BypassRegister bypass = new BypassRegister(model.bypassReset());
+        List<Unit.Window> windows = new ArrayList<>();
+        Map<String, TranslationUnit> translations = new LinkedHashMap<>();
+        windows.add(new Unit.Window(PamuNodes.bypass(machine), 4, bypass));
+        for (Node instance : PamuNodes.instances(node)) {
+            InterruptLine line = node.interrupts().isEmpty() ? asserted -> {
+            } : machine.line(node.interrupts().get(0));
+            Violations violations = new Violations(line);
+            Pamu pamu = new Pamu(translations.size(), machine.bus(), bypass, violations, model);
+            long registers = instance.registers().get(0).physical();
+            windows.add(new Unit.Window(registers, Registers.BYTES, new RegisterBlock(pamu, violations, model)));
+            translations.put(instance.path(), pamu);
+        }
+        return new Unit(windows, translations, InterruptInputs.NONE);
+    }
+
+    /** The register block has changed. Takes effect for lookups that begin later. */
+    void use(Tables next) {
+        tables = next;
+    }
+
+    @Override
+    public long translate(int liodn, long iova, int length, int access) {
+        if (bypass.bypassed(bypassBit)) {
+            return iova < 0 ? Refusal.NO_TARGET : iova;
+        }
+        Tables now = tables;
+        int live = now.control() & LIVE;
+        if (live != Registers.PC_ENABLE) {
+            return refuse(live < 0 ? Registers.AVS1_GATE : Registers.AVS1_DISABLED, liodn, iova, access, 0, Refusal.BLOCKED);
+        }
+        long at = (liodn & 0xffff_ffffL) * Paace.BYTES;
+        if (Long.compareUnsigned(at, now.primaryBytes()) >= 0) {
+            return refuse(codes.notInTable() << LAV, liodn, iova, access, 0, Refusal.NO_REQUESTER);
+        }
+        return aperture(now, now.primary() + at, liodn, iova, length, access);
+    }
+
+    /** PAMU lookup, steps 4 to 6: the primary entry, and which window. */
+    private long aperture(Tables now, long entry, int liodn, long iova, int length, int access) {
+        long first = memory.pair(entry + Paace.ADDRESS);
+        int word1 = (int) first;
+        if ((word1 & Paace.VALID) == 0) {
+            return refuse(codes.entryInvalid() << LAV, liodn, iova, access, entry, Refusal.NO_REQUESTER);
+        }
+        int size = Paace.sizeField(word1);
+        int word3 = (int) memory.pair(entry + Paace.ATTRIBUTES);
+        int windowSize = size;
+        if ((word1 & Paace.MULTIPLE) != 0) {
+            int count = Paace.windowCountCode(word3);
+            windowSize = count > largestCountCode ? 0 : size - count - 1;
+        }
+        if ((word1 & Paace.SECONDARY) != 0 || windowSize < Paace.SMALLEST) {
+            return refuse(codes.entryMalformed() << LAV, liodn, iova, access, entry, Refusal.MALFORMED);
+        }
+        long offset = iova - (first & Paace.BASE);
+        if (offset >>> size >>> 1 != 0) {
+            return refuse(codes.outsideAperture() << WAV, liodn, iova, access, entry, Refusal.OUTSIDE);
+        }
+        long window = (word1 & Paace.MULTIPLE) != 0 ? offset >>> windowSize >>> 1 : 0;
+        return window == 0
+            ? window(now, entry, word1, (word1 & Paace.MULTIPLE) != 0 ? -1 : size, offset, liodn, iova, length, access)
+            : secondary(now, entry, window, offset - (window << windowSize << 1), liodn, iova, length, access);
+    }
+
+    /** PAMU lookup, step 6: window 1 and above have an entry of their own. */
+    private long secondary(Tables now, long primary, long window, long offset, int liodn, long iova, int length, int access) {
+        long at = ((memory.pair(primary + Paace.INDEX) >>> 32) + window - 1) * Paace.BYTES;
+        long entry = now.secondary() + at;
+        if (Long.compareUnsigned(at, now.secondaryBytes()) >= 0) {
+            return refuse(codes.windowMalformed() << WAV, liodn, iova, access, primary, Refusal.MALFORMED);
+        }
+        int word1 = (int) memory.pair(entry + Paace.ADDRESS);
+        if ((word1 & Paace.VALID) == 0) {
+            return refuse(codes.windowInvalid() << WAV, liodn, iova, access, entry, Refusal.UNMAPPED);
+        }
+        if ((word1 & Paace.SECONDARY) == 0 || (word1 & Paace.SECONDARY_RESERVED) != 0 || Paace.liodn(word1) != liodn) {
+            return refuse(codes.windowMalformed() << WAV, liodn, iova, access, entry, Refusal.MALFORMED);
+        }
+        return window(now, entry, word1, -1, offset, liodn, iova, length, access);
+    }
+
+    /**
+     * PAMU lookup, steps 6 to 9: effective size, permission, operation, address.
+     *
+     * @param size code of the effective size, or -1 to take the entry's SWSE
+     */
+    private long window(Tables now, long entry, int word1, int size, long offset, int liodn, long iova, int length, int access) {
+        long translated = memory.pair(entry + Paace.TRANSLATED);
+        int effective = size < 0 ? Paace.sizeField((int) translated) : size;
+        if (offset + length - 1 >>> effective >>> 1 != 0) {
+            return refuse(codes.beyondMapping() << WAV, liodn, iova, access, entry, Refusal.UNMAPPED);
+        }
+        int permitted = Paace.access(word1);
+        if ((permitted & access) != access) {
+            return refuse((access == Access.READ ? codes.readDenied() : codes.writeDenied()) << APV, liodn, iova, access, entry,
+                permitted == 0 ? Refusal.UNMAPPED : Refusal.DENIED);
+        }
+        int word3 = (int) memory.pair(entry + Paace.ATTRIBUTES);
+        if ((word3 & Paace.OPERATION) != Paace.OPERATION_NONE) {
+            int violation = operation(now, entry, word3, access);
+            if (violation != 0) {
+                return refuse(violation << OTV, liodn, iova, access, entry, Refusal.UNSUPPORTED);
+            }
+        }
+        long physical = switch (word3 & Paace.TRANSLATION) {
+            case Paace.TRANSLATION_NONE -> iova;
+            case Paace.TRANSLATION_WINDOW -> (translated & Paace.BASE) + offset;
+            default -> -1;
+        };
+        if (physical < 0) {
+            return refuse(codes.entryMalformed() << LAV, liodn, iova, access, entry, Refusal.MALFORMED);
+        }
+        return physical;
+    }
+
+    /** PAMU section "operation mapping": {@return 0 if the operation may pass, else the OTV code} */
+    private int operation(Tables now, long entry, int word3, int access) {
+        int incoming = access == Access.READ ? OperationMapping.READ : OperationMapping.WRITE;
+        int word7 = (int) memory.pair(entry + Paace.INDEX);
+        int outgoing = -1;
+        if ((word3 & Paace.OPERATION) == Paace.OPERATION_IMMEDIATE) {
+            outgoing = word7 >>> 24 == incoming ? word7 >>> 16 & 0xff : (word7 >>> 8 & 0xff) == incoming ? word7 & 0xff : -1;
+        } else if ((word3 & Paace.OPERATION) == Paace.OPERATION_INDEXED) {
+            long at = (word7 & 0xffffL) * OperationMapping.BYTES;
+            if (at < now.operationBytes()) {
+                long word = now.operations() + at;
+                int index = OperationMapping.index(incoming);
+                outgoing = memory.word(word + (index & ~3)) >>> (24 - 8 * (index & 3)) & 0xff;
+            }
+        }
+        if (outgoing == -1) {
+            return codes.operationUnknown();
+        }
+        return (outgoing & OperationMapping.VALID) == 0 ? codes.operationInvalid() : 0;
+    }
+
+    private long refuse(int violation, int liodn, long iova, int access, long entry, int refusal) {
+        violations.record(liodn, violation, access == Access.READ ? OperationMapping.READ : OperationMapping.WRITE, iova, entry);
+        return refusal;
+    }
+}

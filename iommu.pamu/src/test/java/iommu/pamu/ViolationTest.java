@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+
+import iommu.api.Enable;
+import iommu.api.Geometry;
+import iommu.api.IommuDomain;
+import iommu.api.Violation;
+import iommu.api.Windows;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory.Layout;
+import machine.api.DmaPort;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+
+/** What the driver does when hardware reports a refused access. */
+class ViolationTest {
+    private final Board board = new Board();
+    private final DmaBuffer buffer = board.machine.memory().allocate(0x4000, 0x4000, Layout.CONTIGUOUS);
+
+    private IommuDomain domain(PamuDriver driver) {
+        IommuDomain domain = driver.open();
+        domain.set(new Geometry(0, 0x8000));
+        domain.set(new Windows(8));
+        domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
+        domain.attach(1);
+        domain.attach(2);
+        return domain;
+    }
+
+    @Test
+    @DisplayName("PAMU policy report: the record of each instance, the offender goes on")
+    void report() {
+        PamuDriver driver = board.driver();
+        domain(driver);
+        board.write(1, 0x5000);
+        board.write(1, 0x6000);
+        board.pamu(1).translate(2, 0x9000, 4, Access.READ);
+        assertEquals(1, board.level.get());
+        List<Violation> records = driver.violations();
+        assertEquals(2, records.size());
+        assertEquals(new Violation(Board.path(0), 1, 0x5000, "WAV", "AVS1=0x00010181 AVA=0x5000"), records.get(0));
+        assertEquals(Board.path(1), records.get(1).unit());
+        assertEquals(0x9000, records.get(1).iova());
+        assertEquals(0, board.level.get());
+        assertEquals(buffer.physical(0), board.write(1, 0));
+    }
+
+    @Test
+    @DisplayName("PAMU policy disable: V of the offender is cleared, of nobody else, until Enable(true)")
+    void disable() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        IommuDomain domain = domain(driver);
+        board.write(1, 0x5000);
+        assertEquals(1, driver.violations().size());
+        assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
+        assertEquals(buffer.physical(0), board.write(2, 0));
+        assertEquals(Refusal.NO_REQUESTER, domain.lookup(0, Access.READ));
+        domain.unmap(0, 0x1000);
+        domain.map(0, buffer, 0, 0x1000, Access.READ_WRITE);
+        assertEquals(Refusal.NO_REQUESTER, board.write(1, 0), "mapping does not pardon");
+        assertEquals(4, board.register(0, 0xc1c) & 4);
+
+        assertEquals(1, driver.violations().size());
+        assertEquals(0, board.register(0, 0xc1c), "erratum A-003638: V was clear, so reporting is off for this unit");
+        board.write(1, 0);
+        assertEquals(0, board.level.get());
+        assertEquals(4, board.register(1, 0xc1c), "and for no other");
+        domain.set(new Enable(true));
+        assertEquals(buffer.physical(0), board.write(1, 0));
+        assertEquals(4, board.register(0, 0xc1c) & 4);
+    }
+
+    @Test
+    @DisplayName("PAMU policy disable: an offender beyond the table mutes the unit and breaks nothing")
+    void beyond() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        domain(driver);
+        board.write(0xffff, 0);
+        assertEquals(0xffff, driver.violations().get(0).requester());
+        assertEquals(0, board.register(0, 0xc1c));
+    }
+
+    @Test
+    @DisplayName("PAMU: hardware that has left the machine records nothing")
+    void gone() {
+        PamuDriver driver = board.driver();
+        board.plugged.close();
+        assertEquals(List.of(), driver.violations());
+        driver.close();
+    }
+
+    @Test
+    @DisplayName("PAMU: a handler inside an access never waits for an unmap that waits for the access")
+    void noDeadlock() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        IommuDomain domain = domain(driver);
+        AtomicInteger reported = new AtomicInteger();
+        board.handler = () -> reported.addAndGet(driver.violations().size());
+        AtomicBoolean stop = new AtomicBoolean();
+        assertTimeoutPreemptively(Duration.ofSeconds(30), () -> {
+            Thread[] devices = new Thread[2];
+            for (int i = 0; i < devices.length; i++) {
+                DmaPort port = board.port(1 + i);
+                devices[i] = new Thread(() -> {
+                    while (!stop.get()) {
+                        port.write(0x5000, 4, 1);
+                    }
+                });
+                devices[i].start();
+            }
+            for (int i = 0; i < 100 || reported.get() < 20; i++) {
+                domain.unmap(0, 0x1000);
+                domain.map(0, buffer, 0, 0x1000, Access.READ_WRITE);
+                domain.set(new Enable(true));
+            }
+            stop.set(true);
+            for (Thread device : devices) {
+                device.join();
+            }
+        });
+    }
+}
