@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The MSI strategies, one component each; see {@link vfio.api.msi}. */
+package vfio.msi;
