@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import machine.api.PciFunction;
+
+/**
+ * The config space a user sees. BARs, the MSI capability and the interrupt line are scratch of the user's; memory enable and
+ * bus master go through to the device; everything else is the device's own and read-only. The message the device really
+ * sends is programmed here, by the host. Thread-safe.
+ */
+final class ConfigSpace {
+    private static final int COMMAND = 0x04;
+    private static final int BARS = 0x10;
+    private static final int BARS_END = 0x28;
+    private static final int ROM = 0x30;
+    private static final int CAPABILITIES = 0x34;
+    private static final int INTERRUPT = 0x3c;
+    private static final int MSI = 0x05;
+    /** Where capabilities of the conventional kind are, in the extended space too. */
+    private static final int HEADER_SPACE = 0x100;
+
+    private static final int MEMORY = 0x0002;
+    private static final int MASTER = 0x0004;
+    private static final int INTX_OFF = 0x0400;
+    /** I/O, memory, master, parity, SERR. */
+    private static final int PASSED_ON = 0x0147;
+    private static final int STATUS_INTX = 0x0008_0000;
+    private static final int CONTROL_ENABLE = 0x0001_0000;
+    private static final int CONTROL_64BIT = 0x0080_0000;
+    private static final int CONTROL_VECTORS = 0x0070_0000;
+
+    private final PciFunction function;
+    private final int size;
+    private final int msi;
+    private final boolean wide;
+    private final int[] scratch;
+    private boolean msiOn;
+    private long msiAddress;
+    private int msiData;
+
+    ConfigSpace(PciFunction function) {
+        this.function = function;
+        this.size = function.configSize();
+        this.scratch = new int[size / 4];
+        int found = find(MSI);
+        this.wide = found != 0 && (dword(found) & CONTROL_64BIT) != 0;
+        // One that sticks out of the header's space is a mad device's.
+        this.msi = found + (wide ? 16 : 12) <= HEADER_SPACE ? found : 0;
+        scratch[INTERRUPT / 4] = dword(INTERRUPT);
+        if (msi != 0) {
+            scratch[msi / 4] = dword(msi) & ~(CONTROL_ENABLE | CONTROL_VECTORS);
+        }
+    }
+
+    int size() {
+        return size;
+    }
+
+    /** {@return how many MSI vectors the device is capable of; 0 without the capability} */
+    int msiVectors() {
+        return msi == 0 ? 0 : 1 << (dword(msi) >>> 17 & 7);
+    }
+
+    boolean hasPin() {
+        return (dword(INTERRUPT) >>> 8 & 0xff) != 0;
+    }
+
+    boolean memoryEnabled() {
+        return (dword(COMMAND) & MEMORY) != 0;
+    }
+
+    /** As a freshly opened device has it: memory on, bus master off, and the pin masked: nobody listens to it yet. */
+    synchronized void open() {
+        command(dword(COMMAND) & PASSED_ON & ~MASTER | MEMORY | INTX_OFF);
+    }
+
+    /** The device stops: no bus master. */
+    synchronized void quiet() {
+        command(dword(COMMAND) & (PASSED_ON | INTX_OFF) & ~MASTER);
+    }
+
+    /** Whether the device itself says that its pin is asserted: the pin may be shared. */
+    boolean intxAsserted() {
+        return (dword(COMMAND) & STATUS_INTX) != 0;
+    }
+
+    /** The host masks or unmasks the pin at the device, so that others on the same wire are not disturbed. */
+    synchronized void intxMasked(boolean masked) {
+        command(masked ? dword(COMMAND) | INTX_OFF : dword(COMMAND) & ~INTX_OFF);
+    }
+
+    synchronized void msiOn(long address, int data) {
+        msiOn = true;
+        msiAddress = address;
+        msiData = data;
+        program();
+    }
+
+    synchronized void msiOff() {
+        msiOn = false;
+        program();
+    }
+
+    /** Reset has cleared the device's registers: writes again what the host had programmed. */
+    synchronized void afterReset(boolean intxMasked) {
+        command(MEMORY | (intxMasked ? INTX_OFF : 0));
+        program();
+    }
+
+    synchronized long read(int offset, int bytes) {
+        long value = 0;
+        for (int i = 0; i < bytes; i++) {
+            int at = offset + i;
+            value |= (visible(at & ~3) >>> 8 * (at & 3) & 0xffL) << 8 * i;
+        }
+        return value;
+    }
+
+    synchronized void write(int offset, int bytes, long value) {
+        int word = offset & ~3;
+        int shift = 8 * (offset & 3);
+        int mask = (int) ((1L << 8 * bytes) - 1) << shift;
+        int merged = visible(word) & ~mask | (int) (value << shift) & mask;
+        if (word == COMMAND) {
+            scratch[COMMAND / 4] = merged & INTX_OFF;
+            command(dword(COMMAND) & INTX_OFF | merged & PASSED_ON);
+        } else if (word >= BARS && word < BARS_END) {
+            scratch[word / 4] = bar(word, merged);
+        } else if (word == INTERRUPT) {
+            scratch[word / 4] = scratch[word / 4] & ~0xff | merged & 0xff;
+        } else if (word == msi && msi != 0) {
+            scratch[word / 4] = scratch[word / 4] & ~CONTROL_VECTORS | merged & CONTROL_VECTORS;
+        } else if (insideMsi(word)) {
+            scratch[word / 4] = merged;
+        }
+    }
+
+    private int visible(int word) {
+        if (word == COMMAND) {
+            return dword(COMMAND) & ~INTX_OFF | scratch[word / 4];
+        }
+        if (word == msi && msi != 0) {
+            return scratch[word / 4] | (msiOn ? CONTROL_ENABLE : 0);
+        }
+        if (word >= BARS && word < BARS_END) {
+            return scratch[word / 4] | (upper(word) ? 0 : dword(word) & 0xf);
+        }
+        if (word == ROM) {
+            return 0;
+        }
+        return word == INTERRUPT || insideMsi(word) ? scratch[word / 4] : dword(word);
+    }
+
+    /** Address bits below the size of a BAR read as zero: that is how its size is found. */
+    private int bar(int word, int value) {
+        boolean upper = upper(word);
+        long bytes = function.barSize((word - BARS) / 4 - (upper ? 1 : 0));
+        return bytes == 0 ? 0 : value & (int) (upper ? -bytes >>> 32 : -bytes);
+    }
+
+    /** Whether this is the upper half of a 64-bit BAR. */
+    private boolean upper(int word) {
+        return word > BARS && function.barSize((word - BARS) / 4) == 0 && (dword(word - 4) & 7) == 4;
+    }
+
+    private boolean insideMsi(int word) {
+        return msi != 0 && word > msi && word < msi + (wide ? 16 : 12);
+    }
+
+    private void program() {
+        if (msi == 0) {
+            return;
+        }
+        int control = dword(msi) & ~(CONTROL_ENABLE | CONTROL_VECTORS);
+        function.writeConfig(msi + 4, 4, msiAddress & 0xffffffffL);
+        if (wide) {
+            function.writeConfig(msi + 8, 4, msiAddress >>> 32);
+        }
+        function.writeConfig(msi + (wide ? 12 : 8), 2, msiData & 0xffff);
+        function.writeConfig(msi + 2, 2, (control | (msiOn ? CONTROL_ENABLE : 0)) >>> 16);
+    }
+
+    private void command(int value) {
+        function.writeConfig(COMMAND, 2, value & 0xffff);
+    }
+
+    private int find(int id) {
+        if ((dword(COMMAND) >>> 20 & 1) == 0) {
+            return 0;
+        }
+        int at = dword(CAPABILITIES) & 0xfc;
+        // A chain longer than the space has dwords is a loop: the device is mad, and has no capability.
+        for (int hops = 0; at >= 0x40 && hops < size / 4; hops++) {
+            int header = dword(at);
+            if ((header & 0xff) == id) {
+                return at;
+            }
+            at = header >>> 8 & 0xfc;
+        }
+        return 0;
+    }
+
+    private int dword(int offset) {
+        return (int) function.readConfig(offset, 4);
+    }
+}

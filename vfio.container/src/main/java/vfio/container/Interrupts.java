@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import irq.api.InterruptController;
+import irq.api.MsiMessage;
+import irq.api.MsiRequest;
+import irq.api.MsiVector;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
+import machine.api.Access;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import vfio.api.MsiRoute;
+import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiEnvironment;
+
+/**
+ * The MSI vectors of one container: where the two halves of a message meet. The host owns the vector, hence the data; whoever
+ * placed the bank's window owns the address. Guarded by the container's lock, but for {@link #uses} and {@link #isolated},
+ * which other containers ask, and {@link #refused}, which devices call.
+ */
+final class Interrupts {
+    private static final int NONE = -1;
+
+    /** One vector of one device, with all that is needed to route it again. */
+    static final class Route {
+        private final VfioDevice device;
+        private final Relay relay;
+        private final AtomicBoolean missed = new AtomicBoolean();
+        private InterruptController controller;
+        private volatile MsiVector vector;
+        /** The bank the strategy was told of. */
+        private int bank = NONE;
+        private volatile long address;
+        private int data;
+
+        private Route(VfioDevice device, Relay relay) {
+            this.device = device;
+            this.relay = relay;
+        }
+
+        Relay relay() {
+            return relay;
+        }
+    }
+
+    private final VfioService service;
+    private final VfioContainer container;
+    private final List<Route> routes = new CopyOnWriteArrayList<>();
+    private volatile VectorPolicy policy = VectorPolicy.FIRST_FIT;
+    /** From before the road is closed for a swap until it is open again for every route. */
+    private volatile boolean held;
+    private int turn;
+
+    Interrupts(VfioService service, VfioContainer container) {
+        this.service = service;
+        this.container = container;
+    }
+
+    VectorPolicy policy() {
+        return policy;
+    }
+
+    void policy(VectorPolicy next) {
+        synchronized (service.vectors()) {
+            policy = next;
+        }
+    }
+
+    boolean enabled() {
+        return !routes.isEmpty();
+    }
+
+    /** {@return the banks this container may use, with what it uses of each} */
+    List<MsiEnvironment.Bank> banks() {
+        InterruptController controller = service.controller();
+        if (controller == null) {
+            return List.of();
+        }
+        return controller.doorbells().banks().stream().filter(bank -> uses(bank.index()) || !forbidden(bank.index()))
+            .map(bank -> new MsiEnvironment.Bank(bank.index(), bank.length(), inUse(bank.index()))).toList();
+    }
+
+    /** {@return the routes that are connected} */
+    List<MsiRoute> list() {
+        return routes.stream().filter(route -> route.vector != null)
+            .map(route -> new MsiRoute(route.device.name(), route.vector.bank(), route.vector.number(), route.address, route.data))
+            .toList();
+    }
+
+    /** Whether a vector of that bank is in use here. Any thread. */
+    boolean uses(int bank) {
+        return routes.stream().map(route -> route.vector).anyMatch(vector -> vector != null && vector.bank() == bank);
+    }
+
+    /** Whether this container's banks must be its own. Any thread. */
+    boolean isolated() {
+        return policy == VectorPolicy.ISOLATED;
+    }
+
+    /**
+     * Whether isolation, this container's or another's, keeps the bank from this one. Where doorbells verify their source
+     * nobody can ring another's vector, and a bank may be shared.
+     */
+    boolean forbidden(int bank) {
+        InterruptController controller = service.controller();
+        return controller != null && !controller.doorbells().verifiesSource() && service.open().stream()
+            .anyMatch(other -> other != container && (isolated() || other.interrupts().isolated()) && other.reaches(bank));
+    }
+
+    /**
+     * Takes a vector for a device, has its bank made reachable, and programs the device with the message.
+     *
+     * @throws ErrnoException what the strategy says if no bank is reachable; ENOSPC if none has a free vector; ENODEV without
+     *     an interrupt controller
+     */
+    Route enable(VfioDevice device, Relay relay) {
+        Route route = new Route(device, relay);
+        routes.add(route);
+        try {
+            connect(route);
+        } catch (RuntimeException e) {
+            routes.remove(route);
+            throw e;
+        }
+        return route;
+    }
+
+    /** Quietens the device, then gives the vector back. */
+    void disable(Route route) {
+        routes.remove(route);
+        Steps steps = new Steps();
+        steps.take(() -> route.device.config().msiOff());
+        steps.take(() -> release(route));
+        steps.take(() -> leaveBank(route));
+        steps.end();
+    }
+
+    /** The road is about to be closed for a swap: from now on a message that is refused is remembered. */
+    void hold() {
+        held = true;
+    }
+
+    /** The controller is leaving: the vectors go back, routes and windows stay. */
+    void controllerLeaving() {
+        hold();
+        Steps steps = new Steps();
+        routes.forEach(route -> steps.take(() -> release(route)));
+        steps.end();
+    }
+
+    /** The strategy is leaving, and with it the windows: what lay behind one must not get a device's message. */
+    void strategyLeaving() {
+        hold();
+        Steps steps = new Steps();
+        for (Route route : routes) {
+            steps.take(() -> park(route));
+            steps.take(() -> release(route));
+            steps.take(() -> leaveBank(route));
+        }
+        steps.end();
+    }
+
+    /**
+     * Gives vectors to what waits for one, as far as that is possible. A device whose route has to wait although there is a
+     * controller is silenced: its old message might ring a vector that is somebody else's now.
+     *
+     * @return what keeps the first route waiting that waits; empty if none does
+     */
+    String connect() {
+        String obstacle = "";
+        for (Route route : routes) {
+            if (route.vector == null) {
+                try {
+                    connect(route);
+                } catch (RuntimeException e) {
+                    if (service.controller() != null) {
+                        try {
+                            park(route);
+                        } catch (RuntimeException again) {
+                            e.addSuppressed(again);
+                        }
+                    }
+                    obstacle = obstacle.isEmpty() ? "the MSI of device " + route.device.name() + " waits: " + e.getMessage() : obstacle;
+                }
+            }
+        }
+        return obstacle;
+    }
+
+    /**
+     * The road is open: connects what still waits and sends what was refused meanwhile, one interrupt a route, as hardware has one
+     * pending bit.
+     *
+     * @return as {@link #connect()}
+     */
+    String restore() {
+        String obstacle = connect();
+        if (held) {
+            // Refusals of accesses that began before the road was open have been reported when this returns.
+            service.machine().bus().sync();
+            held = !obstacle.isEmpty();
+            for (Route route : routes) {
+                if (route.vector != null && route.missed.getAndSet(false)) {
+                    route.relay.interrupt();
+                }
+            }
+        }
+        return obstacle;
+    }
+
+    /** A device's access was refused: if it was a message and the road is closed for a swap, it is not lost. Lock-free. */
+    void refused(Fault fault) {
+        if (held && fault.access() == Access.WRITE) {
+            for (Route route : routes) {
+                if (fault.iova() == route.address && fault.requester() == route.device.requester()) {
+                    route.missed.set(true);
+                }
+            }
+        }
+    }
+
+    private void connect(Route route) {
+        InterruptController controller = service.controller();
+        if (controller == null) {
+            throw new ErrnoException(Errno.ENODEV, "there is no interrupt controller; start a bundle that provides one");
+        }
+        List<Integer> reachable = container.session().reachable();
+        MsiVector vector;
+        synchronized (service.vectors()) {
+            vector = controller.doorbells()
+                .allocate(new MsiRequest(route.device.requester(), candidates(reachable), route.relay));
+            route.controller = controller;
+            route.vector = vector;
+        }
+        int before = route.bank;
+        try {
+            long page = container.session().enable(vector.bank());
+            route.bank = vector.bank();
+            MsiMessage message = controller.doorbells().compose(vector);
+            route.address = page + message.offset();
+            route.data = message.data();
+            route.device.config().msiOn(route.address, route.data);
+        } catch (RuntimeException e) {
+            Steps steps = new Steps();
+            steps.take(() -> {
+                throw e;
+            });
+            steps.take(() -> route.device.config().msiOff());
+            steps.take(() -> release(route));
+            if (route.bank != before) {
+                steps.take(() -> leaveBank(route));
+                route.bank = before;
+            }
+            steps.end();
+        }
+        if (before != NONE) {
+            // Enabled once more over a swap: the earlier time is over.
+            container.session().disable(before);
+        }
+    }
+
+    private void release(Route route) {
+        MsiVector vector = route.vector;
+        route.vector = null;
+        if (vector != null) {
+            route.controller.doorbells().release(vector);
+        }
+    }
+
+    private void leaveBank(Route route) {
+        int bank = route.bank;
+        route.bank = NONE;
+        if (bank != NONE && container.hasSession()) {
+            container.session().disable(bank);
+        }
+    }
+
+    /** Without its message the device may drop an interrupt: one too many is sent later rather than one too few. */
+    private static void park(Route route) {
+        route.missed.set(true);
+        route.device.config().msiOff();
+    }
+
+    private List<Integer> candidates(List<Integer> reachable) {
+        List<Integer> banks = new ArrayList<>(reachable);
+        banks.removeIf(this::forbidden);
+        if (banks.isEmpty()) {
+            throw new ErrnoException(Errno.ENOSPC,
+                "banks %s are reachable, but other containers reach them too and isolation is asked for; reach other banks or choose "
+                    + "another vector policy", reachable);
+        }
+        switch (policy) {
+            case FIRST_FIT -> {
+            }
+            case PACKED -> banks.sort(Comparator.comparing(bank -> !uses(bank)));
+            case SPREAD -> Collections.rotate(banks, -(turn++ % banks.size()));
+            case ISOLATED -> {
+                banks.sort(Comparator.comparing(bank -> !uses(bank)));
+                return banks.subList(0, 1);
+            }
+        }
+        return banks;
+    }
+
+    private int inUse(int bank) {
+        return (int) routes.stream().filter(route -> route.vector != null && route.vector.bank() == bank).count();
+    }
+}

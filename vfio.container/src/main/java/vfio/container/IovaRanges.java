@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.IommuCapabilities;
+import iommu.api.ReservedRegion;
+import java.util.ArrayList;
+import java.util.List;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import vfio.api.ContainerInfo.IovaRange;
+
+/** The checks of MAP_DMA and UNMAP_DMA that do not need a table, in VFIO's order; addresses are unsigned. */
+final class IovaRanges {
+    private IovaRanges() {
+    }
+
+    /** {@return the aperture without what is reserved, by ascending start} */
+    static List<IovaRange> valid(IommuCapabilities capabilities, List<ReservedRegion> reserved) {
+        List<IovaRange> ranges = new ArrayList<>();
+        long next = capabilities.apertureStart();
+        List<ReservedRegion> sorted = reserved.stream()
+            .sorted((a, b) -> Long.compareUnsigned(a.start(), b.start())).toList();
+        for (ReservedRegion region : sorted) {
+            if (Long.compareUnsigned(region.start(), capabilities.apertureEnd()) > 0) {
+                break;
+            }
+            if (Long.compareUnsigned(region.start(), next) > 0) {
+                ranges.add(new IovaRange(next, region.start() - 1));
+            }
+            if (Long.compareUnsigned(region.end(), next) >= 0) {
+                next = region.end() + 1;
+                if (next == 0) {
+                    return ranges;
+                }
+            }
+        }
+        if (Long.compareUnsigned(next, capabilities.apertureEnd()) <= 0) {
+            ranges.add(new IovaRange(next, capabilities.apertureEnd()));
+        }
+        return ranges;
+    }
+
+    /** MAP_DMA's first checks: access, alignment, wrap. */
+    static void check(long iova, long offset, long length, int access, long page) {
+        if ((access & Access.READ_WRITE) == 0 || (access & ~Access.READ_WRITE) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "access 0x%x: give READ, WRITE or both", access);
+        }
+        if (length == 0 || ((iova | offset | length) & page - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL,
+                "iova 0x%x, offset 0x%x, length 0x%x: all must be multiples of 0x%x and the length positive", iova, offset, length, page);
+        }
+        wrap(iova, length);
+    }
+
+    /** MAP_DMA's last check: whether there is such memory. */
+    static void checkMemory(long offset, long length, DmaBuffer buffer) {
+        if (offset < 0 || length < 0 || offset > buffer.size() - length) {
+            throw new ErrnoException(Errno.EFAULT, "offset 0x%x+0x%x is outside the buffer of 0x%x bytes", offset, length,
+                buffer.size());
+        }
+    }
+
+    /** UNMAP_DMA's checks. */
+    static void checkRange(long iova, long length, long page) {
+        if (length == 0 || ((iova | length) & page - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: both must be multiples of 0x%x and the length positive",
+                iova, length, page);
+        }
+        wrap(iova, length);
+    }
+
+    /** Whether one of the ranges holds it all. */
+    static void checkInside(long iova, long length, List<IovaRange> ranges) {
+        long end = iova + length - 1;
+        for (IovaRange range : ranges) {
+            if (Long.compareUnsigned(iova, range.start()) >= 0 && Long.compareUnsigned(end, range.end()) <= 0) {
+                return;
+            }
+        }
+        throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova, end,
+            ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
+    }
+
+    private static void wrap(long iova, long length) {
+        if (Long.compareUnsigned(iova + length - 1, iova) < 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x wraps around", iova, length);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+/** Steps that are all taken, whatever one of them throws: giving things back, telling everybody. One thread. */
+final class Steps {
+    private Throwable failure;
+
+    void take(Runnable step) {
+        try {
+            step.run();
+        } catch (RuntimeException | Error e) {
+            if (failure == null) {
+                failure = e;
+            } else if (failure != e) {
+                failure.addSuppressed(e);
+            }
+        }
+    }
+
+    /** Throws what the first step threw that threw, with the others' suppressed. */
+    void end() {
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure instanceof RuntimeException exception) {
+            throw exception;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.Iommu;
+import iommu.api.Violation;
+import irq.api.InterruptController;
+import java.util.List;
+import java.util.Map;
+import machine.api.Fault;
+import machine.api.Machine;
+import machine.api.PciFunction;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
+import vfio.api.Container;
+import vfio.api.Group;
+import vfio.api.Vfio;
+import vfio.api.msi.MsiStrategy;
+
+/**
+ * VFIO as a service: a shell around {@link VfioService}. Providers come and go while containers live, so their
+ * references are dynamic; each arrival and departure has been dealt with when the framework's call returns.
+ */
+@Component(name = "vfio.container", immediate = true)
+public final class VfioComponent implements Vfio {
+    /** The configuration, PID {@code vfio.container}. */
+    public @interface Config {
+        /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. */
+        int dma_entry_limit() default 65_535;
+    }
+
+    private final VfioService service;
+
+    /**
+     * Built by Declarative Services.
+     *
+     * @throws IllegalArgumentException if the limit is less than 1
+     */
+    @Activate
+    public VfioComponent(Config config, @Reference(name = "machine") Machine machine) {
+        service = new VfioService(machine, config.dma_entry_limit());
+    }
+
+    @Deactivate
+    void deactivate() {
+        service.close();
+    }
+
+    @Reference(name = "iommu", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+    void addIommu(Iommu iommu, Map<String, Object> properties) {
+        service.addIommu(iommu, (String) properties.get(Iommu.KIND));
+    }
+
+    void removeIommu(Iommu iommu) {
+        service.removeIommu(iommu);
+    }
+
+    @Reference(name = "interrupts", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+    void addController(InterruptController controller) {
+        service.addController(controller);
+    }
+
+    void removeController(InterruptController controller) {
+        service.removeController(controller);
+    }
+
+    @Reference(name = "strategy", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+    void addStrategy(MsiStrategy strategy, Map<String, Object> properties) {
+        service.addStrategy(strategy, properties.get("service.ranking") instanceof Integer ranking ? ranking : 0);
+    }
+
+    void removeStrategy(MsiStrategy strategy) {
+        service.removeStrategy(strategy);
+    }
+
+    @Reference(name = "function", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+    void addFunction(PciFunction function) {
+        service.addFunction(function);
+    }
+
+    void removeFunction(PciFunction function) {
+        service.removeFunction(function);
+    }
+
+    @Override
+    public List<Group> groups() {
+        return service.groups();
+    }
+
+    @Override
+    public Group group(int number) {
+        return service.group(number);
+    }
+
+    @Override
+    public Group groupOf(String device) {
+        return service.groupOf(device);
+    }
+
+    @Override
+    public List<String> iommuTypes() {
+        return service.iommuTypes();
+    }
+
+    @Override
+    public Container openContainer(String name) {
+        return service.openContainer(name);
+    }
+
+    @Override
+    public List<Container> containers() {
+        return service.containers();
+    }
+
+    @Override
+    public List<Fault> faults() {
+        return service.faults();
+    }
+
+    @Override
+    public long faultCount() {
+        return service.faultCount();
+    }
+
+    @Override
+    public List<Violation> violations() {
+        return service.violations();
+    }
+}

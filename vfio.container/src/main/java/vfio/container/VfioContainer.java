@@ -1,0 +1,1000 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.DomainAttribute;
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Windows;
+import irq.api.InterruptController;
+import irq.api.MsiBank;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntConsumer;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import vfio.api.Container;
+import vfio.api.ContainerInfo;
+import vfio.api.ContainerState;
+import vfio.api.Group;
+import vfio.api.Mapping;
+import vfio.api.MsiRoute;
+import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiAssessment;
+import vfio.api.msi.MsiEnvironment;
+import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.MsiSession;
+import vfio.api.msi.MsiStrategy;
+
+/**
+ * One container: a ledger, the domain made from it, and the MSI strategy at work. The lock serialises its users; no device
+ * access and no interrupt takes it.
+ */
+final class VfioContainer implements Container {
+    /** A type may end in this: the second version of VFIO's rules for it. */
+    static final String V2 = "v2";
+    private final VfioService service;
+    private final String name;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Ledger ledger = new Ledger();
+    private final CopyOnWriteArrayList<VfioGroup> groups = new CopyOnWriteArrayList<>();
+    private final Set<Integer> attached = new TreeSet<>();
+    private final Interrupts interrupts;
+    private volatile ContainerState state = ContainerState.UNSET;
+    private volatile String reason = "";
+    private volatile String type;
+
+    // Guarded by the lock; null while there is none. What the IOMMU can do outlives its provider until another has taken over.
+    private IommuCapabilities capabilities;
+    private Iommu iommu;
+    private IommuDomain domain;
+    private MsiStrategy strategy;
+    private MsiSession session;
+    private String preferred = "";
+
+    VfioContainer(VfioService service, String name) {
+        this.service = service;
+        this.name = name;
+        this.interrupts = new Interrupts(service, this);
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public ContainerState state() {
+        return state;
+    }
+
+    @Override
+    public String reason() {
+        return reason;
+    }
+
+    @Override
+    public List<Group> groups() {
+        return List.copyOf(groups);
+    }
+
+    @Override
+    public Optional<String> iommu() {
+        return Optional.ofNullable(type);
+    }
+
+    @Override
+    public boolean checkExtension(String wanted) {
+        String set = type;
+        return set == null ? find(wanted) != null : set.equals(wanted);
+    }
+
+    @Override
+    public void addGroup(Group group) {
+        synchronized (service.topology()) {
+            lock.lock();
+            try {
+                requireOpen();
+                if (type != null) {
+                    requireActive();
+                }
+                VfioGroup joining = mine(group);
+                if (joining.owner() != null) {
+                    throw new ErrnoException(Errno.EBUSY, "%s is in container %s; take it out there first", joining,
+                        joining.owner().name);
+                }
+                groups.add(joining);
+                joining.owner(this);
+                try {
+                    attachAll();
+                } catch (RuntimeException e) {
+                    groups.remove(joining);
+                    joining.owner(null);
+                    throw e;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    @Override
+    public void removeGroup(Group group) {
+        synchronized (service.topology()) {
+            lock.lock();
+            try {
+                VfioGroup leaving = mine(group);
+                if (leaving.owner() != this) {
+                    throw new ErrnoException(Errno.EINVAL, "%s is not in container %s", leaving, name);
+                }
+                if (!leaving.openDevices().isEmpty()) {
+                    throw new ErrnoException(Errno.EBUSY, "device %s of %s is open; close it first",
+                        leaving.openDevices().get(0).name(), leaving);
+                }
+                if (groups.size() > 1) {
+                    detachAbsent(leaving);
+                } else {
+                    closeDomain();
+                }
+                groups.remove(leaving);
+                leaving.owner(null);
+                service.forgetEmptyGroups();
+                if (groups.isEmpty()) {
+                    release();
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    @Override
+    public void setIommu(String wanted) {
+        synchronized (service.topology()) {
+            lock.lock();
+            try {
+                requireOpen();
+                if (groups.isEmpty()) {
+                    throw new ErrnoException(Errno.EINVAL, "container %s has no group; add one before the IOMMU is set", name);
+                }
+                if (type != null) {
+                    throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
+                }
+                VfioService.Provider provider = find(wanted);
+                if (provider == null) {
+                    throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
+                        service.iommus().stream().map(VfioService.Provider::kind).toList());
+                }
+                adopt(provider.iommu());
+                type = wanted;
+                state = ContainerState.ACTIVE;
+                try {
+                    resolve();
+                } catch (RuntimeException e) {
+                    abandon(e);
+                    release();
+                    throw e;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    @Override
+    public ContainerInfo info() {
+        lock.lock();
+        try {
+            requireActive();
+            int available = Math.max(0, service.entryLimit() - ledger.size());
+            return new ContainerInfo(capabilities, IovaRanges.valid(capabilities, reserved()), available);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void set(DomainAttribute attribute) {
+        lock.lock();
+        try {
+            requireActive();
+            domain.set(attribute);
+            ledger.set(attribute);
+            ledger.forgetAttributes(known -> known != attribute && !known.equals(domain.get(known.getClass())));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public <A extends DomainAttribute> A get(Class<A> attribute) {
+        lock.lock();
+        try {
+            requireActive();
+            return domain.get(attribute);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+        lock.lock();
+        try {
+            requireActive();
+            IovaRanges.check(iova, offset, length, access, capabilities.smallestPage());
+            List<Mapping> there = ledger.touching(iova, iova + length - 1);
+            if (!there.isEmpty()) {
+                Mapping first = there.get(0);
+                throw new ErrnoException(Errno.EEXIST, "iova 0x%x+0x%x overlaps the mapping 0x%x+0x%x; unmap that first", iova,
+                    length, first.iova(), first.length());
+            }
+            if (ledger.size() >= service.entryLimit()) {
+                throw new ErrnoException(Errno.ENOSPC, "container %s holds %d mappings, the most there may be; unmap some", name,
+                    ledger.size());
+            }
+            IovaRanges.checkInside(iova, length, IovaRanges.valid(capabilities, reserved()));
+            IovaRanges.checkMemory(offset, length, buffer);
+            if (session != null) {
+                session.mapping(iova, length);
+            }
+            // Held before a device can reach it: its owner may close it at any time.
+            buffer.retain();
+            try {
+                domain.map(iova, buffer, offset, length, access);
+            } catch (RuntimeException e) {
+                buffer.release();
+                throw e;
+            }
+            ledger.add(new Mapping(iova, buffer, offset, length, access));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public long unmap(long iova, long length) {
+        lock.lock();
+        try {
+            requireActive();
+            IovaRanges.checkRange(iova, length, capabilities.smallestPage());
+            List<UnmapRule.Piece> pieces = rule().pieces(ledger, iova, length);
+            int done = 0;
+            try {
+                for (; done < pieces.size(); done++) {
+                    domain.unmap(pieces.get(done).iova(), pieces.get(done).length());
+                }
+            } catch (RuntimeException e) {
+                pieces.subList(0, done).forEach(piece -> putBack(piece, e));
+                throw e;
+            }
+            long unmapped = 0;
+            for (UnmapRule.Piece piece : pieces) {
+                ledger.cut(piece.mapping(), piece.iova(), piece.length());
+                unmapped += piece.length();
+            }
+            return unmapped;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<Mapping> mappings() {
+        lock.lock();
+        try {
+            return ledger.mappings();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<ReservedRegion> reserved() {
+        lock.lock();
+        try {
+            if (iommu == null) {
+                return List.of();
+            }
+            Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
+                .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
+            regions.addAll(capabilities.reserved());
+            groups.forEach(group -> group.requesters()
+                .forEach(requester -> regions.addAll(iommu.reservedRegions(requester))));
+            return List.copyOf(regions);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public long msi(String operation, long... arguments) {
+        lock.lock();
+        try {
+            requireActive();
+            long result = session().call(operation, arguments);
+            route();
+            return result;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public Optional<String> msiStrategy() {
+        lock.lock();
+        try {
+            return Optional.ofNullable(strategy).map(MsiStrategy::name);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<MsiPlacement> msiPlacements() {
+        lock.lock();
+        try {
+            return ledger.placements();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<MsiRoute> msiRoutes() {
+        lock.lock();
+        try {
+            return interrupts.list();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void vectorPolicy(VectorPolicy policy) {
+        lock.lock();
+        try {
+            interrupts.policy(policy);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public VectorPolicy vectorPolicy() {
+        return interrupts.policy();
+    }
+
+    @Override
+    public long lookup(long iova, int access) {
+        lock.lock();
+        try {
+            return domain == null || attached.isEmpty() ? Refusal.BLOCKED : domain.lookup(iova, access);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void msiStrategy(String wanted) {
+        lock.lock();
+        try {
+            requireOpen();
+            List<MsiStrategy> strategies = service.strategies();
+            if (!wanted.isEmpty() && strategies.stream().noneMatch(candidate -> candidate.name().equals(wanted))) {
+                throw new ErrnoException(Errno.ENOENT, "there is no MSI strategy %s; there are %s", wanted,
+                    strategies.stream().map(MsiStrategy::name).toList());
+            }
+            if (type == null) {
+                preferred = wanted;
+                return;
+            }
+            requireActive();
+            if (interrupts.enabled()) {
+                throw new ErrnoException(Errno.EBUSY, "container %s has vectors enabled; disable them before the strategy changes",
+                    name);
+            }
+            for (MsiStrategy candidate : strategies) {
+                if (candidate.name().equals(wanted) && !assess(candidate).feasible()) {
+                    throw new ErrnoException(Errno.EINVAL, "MSI strategy %s does not work here: %s", wanted,
+                        assess(candidate).reason());
+                }
+            }
+            String before = preferred;
+            preferred = wanted;
+            try {
+                unbind();
+                resolve();
+            } catch (RuntimeException e) {
+                preferred = before;
+                Steps steps = new Steps();
+                steps.take(() -> {
+                    throw e;
+                });
+                steps.take(this::resolve);
+                steps.end();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** If the domain cannot be closed, devices may still reach memory, and all stays as it is. */
+    @Override
+    public void close() {
+        synchronized (service.topology()) {
+            lock.lock();
+            try {
+                if (state == ContainerState.CLOSED) {
+                    return;
+                }
+                closeDomain();
+                Steps steps = new Steps();
+                devices().forEach(device -> steps.take(device::close));
+                groups.forEach(group -> group.owner(null));
+                groups.clear();
+                steps.take(this::release);
+                state = ContainerState.CLOSED;
+                service.closed(this);
+                steps.end();
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "container " + name;
+    }
+
+    // What the service tells. Called with the topology lock held.
+
+    /** A provider is there; if this container waits for one of its kind, it is restored on it. */
+    void iommuArrived(VfioService.Provider provider) {
+        lock.lock();
+        try {
+            if (state != ContainerState.BLOCKED || !provider.kind().equals(kind(type))) {
+                return;
+            }
+            state = ContainerState.RESTORING;
+            String obstacle = restore(provider.iommu());
+            if (!obstacle.isEmpty()) {
+                state = ContainerState.BLOCKED;
+                reason = "the new " + provider.kind() + " could not take over: " + obstacle;
+                return;
+            }
+            state = ContainerState.ACTIVE;
+            if (session == null) {
+                resolve();
+            }
+            route();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The provider is about to go: devices are blocked and what was in flight has left when this returns. */
+    void iommuLeaving(Iommu leaving) {
+        lock.lock();
+        try {
+            if (iommu != leaving) {
+                return;
+            }
+            interrupts.hold();
+            state = ContainerState.BLOCKED;
+            reason = "the provider of " + type + " is gone; everything is blocked until there is another";
+            IommuDomain old = domain;
+            domain = null;
+            iommu = null;
+            attached.clear();
+            try {
+                old.close();
+            } catch (RuntimeException e) {
+                reason += "; its domain did not close: " + e.getMessage();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** There is an interrupt controller: its banks come to where the ledger has them, and what waits for vectors gets them. */
+    void controllerArrived(InterruptController controller) {
+        lock.lock();
+        try {
+            Steps steps = new Steps();
+            if (state == ContainerState.ACTIVE) {
+                if (session == null) {
+                    steps.take(this::resolve);
+                }
+                // New messages first, then the windows: an old one never meets the new controller.
+                interrupts.connect();
+                steps.take(this::restorePlacements);
+                route();
+            }
+            devices().forEach(device -> steps.take(() -> device.restore(controller)));
+            steps.end();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The controller is about to go and has been forgotten: its vectors go back, its banks are out of reach. */
+    void controllerLeaving() {
+        lock.lock();
+        try {
+            Steps steps = new Steps();
+            steps.take(interrupts::controllerLeaving);
+            devices().forEach(device -> steps.take(device::suspend));
+            if (domain != null) {
+                ledger.placements().forEach(placement -> steps.take(() -> domain.unmap(placement.iova(), placement.length())));
+                reason = interrupts.enabled() ? "the interrupt controller is gone; MSIs wait for another" : "";
+            }
+            steps.end();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void strategyArrived() {
+        lock.lock();
+        try {
+            if (state == ContainerState.ACTIVE && session == null) {
+                resolve();
+                route();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void strategyLeaving(MsiStrategy leaving) {
+        lock.lock();
+        try {
+            if (strategy == leaving) {
+                Steps steps = new Steps();
+                steps.take(interrupts::strategyLeaving);
+                steps.take(this::unbind);
+                if (state == ContainerState.ACTIVE) {
+                    steps.take(this::resolve);
+                    route();
+                }
+                steps.end();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** A device has come to or gone from one of the groups. */
+    void requestersChanged() {
+        lock.lock();
+        try {
+            if (domain != null) {
+                detachAbsent(null);
+                attachAll();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether a device of this container could ring that bank, or has a vector of it. Any thread. */
+    boolean reaches(int bank) {
+        return interrupts.uses(bank) || ledger.places(bank);
+    }
+
+    // For devices and interrupts of this container; the caller holds the lock.
+
+    ReentrantLock lock() {
+        return lock;
+    }
+
+    Interrupts interrupts() {
+        return interrupts;
+    }
+
+    MsiSession session() {
+        if (session == null) {
+            throw new ErrnoException(Errno.ENOTTY, "container %s has no MSI strategy: %s", name, refusals());
+        }
+        return session;
+    }
+
+    InterruptController controller() {
+        return service.controller();
+    }
+
+    boolean hasSession() {
+        return session != null;
+    }
+
+    void requireActive() {
+        requireOpen();
+        if (type == null) {
+            throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
+        }
+        if (state != ContainerState.ACTIVE) {
+            throw new ErrnoException(Errno.EAGAIN, "container %s is %s: %s", name, state, reason);
+        }
+    }
+
+    // Below: the caller holds the lock.
+
+    private void requireOpen() {
+        if (state == ContainerState.CLOSED) {
+            throw new ErrnoException(Errno.EINVAL, "container %s is closed", name);
+        }
+    }
+
+    private List<VfioDevice> devices() {
+        return groups.stream().flatMap(group -> group.openDevices().stream()).toList();
+    }
+
+    private VfioGroup mine(Group group) {
+        if (group instanceof VfioGroup known) {
+            return known;
+        }
+        throw new IllegalArgumentException(group + " is not a group of this VFIO service");
+    }
+
+    /** A type is a provider's kind, perhaps with {@link #V2}: {@code type1v2}. */
+    private static String kind(String type) {
+        return type.endsWith(V2) ? type.substring(0, type.length() - V2.length()) : type;
+    }
+
+    private VfioService.Provider find(String wanted) {
+        return service.iommus().stream().filter(provider -> provider.kind().equals(kind(wanted))).findFirst().orElse(null);
+    }
+
+    private UnmapRule rule() {
+        if (capabilities.windowed()) {
+            Geometry geometry = domain.get(Geometry.class);
+            int windows = domain.get(Windows.class).count();
+            return new UnmapRule.ByWindow(geometry.start(), windows == 0 ? geometry.size() : geometry.size() / windows);
+        }
+        return type.endsWith(V2) ? new UnmapRule.Whole() : new UnmapRule.FirstAddress();
+    }
+
+    /** Opens a domain on a provider and attaches every group; leaves nothing behind if that fails. */
+    private void adopt(Iommu newcomer) {
+        IommuCapabilities offered = newcomer.capabilities();
+        domain = newcomer.open();
+        iommu = newcomer;
+        try {
+            attachAll();
+            capabilities = offered;
+        } catch (RuntimeException e) {
+            abandon(e);
+            throw e;
+        }
+    }
+
+    /** Gives up a domain that could not be made ready. */
+    private void abandon(RuntimeException why) {
+        IommuDomain half = domain;
+        domain = null;
+        iommu = null;
+        attached.clear();
+        if (half != null) {
+            try {
+                half.close();
+            } catch (RuntimeException again) {
+                why.addSuppressed(again);
+            }
+        }
+    }
+
+    /**
+     * Makes the tables from the ledger again; requesters are attached last, so nothing passes before all is verified.
+     *
+     * @return the first thing that does not fit, and why; empty if all does
+     */
+    private String restore(Iommu newcomer) {
+        String step = "a domain";
+        try {
+            IommuCapabilities offered = newcomer.capabilities();
+            domain = newcomer.open();
+            iommu = newcomer;
+            for (DomainAttribute attribute : ledger.attributes()) {
+                step = attribute.toString();
+                domain.set(attribute);
+            }
+            for (Mapping mapping : ledger.mappings()) {
+                step = String.format("the mapping 0x%x..0x%x", mapping.iova(), mapping.end());
+                domain.map(mapping.iova(), mapping.buffer(), mapping.offset(), mapping.length(), mapping.access());
+                verify(mapping);
+            }
+            step = "MSI doorbells";
+            interrupts.connect();
+            restorePlacements();
+            step = "its devices";
+            attachAll();
+            capabilities = offered;
+            return "";
+        } catch (RuntimeException e) {
+            abandon(e);
+            return step + ": " + e.getMessage();
+        }
+    }
+
+    /** Makes the banks reachable where the ledger has them and they are not; without an interrupt controller they wait for one. */
+    private void restorePlacements() {
+        if (service.controller() == null) {
+            return;
+        }
+        for (MsiPlacement placement : ledger.placements()) {
+            long page = bank(placement.bank()).page();
+            if (domain.lookup(placement.iova(), Access.WRITE) != page) {
+                domain.mapDoorbell(placement.iova(), page, placement.length());
+            }
+            verify(placement.iova(), Access.WRITE, page);
+        }
+    }
+
+    /** Reads a restored mapping back: each extent's first byte, and the last of all. */
+    private void verify(Mapping mapping) {
+        DmaBuffer buffer = mapping.buffer();
+        for (int access : new int[] {Access.READ, Access.WRITE}) {
+            boolean allowed = (mapping.access() & access) != 0;
+            for (long at = 0; at < mapping.length(); ) {
+                DmaBuffer.Extent extent = buffer.at(mapping.offset() + at);
+                verify(mapping.iova() + at, access, allowed ? extent.physical() : Refusal.DENIED);
+                at += extent.length();
+            }
+            verify(mapping.end(), access, allowed ? buffer.physical(mapping.offset() + mapping.length() - 1) : Refusal.DENIED);
+        }
+    }
+
+    private void verify(long iova, int access, long expected) {
+        long found = domain.lookup(iova, access);
+        if (found != expected && (found >= 0 || expected >= 0)) {
+            throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access), iova,
+                physical(found), physical(expected));
+        }
+    }
+
+    private static String physical(long found) {
+        return found < 0 ? Refusal.name(found) : String.format("0x%x", found);
+    }
+
+    /** Maps again what an unmap that failed later had taken away; what cannot be mapped again is not in the ledger any more. */
+    private void putBack(UnmapRule.Piece piece, RuntimeException why) {
+        Mapping mapping = piece.mapping();
+        try {
+            domain.map(piece.iova(), mapping.buffer(), mapping.offset() + piece.iova() - mapping.iova(), piece.length(),
+                mapping.access());
+        } catch (RuntimeException again) {
+            why.addSuppressed(again);
+            ledger.cut(mapping, piece.iova(), piece.length());
+        }
+    }
+
+    private void attachAll() {
+        if (domain == null) {
+            return;
+        }
+        List<Integer> done = new ArrayList<>();
+        try {
+            for (VfioGroup group : groups) {
+                for (int requester : group.requesters()) {
+                    if (!attached.contains(requester)) {
+                        checkReserved(requester);
+                        attach(requester);
+                        done.add(requester);
+                    }
+                }
+            }
+        } catch (RuntimeException e) {
+            undo(done, this::detach, e);
+            throw e;
+        }
+    }
+
+    private void checkReserved(int requester) {
+        for (ReservedRegion region : iommu.reservedRegions(requester)) {
+            List<Mapping> there = ledger.touching(region.start(), region.end());
+            if (!there.isEmpty()) {
+                throw new ErrnoException(Errno.EINVAL,
+                    "the mapping at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; unmap it first",
+                    there.get(0).iova(), region.start(), region.end(), region.kind(), requester);
+            }
+        }
+    }
+
+    /** Blocks whoever is in none of the groups any more, or only in the one that is leaving. */
+    private void detachAbsent(VfioGroup leaving) {
+        Set<Integer> absent = new TreeSet<>(attached);
+        groups.stream().filter(group -> group != leaving).forEach(group -> absent.removeAll(group.requesters()));
+        List<Integer> done = new ArrayList<>();
+        try {
+            for (int requester : absent) {
+                detach(requester);
+                done.add(requester);
+            }
+        } catch (RuntimeException e) {
+            undo(done, this::attach, e);
+            throw e;
+        }
+    }
+
+    private void attach(int requester) {
+        domain.attach(requester);
+        attached.add(requester);
+    }
+
+    private void detach(int requester) {
+        domain.detach(requester);
+        attached.remove(requester);
+    }
+
+    private static void undo(List<Integer> requesters, IntConsumer step, RuntimeException why) {
+        for (int requester : requesters) {
+            try {
+                step.accept(requester);
+            } catch (RuntimeException again) {
+                why.addSuppressed(again);
+            }
+        }
+    }
+
+    /** Blocks every device; if that fails nothing has changed. */
+    private void closeDomain() {
+        if (domain != null) {
+            domain.close();
+            domain = null;
+            iommu = null;
+            attached.clear();
+        }
+    }
+
+    /** With the domain closed: lets go of the memory and forgets everything. */
+    private void release() {
+        try {
+            unbind();
+        } finally {
+            ledger.clear();
+            capabilities = null;
+            type = null;
+            reason = "";
+            state = ContainerState.UNSET;
+        }
+    }
+
+    private MsiBank bank(int index) {
+        InterruptController controller = service.controller();
+        if (controller == null || index < 0 || index >= controller.doorbells().banks().size()) {
+            throw new ErrnoException(Errno.ENODEV, "the interrupt controller has no MSI bank %d", index);
+        }
+        return controller.doorbells().banks().get(index);
+    }
+
+    /** Chooses a strategy: the preferred one if there is a preference, else the best ranked of those that work here. */
+    private void resolve() {
+        for (MsiStrategy candidate : service.strategies()) {
+            if ((preferred.isEmpty() || preferred.equals(candidate.name())) && assess(candidate).feasible()) {
+                session = candidate.bind(new Environment());
+                strategy = candidate;
+                return;
+            }
+        }
+    }
+
+    /** A strategy that cannot even say whether it works does not. */
+    private MsiAssessment assess(MsiStrategy candidate) {
+        try {
+            return candidate.assess(new Environment());
+        } catch (RuntimeException e) {
+            return MsiAssessment.refused("it failed: " + e);
+        }
+    }
+
+    /** Takes the strategy's session away, and whatever that leaves placed. */
+    private void unbind() {
+        if (session != null) {
+            MsiSession old = session;
+            session = null;
+            strategy = null;
+            Steps steps = new Steps();
+            steps.take(old::close);
+            ledger.placements().forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
+            steps.end();
+        }
+    }
+
+    /** Gives vectors to what waits for them; what still waits is the reason that {@link #reason} gives. */
+    private void route() {
+        if (state == ContainerState.ACTIVE) {
+            reason = interrupts.restore();
+        }
+    }
+
+    private String refusals() {
+        List<String> refusals = service.strategies().stream()
+            .map(candidate -> candidate.name() + ": " + assess(candidate).reason()).toList();
+        return refusals.isEmpty() ? "no bundle provides one" : String.join("; ", refusals);
+    }
+
+    /** What the strategy sees. Used under the lock only. */
+    private final class Environment implements MsiEnvironment {
+        @Override
+        public IommuCapabilities capabilities() {
+            return capabilities;
+        }
+
+        @Override
+        public Geometry geometry() {
+            return ask(Geometry.class, new Geometry(0, 0));
+        }
+
+        @Override
+        public int windows() {
+            return geometry().size() > 0 ? ask(Windows.class, new Windows(0)).count() : 0;
+        }
+
+        @Override
+        public List<Bank> banks() {
+            return interrupts.banks();
+        }
+
+        @Override
+        public List<Mapping> mappings() {
+            return ledger.mappings();
+        }
+
+        @Override
+        public List<MsiPlacement> placements() {
+            return ledger.placements();
+        }
+
+        @Override
+        public void place(int index, long iova) {
+            requireActive();
+            MsiBank bank = bank(index);
+            IovaRanges.checkRange(iova, bank.length(), capabilities.smallestPage());
+            List<Mapping> there = ledger.touching(iova, iova + bank.length() - 1);
+            if (!there.isEmpty()) {
+                throw new ErrnoException(Errno.EEXIST, "iova 0x%x of MSI bank %d is inside the mapping 0x%x+0x%x; unmap it first",
+                    iova, index, there.get(0).iova(), there.get(0).length());
+            }
+            IovaRanges.checkInside(iova, bank.length(), IovaRanges.valid(capabilities, reserved()));
+            synchronized (service.vectors()) {
+                if (interrupts.forbidden(index)) {
+                    throw new ErrnoException(Errno.EBUSY,
+                        "MSI bank %d is reachable in another container and isolation is asked for; place another bank", index);
+                }
+                domain.mapDoorbell(iova, bank.page(), bank.length());
+                ledger.place(new MsiPlacement(index, iova, bank.length()));
+            }
+        }
+
+        @Override
+        public void remove(long iova) {
+            MsiPlacement placement = ledger.placements().stream().filter(one -> one.iova() == iova).findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "no MSI bank is placed at iova 0x%x", iova));
+            if (domain != null) {
+                domain.unmap(iova, placement.length());
+            }
+            ledger.remove(placement);
+        }
+
+        /** An attribute of a windowed IOMMU: while there is no domain the ledger knows it. */
+        private <A extends DomainAttribute> A ask(Class<A> attribute, A otherwise) {
+            if (!capabilities.windowed()) {
+                return otherwise;
+            }
+            return domain == null ? ledger.attribute(attribute, otherwise) : domain.get(attribute);
+        }
+    }
+}

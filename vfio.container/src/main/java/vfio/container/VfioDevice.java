@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import irq.api.InterruptController;
+import java.util.List;
+import java.util.Optional;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.PciFunction;
+import machine.api.Wire;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Irq;
+import vfio.api.IrqSet;
+import vfio.api.Region;
+
+/**
+ * An open PCI device: vfio-pci. Interrupts are changed under the container's lock; regions are not, a device is its
+ * user's to drive.
+ */
+final class VfioDevice implements Device {
+    private static final int INDEXES = 5;
+    private static final int REGIONS = 9;
+
+    private final PciFunction function;
+    private final VfioContainer container;
+    private final VfioGroup group;
+    private final ConfigSpace config;
+    private volatile boolean closed;
+
+    // Guarded by the container's lock.
+    private Interrupts.Route msi;
+    private Relay intx;
+    private Attachment intxWire;
+    private EventFd request;
+    private volatile boolean intxMasked;
+
+    VfioDevice(PciFunction function, VfioContainer container, VfioGroup group) {
+        this.function = function;
+        this.container = container;
+        this.group = group;
+        function.reset();
+        this.config = new ConfigSpace(function);
+        config.open();
+    }
+
+    @Override
+    public String name() {
+        return function.name();
+    }
+
+    int requester() {
+        return function.requester().id();
+    }
+
+    ConfigSpace config() {
+        return config;
+    }
+
+    @Override
+    public List<Region> regions() {
+        Region[] regions = new Region[REGIONS];
+        for (int i = 0; i < REGIONS; i++) {
+            long size = i < Region.ROM ? function.barSize(i) : i == Region.CONFIG ? config.size() : 0;
+            regions[i] = new Region(i, size, size == 0 ? 0 : Region.READ | Region.WRITE);
+        }
+        return List.of(regions);
+    }
+
+    @Override
+    public List<Irq> irqs() {
+        return List.of(
+            new Irq(Irq.INTX, config.hasPin() ? 1 : 0, Irq.EVENTFD | Irq.MASKABLE | Irq.AUTOMASKED),
+            new Irq(Irq.MSI, config.msiVectors(), Irq.EVENTFD | Irq.NORESIZE),
+            new Irq(Irq.MSIX, 0, Irq.EVENTFD | Irq.NORESIZE),
+            new Irq(Irq.ERR, 0, Irq.EVENTFD | Irq.NORESIZE),
+            new Irq(Irq.REQ, 1, Irq.EVENTFD | Irq.NORESIZE));
+    }
+
+    @Override
+    public long read(int region, long offset, int size) {
+        check(region, offset, size);
+        long value = 0;
+        for (int done = 0; done < size; ) {
+            int piece = piece(region, offset + done, size - done);
+            long part = region == Region.CONFIG ? config.read((int) offset + done, piece)
+                : function.readBar(region, offset + done, piece);
+            value |= part << 8 * done;
+            done += piece;
+        }
+        return value;
+    }
+
+    @Override
+    public void write(int region, long offset, int size, long value) {
+        check(region, offset, size);
+        for (int done = 0; done < size; ) {
+            int piece = piece(region, offset + done, size - done);
+            if (region == Region.CONFIG) {
+                config.write((int) offset + done, piece, value >>> 8 * done);
+            } else {
+                function.writeBar(region, offset + done, piece, piece == 8 ? value : value >>> 8 * done & (1L << 8 * piece) - 1);
+            }
+            done += piece;
+        }
+    }
+
+    @Override
+    public int setIrqs(IrqSet set) {
+        container.lock().lock();
+        try {
+            requireOpen();
+            validate(set);
+            return switch (set.index()) {
+                case Irq.INTX -> intx(set);
+                case Irq.MSI -> msi(set);
+                default -> request(set);
+            };
+        } finally {
+            container.lock().unlock();
+        }
+    }
+
+    @Override
+    public void reset() {
+        container.lock().lock();
+        try {
+            requireOpen();
+            function.reset();
+            config.afterReset(intx == null || intxMasked);
+        } finally {
+            container.lock().unlock();
+        }
+    }
+
+    @Override
+    public void close() {
+        container.lock().lock();
+        try {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            Steps steps = new Steps();
+            if (msi != null) {
+                steps.take(this::disableMsi);
+            }
+            if (intx != null) {
+                steps.take(this::disableIntx);
+            }
+            steps.take(config::quiet);
+            steps.take(function::reset);
+            group.closed(this);
+            steps.end();
+        } finally {
+            container.lock().unlock();
+        }
+    }
+
+    /** The device is about to be taken away: says so to a user who asked to be told. */
+    void leaving() {
+        container.lock().lock();
+        try {
+            if (request != null) {
+                request.signal();
+            }
+        } finally {
+            container.lock().unlock();
+        }
+    }
+
+    /** The interrupt controller is leaving: the pin's wire is given back, what it was for stays. */
+    void suspend() {
+        Attachment wire = intxWire;
+        intxWire = null;
+        if (wire != null) {
+            wire.close();
+        }
+    }
+
+    /** There is a controller again. */
+    void restore(InterruptController controller) {
+        if (intx != null && intxWire == null) {
+            connect(controller);
+        }
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new ErrnoException(Errno.ENODEV, "device %s is closed; open it again", name());
+        }
+    }
+
+    private void check(int region, long offset, int size) {
+        requireOpen();
+        if (size != 1 && size != 2 && size != 4 && size != 8) {
+            throw new ErrnoException(Errno.EINVAL, "access of %d bytes; 1, 2, 4 and 8 are possible", size);
+        }
+        long length = region >= 0 && region < Region.ROM ? function.barSize(region) : region == Region.CONFIG ? config.size() : 0;
+        if (length == 0) {
+            throw new ErrnoException(Errno.EINVAL, "device %s has no region %d", name(), region);
+        }
+        if (offset < 0 || offset > length - size) {
+            throw new ErrnoException(Errno.EINVAL, "offset 0x%x+%d is outside region %d of 0x%x bytes", offset, size, region, length);
+        }
+        if (region != Region.CONFIG && !config.memoryEnabled()) {
+            throw new ErrnoException(Errno.EIO, "memory of device %s is disabled; set bit 1 of its command register", name());
+        }
+    }
+
+    /** Largest naturally aligned piece; config space knows no 8-byte access. */
+    private static int piece(int region, long offset, int left) {
+        int piece = region == Region.CONFIG ? 4 : 8;
+        while (piece > left || (offset & piece - 1) != 0) {
+            piece >>= 1;
+        }
+        return piece;
+    }
+
+    private void validate(IrqSet set) {
+        if (set.index() < 0 || set.index() >= INDEXES) {
+            throw new ErrnoException(Errno.EINVAL, "irq index %d; there are 0..%d", set.index(), INDEXES - 1);
+        }
+        int count = irqs().get(set.index()).count();
+        if (set.start() < 0 || set.count() < 0 || set.start() >= count || set.count() > count - set.start()) {
+            throw new ErrnoException(Errno.EINVAL, "vectors %d+%d of irq index %d, which has %d", set.start(), set.count(),
+                set.index(), count);
+        }
+        int items = switch (set.data()) {
+            case NONE -> set.count();
+            case BOOL -> set.booleans().size();
+            case EVENTFD -> set.eventFds().size();
+        };
+        if (items != set.count()) {
+            throw new ErrnoException(Errno.EINVAL, "%d data items for %d vectors", items, set.count());
+        }
+    }
+
+    private static ErrnoException notOffered(IrqSet set) {
+        return new ErrnoException(Errno.ENOTTY, "irq index %d has no %s with %s", set.index(), set.action(), set.data());
+    }
+
+    private static boolean disables(IrqSet set) {
+        return set.data() == IrqSet.Data.NONE && set.count() == 0;
+    }
+
+    private static boolean fires(IrqSet set) {
+        return set.data() == IrqSet.Data.NONE || set.booleans().get(0);
+    }
+
+    private ErrnoException inactive(IrqSet set) {
+        return new ErrnoException(Errno.EINVAL, "irq index %d of device %s is not enabled", set.index(), name());
+    }
+
+    private void requireOtherOff(Object other, String which) {
+        if (other != null) {
+            throw new ErrnoException(Errno.EINVAL, "device %s uses %s; disable that first", name(), which);
+        }
+    }
+
+    // INTx
+
+    private int intx(IrqSet set) {
+        if (set.action() == IrqSet.Action.TRIGGER && disables(set)) {
+            if (intx == null) {
+                throw inactive(set);
+            }
+            disableIntx();
+            return 0;
+        }
+        if (set.count() != 1) {
+            throw new ErrnoException(Errno.EINVAL, "a device has one interrupt pin, not %d", set.count());
+        }
+        if (set.action() == IrqSet.Action.TRIGGER && set.data() == IrqSet.Data.EVENTFD) {
+            requireOtherOff(msi, "MSI");
+            if (intx == null) {
+                enableIntx(set.eventFds().get(0));
+            } else {
+                intx.target(set.eventFds().get(0));
+            }
+            return 0;
+        }
+        if (intx == null) {
+            throw inactive(set);
+        }
+        if (set.data() == IrqSet.Data.EVENTFD) {
+            throw notOffered(set);
+        }
+        if (fires(set)) {
+            if (set.action() == IrqSet.Action.TRIGGER) {
+                intx.interrupt();
+            } else {
+                maskIntx(set.action() == IrqSet.Action.MASK);
+            }
+        }
+        return 0;
+    }
+
+    /** The pin is masked at the device until there is somebody to hear it. */
+    private void enableIntx(EventFd target) {
+        maskIntx(true);
+        intx = new Relay(target);
+        try {
+            connect(container.controller());
+        } catch (RuntimeException e) {
+            intx = null;
+            throw e;
+        }
+        maskIntx(false);
+    }
+
+    private void connect(InterruptController controller) {
+        Optional<Wire> wire = function.interrupt();
+        if (wire.isEmpty() || controller == null) {
+            throw new ErrnoException(Errno.ENODEV, "the interrupt pin of device %s is not wired to an interrupt controller", name());
+        }
+        Relay relay = intx;
+        intxWire = controller.request(wire.get(), () -> {
+            if (!intxMasked && config.intxAsserted()) {
+                intxMasked = true;
+                config.intxMasked(true);
+                relay.interrupt();
+            }
+        });
+    }
+
+    private void maskIntx(boolean masked) {
+        intxMasked = masked;
+        config.intxMasked(masked);
+    }
+
+    private void disableIntx() {
+        intx = null;
+        Steps steps = new Steps();
+        steps.take(() -> maskIntx(true));
+        steps.take(this::suspend);
+        steps.end();
+    }
+
+    // MSI
+
+    private int msi(IrqSet set) {
+        if (set.action() != IrqSet.Action.TRIGGER) {
+            throw notOffered(set);
+        }
+        boolean more = set.start() + set.count() > 1;
+        if (set.data() == IrqSet.Data.EVENTFD && msi == null) {
+            requireOtherOff(intx, "its interrupt pin");
+            if (more) {
+                // The host gives one vector a device: several need consecutive numbers (MPIC: hwirqs are single).
+                return 1;
+            }
+            if (set.count() > 0) {
+                container.requireActive();
+                msi = container.interrupts().enable(this, new Relay(set.eventFds().get(0)));
+            }
+            return 0;
+        }
+        if (msi == null) {
+            throw inactive(set);
+        }
+        if (more) {
+            throw new ErrnoException(Errno.EINVAL, "vectors %d+%d of device %s; vector 0 alone is enabled", set.start(), set.count(),
+                name());
+        }
+        if (disables(set)) {
+            disableMsi();
+        } else if (set.count() > 0) {
+            if (set.data() == IrqSet.Data.EVENTFD) {
+                msi.relay().target(set.eventFds().get(0));
+            } else if (fires(set)) {
+                msi.relay().interrupt();
+            }
+        }
+        return 0;
+    }
+
+    private void disableMsi() {
+        Interrupts.Route route = msi;
+        msi = null;
+        container.interrupts().disable(route);
+    }
+
+    // REQ
+
+    private int request(IrqSet set) {
+        if (set.action() != IrqSet.Action.TRIGGER) {
+            throw notOffered(set);
+        }
+        if (disables(set)) {
+            request = null;
+        } else if (set.count() != 1) {
+            throw new ErrnoException(Errno.EINVAL, "irq index %d has one vector, not %d", set.index(), set.count());
+        } else if (set.data() == IrqSet.Data.EVENTFD) {
+            request = set.eventFds().get(0);
+        } else if (fires(set) && request != null) {
+            request.signal();
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.ConcurrentHashMap;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.PciFunction;
+import vfio.api.Container;
+import vfio.api.Device;
+import vfio.api.Group;
+
+/** One isolation group. Changed under the service's topology lock, read at any time. */
+final class VfioGroup implements Group {
+    private final int number;
+    private final VfioService service;
+    private final Map<String, PciFunction> functions = new ConcurrentSkipListMap<>();
+    private final Map<String, VfioDevice> open = new ConcurrentHashMap<>();
+    private volatile VfioContainer owner;
+
+    VfioGroup(int number, VfioService service) {
+        this.number = number;
+        this.service = service;
+    }
+
+    @Override
+    public int number() {
+        return number;
+    }
+
+    @Override
+    public Status status() {
+        return new Status(!functions.isEmpty(), owner != null);
+    }
+
+    @Override
+    public Optional<Container> container() {
+        return Optional.ofNullable(owner);
+    }
+
+    @Override
+    public List<String> devices() {
+        return List.copyOf(functions.keySet());
+    }
+
+    @Override
+    public List<Integer> requesters() {
+        return functions.values().stream().map(function -> function.requester().id()).distinct().sorted().toList();
+    }
+
+    @Override
+    public Device device(String name) {
+        synchronized (service.topology()) {
+            PciFunction function = functions.get(name);
+            if (function == null) {
+                throw new ErrnoException(Errno.ENODEV, "group %d has no device %s; it has %s", number, name, devices());
+            }
+            if (owner == null || owner.iommu().isEmpty()) {
+                throw new ErrnoException(Errno.EINVAL,
+                    "group %d is not in a container with an IOMMU set: device %s could reach all memory. Add the group, then set the IOMMU",
+                    number, name);
+            }
+            if (open.containsKey(name)) {
+                throw new ErrnoException(Errno.EBUSY, "device %s is open", name);
+            }
+            VfioDevice device = new VfioDevice(function, owner, this);
+            open.put(name, device);
+            return device;
+        }
+    }
+
+    VfioContainer owner() {
+        return owner;
+    }
+
+    void owner(VfioContainer next) {
+        owner = next;
+    }
+
+    List<VfioDevice> openDevices() {
+        return List.copyOf(open.values());
+    }
+
+    /** @throws ErrnoException EEXIST if it has a device of that name */
+    void add(PciFunction function) {
+        if (functions.putIfAbsent(function.name(), function) != null) {
+            throw new ErrnoException(Errno.EEXIST, "%s has a device %s already; take that one out first", this, function.name());
+        }
+    }
+
+    /** Tells the device's user, closes the device and forgets it; does nothing if it is not in the group. */
+    void remove(PciFunction function) {
+        if (functions.remove(function.name(), function)) {
+            VfioDevice device = open.get(function.name());
+            if (device != null) {
+                device.leaving();
+                device.close();
+            }
+        }
+    }
+
+    void closed(VfioDevice device) {
+        open.remove(device.name(), device);
+    }
+
+    @Override
+    public String toString() {
+        return "group " + number;
+    }
+}

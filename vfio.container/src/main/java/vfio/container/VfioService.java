@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.Iommu;
+import iommu.api.Violation;
+import irq.api.InterruptController;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import machine.api.Machine;
+import machine.api.PciFunction;
+import machine.api.Wire;
+import vfio.api.Container;
+import vfio.api.Group;
+import vfio.api.Vfio;
+import vfio.api.msi.MsiStrategy;
+
+/**
+ * Knows what there is: devices and their groups, IOMMU types, the interrupt controller, strategies, containers. Tells the
+ * containers when one comes or goes.
+ *
+ * <p>One lock guards the topology: what is in which group, which group in which container, which provider is there. A
+ * container's own lock is taken after it, never before; the lock of {@link #vectors} last. Mapping and interrupts take
+ * the container's lock and perhaps the last, never the first.
+ */
+public final class VfioService implements Vfio, AutoCloseable {
+    record Provider(Iommu iommu, String kind) {
+    }
+
+    private record RankedStrategy(MsiStrategy strategy, int ranking) {
+    }
+
+    private static final int ENTRY_LIMIT = 65_535;
+
+    private final Machine machine;
+    private final Recorder<Fault> faults = new Recorder<>();
+    private final Recorder<Violation> violations = new Recorder<>();
+    private final Attachment faultSubscription;
+    private final int entryLimit;
+    private final Object topology = new Object();
+    private final Object vectors = new Object();
+
+    // Guarded by topology.
+    private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
+    private final List<Attachment> violationWires = new ArrayList<>();
+
+    // Written under topology, read by containers at any time.
+    private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<Provider> iommus = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<InterruptController> controllers = new CopyOnWriteArrayList<>();
+    private volatile List<RankedStrategy> strategies = List.of();
+
+    /** Starts with nothing but a machine, and with Linux's limit of 65535 mappings. */
+    public VfioService(Machine machine) {
+        this(machine, ENTRY_LIMIT);
+    }
+
+    /**
+     * Starts with nothing but a machine.
+     *
+     * @param entryLimit how many mappings a container may hold, at least 1: Linux's dma_entry_limit
+     * @throws IllegalArgumentException if the limit is less than 1
+     */
+    public VfioService(Machine machine, int entryLimit) {
+        if (entryLimit < 1) {
+            throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
+        }
+        this.machine = machine;
+        this.entryLimit = entryLimit;
+        this.faultSubscription = machine.onFault(this::fault);
+    }
+
+    // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is then
+    // thrown, and what was announced is nevertheless there, or gone.
+
+    /**
+     * An IOMMU type is there: containers that wait for one of its kind are restored.
+     *
+     * @param kind its property {@link Iommu#KIND}
+     * @throws IllegalArgumentException without a kind
+     */
+    public void addIommu(Iommu iommu, String kind) {
+        if (kind == null || kind.isEmpty()) {
+            throw new IllegalArgumentException("an IOMMU provider needs the service property " + Iommu.KIND);
+        }
+        synchronized (topology) {
+            Provider provider = new Provider(iommu, kind);
+            iommus.add(provider);
+            Steps steps = new Steps();
+            steps.take(this::listen);
+            tell(steps, container -> container.iommuArrived(provider));
+            steps.end();
+        }
+    }
+
+    /** An IOMMU type is about to go: its containers are blocked, their ledgers kept; they turn to another of its kind if there is one. */
+    public void removeIommu(Iommu iommu) {
+        synchronized (topology) {
+            iommus.removeIf(provider -> provider.iommu() == iommu);
+            Steps steps = new Steps();
+            tell(steps, container -> container.iommuLeaving(iommu));
+            iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
+            steps.take(this::listen);
+            steps.end();
+        }
+    }
+
+    /**
+     * An interrupt controller is there: interrupts that wait for one are routed again, and containers that could not be restored
+     * for lack of its banks are. A second one is kept for later.
+     */
+    public void addController(InterruptController controller) {
+        synchronized (topology) {
+            controllers.add(controller);
+            if (controller() == controller) {
+                Steps steps = new Steps();
+                steps.take(this::listen);
+                tell(steps, container -> container.controllerArrived(controller));
+                iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
+                steps.end();
+            }
+        }
+    }
+
+    /** An interrupt controller is about to go: its vectors are given back, what they were for is kept. */
+    public void removeController(InterruptController controller) {
+        synchronized (topology) {
+            boolean acting = controller() == controller;
+            controllers.remove(controller);
+            if (acting) {
+                Steps steps = new Steps();
+                tell(steps, VfioContainer::controllerLeaving);
+                steps.take(this::listen);
+                InterruptController next = controller();
+                if (next != null) {
+                    tell(steps, container -> container.controllerArrived(next));
+                }
+                steps.end();
+            }
+        }
+    }
+
+    /** A strategy is there: containers that have none look again. */
+    public void addStrategy(MsiStrategy strategy, int ranking) {
+        synchronized (topology) {
+            List<RankedStrategy> next = new ArrayList<>(strategies);
+            next.add(new RankedStrategy(strategy, ranking));
+            next.sort(Comparator.comparingInt(RankedStrategy::ranking).reversed());
+            strategies = List.copyOf(next);
+            Steps steps = new Steps();
+            tell(steps, VfioContainer::strategyArrived);
+            steps.end();
+        }
+    }
+
+    /** A strategy is about to go: its containers turn to another, or go without. */
+    public void removeStrategy(MsiStrategy strategy) {
+        synchronized (topology) {
+            strategies = strategies.stream().filter(ranked -> ranked.strategy() != strategy).toList();
+            Steps steps = new Steps();
+            tell(steps, container -> container.strategyLeaving(strategy));
+            steps.end();
+        }
+    }
+
+    /**
+     * A device is there, perhaps in a group that is in use.
+     *
+     * @throws ErrnoException EEXIST if there is a device of that name; EINVAL if its group is in a container whose IOMMU cannot
+     *     attach it: the device then stays blocked and is not in the group
+     */
+    public void addFunction(PciFunction function) {
+        synchronized (topology) {
+            int number = function.requester().group();
+            VfioGroup group = groups.getOrDefault(number, new VfioGroup(number, this));
+            group.add(function);
+            VfioContainer container = group.owner();
+            if (container != null) {
+                try {
+                    container.requestersChanged();
+                } catch (RuntimeException e) {
+                    group.remove(function);
+                    throw e;
+                }
+            }
+            groups.put(number, group);
+        }
+    }
+
+    /** A device is about to go: its user is told, it is closed, and blocked unless others share its requester id. */
+    public void removeFunction(PciFunction function) {
+        synchronized (topology) {
+            VfioGroup group = groups.get(function.requester().group());
+            if (group == null) {
+                return;
+            }
+            Steps steps = new Steps();
+            steps.take(() -> group.remove(function));
+            VfioContainer container = group.owner();
+            if (container != null) {
+                steps.take(container::requestersChanged);
+            }
+            forgetEmptyGroups();
+            steps.end();
+        }
+    }
+
+    @Override
+    public List<Group> groups() {
+        synchronized (topology) {
+            return List.copyOf(groups.values());
+        }
+    }
+
+    @Override
+    public Group group(int number) {
+        synchronized (topology) {
+            VfioGroup group = groups.get(number);
+            if (group == null) {
+                throw new ErrnoException(Errno.ENOENT, "there is no group %d; there are %s", number, groups.keySet());
+            }
+            return group;
+        }
+    }
+
+    @Override
+    public Group groupOf(String device) {
+        synchronized (topology) {
+            return groups.values().stream().filter(group -> group.devices().contains(device)).findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no group holds a device %s", device));
+        }
+    }
+
+    @Override
+    public List<String> iommuTypes() {
+        return iommus.stream().flatMap(provider -> provider.iommu().capabilities().windowed()
+            ? Stream.of(provider.kind()) : Stream.of(provider.kind() + VfioContainer.V2, provider.kind())).toList();
+    }
+
+    @Override
+    public Container openContainer(String name) {
+        synchronized (topology) {
+            if (containers.stream().anyMatch(container -> container.name().equals(name))) {
+                throw new ErrnoException(Errno.EEXIST, "a container %s is open; close it or choose another name", name);
+            }
+            VfioContainer container = new VfioContainer(this, name);
+            containers.add(container);
+            return container;
+        }
+    }
+
+    @Override
+    public List<Container> containers() {
+        return List.copyOf(containers);
+    }
+
+    @Override
+    public List<Fault> faults() {
+        return faults.latest();
+    }
+
+    @Override
+    public long faultCount() {
+        return faults.count();
+    }
+
+    @Override
+    public List<Violation> violations() {
+        // Those that no wire has announced: the hardware may have none, or there is no interrupt controller.
+        iommus.forEach(provider -> provider.iommu().violations().forEach(violations::add));
+        return violations.latest();
+    }
+
+    /** Closes every container. */
+    @Override
+    public void close() {
+        synchronized (topology) {
+            Steps steps = new Steps();
+            tell(steps, VfioContainer::close);
+            violationWires.forEach(wire -> steps.take(wire::close));
+            violationWires.clear();
+            steps.take(faultSubscription::close);
+            steps.end();
+        }
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    int entryLimit() {
+        return entryLimit;
+    }
+
+    Object topology() {
+        return topology;
+    }
+
+    /** The last lock: which bank a container takes a vector of or makes reachable is decided by one at a time. */
+    Object vectors() {
+        return vectors;
+    }
+
+    List<Provider> iommus() {
+        return iommus;
+    }
+
+    List<MsiStrategy> strategies() {
+        return strategies.stream().map(RankedStrategy::strategy).toList();
+    }
+
+    /** {@return the interrupt controller; null while there is none} */
+    InterruptController controller() {
+        for (InterruptController first : controllers) {
+            return first;
+        }
+        return null;
+    }
+
+    List<VfioContainer> open() {
+        return containers;
+    }
+
+    void closed(VfioContainer container) {
+        containers.remove(container);
+        forgetEmptyGroups();
+    }
+
+    /** A group is there while it has devices, or is in a container. The caller holds the topology lock. */
+    void forgetEmptyGroups() {
+        groups.values().removeIf(group -> group.owner() == null && group.devices().isEmpty());
+    }
+
+    private void tell(Steps steps, Consumer<VfioContainer> news) {
+        containers.forEach(container -> steps.take(() -> news.accept(container)));
+    }
+
+    /** Called on the device's thread, inside its access. */
+    private void fault(Fault fault) {
+        faults.add(fault);
+        for (VfioContainer container : containers) {
+            container.interrupts().refused(fault);
+        }
+    }
+
+    /** Violations reach us by interrupt where IOMMU and interrupt controller are both there: this is who introduces them. */
+    private void listen() {
+        Steps steps = new Steps();
+        violationWires.forEach(wire -> steps.take(wire::close));
+        violationWires.clear();
+        InterruptController controller = controller();
+        if (controller != null) {
+            for (Provider provider : iommus) {
+                for (Wire wire : provider.iommu().violationWires()) {
+                    steps.take(() -> violationWires.add(
+                        controller.request(wire, () -> provider.iommu().violations().forEach(violations::add))));
+                }
+            }
+        }
+        steps.end();
+    }
+}

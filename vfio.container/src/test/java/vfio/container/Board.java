@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.api.Geometry;
+import iommu.api.Windows;
+import java.util.List;
+import java.util.Map;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.InterruptInputs;
+import machine.api.LocalMachine;
+import machine.api.Node;
+import machine.api.PhysicalBus;
+import machine.api.Ram;
+import machine.api.Requester;
+import machine.api.Unit;
+import machine.api.Wire;
+import org.junit.jupiter.api.function.Executable;
+import vfio.api.Container;
+import vfio.api.EventFd;
+import vfio.api.Irq;
+import vfio.api.IrqSet;
+
+/**
+ * A machine of fakes: 64 MiB of RAM of which 32 are free, one IOMMU, one interrupt controller with 3 banks of 4 vectors, and devices
+ * a and b in group 1 (requesters 0x11, 0x12), c in group 2 (requester 0x21).
+ */
+final class Board {
+    static final long MB = 1L << 20;
+    static final long BANKS = 0xf0000000L;
+
+    final Trip trip = new Trip();
+    final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 64 * MB)));
+    final LocalMachine machine = new LocalMachine("bench", bus, List.of(new Node.Range(32 * MB, 32 * MB)), List.of(), List.of(), 1);
+    final FakeIommu iommu;
+    final FakeController controller = new FakeController(bus, trip, BANKS, 3, 4, 0x40);
+    final FakeStrategy auto = new FakeStrategy(trip, true, 0x0800_0000, 0x0080_0000);
+    final FakeStrategy manual = new FakeStrategy(trip, false, 0, 0);
+    final VfioService vfio;
+    final String kind;
+    final FakeFunction a;
+    final FakeFunction b;
+    final FakeFunction c;
+    final DmaPort portA;
+    /** Runs inside every refused access, before the service hears of it. */
+    volatile Runnable inFault = () -> {
+    };
+    private final boolean windowed;
+    private volatile FakeIommu acting;
+
+    private Board(boolean windowed, int limit) {
+        this.windowed = windowed;
+        this.kind = windowed ? "pamu" : "type1";
+        iommu = newIommu();
+        acting = iommu;
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu",
+            (requester, iova, length, access) -> acting.translate(requester, iova, length, access)), InterruptInputs.NONE));
+        machine.onFault(fault -> inFault.run());
+        vfio = new VfioService(machine, limit);
+        portA = port(0x11, 1);
+        a = new FakeFunction("0000:01:00.0", portA.requester(), new Wire(FakeController.PATH, 5, true, "5"), portA);
+        b = function("0000:01:00.1", 0x12, 1);
+        c = function("0000:02:00.0", 0x21, 2);
+        a.wireTo(controller);
+        vfio.addFunction(a);
+        vfio.addFunction(b);
+        vfio.addFunction(c);
+        vfio.addIommu(iommu, kind);
+        vfio.addController(controller);
+        vfio.addStrategy(manual, 0);
+    }
+
+    static Board pamu() {
+        return new Board(true, 65_535);
+    }
+
+    static Board type1() {
+        return new Board(false, 65_535);
+    }
+
+    static Board type1(int limit) {
+        return new Board(false, limit);
+    }
+
+    /** Another provider of the same hardware. */
+    FakeIommu newIommu() {
+        return new FakeIommu(windowed, bus, trip);
+    }
+
+    /** The provider that the hardware obeys from now on. */
+    void acts(FakeIommu next) {
+        acting = next;
+    }
+
+    DmaPort port(int requester, int group) {
+        return machine.openPort(new Requester(requester, "/iommu", group));
+    }
+
+    FakeFunction function(String name, int requester, int group) {
+        DmaPort port = port(requester, group);
+        return new FakeFunction(name, port.requester(), new Wire(FakeController.PATH, requester, true, "x"), port);
+    }
+
+    /** A container with group 1 and the IOMMU set; on a PAMU 512 MiB at 0 in 64 windows of 8 MiB. */
+    VfioContainer container() {
+        return container("one", 1);
+    }
+
+    VfioContainer container(String name, int group) {
+        Container container = vfio.openContainer(name);
+        container.addGroup(vfio.group(group));
+        container.setIommu(kind);
+        if (windowed) {
+            container.set(new Geometry(0, 512 * MB));
+            container.set(new Windows(64));
+        }
+        return (VfioContainer) container;
+    }
+
+    DmaBuffer memory(long size) {
+        return machine.memory().allocate(size, size, DmaMemory.Layout.CONTIGUOUS);
+    }
+
+    DmaBuffer scattered(long size) {
+        return machine.memory().allocate(size, 4096, DmaMemory.Layout.SCATTERED);
+    }
+
+    static IrqSet msi(EventFd... eventFds) {
+        return IrqSet.eventFds(Irq.MSI, 0, eventFds);
+    }
+
+    static ErrnoException refused(Errno errno, String text, Executable call) {
+        ErrnoException e = assertThrows(ErrnoException.class, call);
+        assertEquals(errno, e.errno(), e.getMessage());
+        assertTrue(e.getMessage().contains(text), e.getMessage());
+        return e;
+    }
+
+    static ErrnoException refused(Errno errno, Executable call) {
+        return refused(errno, "", call);
+    }
+}

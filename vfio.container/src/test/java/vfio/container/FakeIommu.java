@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.DomainAttribute;
+import iommu.api.Enable;
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import iommu.api.Windows;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
+import machine.api.Access;
+import machine.api.Bus;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import machine.api.TranslationUnit;
+import machine.api.Wire;
+
+/** Driver and unit in one: tables are sorted maps. Windowed by the PAMU's rules, or paged as VT-d. */
+final class FakeIommu implements Iommu, TranslationUnit {
+    static final long PAGE = 0x1000;
+
+    /** Piece of a table: a page or a window. */
+    record Entry(long length, long physical, int access) {
+    }
+
+    final Trip trip;
+    final Map<Integer, List<ReservedRegion>> own = new HashMap<>();
+    final List<Wire> wires = new ArrayList<>();
+    final List<Violation> violations = new ArrayList<>();
+    final Map<Integer, Domain> domains = new ConcurrentHashMap<>();
+    final Set<Domain> opened = ConcurrentHashMap.newKeySet();
+    int maxWindows = 256;
+    /** What it gets wrong: added to each physical address it maps; -1 refuses to map. */
+    long lie;
+    private final boolean windowed;
+    private final Bus bus;
+
+    FakeIommu(boolean windowed, Bus bus, Trip trip) {
+        this.windowed = windowed;
+        this.bus = bus;
+        this.trip = trip;
+    }
+
+    @Override
+    public IommuCapabilities capabilities() {
+        return windowed ? new IommuCapabilities(true, PAGE, maxWindows, 0, 0xf_ffff_ffffL, List.of(), true)
+            : new IommuCapabilities(false, PAGE, 0, 0, 0xffff_ffff_ffffL,
+                List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), false);
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        List<ReservedRegion> all = new ArrayList<>(capabilities().reserved());
+        all.addAll(own.getOrDefault(requester, List.of()));
+        return all;
+    }
+
+    @Override
+    public IommuDomain open() {
+        trip.step("open");
+        Domain domain = new Domain();
+        opened.add(domain);
+        return domain;
+    }
+
+    @Override
+    public List<Wire> violationWires() {
+        return wires;
+    }
+
+    @Override
+    public List<Violation> violations() {
+        List<Violation> taken = List.copyOf(violations);
+        violations.clear();
+        return taken;
+    }
+
+    @Override
+    public long translate(int requester, long iova, int length, int access) {
+        Domain domain = domains.get(requester);
+        return domain == null ? Refusal.NO_REQUESTER : domain.lookup(iova, access);
+    }
+
+    /** What all domains hold together, for "as before". */
+    String state() {
+        StringBuilder text = new StringBuilder();
+        new TreeMap<>(domains).forEach((requester, domain) -> text.append(requester).append(": ").append(domain.state()).append('\n'));
+        return text.append(opened.size()).append(" open").toString();
+    }
+
+    /** One table. */
+    final class Domain implements IommuDomain {
+        private final TreeMap<Long, Entry> table = new TreeMap<>(Long::compareUnsigned);
+        private final Set<Integer> members = new TreeSet<>();
+        private Geometry geometry = new Geometry(0, 0);
+        private int windows;
+        private boolean enabled = true;
+
+        synchronized String state() {
+            return members + " " + geometry + " " + windows + " " + enabled + " " + table;
+        }
+
+        @Override
+        public synchronized void attach(int requester) {
+            trip.step("attach");
+            if (domains.putIfAbsent(requester, this) != null) {
+                throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached", requester);
+            }
+            members.add(requester);
+        }
+
+        @Override
+        public void detach(int requester) {
+            synchronized (this) {
+                trip.step("detach");
+                if (!members.remove(requester)) {
+                    throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached", requester);
+                }
+                domains.remove(requester);
+            }
+            bus.sync();
+        }
+
+        @Override
+        public synchronized void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+            trip.step("map");
+            if (lie < 0) {
+                throw new ErrnoException(Errno.EIO, "it does not map any more");
+            }
+            TreeMap<Long, Entry> fresh = new TreeMap<>(Long::compareUnsigned);
+            long step = windowed ? Math.min(window(iova, length), length) : PAGE;
+            for (long at = 0; at < length; at += step) {
+                DmaBuffer.Extent extent = buffer.at(offset + at);
+                if (extent.length() < step) {
+                    throw new ErrnoException(Errno.EFAULT, "memory behind iova 0x%x is not contiguous", iova + at);
+                }
+                fresh.put(iova + at, new Entry(step, extent.physical() + lie, access));
+            }
+            put(fresh);
+        }
+
+        @Override
+        public synchronized void mapDoorbell(long iova, long physical, long length) {
+            trip.step("mapDoorbell");
+            if (windowed) {
+                window(iova, length);
+            }
+            TreeMap<Long, Entry> fresh = new TreeMap<>(Long::compareUnsigned);
+            fresh.put(iova, new Entry(length, physical, Access.WRITE));
+            put(fresh);
+        }
+
+        private long window(long iova, long length) {
+            if (windows == 0) {
+                throw new ErrnoException(Errno.EINVAL, "set the geometry, then the windows");
+            }
+            long size = geometry.size() / windows;
+            if (!geometry.contains(iova) || !geometry.contains(iova + length - 1) || (iova - geometry.start()) % size != 0
+                    || length > size && length % size != 0) {
+                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not fit windows of 0x%x", iova, length, size);
+            }
+            return size;
+        }
+
+        private void put(TreeMap<Long, Entry> fresh) {
+            for (Map.Entry<Long, Entry> entry : fresh.entrySet()) {
+                if (!touching(entry.getKey(), entry.getValue().length()).isEmpty()) {
+                    throw new ErrnoException(Errno.EEXIST, "iova 0x%x is mapped", entry.getKey());
+                }
+            }
+            table.putAll(fresh);
+        }
+
+        private List<Long> touching(long iova, long length) {
+            List<Long> found = new ArrayList<>();
+            Map.Entry<Long, Entry> below = table.lowerEntry(iova);
+            if (below != null && Long.compareUnsigned(below.getKey() + below.getValue().length() - 1, iova) >= 0) {
+                found.add(below.getKey());
+            }
+            found.addAll(table.subMap(iova, true, iova + length - 1, true).keySet());
+            return found;
+        }
+
+        @Override
+        public long unmap(long iova, long length) {
+            long bytes = 0;
+            synchronized (this) {
+                trip.step("unmap");
+                List<Long> gone = touching(iova, length);
+                for (long start : gone) {
+                    long end = start + table.get(start).length() - 1;
+                    if (Long.compareUnsigned(start, iova) < 0 || Long.compareUnsigned(end, iova + length - 1) > 0) {
+                        throw new ErrnoException(Errno.EINVAL, "iova 0x%x cannot be cut", start);
+                    }
+                }
+                for (long start : gone) {
+                    bytes += table.remove(start).length();
+                }
+            }
+            bus.sync();
+            return bytes;
+        }
+
+        @Override
+        public synchronized long lookup(long iova, int access) {
+            Map.Entry<Long, Entry> below = enabled ? table.floorEntry(iova) : null;
+            if (below == null || Long.compareUnsigned(iova, below.getKey() + below.getValue().length() - 1) > 0) {
+                return Refusal.UNMAPPED;
+            }
+            return (below.getValue().access() & access) == 0 ? Refusal.DENIED
+                : below.getValue().physical() + iova - below.getKey();
+        }
+
+        @Override
+        public synchronized void set(DomainAttribute attribute) {
+            trip.step("set");
+            if (windowed && attribute instanceof Geometry wanted) {
+                idle();
+                if (!wanted.equals(geometry)) {
+                    windows = 0;
+                }
+                geometry = wanted;
+            } else if (windowed && attribute instanceof Windows wanted) {
+                idle();
+                if (geometry.size() == 0 || Integer.bitCount(wanted.count()) != 1 || wanted.count() > maxWindows) {
+                    throw new ErrnoException(Errno.EINVAL, "%d windows of at most %d; set the geometry first", wanted.count(), maxWindows);
+                }
+                windows = wanted.count();
+            } else if (attribute instanceof Enable wanted) {
+                enabled = wanted.on();
+            } else {
+                throw new ErrnoException(Errno.ENOTTY, "no attribute %s", attribute);
+            }
+        }
+
+        private void idle() {
+            if (!table.isEmpty()) {
+                throw new ErrnoException(Errno.EBUSY, "something is mapped");
+            }
+        }
+
+        @Override
+        public synchronized <A extends DomainAttribute> A get(Class<A> attribute) {
+            if (windowed && attribute == Geometry.class) {
+                return attribute.cast(geometry);
+            }
+            if (windowed && attribute == Windows.class) {
+                return attribute.cast(new Windows(windows));
+            }
+            if (attribute == Enable.class) {
+                return attribute.cast(new Enable(enabled));
+            }
+            throw new ErrnoException(Errno.ENOTTY, "no attribute %s", attribute);
+        }
+
+        @Override
+        public void close() {
+            synchronized (this) {
+                if (!opened.contains(this)) {
+                    return;
+                }
+                trip.step("close");
+                opened.remove(this);
+                members.forEach(domains::remove);
+                members.clear();
+                table.clear();
+            }
+            bus.sync();
+        }
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.container.Board.MB;
+import static vfio.container.Board.refused;
+
+import iommu.api.Enable;
+import iommu.api.Geometry;
+import iommu.api.ReservedRegion;
+import iommu.api.Stash;
+import iommu.api.Windows;
+import java.util.List;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import vfio.api.Container;
+import vfio.api.ContainerInfo.IovaRange;
+import vfio.api.Mapping;
+
+@Timeout(30)
+class MapDmaTest {
+    private static final int RW = Access.READ_WRITE;
+    private final Board board = Board.type1(5);
+    private final Container container = board.container();
+    private final DmaBuffer memory = board.memory(0x10000);
+
+    // Each row breaks its own rule and all later ones where that can be, so the errno and the text tell the order.
+    @ParameterizedTest(name = "MAP_DMA #{0}")
+    @DisplayName("MAP_DMA: the checks in VFIO's order")
+    @CsvSource(delimiter = '|', value = {
+        "3 neither READ nor WRITE              | 0x800  | 0x0     | 0x0                | 0 | EINVAL | access",
+        "3 unknown access                      | 0x800  | 0x0     | 0x0                | 4 | EINVAL | access",
+        "4 size 0                              | 0x0    | 0x0     | 0x0                | 3 | EINVAL | multiples",
+        "4 iova not aligned                    | 0x800  | 0x0     | 0x1000             | 3 | EINVAL | multiples",
+        "4 size not aligned                    | 0x0    | 0x0     | 0x1800             | 3 | EINVAL | multiples",
+        "4 memory not aligned                  | 0x0    | 0x800   | 0x1000             | 3 | EINVAL | multiples",
+        "5 wraps                               | 0xfffffffffffff000 | 0x0 | 0x2000     | 3 | EINVAL | wraps",
+        "6 overlaps                            | 0x11000 | 0x20000 | 0x1000            | 3 | EEXIST | 0x10000+0x4000",
+        "6 overlaps across an end              | 0xf000 | 0x0     | 0x2000             | 3 | EEXIST | unmap that first",
+        "8 inside a reserved range             | 0xfee00000 | 0x20000 | 0x1000         | 3 | EINVAL | 0xfef00000",
+        "8 across a reserved range             | 0xfedff000 | 0x0 | 0x2000             | 3 | EINVAL | valid ranges",
+        "8 beyond the address width            | 0x1000000000000 | 0x0 | 0x1000        | 3 | EINVAL | valid ranges",
+        "11 memory beyond the buffer           | 0x0    | 0x10000 | 0x1000             | 3 | EFAULT | 0x10000",
+        "11 memory before the buffer           | 0x0    | 0xfffffffffffff000 | 0x1000  | 3 | EFAULT | buffer"})
+    void order(String rule, String iova, String offset, String length, int access, Errno errno, String text) {
+        container.map(0x10000, memory, 0, 0x4000, RW);
+        String before = board.iommu.state();
+        refused(errno, text, () -> container.map(Long.parseUnsignedLong(iova.substring(2), 16), memory,
+            Long.parseUnsignedLong(offset.substring(2), 16), Long.parseUnsignedLong(length.substring(2), 16), access));
+        assertEquals(before, board.iommu.state());
+        assertEquals(1, container.mappings().size());
+    }
+
+    @Test
+    @DisplayName("MAP_DMA #7: no entries left: ENOSPC, before the range is looked at, after the overlap; UNMAP gives one back")
+    void limit() {
+        assertEquals(5, container.info().mappingsAvailable());
+        for (int i = 0; i < 5; i++) {
+            container.map(0x10000 + i * 0x2000L, memory, 0, 0x1000, RW);
+        }
+        assertEquals(0, container.info().mappingsAvailable());
+        refused(Errno.ENOSPC, "5 mappings", () -> container.map(0xfee00000L, memory, 0, 0x1000, RW));
+        refused(Errno.EEXIST, () -> container.map(0x10000, memory, 0, 0x1000, RW));
+        container.unmap(0x10000, 0x1000);
+        container.map(0x10000, memory, 0, 0x1000, RW);
+    }
+
+    @Test
+    @DisplayName("MAP_DMA: memory that has gone back already: EFAULT, and no device can reach it")
+    void closedMemory() {
+        memory.close();
+        String before = board.iommu.state();
+        refused(Errno.EFAULT, "closed", () -> container.map(0, memory, 0, 0x1000, RW));
+        assertEquals(before, board.iommu.state());
+        assertEquals(List.of(), container.mappings());
+    }
+
+    @Test
+    @DisplayName("MAP_DMA: the container holds the memory until it is unmapped")
+    void holds() {
+        long available = board.machine.memory().available();
+        container.map(0x10000, memory, 0, 0x4000, RW);
+        container.map(0x20000, memory, 0x4000, 0x1000, Access.READ);
+        memory.close();
+        assertEquals(0x4000, container.unmap(0x10000, 0x4000));
+        assertEquals(available, board.machine.memory().available());
+        assertEquals(0x1000, container.unmap(0x20000, 0x1000));
+        assertEquals(available + 0x10000, board.machine.memory().available());
+    }
+
+    @Test
+    @DisplayName("MAP_DMA: what a device reaches is the memory, with that access, page by page of scattered memory")
+    void lookup() {
+        DmaBuffer pages = board.scattered(0x4000);
+        container.map(0x7000, pages, 0x1000, 0x3000, Access.READ);
+        assertEquals(pages.physical(0x1000), container.lookup(0x7000, Access.READ));
+        assertEquals(pages.physical(0x3fff), container.lookup(0x9fff, Access.READ));
+        assertEquals(Refusal.DENIED, container.lookup(0x7000, Access.WRITE));
+        assertEquals(Refusal.UNMAPPED, container.lookup(0xa000, Access.READ));
+        assertEquals(List.of(new Mapping(0x7000, pages, 0x1000, 0x3000, Access.READ)), container.mappings());
+    }
+
+    @Test
+    @DisplayName("GET_INFO: x86 with 48 bits: 0..0xfedfffff, 0xfef00000..0xffffffffffff")
+    void info() {
+        assertEquals(List.of(new IovaRange(0, 0xfedfffffL), new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)), container.info().ranges());
+        assertEquals(0x1000, container.info().capabilities().smallestPage());
+    }
+
+    @Test
+    @DisplayName("GET_INFO: a device's own reserved range leaves the valid ones; attaching it where something is mapped: EINVAL")
+    void ownReserved() {
+        ReservedRegion rmrr = new ReservedRegion(0x30000, 0x3ffff, ReservedRegion.Kind.DIRECT);
+        board.iommu.own.put(0x21, List.of(rmrr));
+        container.map(0x3f000, memory, 0, 0x1000, RW);
+        refused(Errno.EINVAL, "requester 0x21", () -> container.addGroup(board.vfio.group(2)));
+        assertEquals(1, container.groups().size());
+        container.unmap(0x3f000, 0x1000);
+        container.addGroup(board.vfio.group(2));
+        refused(Errno.EINVAL, "valid ranges", () -> container.map(0x3f000, memory, 0, 0x1000, RW));
+        assertEquals(List.of(new IovaRange(0, 0x2ffff), new IovaRange(0x40000, 0xfedfffffL),
+            new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)), container.info().ranges());
+        assertEquals(List.of(rmrr, new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), container.reserved());
+    }
+
+    // UNMAP_DMA. Three mappings of 0x4000: 0x10000, 0x14000 (adjacent), 0x20000.
+
+    private Container three(String type) {
+        Container other = board.vfio.openContainer("three");
+        other.addGroup(board.vfio.group(2));
+        other.setIommu(type);
+        other.map(0x10000, memory, 0, 0x4000, RW);
+        other.map(0x14000, memory, 0x4000, 0x4000, RW);
+        other.map(0x20000, memory, 0x8000, 0x4000, RW);
+        return other;
+    }
+
+    @ParameterizedTest(name = "UNMAP_DMA {0}: {1}")
+    @DisplayName("UNMAP_DMA: what goes, by type")
+    @CsvSource(delimiter = '|', value = {
+        "type1v2 | nothing mapped there            | 0x40000 | 0x1000  | 0       | 3",
+        "type1   | nothing mapped there            | 0x40000 | 0x1000  | 0       | 3",
+        "type1v2 | several whole, holes allowed    | 0xf000  | 0x20000 | 0xc000  | 0",
+        "type1   | several whole, holes allowed    | 0xf000  | 0x20000 | 0xc000  | 0",
+        "type1v2 | start inside a mapping          | 0x11000 | 0x7000  | EINVAL  | 3",
+        "type1   | start inside a mapping          | 0x11000 | 0x13000 | 0       | 3",
+        "type1v2 | end inside a mapping            | 0x10000 | 0x5000  | EINVAL  | 3",
+        "type1   | end inside a mapping            | 0x10000 | 0x5000  | 0x8000  | 1",
+        "type1v2 | sub-range from its iova         | 0x20000 | 0x1000  | EINVAL  | 3",
+        "type1   | sub-range from its iova         | 0x20000 | 0x1000  | 0x4000  | 2",
+        "type1   | sub-range inside                | 0x21000 | 0x1000  | 0       | 3",
+        "type1v2 | sub-range inside                | 0x21000 | 0x1000  | EINVAL  | 3",
+        "type1v2 | iova not aligned                | 0x10800 | 0x1000  | EINVAL  | 3",
+        "type1v2 | size 0                          | 0x10000 | 0x0     | EINVAL  | 3",
+        "type1v2 | size not aligned                | 0x10000 | 0x4800  | EINVAL  | 3",
+        "type1   | wraps                           | 0xfffffffffffff000 | 0x2000 | EINVAL | 3",
+        "type1v2 | all there is                    | 0x0     | 0xfffffffffffff000 | 0xc000 | 0"})
+    void unmap(String type, String rule, String iova, String length, String result, int left) {
+        Container other = three(type);
+        long from = Long.parseUnsignedLong(iova.substring(2), 16);
+        long bytes = Long.parseUnsignedLong(length.substring(2), 16);
+        if (result.equals("EINVAL")) {
+            refused(Errno.EINVAL, () -> other.unmap(from, bytes));
+        } else {
+            assertEquals(Long.decode(result), other.unmap(from, bytes));
+        }
+        assertEquals(left, other.mappings().size());
+        for (Mapping mapping : other.mappings()) {
+            assertEquals(mapping.buffer().physical(mapping.offset()), other.lookup(mapping.iova(), Access.WRITE));
+        }
+    }
+
+    @Test
+    @DisplayName("UNMAP_DMA windowed: a mapping of several windows is cut between them, not inside one; a doorbell is not touched")
+    void windows() {
+        Board pamu = Board.pamu();
+        Container windowed = pamu.container();
+        windowed.set(new Geometry(0, MB));
+        windowed.set(new Windows(16));
+        DmaBuffer block = pamu.memory(0x40000);
+        long available = pamu.machine.memory().available();
+        windowed.map(0x10000, block, 0, 0x40000, RW);
+        windowed.msi("MAP", 0, 0x50000);
+        block.close();
+        refused(Errno.EINVAL, "windows of 0x10000", () -> windowed.unmap(0x20000, 0x8000));
+        refused(Errno.EINVAL, "0x10000..0x4ffff", () -> windowed.unmap(0x28000, 0x8000));
+        assertEquals(0x10000, windowed.unmap(0x20000, 0x10000));
+        assertEquals(List.of(new Mapping(0x10000, block, 0, 0x10000, RW), new Mapping(0x30000, block, 0x20000, 0x20000, RW)),
+            windowed.mappings());
+        assertEquals(Refusal.UNMAPPED, windowed.lookup(0x20000, Access.READ));
+        assertEquals(block.physical(0x20000), windowed.lookup(0x30000, Access.READ));
+        assertEquals(available, pamu.machine.memory().available());
+        assertEquals(0x30000, windowed.unmap(0, 0x80000));
+        assertEquals(Board.BANKS, windowed.lookup(0x50000, Access.WRITE));
+        assertEquals(available + 0x40000, pamu.machine.memory().available());
+    }
+
+    @Test
+    @DisplayName("UNMAP_DMA windowed: a mapping smaller than its window goes with the window")
+    void smallInWindow() {
+        Board pamu = Board.pamu();
+        Container windowed = pamu.container();
+        windowed.map(0, pamu.memory(0x1000), 0, 0x1000, RW);
+        assertEquals(0x1000, windowed.unmap(0, 8 * MB));
+    }
+
+    // Attributes
+
+    @Test
+    @DisplayName("SET_ATTR: ENOTTY for an attribute the type does not have, EBUSY while something is mapped; nothing recorded then")
+    void attributes() {
+        refused(Errno.ENOTTY, () -> container.set(new Stash(0, 1)));
+        refused(Errno.ENOTTY, () -> container.get(Geometry.class));
+        Board pamu = Board.pamu();
+        Container windowed = pamu.container();
+        windowed.map(0, pamu.memory(0x1000), 0, 0x1000, RW);
+        refused(Errno.EBUSY, () -> windowed.set(new Geometry(0, 16 * MB)));
+        windowed.set(new Enable(false));
+        assertEquals(new Enable(false), windowed.get(Enable.class));
+        assertEquals(new Windows(64), windowed.get(Windows.class));
+        assertEquals(Refusal.UNMAPPED, windowed.lookup(0, Access.READ));
+    }
+
+    // Doorbells
+
+    @Test
+    @DisplayName("a bank is placed where the user may map and has not; memory is not mapped over it")
+    void placing() {
+        Container other = container;
+        assertEquals(7, other.msi("MAP", 1, 0x50000));
+        assertEquals(Board.BANKS + 0x1000, other.lookup(0x50000, Access.WRITE));
+        assertEquals(Refusal.DENIED, other.lookup(0x50000, Access.READ));
+        refused(Errno.EEXIST, () -> other.map(0x50000, memory, 0, 0x1000, RW));
+        other.map(0x10000, memory, 0, 0x4000, RW);
+        refused(Errno.EEXIST, "0x10000+0x4000", () -> other.msi("MAP", 0, 0x13000));
+        refused(Errno.EINVAL, "valid ranges", () -> other.msi("MAP", 0, 0xfee00000L));
+        refused(Errno.EINVAL, () -> other.msi("MAP", 0, 0x60800));
+        refused(Errno.EINVAL, () -> other.msi("MAP", 0, -0x1000));
+        refused(Errno.ENODEV, "bank 3", () -> other.msi("MAP", 3, 0x60000));
+        refused(Errno.ENODEV, "bank -1", () -> other.msi("MAP", -1, 0x60000));
+        refused(Errno.ENOENT, () -> other.msi("UNMAP", 0x60000));
+        refused(Errno.ENOTTY, () -> other.msi("RING"));
+        assertEquals(1, other.msiPlacements().size());
+        assertEquals(7, other.msi("UNMAP", 0x50000));
+        assertEquals(Refusal.UNMAPPED, other.lookup(0x50000, Access.WRITE));
+        assertTrue(other.msiPlacements().isEmpty());
+    }
+
+    @Test
+    @DisplayName("a strategy that objects to a mapping is heard before anything is mapped")
+    void objection() {
+        container.msiStrategy("");
+        board.vfio.addStrategy(board.auto, 10);
+        container.msiStrategy("auto");
+        String before = board.iommu.state();
+        refused(Errno.EINVAL, "bank 0 will be", () -> container.map(0x0800_0000, memory, 0, 0x1000, RW));
+        assertEquals(before, board.iommu.state());
+    }
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.container.Board.msi;
+import static vfio.container.Board.refused;
+import static vfio.api.IrqSet.Action.MASK;
+import static vfio.api.IrqSet.Action.TRIGGER;
+import static vfio.api.IrqSet.Action.UNMASK;
+import static vfio.api.IrqSet.Data.BOOL;
+import static vfio.api.IrqSet.Data.EVENTFD;
+import static vfio.api.IrqSet.Data.NONE;
+
+import irq.api.MsiRequest;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Irq;
+import vfio.api.IrqSet;
+import vfio.api.MsiRoute;
+import vfio.api.Region;
+
+@Timeout(30)
+class SetIrqsTest {
+    private final Board board = Board.pamu();
+    private final VfioContainer container = board.container();
+    private final EventFd eventFd = new EventFd(4);
+    private final EventFd other = new EventFd(0);
+    private Device device;
+
+    SetIrqsTest() {
+        board.a.mmc = 2;
+        device = board.vfio.group(1).device("0000:01:00.0");
+        container.msi("MAP", 0, 0x1000_0000);
+        device.write(Region.CONFIG, 4, 2, 0x0006);
+    }
+
+    private static IrqSet set(int index, IrqSet.Action action, int start, int count, IrqSet.Data data) {
+        return new IrqSet(index, action, start, count, data, data == BOOL ? Collections.nCopies(Math.min(count, 4), true) : List.of(),
+            data == EVENTFD ? Collections.nCopies(Math.min(count, 4), new EventFd(0)) : List.of());
+    }
+
+    @Test
+    @DisplayName("GET_IRQ_INFO: INTx 1, MSI 1 << MMC, REQ 1, with their flags")
+    void info() {
+        assertEquals(List.of(new Irq(0, 1, 7), new Irq(1, 4, 9), new Irq(2, 0, 9), new Irq(3, 0, 9), new Irq(4, 1, 9)), device.irqs());
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @DisplayName("SET_IRQS: validation and the table of actions; active: what is enabled before")
+    @CsvSource(delimiter = '|', value = {
+        "index beyond                          | none | 5  | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "index negative                        | none | -1 | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "no vectors: MSI-X                     | none | 2  | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "no vectors: ERR                       | none | 3  | TRIGGER | 0 | 1 | EVENTFD | EINVAL",
+        "start >= vectors, even if count 0     | msi  | 1  | TRIGGER | 4 | 0 | NONE    | EINVAL",
+        "start negative                        | msi  | 1  | TRIGGER | -1 | 1 | NONE   | EINVAL",
+        "start + count > vectors               | msi  | 1  | TRIGGER | 1 | 4 | EVENTFD | EINVAL",
+        "count >= max - start                  | msi  | 1  | TRIGGER | 1 | 2147483647 | NONE | EINVAL",
+        "count negative                        | msi  | 1  | TRIGGER | 0 | -1 | NONE   | EINVAL",
+        "INTx MASK: not active                 | none | 0  | MASK    | 0 | 1 | NONE    | EINVAL",
+        "INTx UNMASK: not active               | msi  | 0  | UNMASK  | 0 | 1 | NONE    | EINVAL",
+        "INTx MASK: count 0                    | intx | 0  | MASK    | 0 | 0 | NONE    | EINVAL",
+        "INTx MASK EVENTFD                     | intx | 0  | MASK    | 0 | 1 | EVENTFD | ENOTTY",
+        "INTx UNMASK EVENTFD (choice)          | intx | 0  | UNMASK  | 0 | 1 | EVENTFD | ENOTTY",
+        "INTx TRIGGER NONE 0: not active       | none | 0  | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "INTx TRIGGER BOOL 0                   | intx | 0  | TRIGGER | 0 | 0 | BOOL    | EINVAL",
+        "INTx TRIGGER EVENTFD 0                | none | 0  | TRIGGER | 0 | 0 | EVENTFD | EINVAL",
+        "INTx loopback: not active             | none | 0  | TRIGGER | 0 | 1 | NONE    | EINVAL",
+        "INTx TRIGGER: MSI active              | msi  | 0  | TRIGGER | 0 | 1 | EVENTFD | EINVAL",
+        "MSI MASK                              | msi  | 1  | MASK    | 0 | 1 | NONE    | ENOTTY",
+        "MSI UNMASK                            | msi  | 1  | UNMASK  | 0 | 1 | BOOL    | ENOTTY",
+        "MSI TRIGGER: INTx active              | intx | 1  | TRIGGER | 0 | 1 | EVENTFD | EINVAL",
+        "MSI disable: not active               | none | 1  | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "MSI loopback: not active              | none | 1  | TRIGGER | 0 | 1 | NONE    | EINVAL",
+        "MSI loopback: past the allocated      | msi  | 1  | TRIGGER | 1 | 1 | BOOL    | EINVAL",
+        "MSI retarget: past the allocated      | msi  | 1  | TRIGGER | 0 | 2 | EVENTFD | EINVAL",
+        "REQ MASK                              | none | 4  | MASK    | 0 | 1 | NONE    | ENOTTY",
+        "REQ UNMASK                            | none | 4  | UNMASK  | 0 | 1 | NONE    | ENOTTY",
+        "REQ count > 1                         | none | 4  | TRIGGER | 0 | 2 | NONE    | EINVAL",
+        "REQ BOOL 0                            | none | 4  | TRIGGER | 0 | 0 | BOOL    | EINVAL"})
+    void table(String rule, String active, int index, IrqSet.Action action, int start, int count, IrqSet.Data data, Errno errno) {
+        if (!active.equals("none")) {
+            device.setIrqs(IrqSet.eventFds(active.equals("msi") ? Irq.MSI : Irq.INTX, 0, eventFd));
+        }
+        List<MsiRoute> routes = container.msiRoutes();
+        String config = Arrays.toString(board.a.config);
+        refused(errno, () -> device.setIrqs(set(index, action, start, count, data)));
+        assertEquals(routes, container.msiRoutes());
+        assertEquals(config, Arrays.toString(board.a.config));
+        assertEquals(4, eventFd.count());
+    }
+
+    @Test
+    @DisplayName("SET_IRQS: fewer data than vectors: EINVAL")
+    void tooLittleData() {
+        device.setIrqs(msi(eventFd));
+        refused(Errno.EINVAL, "0 data items", () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, BOOL, List.of(), List.of())));
+        refused(Errno.EINVAL, "0 data items", () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, EVENTFD, List.of(), List.of())));
+    }
+
+    // MSI
+
+    @Test
+    @DisplayName("MSI: a message goes to window iova + offset with the controller's data: eventfd 4, fire, read 5")
+    void message() {
+        assertEquals(0, device.setIrqs(msi(eventFd)));
+        assertTrue(board.a.msiEnabled());
+        assertEquals(0x1000_0140L, board.a.msiAddress());
+        assertEquals(0x40, board.a.register(FakeFunction.MSI + 12, 2));
+        assertEquals(List.of(new MsiRoute("0000:01:00.0", 0, 0, 0x1000_0140L, 0x40)), container.msiRoutes());
+        assertEquals(0, board.a.raise());
+        assertEquals(5, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("MSI: more vectors asked for than there are: returns 1, nothing is enabled")
+    void fewer() {
+        assertEquals(1, device.setIrqs(msi(eventFd, other)));
+        assertEquals(1, device.setIrqs(IrqSet.eventFds(Irq.MSI, 1, eventFd)));
+        assertFalse(board.a.msiEnabled());
+        assertEquals(0, board.controller.used());
+        assertEquals(List.of(), container.msiRoutes());
+    }
+
+    @Test
+    @DisplayName("MSI: another eventfd takes over; null makes a hole; loopback signals; disable gives the vector back")
+    void retarget() {
+        device.setIrqs(msi(eventFd));
+        device.setIrqs(msi(other));
+        board.a.raise();
+        assertEquals(1, other.poll());
+        assertEquals(4, eventFd.count());
+        device.setIrqs(IrqSet.none(Irq.MSI, TRIGGER, 0, 1));
+        device.setIrqs(IrqSet.booleans(Irq.MSI, TRIGGER, 0, List.of(true)));
+        device.setIrqs(IrqSet.booleans(Irq.MSI, TRIGGER, 0, List.of(false)));
+        assertEquals(2, other.poll());
+        device.setIrqs(msi((EventFd) null));
+        board.a.raise();
+        assertEquals(0, other.count());
+        device.setIrqs(IrqSet.disable(Irq.MSI));
+        assertFalse(board.a.msiEnabled());
+        assertEquals(0, board.controller.used());
+        refused(Errno.EINVAL, () -> device.setIrqs(IrqSet.disable(Irq.MSI)));
+    }
+
+    @Test
+    @DisplayName("MSI: no bank reachable: ENODEV; no free vector: ENOSPC; nothing enabled either time")
+    void unreachable() {
+        container.msi("UNMAP", 0x1000_0000);
+        refused(Errno.ENODEV, "MAP first", () -> device.setIrqs(msi(eventFd)));
+        container.msi("MAP", 0, 0x1000_0000);
+        for (int i = 0; i < 4; i++) {
+            board.controller.allocate(new MsiRequest(0x99, List.of(0), () -> {
+            }));
+        }
+        refused(Errno.ENOSPC, () -> device.setIrqs(msi(eventFd)));
+        assertFalse(board.a.msiEnabled());
+        assertEquals(0, board.manual.enabled);
+        assertEquals(0, device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd)));
+    }
+
+    @Test
+    @DisplayName("MSI: each call of controller and strategy fails in turn: no vector, no placement, nothing in the device")
+    void enableFails() {
+        board.vfio.addStrategy(board.auto, 10);
+        container.msiStrategy("auto");
+        String before = board.iommu.state();
+        int calls = 0;
+        while (true) {
+            board.trip.at(++calls);
+            try {
+                device.setIrqs(msi(eventFd));
+                break;
+            } catch (ErrnoException e) {
+                assertEquals(Errno.EIO, e.errno());
+            }
+            assertEquals(before, board.iommu.state());
+            assertEquals(0, board.controller.used());
+            assertEquals(0, board.auto.enabled);
+            assertEquals(List.of(), container.msiPlacements());
+            assertEquals(List.of(), container.msiRoutes());
+            assertFalse(board.a.msiEnabled());
+        }
+        assertEquals(5, calls, "allocate, enable, mapDoorbell, compose");
+    }
+
+    @Test
+    @DisplayName("RESET: interrupts stay enabled, bus mastering is off")
+    void reset() {
+        device.setIrqs(msi(eventFd));
+        device.reset();
+        assertTrue(board.a.msiEnabled());
+        assertEquals(0x1000_0140L, board.a.msiAddress());
+        assertEquals(0, board.a.register(4, 2) & 4);
+        board.a.raise();
+        assertEquals(5, eventFd.poll());
+    }
+
+    // INTx
+
+    @Test
+    @DisplayName("INTx: fires once and masks itself; UNMASK fires again at once while the line is asserted")
+    void autoMask() {
+        assertEquals(0x400, board.a.register(4, 2) & 0x400, "masked before anybody listens");
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        assertEquals(0, board.a.register(4, 2) & 0x400);
+        board.a.raise();
+        assertEquals(5, eventFd.poll());
+        assertEquals(0x400, board.a.register(4, 2) & 0x400);
+        board.a.raise();
+        assertEquals(0, eventFd.count());
+        device.setIrqs(IrqSet.none(Irq.INTX, UNMASK, 0, 1));
+        assertEquals(1, eventFd.poll());
+        board.a.assertPin(false);
+        device.setIrqs(IrqSet.booleans(Irq.INTX, UNMASK, 0, List.of(true)));
+        assertEquals(0, eventFd.count());
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("INTx: asserted before it is enabled: one signal, no more")
+    void asserted() {
+        board.a.raise();
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        assertEquals(5, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("INTx: MASK holds it back, a false mask does nothing; another device's interrupt on the wire is not ours")
+    void mask() {
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        device.setIrqs(IrqSet.booleans(Irq.INTX, MASK, 0, List.of(false)));
+        board.controller.line(5, true);
+        assertEquals(4, eventFd.count());
+        board.controller.line(5, false);
+        device.setIrqs(IrqSet.booleans(Irq.INTX, MASK, 0, List.of(true)));
+        board.a.raise();
+        assertEquals(4, eventFd.count());
+        device.setIrqs(IrqSet.none(Irq.INTX, UNMASK, 0, 1));
+        assertEquals(5, eventFd.count());
+    }
+
+    @Test
+    @DisplayName("INTx: null eventfd enables without a signal; retarget; loopback; disable masks and gives the wire back")
+    void intxTargets() {
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, (EventFd) null));
+        refused(Errno.EINVAL, "interrupt pin", () -> device.setIrqs(msi(eventFd)));
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, other));
+        device.setIrqs(IrqSet.none(Irq.INTX, TRIGGER, 0, 1));
+        device.setIrqs(IrqSet.booleans(Irq.INTX, TRIGGER, 0, List.of(false)));
+        assertEquals(1, other.poll());
+        device.setIrqs(IrqSet.disable(Irq.INTX));
+        assertEquals(0, board.controller.handlers());
+        board.a.raise();
+        assertEquals(0, other.count());
+        device.setIrqs(msi(eventFd));
+    }
+
+    @Test
+    @DisplayName("INTx: the controller refuses the wire: not enabled, masked at the device; no controller: ENODEV")
+    void noWire() {
+        board.trip.at(1);
+        refused(Errno.EIO, () -> device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd)));
+        assertEquals(0x400, board.a.register(4, 2) & 0x400);
+        board.vfio.removeController(board.controller);
+        refused(Errno.ENODEV, "not wired", () -> device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd)));
+        refused(Errno.ENODEV, "interrupt controller", () -> device.setIrqs(msi(eventFd)));
+        refused(Errno.EINVAL, () -> device.setIrqs(IrqSet.disable(Irq.INTX)));
+    }
+
+    // REQ
+
+    @Test
+    @DisplayName("REQ: set, loopback, take away")
+    void request() {
+        device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
+        device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, other));
+        device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
+        device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(false)));
+        assertEquals(1, other.poll());
+        device.setIrqs(IrqSet.disable(Irq.REQ));
+        device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
+        assertEquals(0, other.count());
+        assertEquals(NONE, IrqSet.disable(Irq.REQ).data());
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import machine.api.Errno;
+import machine.api.ErrnoException;
+
+/** Counts the calls of the fakes and makes the n-th one fail, before it has changed anything. */
+final class Trip {
+    /** What happens besides, at each call. */
+    volatile Runnable each = () -> {
+    };
+    private int calls;
+    private int failing;
+
+    synchronized void at(int n) {
+        calls = 0;
+        failing = n;
+    }
+
+    synchronized boolean happened() {
+        return failing > 0 && calls >= failing;
+    }
+
+    synchronized void step(String what) {
+        each.run();
+        if (++calls == failing) {
+            throw new ErrnoException(Errno.EIO, "call %d, %s, fails", calls, what);
+        }
+    }
+}
