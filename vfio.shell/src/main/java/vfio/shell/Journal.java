@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import machine.api.Fault;
+import machine.api.Refusal;
+
+/** What was tried and what came of it. Thread-safe. */
+final class Journal {
+    /** A transfer that should work: how many bytes were compared, how many of them (guards included) were wrong. */
+    record Transfer(String container, String device, long from, long to, long bytes, long mismatches, String remark) {
+    }
+
+    /** An interrupt that should arrive: at its own eventfd once, and at no other. {@code bank} is -1 for a pin. */
+    record Interrupt(String container, String device, int bank, int vector, long address, int data, long delivered, long stray,
+            long micros) {
+        boolean ok() {
+            return delivered == 1 && stray == 0;
+        }
+    }
+
+    /** An access that should be refused. {@code fault} is what the port reported, null if nothing; registers are the IOMMU's. */
+    record Attempt(String container, String device, boolean write, long iova, int bytes, String expected, String remark, Fault fault,
+            String registers, boolean untouched) {
+        String outcome() {
+            return fault == null ? "NOT REFUSED" : Refusal.name(fault.refusal());
+        }
+
+        boolean ok() {
+            return outcome().equals(expected) && untouched;
+        }
+    }
+
+    private final List<Transfer> transfers = new ArrayList<>();
+    private final List<Interrupt> interrupts = new ArrayList<>();
+    private final List<Attempt> attempts = new ArrayList<>();
+    private final List<String> failures = new ArrayList<>();
+    private final List<String> notes = new ArrayList<>();
+    private String title = "";
+
+    synchronized void title(String text) {
+        title = text;
+    }
+
+    synchronized String title() {
+        return title;
+    }
+
+    synchronized void add(Transfer transfer) {
+        transfers.add(transfer);
+        if (transfer.mismatches() > 0) {
+            failures.add(String.format("%s: %d bytes wrong in the transfer 0x%x -> 0x%x", transfer.device(),
+                transfer.mismatches(), transfer.from(), transfer.to()));
+        }
+    }
+
+    synchronized void add(Interrupt interrupt) {
+        interrupts.add(interrupt);
+        if (!interrupt.ok()) {
+            failures.add(String.format("%s: one interrupt raised, %d delivered to its eventfd, %d to others", interrupt.device(),
+                interrupt.delivered(), interrupt.stray()));
+        }
+    }
+
+    synchronized void add(Attempt attempt) {
+        attempts.add(attempt);
+        if (!attempt.ok()) {
+            failures.add(String.format("%s: %s at iova 0x%x: expected %s, found %s%s", attempt.device(),
+                attempt.write() ? "write" : "read", attempt.iova(), attempt.expected(), attempt.outcome(),
+                attempt.untouched() ? "" : "; memory of another container changed"));
+        }
+    }
+
+    synchronized void fail(String failure) {
+        failures.add(failure);
+    }
+
+    synchronized void note(String note) {
+        notes.add(note);
+    }
+
+    synchronized List<Transfer> transfers() {
+        return List.copyOf(transfers);
+    }
+
+    synchronized List<Interrupt> interrupts() {
+        return List.copyOf(interrupts);
+    }
+
+    synchronized List<Attempt> attempts() {
+        return List.copyOf(attempts);
+    }
+
+    synchronized List<String> failures() {
+        return List.copyOf(failures);
+    }
+
+    synchronized List<String> notes() {
+        return List.copyOf(notes);
+    }
+
+    synchronized boolean ok() {
+        return failures.isEmpty();
+    }
+
+    /** {@return MSIs delivered by bank} */
+    synchronized Map<Integer, Long> deliveredPerBank() {
+        Map<Integer, Long> banks = new TreeMap<>();
+        interrupts.stream().filter(interrupt -> interrupt.bank() >= 0)
+            .forEach(interrupt -> banks.merge(interrupt.bank(), interrupt.delivered(), Long::sum));
+        return banks;
+    }
+}

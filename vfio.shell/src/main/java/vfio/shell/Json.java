@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import irq.api.MsiBank;
+import java.util.List;
+import machine.api.Access;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Refusal;
+import vfio.api.Container;
+
+/** A run as JSON, for other programs to check; the fields are described in the README of this bundle. Addresses are numbers. */
+final class Json {
+    private final Workbench bench;
+
+    Json(Workbench bench) {
+        this.bench = bench;
+    }
+
+    String run() {
+        Journal journal = bench.journal();
+        JsonObject run = new JsonObject();
+        run.addProperty("scenario", journal.title());
+        run.add("machine", machine());
+        JsonArray containers = new JsonArray();
+        bench.vfio().containers().forEach(container -> containers.add(container(container)));
+        run.add("containers", containers);
+        run.add("dma", dma(journal));
+        run.add("msi", msi(journal));
+        run.add("faults", faults(journal));
+        JsonArray notes = new JsonArray();
+        journal.notes().forEach(notes::add);
+        run.add("notes", notes);
+        JsonArray failures = new JsonArray();
+        journal.failures().forEach(failures::add);
+        run.add("failures", failures);
+        run.addProperty("ok", journal.ok());
+        return new GsonBuilder().setPrettyPrinting().serializeNulls().create().toJson(run) + "\n";
+    }
+
+    private JsonObject machine() {
+        Machine machine = bench.machine();
+        JsonObject json = new JsonObject();
+        json.addProperty("model", machine.model());
+        if (count("intel,vt-d") > 0) {
+            json.addProperty("drhds", count("intel,vt-d"));
+            json.addProperty("rmrrs", count("intel,rmrr"));
+            return json;
+        }
+        List<MsiBank> banks = bench.controller().doorbells().banks();
+        json.addProperty("pamus", machine.nodes().stream().filter(node -> node.compatibleWith("fsl,pamu"))
+            .mapToInt(node -> node.children().size()).sum());
+        json.addProperty("msiBanks", banks.size());
+        json.addProperty("vectorsPerBank", banks.isEmpty() ? 0 : banks.get(0).vectors());
+        json.addProperty("pcie", machine.slots().stream().filter(slot -> slot.pcie()).count());
+        return json;
+    }
+
+    private long count(String compatible) {
+        return bench.machine().nodes().stream().filter((Node node) -> node.compatibleWith(compatible)).count();
+    }
+
+    private static JsonObject container(Container container) {
+        Layout layout = Layout.of(container);
+        JsonObject json = new JsonObject();
+        json.addProperty("name", container.name());
+        json.addProperty("iommu", container.iommu().orElse(null));
+        json.addProperty("strategy", container.msiStrategy().orElse(null));
+        JsonObject geometry = new JsonObject();
+        geometry.addProperty("start", layout.geometry().start());
+        geometry.addProperty("size", layout.geometry().size());
+        geometry.addProperty("windows", layout.windows());
+        json.add("geometry", geometry);
+        JsonArray windows = new JsonArray();
+        for (Layout.Row row : layout.rows()) {
+            JsonObject window = new JsonObject();
+            window.addProperty("index", row.index());
+            window.addProperty("iova", row.iova());
+            window.addProperty("physical", row.physical() < 0 ? null : row.physical());
+            window.addProperty("size", row.size());
+            window.addProperty("access", Access.name(row.access()));
+            window.addProperty("use", row.text());
+            windows.add(window);
+        }
+        json.add("windows", windows);
+        JsonArray groups = new JsonArray();
+        container.groups().forEach(group -> groups.add(group.number()));
+        json.add("groups", groups);
+        return json;
+    }
+
+    private static JsonObject dma(Journal journal) {
+        JsonObject json = new JsonObject();
+        json.addProperty("transfers", journal.transfers().size());
+        json.addProperty("bytesVerified", journal.transfers().stream().mapToLong(Journal.Transfer::bytes).sum());
+        json.addProperty("mismatches", journal.transfers().stream().mapToLong(Journal.Transfer::mismatches).sum());
+        json.addProperty("blocked", journal.attempts().stream().filter(attempt -> attempt.fault() != null).count());
+        return json;
+    }
+
+    private static JsonObject msi(Journal journal) {
+        JsonObject json = new JsonObject();
+        List<Journal.Interrupt> msis = journal.interrupts().stream().filter(interrupt -> interrupt.bank() >= 0).toList();
+        json.addProperty("raised", msis.size());
+        json.addProperty("delivered", msis.stream().mapToLong(Journal.Interrupt::delivered).sum());
+        JsonObject banks = new JsonObject();
+        journal.deliveredPerBank().forEach((bank, delivered) -> banks.addProperty(String.valueOf(bank), delivered));
+        json.add("perBank", banks);
+        return json;
+    }
+
+    private static JsonArray faults(Journal journal) {
+        JsonArray json = new JsonArray();
+        for (Journal.Attempt attempt : journal.attempts()) {
+            if (attempt.fault() != null) {
+                JsonObject fault = new JsonObject();
+                fault.addProperty("requester", attempt.fault().requester());
+                fault.addProperty("iova", attempt.fault().iova());
+                fault.addProperty("access", attempt.write() ? "write" : "read");
+                fault.addProperty("reason", Refusal.name(attempt.fault().refusal()));
+                fault.addProperty("registers", attempt.registers());
+                json.add(fault);
+            }
+        }
+        return json;
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import java.util.List;
+import machine.api.Access;
+import machine.api.Fault;
+import machine.api.Node;
+import machine.api.Refusal;
+import vfio.api.Container;
+import vfio.api.Group;
+
+/** What a run looks like as text: tables and a picture. */
+final class Reports {
+    private static final int BAR = 48;
+
+    private final Workbench bench;
+
+    Reports(Workbench bench) {
+        this.bench = bench;
+    }
+
+    /** {@return everything, ending in one line that says whether all was as expected} */
+    String all() {
+        StringBuilder text = new StringBuilder();
+        for (Container container : bench.vfio().containers()) {
+            text.append('\n').append(container(container)).append('\n').append(picture(container));
+        }
+        Journal journal = bench.journal();
+        section(text, "Transfers", transfers(journal));
+        section(text, "Interrupts", interrupts(journal));
+        section(text, "What must not work", attempts(journal));
+        journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
+        text.append('\n').append(verdict(journal));
+        return text.toString();
+    }
+
+    String machine() {
+        StringBuilder text = new StringBuilder(bench.machine().model()).append('\n');
+        Table slots = new Table("slot", "requester", "group", "node");
+        bench.machine().slots().forEach(slot -> slots.row(slot.name(), Amount.hex(slot.requester(0, 0).id()),
+            slot.requester(0, 0).group(), slot.node().path()));
+        Table banks = new Table("msi bank", "page", "vectors", "free");
+        bench.controller().doorbells().banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
+            bench.controller().doorbells().free(bank.index())));
+        section(text, "Places for devices", slots);
+        section(text, "MSI banks", banks);
+        return text.toString();
+    }
+
+    String groups() {
+        Table table = new Table("group", "requesters", "container", "devices");
+        for (Group group : bench.vfio().groups()) {
+            table.row(group.number(), group.requesters().stream().map(id -> Amount.hex(id)).toList(),
+                group.container().map(Container::name).orElse("-"), String.join(" ", group.devices()));
+        }
+        return table.isEmpty() ? "no group has a device; plug one with vfio:plug\n" : table.toString();
+    }
+
+    String container(Container container) {
+        Layout layout = Layout.of(container);
+        StringBuilder text = new StringBuilder("Container ").append(container.name()).append(": ")
+            .append(container.iommu().orElse("no IOMMU set")).append(", ").append(container.state());
+        container.msiStrategy().ifPresent(strategy -> text.append(", MSI strategy ").append(strategy));
+        if (layout.windows() > 0) {
+            text.append(String.format(", %s of %s", layout.geometry(), Amount.size(layout.geometry().size())));
+        }
+        text.append(", ").append(container.groups().stream().map(group -> "group " + group.number() + " ("
+            + String.join(" ", group.devices()) + ")").toList()).append('\n');
+        if (!container.reason().isEmpty()) {
+            text.append("  ").append(container.reason()).append('\n');
+        }
+        Table table = new Table(layout.windows() > 0 ? "window" : "mapping", "iova", "physical", "size", "access", "use");
+        List<Layout.Row> rows = layout.rows();
+        for (int i = 0; i < rows.size(); i++) {
+            Layout.Row row = rows.get(i);
+            int last = i;
+            while (row.use() == Layout.Use.DISABLED && last + 1 < rows.size() && rows.get(last + 1).use() == Layout.Use.DISABLED) {
+                last++;
+            }
+            table.row(last == i ? row.index() : row.index() + "–" + rows.get(last).index(), Amount.hex(row.iova()),
+                row.physical() < 0 ? "-" : Amount.hex(row.physical()), row.size() == 0 ? "-" : Amount.size(row.size()),
+                Access.name(row.access()), row.text());
+            i = last;
+        }
+        return text.append(table.isEmpty() ? "  nothing is mapped: every access is refused\n" : table.toString()).toString();
+    }
+
+    /** {@return the addresses of a container as a bar of text, one line a run of equal rows} */
+    String picture(Container container) {
+        Layout layout = Layout.of(container);
+        StringBuilder text = new StringBuilder();
+        if (layout.windows() == 0) {
+            return "";
+        }
+        StringBuilder bar = new StringBuilder();
+        StringBuilder names = new StringBuilder();
+        int cell = Math.max(8, Math.min(BAR / layout.windows(), 12));
+        int shown = Math.min(layout.windows(), 16);
+        for (Layout.Row row : layout.rows().subList(0, shown)) {
+            char fill = switch (row.use()) {
+                case MEMORY -> '█';
+                case DOORBELL -> '░';
+                case DISABLED -> ' ';
+            };
+            bar.append('│').append(String.valueOf(fill).repeat(row.use() == Layout.Use.DOORBELL ? 1 : cell - 1));
+            bar.append(" ".repeat(row.use() == Layout.Use.DOORBELL ? cell - 2 : 0));
+            String label = row.use() == Layout.Use.DOORBELL ? row.text().replace("msi ", "") : row.use() == Layout.Use.MEMORY ? "mem" : "off";
+            names.append(String.format("%-" + cell + "s", " " + label));
+        }
+        String more = shown < layout.windows() ? " … " + (layout.windows() - shown) + " more" : "";
+        text.append("  ").append(bar).append('│').append(more).append('\n').append("  ").append(names).append('\n');
+        text.append(String.format("  from %s on, %s a window%n", Amount.hex(layout.geometry().start()),
+            Amount.size(layout.geometry().size() / layout.windows())));
+        return text.toString();
+    }
+
+    String faults() {
+        Table table = new Table("requester", "access", "bytes", "iova", "reason");
+        for (Fault fault : bench.vfio().faults()) {
+            table.row(Amount.hex(fault.requester()), fault.access() == Access.WRITE ? "write" : "read", fault.length(),
+                Amount.hex(fault.iova()), Refusal.name(fault.refusal()));
+        }
+        Table registers = new Table("violation", "unit", "registers");
+        bench.vfio().violations().forEach(violation -> registers.row(violation.reason(), violation.unit(), violation.registers()));
+        return table.isEmpty() ? "no access was refused\n" : table + "\n" + registers;
+    }
+
+    String nodes(String pattern) {
+        Table table = new Table("node", "registers", "compatible");
+        for (Node node : bench.machine().nodes()) {
+            if (node.path().contains(pattern) || node.compatible().stream().anyMatch(one -> one.contains(pattern))) {
+                table.row(node.path(), node.registers().isEmpty() ? "-" : String.format("0x%x+0x%x",
+                    node.registers().get(0).physical(), node.registers().get(0).size()), String.join(" ", node.compatible()));
+            }
+        }
+        return table.toString();
+    }
+
+    private static Table transfers(Journal journal) {
+        Table table = new Table("device", "from iova", "to iova", "bytes", "wrong", "what");
+        journal.transfers().forEach(transfer -> table.row(transfer.device(), Amount.hex(transfer.from()), Amount.hex(transfer.to()),
+            transfer.bytes(), transfer.mismatches(), transfer.remark()));
+        return table;
+    }
+
+    private static Table interrupts(Journal journal) {
+        Table table = new Table("device", "through", "vector", "message", "delivered", "stray", "µs");
+        journal.interrupts().forEach(interrupt -> table.row(interrupt.device(),
+            interrupt.bank() < 0 ? "pin" : "bank " + interrupt.bank(), interrupt.bank() < 0 ? "" : interrupt.vector(),
+            interrupt.bank() < 0 ? "-" : String.format("0x%x <- 0x%x", interrupt.address(), interrupt.data()), interrupt.delivered(),
+            interrupt.stray(), interrupt.micros()));
+        return table;
+    }
+
+    private static Table attempts(Journal journal) {
+        Table table = new Table("device", "tried", "iova", "outcome", "as expected", "recorded by the IOMMU", "what");
+        journal.attempts().forEach(attempt -> table.row(attempt.device(), attempt.write() ? "write" : "read", Amount.hex(attempt.iova()),
+            attempt.outcome(), attempt.ok() ? "yes" : "NO, " + attempt.expected(), attempt.registers(), attempt.remark()));
+        return table;
+    }
+
+    private static String verdict(Journal journal) {
+        List<String> failures = journal.failures();
+        if (failures.isEmpty()) {
+            return String.format("OK: %d transfers (%d bytes compared), %d interrupts, %d refusals, all as expected.%n",
+                journal.transfers().size(), journal.transfers().stream().mapToLong(Journal.Transfer::bytes).sum(),
+                journal.interrupts().size(), journal.attempts().size());
+        }
+        return "NOT OK:\n  " + String.join("\n  ", failures) + "\n";
+    }
+
+    private static void section(StringBuilder text, String title, Table table) {
+        if (!table.isEmpty()) {
+            text.append('\n').append(title).append('\n').append(table);
+        }
+    }
+}

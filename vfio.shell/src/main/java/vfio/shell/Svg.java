@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import java.util.List;
+import java.util.Locale;
+import vfio.api.Container;
+
+/** The apertures of all containers as one SVG picture, a column each, addresses growing upwards. */
+final class Svg {
+    private static final int COLUMN = 330;
+    private static final int BAR = 110;
+    private static final int LEFT = 130;
+    private static final int TOP = 90;
+    private static final int HEIGHT = 480;
+
+    private final Workbench bench;
+
+    Svg(Workbench bench) {
+        this.bench = bench;
+    }
+
+    String apertures() {
+        List<Container> containers = bench.vfio().containers();
+        int width = Math.max(1, containers.size()) * COLUMN + 40;
+        int height = TOP + HEIGHT + 90;
+        StringBuilder svg = new StringBuilder();
+        svg.append(String.format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+            + "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">%n", width, height, width, height));
+        svg.append(String.format("<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>%n", width, height));
+        text(svg, 20, 30, "start", 17, "#1a1a1a", "Apertures of " + bench.machine().model());
+        for (int i = 0; i < containers.size(); i++) {
+            column(svg, 20 + i * COLUMN, containers.get(i));
+        }
+        legend(svg, 20, height - 30);
+        return svg.append("</svg>\n").toString();
+    }
+
+    private void column(StringBuilder svg, int x, Container container) {
+        Layout layout = Layout.of(container);
+        text(svg, x + LEFT + BAR / 2, TOP - 30, "middle", 14, "#1a1a1a", container.name());
+        text(svg, x + LEFT + BAR / 2, TOP - 13, "middle", 11, "#555555", container.iommu().orElse("no IOMMU")
+            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse(""));
+        int rows = layout.rows().size();
+        if (rows == 0) {
+            text(svg, x + LEFT + BAR / 2, TOP + HEIGHT / 2, "middle", 12, "#555555", "nothing is mapped");
+            return;
+        }
+        double step = (double) HEIGHT / rows;
+        for (int i = 0; i < rows; i++) {
+            Layout.Row row = layout.rows().get(i);
+            double y = TOP + HEIGHT - (i + 1) * step;
+            rectangle(svg, x + LEFT, y, BAR, step, row.use() == Layout.Use.MEMORY ? "#4c78a8" : "#f4f4f4");
+            if (row.use() == Layout.Use.DOORBELL) {
+                // A doorbell answers in the first 4 KiB of its window only: a strip, or it could not be seen at all.
+                double strip = Math.max(3, Math.min(step / 3, 8));
+                rectangle(svg, x + LEFT, y + step - strip, BAR, strip, "#f58518");
+            }
+            if (step >= 13 || i == 0 || i == rows - 1) {
+                text(svg, x + LEFT - 8, (int) (y + step - 3), "end", 11, "#1a1a1a", Amount.hex(row.iova()));
+                String label = row.physical() < 0 ? row.text() : row.text() + " → " + Amount.hex(row.physical());
+                text(svg, x + LEFT + BAR + 8, (int) (y + step / 2 + 4), "start", 11, "#1a1a1a", label);
+            }
+        }
+        String foot = layout.windows() == 0 ? rows + " mappings"
+            : layout.windows() + " windows of " + Amount.size(layout.geometry().size() / layout.windows());
+        text(svg, x + LEFT + BAR / 2, TOP + HEIGHT + 20, "middle", 11, "#555555", foot);
+    }
+
+    private static void legend(StringBuilder svg, int x, int y) {
+        String[][] entries = {{"#4c78a8", "memory"}, {"#f58518", "MSI bank, 4 KiB, write-only"}, {"#f4f4f4", "refused"}};
+        for (String[] entry : entries) {
+            rectangle(svg, x, y - 11, 14, 14, entry[0]);
+            text(svg, x + 20, y, "start", 12, "#1a1a1a", entry[1]);
+            x += 50 + 7 * entry[1].length();
+        }
+    }
+
+    private static void rectangle(StringBuilder svg, double x, double y, double width, double height, String fill) {
+        svg.append(String.format(Locale.ROOT,
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#333333\" stroke-width=\"0.8\"/>%n", x, y,
+            width, height, fill));
+    }
+
+    private static void text(StringBuilder svg, int x, int y, String anchor, int size, String fill, String content) {
+        svg.append(String.format("<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>%n", x, y, anchor,
+            size, fill, content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")));
+    }
+}

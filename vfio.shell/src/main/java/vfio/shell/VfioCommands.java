@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import iommu.api.Geometry;
+import iommu.api.Windows;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import machine.api.Slot;
+import org.apache.felix.service.command.Descriptor;
+import org.apache.felix.service.command.Parameter;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Reference;
+import vfio.api.Container;
+import vfio.api.VectorPolicy;
+
+/** The commands of scope {@code vfio}. Each is one line of work on the {@link Workbench} and one line of answer. */
+@Component(service = VfioCommands.class, property = {
+    "osgi.command.scope=vfio",
+    "osgi.command.function=machine", "osgi.command.function=nodes", "osgi.command.function=slots",
+    "osgi.command.function=groups", "osgi.command.function=containers", "osgi.command.function=plug",
+    "osgi.command.function=unplug", "osgi.command.function=open", "osgi.command.function=close",
+    "osgi.command.function=geometry", "osgi.command.function=map", "osgi.command.function=unmap",
+    "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
+    "osgi.command.function=banks", "osgi.command.function=policy", "osgi.command.function=irq",
+    "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
+    "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
+    "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
+    "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail"})
+public final class VfioCommands {
+    private final Workbench bench;
+    private final Reports reports;
+
+    /** Built by Declarative Services. */
+    @Activate
+    public VfioCommands(@Reference(name = "bench") Workbench bench) {
+        this.bench = bench;
+        this.reports = new Reports(bench);
+    }
+
+    @Descriptor("show the machine: places for devices and MSI banks")
+    public String machine() {
+        return reports.machine();
+    }
+
+    @Descriptor("list the hardware nodes")
+    public String nodes() {
+        return reports.nodes("");
+    }
+
+    @Descriptor("list the hardware nodes whose path or compatible string contains a text")
+    public String nodes(@Descriptor("text") String text) {
+        return reports.nodes(text);
+    }
+
+    @Descriptor("the names of the places for devices, PCIe controllers first; one for each requester id")
+    public List<String> slots() {
+        List<Integer> seen = new ArrayList<>();
+        List<String> names = new ArrayList<>();
+        for (Slot slot : bench.machine().slots()) {
+            int requester = slot.requester(0, 0).id();
+            if (!seen.contains(requester)) {
+                seen.add(requester);
+                names.add(slot.name());
+            }
+        }
+        return names;
+    }
+
+    @Descriptor("list groups, their requester ids and devices")
+    public String groups() {
+        return reports.groups();
+    }
+
+    @Descriptor("show every open container")
+    public String containers() {
+        StringBuilder text = new StringBuilder();
+        bench.vfio().containers().forEach(container -> text.append(reports.container(container)));
+        return text.length() == 0 ? "no container is open; open one with vfio:open\n" : text.toString();
+    }
+
+    @Descriptor("plug an edu device into a slot; gives its name")
+    public String plug(@Descriptor("slot, see vfio:slots") String slot) throws IOException, InterruptedException {
+        return bench.plug(slot);
+    }
+
+    @Descriptor("pull a plugged device out")
+    public void unplug(@Descriptor("device name") String device) throws IOException, InterruptedException {
+        bench.unplug(device);
+    }
+
+    @Descriptor("open a container for the groups of some devices and set its IOMMU")
+    public void open(
+            @Descriptor("IOMMU type; by default the one this machine has") @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
+            @Descriptor("name of the container") String name, @Descriptor("devices") String... devices) {
+        Container container = bench.vfio().openContainer(name);
+        try {
+            for (String device : devices) {
+                if (container.groups().stream().noneMatch(group -> group.devices().contains(device))) {
+                    container.addGroup(bench.vfio().groupOf(device));
+                }
+            }
+            container.setIommu(iommu.isEmpty() ? defaultIommu() : iommu);
+        } catch (RuntimeException e) {
+            container.close();
+            throw e;
+        }
+    }
+
+    @Descriptor("close a container: its devices are blocked, its memory goes back")
+    public void close(@Descriptor("container") String name) {
+        bench.closeContainer(name);
+    }
+
+    @Descriptor("set the aperture of a container and the number of its windows")
+    public void geometry(@Descriptor("container") String name, @Descriptor("first address") String start,
+            @Descriptor("bytes, e.g. 512M") String size, @Descriptor("number of windows") String windows) {
+        Container container = bench.container(name);
+        container.set(new Geometry(Amount.parse(start), Amount.parse(size)));
+        container.set(new Windows(Amount.parseInt(windows)));
+    }
+
+    @Descriptor("allocate memory and map it; aligned as the largest power of two in its size, at most 1 GiB")
+    public void map(
+            @Descriptor("physical address, else anywhere") @Parameter(names = {"-p", "--physical"}, absentValue = "") String physical,
+            @Descriptor("single scattered pages") @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
+            @Descriptor("what devices may do: R, W or RW") @Parameter(names = {"-a", "--access"}, absentValue = "RW") String access,
+            @Descriptor("container") String name, @Descriptor("first device address") String iova,
+            @Descriptor("bytes, e.g. 256M") String size) {
+        Container container = bench.container(name);
+        long bytes = Amount.parse(size);
+        DmaMemory memory = bench.machine().memory();
+        long alignment = Math.max(4096, Math.min(Long.highestOneBit(bytes), 1L << 30));
+        // The mapping keeps the memory alive from here on.
+        try (DmaBuffer buffer = physical.isEmpty()
+                ? memory.allocate(bytes, alignment, scattered ? DmaMemory.Layout.SCATTERED : DmaMemory.Layout.CONTIGUOUS)
+                : memory.allocateAt(Amount.parse(physical), bytes)) {
+            container.map(Amount.parse(iova), buffer, 0, bytes, access(access));
+        }
+    }
+
+    @Descriptor("unmap a range; gives the number of bytes unmapped")
+    public long unmap(@Descriptor("container") String name, @Descriptor("first device address") String iova,
+            @Descriptor("bytes") String size) {
+        return bench.container(name).unmap(Amount.parse(iova), Amount.parse(size));
+    }
+
+    @Descriptor("show the windows of a container")
+    public String windows(@Descriptor("container") String name) {
+        return reports.container(bench.container(name));
+    }
+
+    @Descriptor("draw the aperture of a container")
+    public String picture(@Descriptor("container") String name) {
+        return reports.picture(bench.container(name));
+    }
+
+    @Descriptor("an operation of the container's MSI strategy, e.g. vfio:msi guest MAP_MSI_BANK 0 0x10000000")
+    public long msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
+            @Descriptor("arguments") String... arguments) {
+        long[] numbers = new long[arguments.length];
+        for (int i = 0; i < numbers.length; i++) {
+            numbers[i] = Amount.parse(arguments[i]);
+        }
+        return bench.container(name).msi(operation, numbers);
+    }
+
+    @Descriptor("map MSI banks, as many as there are, into the windows from one up to another; gives the banks mapped")
+    public List<Integer> banks(@Descriptor("container") String name, @Descriptor("first bank") String firstBank,
+            @Descriptor("first window") String firstWindow, @Descriptor("last window") String lastWindow) {
+        Container container = bench.container(name);
+        Geometry geometry = container.get(Geometry.class);
+        long span = geometry.size() / container.get(Windows.class).count();
+        int count = (int) container.msi("GET_MSI_BANK_COUNT");
+        List<Integer> mapped = new ArrayList<>();
+        int bank = Amount.parseInt(firstBank);
+        for (int window = Amount.parseInt(firstWindow); window <= Amount.parseInt(lastWindow) && bank < count; window++) {
+            container.msi("MAP_MSI_BANK", bank, geometry.start() + window * span);
+            mapped.add(bank++);
+        }
+        return mapped;
+    }
+
+    @Descriptor("from which bank vectors come: first_fit, isolated, packed or spread")
+    public void policy(@Descriptor("container") String name, @Descriptor("policy") String policy) {
+        try {
+            bench.container(name).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
+        } catch (IllegalArgumentException e) {
+            throw new ErrnoException(Errno.EINVAL, e, "'%s' is no policy; there are %s", policy, List.of(VectorPolicy.values()));
+        }
+    }
+
+    @Descriptor("give a device's interrupt a new eventfd: msi, intx or off; says through which bank")
+    public String irq(@Descriptor("device") String device, @Descriptor("msi, intx or off") String kind) {
+        return bench.interrupt(device, kind);
+    }
+
+    @Descriptor("have a device raise its interrupt and wait until it arrives")
+    public String ring(@Descriptor("device") String device) throws InterruptedException {
+        Journal.Interrupt interrupt = bench.ring(device);
+        return String.format("%s: %d delivered to its own eventfd, %d to others, after %d µs",
+            interrupt.bank() < 0 ? "pin" : "bank " + interrupt.bank(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
+    }
+
+    @Descriptor("copy memory to memory by a device's DMA and compare every byte and the guards around it")
+    public String dma(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+            @Descriptor("device") String device, @Descriptor("device address the device reads") String from,
+            @Descriptor("device address the device writes") String to, @Descriptor("bytes") String bytes) {
+        Journal.Transfer transfer = bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark);
+        return String.format("%d bytes, %d wrong", transfer.bytes(), transfer.mismatches());
+    }
+
+    @Descriptor("have a device try an access that must be refused, for the reason given")
+    public String refused(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+            @Descriptor("device") String device, @Descriptor("read or write") String access, @Descriptor("device address") String iova,
+            @Descriptor("OUTSIDE, UNMAPPED, DENIED, …") String reason) {
+        boolean write = access(access.equals("write") ? "W" : access.equals("read") ? "R" : access) == Access.WRITE;
+        Journal.Attempt attempt = bench.attempt(device, write, Amount.parse(iova), 4, reason, remark);
+        return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
+    }
+
+    @Descriptor("follow an access of a container's devices to where it would end")
+    public String trace(@Descriptor("container") String name, @Descriptor("device address") String iova,
+            @Descriptor("R or W") String access) {
+        Container container = bench.container(name);
+        long address = Amount.parse(iova);
+        long physical = container.lookup(address, access(access));
+        StringBuilder text = new StringBuilder(String.format("DmaPort            %s at iova 0x%x by requesters %s%n",
+            access(access) == Access.WRITE ? "write" : "read", address,
+            container.groups().stream().flatMap(group -> group.requesters().stream()).map(id -> Amount.hex(id)).toList()));
+        Layout layout = Layout.of(container);
+        layout.rows().stream().filter(row -> address >= row.iova() && address < row.iova() + row.span()).forEach(row -> text.append(
+            String.format("TranslationUnit    %s %d: %s, %s%n", layout.windows() > 0 ? "window" : "mapping", row.index(), row.text(),
+                Access.name(row.access()))));
+        if (physical < 0) {
+            return text.append(String.format("                   refused: %s%n", Refusal.name(physical))).toString();
+        }
+        text.append(String.format("Bus                physical 0x%x%n", physical));
+        String end = bench.controller().doorbells().banks().stream()
+            .filter(bank -> physical >= bank.page() && physical < bank.page() + bank.length())
+            .map(bank -> String.format("Mmio.write         MSI bank %d, offset 0x%x%n", bank.index(), physical - bank.page()))
+            .findFirst().orElse("Ram\n");
+        return text.append(end).toString();
+    }
+
+    @Descriptor("the latest refused accesses, and what the IOMMU's registers recorded of them")
+    public String faults() {
+        return reports.faults();
+    }
+
+    @Descriptor("begin a new report")
+    public void scenario(@Descriptor("title") String title) {
+        bench.startJournal(title);
+    }
+
+    @Descriptor("add a remark to the report")
+    public void note(@Descriptor("text") String text) {
+        bench.journal().note(text);
+    }
+
+    @Descriptor("show what was done since the report began, and whether all was as expected")
+    public String report() {
+        return reports.all();
+    }
+
+    @Descriptor("write the report to a file as JSON")
+    public void json(@Descriptor("file") String file) throws IOException {
+        Files.writeString(Path.of(file), new Json(bench).run());
+    }
+
+    @Descriptor("write a picture of the apertures to a file as SVG")
+    public void svg(@Descriptor("file") String file) throws IOException {
+        Files.writeString(Path.of(file), new Svg(bench).apertures());
+    }
+
+    @Descriptor("add a failure to the report")
+    public void fail(@Descriptor("text") String text) {
+        bench.journal().fail(text);
+    }
+
+    @Descriptor("whether everything since the report began was as expected")
+    public boolean ok() {
+        return bench.journal().ok();
+    }
+
+    private String defaultIommu() {
+        return bench.vfio().iommuTypes().stream().findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no IOMMU type is there; see vfio:machine"));
+    }
+
+    private static int access(String name) {
+        return switch (name) {
+            case "R" -> Access.READ;
+            case "W" -> Access.WRITE;
+            case "RW" -> Access.READ_WRITE;
+            default -> throw new ErrnoException(Errno.EINVAL, "access '%s': write R, W or RW", name);
+        };
+    }
+}

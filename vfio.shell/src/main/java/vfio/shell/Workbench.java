@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import iommu.api.Violation;
+import irq.api.InterruptController;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Hashtable;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import machine.api.Access;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import machine.api.Machine;
+import machine.api.Slot;
+import org.osgi.service.cm.Configuration;
+import org.osgi.service.cm.ConfigurationAdmin;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Reference;
+import vfio.api.Container;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Irq;
+import vfio.api.IrqSet;
+import vfio.api.Mapping;
+import vfio.api.MsiRoute;
+import vfio.api.Vfio;
+
+/**
+ * What the user of a shell has on the bench: plugged and opened devices, and the journal. The one user of VFIO in this bundle; it
+ * does what any program could do. One thread at a time, as a shell is.
+ */
+@Component(service = Workbench.class)
+public final class Workbench {
+    private static final int GUARD = 64;
+    private static final byte GUARD_BYTE = (byte) 0xa5;
+    private static final long PATIENCE_MILLIS = 5_000;
+
+    /** One opened device. */
+    private static final class Opened {
+        private final Device device;
+        private final EduDriver driver;
+        private final Container container;
+        private EventFd eventFd;
+        private int irq = -1;
+
+        Opened(Device device, Container container) {
+            this.device = device;
+            this.container = container;
+            this.driver = new EduDriver(device);
+        }
+    }
+
+    private final Machine machine;
+    private final Vfio vfio;
+    private final InterruptController controller;
+    private final ConfigurationAdmin configurations;
+    private final Map<String, Configuration> plugged = new LinkedHashMap<>();
+    private final Map<String, Opened> opened = new LinkedHashMap<>();
+    private final SplittableRandom random = new SplittableRandom(0x67616e747279L);
+    private Journal journal = new Journal();
+
+    /** Built by Declarative Services. */
+    @Activate
+    public Workbench(@Reference(name = "machine") Machine machine, @Reference(name = "vfio") Vfio vfio,
+            @Reference(name = "interrupts") InterruptController controller,
+            @Reference(name = "configurations") ConfigurationAdmin configurations) {
+        this.machine = machine;
+        this.vfio = vfio;
+        this.controller = controller;
+        this.configurations = configurations;
+    }
+
+    /** Gives back what was plugged; containers are their service's to close. */
+    @Deactivate
+    void deactivate() throws IOException {
+        for (Configuration configuration : plugged.values()) {
+            configuration.delete();
+        }
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    Vfio vfio() {
+        return vfio;
+    }
+
+    InterruptController controller() {
+        return controller;
+    }
+
+    Journal journal() {
+        return journal;
+    }
+
+    void startJournal(String title) {
+        journal = new Journal();
+        journal.title(title);
+    }
+
+    Container container(String name) {
+        return vfio.containers().stream().filter(container -> container.name().equals(name)).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "no container %s is open; there are %s", name,
+                vfio.containers().stream().map(Container::name).toList()));
+    }
+
+    /**
+     * Plugs an edu device into the next free place of a slot.
+     *
+     * @return the device's name, when it is in its group
+     */
+    String plug(String slotName) throws IOException, InterruptedException {
+        Slot slot = machine.slots().stream().filter(candidate -> candidate.name().equals(slotName)).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is no slot %s; there are %s", slotName,
+                machine.slots().stream().map(Slot::name).toList()));
+        int number = 0;
+        while (plugged.containsKey(slot.address(number, 0))) {
+            number++;
+        }
+        slot.requester(number, 0);
+        String name = slot.address(number, 0);
+        Configuration configuration = configurations.createFactoryConfiguration("device.edu", "?");
+        Hashtable<String, Object> properties = new Hashtable<>();
+        properties.put("slot", slotName);
+        properties.put("device", number);
+        properties.put("function", 0);
+        properties.put("dma.mask", -1L);
+        configuration.update(properties);
+        plugged.put(name, configuration);
+        await(name, true);
+        return name;
+    }
+
+    void unplug(String device) throws IOException, InterruptedException {
+        Configuration configuration = plugged.get(device);
+        if (configuration == null) {
+            throw new ErrnoException(Errno.ENODEV, "device %s was not plugged here; there are %s", device, plugged.keySet());
+        }
+        opened.remove(device);
+        plugged.remove(device);
+        configuration.delete();
+        await(device, false);
+    }
+
+    /** Opens a device once and keeps it open. */
+    Device open(String name) {
+        return use(name).device;
+    }
+
+    void closeContainer(String name) {
+        Container container = container(name);
+        opened.values().removeIf(device -> device.container == container);
+        container.close();
+    }
+
+    /** Copies memory to memory by DMA through the device's buffer and compares every byte and the guards around them. */
+    Journal.Transfer copy(String name, long from, long to, long bytes, String remark) {
+        Opened user = use(name);
+        byte[] source = new byte[Math.toIntExact(bytes)];
+        random.nextBytes(source);
+        int before = room(user.container, to - GUARD, to) ? GUARD : 0;
+        int after = room(user.container, to + bytes, to + bytes + GUARD) ? GUARD : 0;
+        byte[] expected = new byte[before + source.length + after];
+        Arrays.fill(expected, GUARD_BYTE);
+        poke(user.container, to - before, expected);
+        poke(user.container, from, source);
+        for (long done = 0; done < bytes; done += EduDriver.CHUNK) {
+            int piece = (int) Math.min(EduDriver.CHUNK, bytes - done);
+            user.driver.fetch(from + done, piece);
+            user.driver.store(to + done, piece);
+        }
+        System.arraycopy(source, 0, expected, before, source.length);
+        byte[] found = peek(user.container, to - before, expected.length);
+        long mismatches = 0;
+        for (int i = 0; i < expected.length; i++) {
+            mismatches += expected[i] == found[i] ? 0 : 1;
+        }
+        Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches, remark);
+        journal.add(transfer);
+        return transfer;
+    }
+
+    /** Has the device try what must be refused, and watches that other containers' memory and all eventfds stay as they were. */
+    Journal.Attempt attempt(String name, boolean write, long iova, int bytes, String expected, String remark) {
+        Opened user = use(name);
+        long faultsBefore = vfio.faultCount();
+        Violation lastBefore = last(vfio.violations());
+        List<byte[]> before = others(user.container, iova, bytes);
+        if (write) {
+            user.driver.store(iova, bytes);
+        } else {
+            user.driver.fetch(iova, bytes);
+        }
+        List<Fault> faults = vfio.faults();
+        int fresh = (int) Math.min(faults.size(), vfio.faultCount() - faultsBefore);
+        Fault fault = faults.subList(faults.size() - fresh, faults.size()).stream()
+            .filter(one -> (one.access() == Access.WRITE) == write).findFirst().orElse(null);
+        Violation last = last(vfio.violations());
+        String registers = last == lastBefore ? "" : last.registers();
+        boolean untouched = same(before, others(user.container, iova, bytes)) && strays(null) == 0;
+        Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, write, iova, bytes, expected, remark, fault,
+            registers, untouched);
+        journal.add(attempt);
+        return attempt;
+    }
+
+    /** Gives the device's interrupt a new eventfd: {@code msi}, {@code intx} or {@code off}. */
+    String interrupt(String name, String kind) {
+        Opened user = use(name);
+        if (user.irq >= 0) {
+            user.device.setIrqs(IrqSet.disable(user.irq));
+            user.irq = -1;
+            user.eventFd = null;
+        }
+        int irq = switch (kind) {
+            case "msi" -> Irq.MSI;
+            case "intx" -> Irq.INTX;
+            case "off" -> -1;
+            default -> throw new ErrnoException(Errno.EINVAL, "'%s': an interrupt is msi, intx or off", kind);
+        };
+        if (irq < 0) {
+            return "off";
+        }
+        EventFd eventFd = new EventFd(0);
+        int available = user.device.setIrqs(IrqSet.eventFds(irq, 0, eventFd));
+        if (available > 0) {
+            throw new ErrnoException(Errno.ENOSPC, "only %d vectors are available", available);
+        }
+        user.eventFd = eventFd;
+        user.irq = irq;
+        MsiRoute route = route(user);
+        return route == null ? "its pin" : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(),
+            route.address(), route.data());
+    }
+
+    /** Has the device raise its interrupt, and sees where it arrives. */
+    Journal.Interrupt ring(String name) throws InterruptedException {
+        Opened user = use(name);
+        if (user.irq < 0) {
+            throw new ErrnoException(Errno.EINVAL, "no interrupt of device %s is enabled; use vfio:irq %s msi first", name, name);
+        }
+        MsiRoute route = route(user);
+        long begin = System.nanoTime();
+        user.driver.raise();
+        long delivered = user.eventFd.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
+        long micros = (System.nanoTime() - begin) / 1000;
+        user.driver.acknowledge();
+        if (user.irq == Irq.INTX) {
+            user.device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
+        }
+        delivered += user.eventFd.poll();
+        Journal.Interrupt interrupt = new Journal.Interrupt(user.container.name(), name, route == null ? -1 : route.bank(),
+            route == null ? -1 : route.vector(), route == null ? 0 : route.address(), route == null ? 0 : route.data(), delivered,
+            strays(user), micros);
+        journal.add(interrupt);
+        return interrupt;
+    }
+
+    private Opened use(String name) {
+        Opened known = opened.get(name);
+        if (known != null && known.container.groups().isEmpty()) {
+            opened.remove(name);
+            known = null;
+        }
+        if (known != null) {
+            return known;
+        }
+        Device device = vfio.groupOf(name).device(name);
+        Container container = vfio.groupOf(name).container().orElseThrow();
+        Opened fresh = new Opened(device, container);
+        opened.put(name, fresh);
+        return fresh;
+    }
+
+    private static MsiRoute route(Opened user) {
+        return user.container.msiRoutes().stream().filter(route -> route.device().equals(user.device.name())).findFirst()
+            .orElse(null);
+    }
+
+    /** Signals that arrived where none was due. */
+    private long strays(Opened due) {
+        return opened.values().stream().filter(other -> other != due && other.eventFd != null)
+            .mapToLong(other -> other.eventFd.poll()).sum();
+    }
+
+    private List<byte[]> others(Container container, long iova, int bytes) {
+        List<byte[]> contents = new ArrayList<>();
+        for (Container other : vfio.containers()) {
+            if (other != container && room(other, iova, iova + bytes)) {
+                contents.add(peek(other, iova, bytes));
+            }
+        }
+        return contents;
+    }
+
+    private static Violation last(List<Violation> violations) {
+        return violations.isEmpty() ? null : violations.get(violations.size() - 1);
+    }
+
+    private static boolean same(List<byte[]> before, List<byte[]> after) {
+        for (int i = 0; i < before.size(); i++) {
+            if (!Arrays.equals(before.get(i), after.get(i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Whether memory is mapped from start to end, exclusive. */
+    private static boolean room(Container container, long start, long end) {
+        long next = start;
+        for (Mapping mapping : container.mappings()) {
+            if (next >= mapping.iova() && next <= mapping.end()) {
+                next = mapping.end() + 1;
+            }
+        }
+        return start >= 0 && next >= end;
+    }
+
+    /** What the program itself writes into memory it has mapped, found by device address. */
+    private static void poke(Container container, long iova, byte[] bytes) {
+        each(container, iova, bytes.length, (mapping, offset, done, piece) -> mapping.buffer().write(offset, bytes, done, piece));
+    }
+
+    private static byte[] peek(Container container, long iova, int length) {
+        byte[] bytes = new byte[length];
+        each(container, iova, length, (mapping, offset, done, piece) -> mapping.buffer().read(offset, bytes, done, piece));
+        return bytes;
+    }
+
+    private interface Piece {
+        void move(Mapping mapping, long offset, int done, int length);
+    }
+
+    private static void each(Container container, long iova, int length, Piece piece) {
+        List<Mapping> mappings = container.mappings();
+        for (int done = 0; done < length; ) {
+            long at = iova + done;
+            Mapping mapping = mappings.stream().filter(one -> at >= one.iova() && at <= one.end()).findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.EFAULT, "container %s has no memory at iova 0x%x", container.name(), at));
+            int step = (int) Math.min(length - done, mapping.end() - at + 1);
+            piece.move(mapping, mapping.offset() + at - mapping.iova(), done, step);
+            done += step;
+        }
+    }
+
+    private void await(String device, boolean present) throws InterruptedException {
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLIS);
+        while (vfio.groups().stream().anyMatch(group -> group.devices().contains(device)) != present) {
+            if (System.nanoTime() > deadline) {
+                throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not %s within %d ms; see the log", device,
+                    present ? "appear" : "leave", PATIENCE_MILLIS);
+            }
+            Thread.sleep(2);
+        }
+    }
+}
