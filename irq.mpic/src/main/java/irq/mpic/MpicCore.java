@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.mpic;
+
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.BiConsumer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+
+/**
+ * The interrupt handler of the core that everything goes to. Stop 6 of the road; before it {@link machine.api.Cpu#pin},
+ * after it the {@link irq.api.InterruptHandler} of a wire or of an MSI vector.
+ *
+ * <p>Concurrency: {@link #run} is called by one thread at a time (Cpu sees to that) and takes no lock; what it reads is
+ * published by volatile writes.
+ */
+final class MpicCore implements Runnable {
+    /** What an acknowledge answers with nothing to deliver: no source has this vector, there are 2048 at most. */
+    static final int SPURIOUS = 0xffff;
+    /** Vector of the interrupt by which the driver asks its own core to look at withdrawn MSI vectors. */
+    static final int SETTLE = 0xfffe;
+
+    private final BigEndianBus bus;
+    private final long block;
+    private final int number;
+    private final BiConsumer<String, Throwable> report;
+    private final AtomicReferenceArray<Route> routes;
+    private final LongAdder unhandled = new LongAdder();
+    private final LongAdder spurious = new LongAdder();
+    private volatile MsiRoute[] messages = {};
+    private volatile Thread serving;
+    private volatile boolean open;
+
+    MpicCore(BigEndianBus bus, long base, int number, int sources, BiConsumer<String, Throwable> report) {
+        this.bus = bus;
+        this.block = base + MpicRegisters.CPU + (long) MpicRegisters.CPU_STRIDE * number;
+        this.number = number;
+        this.report = report;
+        routes = new AtomicReferenceArray<>(sources);
+    }
+
+    /** Lets interrupts come, whatever their priority. */
+    void open(MsiRoute[] messageRoutes) {
+        messages = messageRoutes;
+        open = true;
+        bus.put(block + MpicRegisters.CTPR, 0);
+    }
+
+    /** Holds interrupts back. A core whose MPIC is gone gets none anyway, so that is no error here. */
+    void close() {
+        open = false;
+        bus.offer(block + MpicRegisters.CTPR, MpicRegisters.TASK_PRIORITY_MASK);
+    }
+
+    boolean isOpen() {
+        return open;
+    }
+
+    /** {@return whether the caller is being called by this handler} */
+    boolean isServing() {
+        return serving == Thread.currentThread();
+    }
+
+    void route(int source, Route route) {
+        routes.set(source, route);
+    }
+
+    /** Makes the core look at withdrawn MSI vectors, now or when it has done with what it does. */
+    void settle() {
+        if (open) {
+            bus.put(block + MpicRegisters.IPIDR, 1 << number);
+        }
+    }
+
+    long unhandled() {
+        return unhandled.sum();
+    }
+
+    long spurious() {
+        return spurious.sum();
+    }
+
+    /** Counts interrupts that nobody wanted; the first of each origin is reported. */
+    void unhandled(int count, boolean first, String origin, int which) {
+        unhandled.add(count);
+        if (first) {
+            failed(origin, which, new ErrnoException(Errno.ENOENT, "nobody handles it; more of them are only counted"));
+        }
+    }
+
+    void failed(String origin, int which, Throwable failure) {
+        report.accept(origin + " 0x" + Integer.toHexString(which) + " of core " + number, failure);
+    }
+
+    /** Acknowledge, handlers, end of interrupt. A spurious vector is not ended. */
+    @Override
+    public void run() {
+        if (!open) {
+            close();
+            return;
+        }
+        int vector = bus.get(block + MpicRegisters.IACK);
+        serving = Thread.currentThread();
+        try {
+            if (vector == SETTLE) {
+                for (MsiRoute route : messages) {
+                    route.settle();
+                }
+            } else if (vector >= 0 && vector < routes.length()) {
+                routes.get(vector).interrupt();
+            } else {
+                spurious.increment();
+                return;
+            }
+        } finally {
+            serving = null;
+        }
+        if (!bus.offer(block + MpicRegisters.EOI, 0)) {
+            failed("end of interrupt", vector, new ErrnoException(Errno.EIO, "the MPIC has gone while it was handled"));
+        }
+    }
+}

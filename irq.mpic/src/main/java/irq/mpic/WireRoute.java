@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.mpic;
+
+import irq.api.InterruptHandler;
+import java.util.Arrays;
+import java.util.concurrent.locks.LockSupport;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Wire;
+
+/**
+ * The source of a wire and its handlers. Stop 6 of the road for a wire.
+ *
+ * <p>Concurrency: {@link #interrupt} takes no lock. Requests and masks take a short one that is not held while a
+ * register is written, since unmasking may run handlers: whoever writes VPR looks again whether it is still what it
+ * should be, so the last write is the right one.
+ */
+final class WireRoute implements Route {
+    private static final Request[] NOBODY = {};
+
+    private final MpicCore core;
+    private final BigEndianBus bus;
+    private final long vprAddress;
+    private final int source;
+    /** Priority and vector. */
+    private final int identity;
+
+    // Written under the lock.
+    private volatile Request[] requests = NOBODY;
+    private volatile int vpr;
+    private int sense;
+    private boolean masked;
+
+    /** Odd while handlers run. Written by the core's handler only. */
+    private volatile int passes;
+    private volatile boolean reported;
+
+    private record Request(InterruptHandler handler, Object identity) {
+    }
+
+    WireRoute(MpicCore core, BigEndianBus bus, long vprAddress, int source, int identity) {
+        this.core = core;
+        this.bus = bus;
+        this.vprAddress = vprAddress;
+        this.source = source;
+        this.identity = identity;
+        vpr = MpicRegisters.MASKED | identity;
+    }
+
+    Attachment request(Wire wire, InterruptHandler handler) {
+        int wanted = source < MpicRegisters.FIRST_INTERNAL ? sense(wire) : 0;
+        Request fresh = new Request(handler, new Object());
+        synchronized (this) {
+            if (requests.length == 0) {
+                sense = wanted;
+                masked = false;
+            } else if (sense != wanted) {
+                throw new ErrnoException(Errno.EINVAL, "source 0x%x is requested with another sense than <%s>; its wires must agree",
+                    source, wire.specifier());
+            }
+            Request[] more = Arrays.copyOf(requests, requests.length + 1);
+            more[requests.length] = fresh;
+            requests = more;
+            decide();
+        }
+        program();
+        return () -> withdraw(fresh);
+    }
+
+    void mask(Wire wire, boolean wanted) {
+        synchronized (this) {
+            if (requests.length == 0) {
+                throw new ErrnoException(Errno.ENOENT, "nobody has requested source 0x%x (<%s>); request it first", source,
+                    wire.specifier());
+            }
+            masked = wanted;
+            decide();
+        }
+        program();
+    }
+
+    @Override
+    public void interrupt() {
+        passes = passes + 1;
+        Request[] now = requests;
+        for (Request request : now) {
+            try {
+                request.handler.interrupt();
+            } catch (RuntimeException | Error e) {
+                core.failed("a handler of source", source, e);
+            }
+        }
+        passes = passes + 1;
+        if (now.length == 0) {
+            boolean first = !reported;
+            reported = true;
+            core.unhandled(1, first, "source", source);
+        }
+        if (vpr < 0 && !bus.offer(vprAddress, vpr)) {
+            // Somebody who unmasked late may be on this very thread, further down, and not come to look again before this
+            // source is quiet.
+            core.failed("masking source", source, new ErrnoException(Errno.EIO, "the MPIC has gone"));
+        }
+    }
+
+    private void withdraw(Request gone) {
+        synchronized (this) {
+            int at = Arrays.asList(requests).indexOf(gone);
+            if (at < 0) {
+                return;
+            }
+            Request[] fewer = new Request[requests.length - 1];
+            System.arraycopy(requests, 0, fewer, 0, at);
+            System.arraycopy(requests, at + 1, fewer, at, fewer.length - at);
+            requests = fewer;
+            decide();
+        }
+        try {
+            program();
+        } finally {
+            int pass = passes;
+            while ((pass & 1) != 0 && passes == pass && !core.isServing()) {
+                LockSupport.parkNanos(20_000);
+            }
+        }
+    }
+
+    private void decide() {
+        vpr = (requests.length == 0 || masked ? MpicRegisters.MASKED : 0) | sense | identity;
+    }
+
+    private void program() {
+        int value;
+        do {
+            value = vpr;
+            if (core.isOpen()) {
+                bus.put(vprAddress, value);
+            }
+        } while (value != vpr);
+    }
+
+    /** The second cell: 0 rising edge, 1 level low, 2 level high, 3 falling edge. Without one, the wire's own word. */
+    private static int sense(Wire wire) {
+        String[] cells = wire.specifier().trim().split("\\s+");
+        if (cells.length > 1) {
+            switch (cells[1]) {
+                case "0", "0x0":
+                    return MpicRegisters.ACTIVE_HIGH;
+                case "1", "0x1":
+                    return MpicRegisters.LEVEL;
+                case "2", "0x2":
+                    return MpicRegisters.LEVEL | MpicRegisters.ACTIVE_HIGH;
+                case "3", "0x3":
+                    return 0;
+                default:
+                    throw new ErrnoException(Errno.EINVAL, "<%s>: the sense of a wire is 0 to 3", wire.specifier());
+            }
+        }
+        return MpicRegisters.ACTIVE_HIGH | (wire.level() ? MpicRegisters.LEVEL : 0);
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.mpic.unit;
+
+import java.util.Arrays;
+import machine.api.Cpu;
+
+/**
+ * What the MPIC holds for one core: task priority, what is in service, and the level of its pins. Stop 5 of the road for
+ * an interrupt is the {@link Cpu} this drives; before it {@link Mpic}, after it the driver's handler.
+ *
+ * <p>Concurrency: guarded by the lock of {@link Mpic}, except {@link #drive}, which must be called without it.
+ */
+final class Core {
+    private static final int NONE = -1;
+
+    private final Cpu cpu;
+    private int taskPriority;
+    /** What is in service, by priority: only something higher interrupts, so there is one of each at most. */
+    private final int[] inService = new int[16];
+    private int inServicePriorities;
+    private volatile boolean interrupt;
+    private volatile boolean critical;
+    private volatile boolean machineCheck;
+
+    Core(Cpu cpu) {
+        this.cpu = cpu;
+        reset();
+    }
+
+    void reset() {
+        taskPriority = 15;
+        inServicePriorities = 0;
+        Arrays.fill(inService, NONE);
+    }
+
+    int taskPriority() {
+        return taskPriority;
+    }
+
+    void taskPriority(int value) {
+        taskPriority = value;
+    }
+
+    /** {@return what a source's priority has to exceed} */
+    int threshold() {
+        return Math.max(taskPriority, 31 - Integer.numberOfLeadingZeros(inServicePriorities));
+    }
+
+    void begin(int priority, int interruptNumber) {
+        inService[priority] = interruptNumber;
+        inServicePriorities |= 1 << priority;
+    }
+
+    /** Ends the one of the highest priority; nothing if there is none. */
+    void end() {
+        if (inServicePriorities != 0) {
+            int priority = 31 - Integer.numberOfLeadingZeros(inServicePriorities);
+            inServicePriorities &= ~(1 << priority);
+            inService[priority] = NONE;
+        }
+    }
+
+    boolean serves(int interruptNumber) {
+        for (int number : inService) {
+            if (number == interruptNumber) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** {@return whether the level of the interrupt pin has changed} */
+    boolean levels(boolean interruptNow, boolean criticalNow, boolean machineCheckNow) {
+        boolean changed = interrupt != interruptNow;
+        interrupt = interruptNow;
+        critical = criticalNow;
+        machineCheck = machineCheckNow;
+        return changed;
+    }
+
+    boolean critical() {
+        return critical;
+    }
+
+    boolean machineCheck() {
+        return machineCheck;
+    }
+
+    /**
+     * Brings the core's pin to the level it should have. Threads that race here may set an old level, but each looks again
+     * after it has set one, so whoever comes last leaves the right one. While the pin is asserted the driver's handler runs
+     * inside {@link Cpu#pin}, on this thread.
+     */
+    void drive() {
+        Throwable failure = null;
+        boolean level;
+        do {
+            level = interrupt;
+            try {
+                cpu.pin(level);
+            } catch (RuntimeException | Error e) {
+                if (failure == null) {
+                    failure = e;
+                } else if (failure != e) {
+                    failure.addSuppressed(e);
+                }
+            }
+        } while (level != interrupt);
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure instanceof RuntimeException exception) {
+            throw exception;
+        }
+    }
+}

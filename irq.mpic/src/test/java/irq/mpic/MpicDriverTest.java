@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.mpic;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import irq.api.InterruptHandler;
+import irq.api.MsiMessage;
+import irq.api.MsiRequest;
+import irq.api.MsiVector;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.InterruptLine;
+import machine.api.Node;
+import machine.api.Wire;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class MpicDriverTest {
+    private final Board board = Board.p4080();
+    private final MpicDriver driver = driver(board);
+    private int calls;
+    private final List<String> order = new ArrayList<>();
+
+    @AfterEach
+    void close() {
+        driver.close();
+    }
+
+    private static MpicDriver driver(Board board) {
+        return new MpicDriver(board.machine, Board.PIC_NODE, MpicSettings.DEFAULTS, board.report);
+    }
+
+    private MsiVector allocate(int bank, InterruptHandler handler) {
+        return driver.doorbells().allocate(new MsiRequest(1, List.of(bank), handler));
+    }
+
+    private void ring(MsiVector vector) {
+        ring(board, driver.doorbells().compose(vector), driver);
+    }
+
+    private static void ring(Board board, MsiMessage message, MpicDriver driver) {
+        board.ring(driver.doorbells().banks().get(message.bank()).page() + message.offset(), message.data());
+    }
+
+    private static void fails(Errno errno, Runnable what) {
+        assertEquals(errno, assertThrows(ErrnoException.class, what::run).errno());
+    }
+
+    @Test
+    @DisplayName("Probe: mixed mode, vector = source, priority 8, masked but for the MSIRs, CTPR 0 at the end")
+    void probe() {
+        assertEquals(0x20000000, board.get(0x1020));
+        assertEquals(0xffff, board.get(0x10e0));
+        assertEquals(0x80080000, board.get(0x10000));
+        assertEquals(0x80080018, board.get(0x10300));
+        assertEquals(0x000800e3, board.get(0x11c60));
+        assertEquals(1, board.get(0x11c70));
+        assertEquals(0, board.get(0x20080));
+        assertFalse(driver.doorbells().verifiesSource());
+        assertEquals(List.of(), board.reports);
+    }
+
+    @Test
+    @DisplayName("Probe: BRR1 of all ones is ENODEV; a second driver is EBUSY and leaves the first one working")
+    void nobodyThere() {
+        fails(Errno.EBUSY, () -> driver(board));
+        MsiVector vector = allocate(0, () -> calls++);
+        ring(vector);
+        assertEquals(1, calls);
+        driver.close();
+        board.attachment.close();
+        fails(Errno.ENODEV, () -> driver(board));
+        fails(Errno.EINVAL, () -> new MpicDriver(board.machine, Board.PIC_NODE.withRegisters(), MpicSettings.DEFAULTS, board.report));
+    }
+
+    @Test
+    @DisplayName("Probe: a core that does not exist is EINVAL; another core is possible")
+    void otherCore() {
+        Board two = new Board(2, Board.threeBanks());
+        fails(Errno.EINVAL, () -> new MpicDriver(two.machine, Board.PIC_NODE, new MpicSettings(2), two.report));
+        assertThrows(IllegalArgumentException.class, () -> new MpicSettings(-1));
+        try (MpicDriver other = new MpicDriver(two.machine, Board.PIC_NODE, new MpicSettings(1), two.report)) {
+            assertEquals(2, two.get(0x10010));
+            MsiVector vector = other.doorbells().allocate(new MsiRequest(1, List.of(2), () -> calls++));
+            ring(two, other.doorbells().compose(vector), other);
+            other.doorbells().release(vector);
+            assertEquals(256, other.doorbells().free(2));
+            assertEquals(1, calls);
+        }
+    }
+
+    @Test
+    @DisplayName("Probe: what a boot loader left unmasked and asserted does not hang it, and old messages are dropped and counted")
+    void leftovers() {
+        Board other = Board.p4080().enable();
+        other.source(5, 9, 0x5);
+        other.put(0x100a0, 0x00490005);
+        other.line(5).set(true);
+        other.source(24, 9, 24);
+        other.line(24).set(true);
+        other.acknowledge(0);
+        other.ring(Board.CCSR + 0x44140, 0x67);
+        try (MpicDriver fresh = driver(other)) {
+            assertFalse(other.pin(0));
+            assertEquals(1, fresh.unhandled());
+            MsiVector vector = fresh.doorbells().allocate(new MsiRequest(1, List.of(0), () -> calls++));
+            ring(other, fresh.doorbells().compose(vector), fresh);
+            assertEquals(1, calls);
+        }
+    }
+
+    @Test
+    @DisplayName("MSI: each vector of each bank of both layouts reaches its own handler")
+    void everyVector() {
+        for (Board each : List.of(Board.p4080(), Board.t4240())) {
+            try (MpicDriver one = driver(each)) {
+                int banks = one.doorbells().banks().size();
+                int vectors = one.doorbells().banks().get(0).vectors();
+                int[][] counts = new int[banks][vectors];
+                List<MsiVector> all = new ArrayList<>();
+                for (int i = 0; i < banks * vectors; i++) {
+                    int bank = i / vectors;
+                    int number = i % vectors;
+                    all.add(one.doorbells().allocate(new MsiRequest(1, List.of(0, 1, 2, banks - 1), () -> counts[bank][number]++)));
+                    assertEquals(new MsiVector(bank, number), all.get(i), "lowest free of the first bank that has one");
+                }
+                fails(Errno.ENOSPC, () -> one.doorbells().allocate(new MsiRequest(1, List.of(0, 1, 2), () -> {
+                })));
+                for (MsiVector vector : all) {
+                    ring(each, one.doorbells().compose(vector), one);
+                    assertEquals(1, counts[vector.bank()][vector.number()]);
+                }
+                for (int[] bank : counts) {
+                    for (int count : bank) {
+                        assertEquals(1, count);
+                    }
+                }
+                all.forEach(one.doorbells()::release);
+                assertEquals(vectors, one.doorbells().free(banks - 1));
+                assertEquals(0, one.unhandled());
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("MSI: rung inside its own handler it comes again; bits of one register are served lowest first")
+    void nested() {
+        MsiVector[] vectors = new MsiVector[3];
+        vectors[0] = allocate(0, () -> order.add("0"));
+        vectors[1] = allocate(0, () -> {
+            order.add("1");
+            if (order.size() == 1) {
+                ring(vectors[2]);
+                ring(vectors[0]);
+                ring(vectors[1]);
+                ring(vectors[1]);
+            }
+        });
+        vectors[2] = allocate(0, () -> order.add("2"));
+        ring(vectors[1]);
+        assertEquals(List.of("1", "0", "1", "2"), order);
+        assertEquals(0, driver.spurious());
+    }
+
+    @Test
+    @DisplayName("MSI: nobody's vector is counted and its first one reported")
+    void unhandled() {
+        board.ring(Board.CCSR + 0x44140, 0x67);
+        board.ring(Board.CCSR + 0x44140, 0x67);
+        assertEquals(2, driver.unhandled());
+        assertEquals(1, board.reports.size());
+        assertTrue(board.reports.get(0).contains("0x67"), board.reports.get(0));
+    }
+
+    @Test
+    @DisplayName("MSI: what a handler throws is reported; the others of the same register are served, and it is ended")
+    void throwing() {
+        MsiVector[] vectors = new MsiVector[2];
+        MsiVector start = allocate(0, () -> {
+            ring(vectors[0]);
+            ring(vectors[1]);
+        });
+        vectors[0] = allocate(0, () -> {
+            throw new IllegalStateException("broken");
+        });
+        vectors[1] = allocate(0, () -> calls++);
+        ring(start);
+        ring(start);
+        assertEquals(2, calls);
+        assertEquals(2, board.reports.size());
+        assertTrue(board.reports.get(0).contains("broken"));
+        assertFalse(board.pin(0));
+    }
+
+    @Test
+    @DisplayName("MSI: errors: no such bank EINVAL, not allocated ENOENT, none free ENOSPC; the state stays")
+    void errors() {
+        InterruptHandler nothing = () -> {
+        };
+        fails(Errno.EINVAL, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(0, 3), nothing)));
+        fails(Errno.EINVAL, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(-1), nothing)));
+        fails(Errno.EINVAL, () -> driver.doorbells().free(3));
+        fails(Errno.ENOSPC, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(), nothing)));
+        for (MsiVector wrong : List.of(new MsiVector(0, 0), new MsiVector(0, 256), new MsiVector(0, -1), new MsiVector(3, 0),
+            new MsiVector(-1, 0))) {
+            fails(Errno.ENOENT, () -> driver.doorbells().compose(wrong));
+            fails(Errno.ENOENT, () -> driver.doorbells().release(wrong));
+        }
+        assertEquals(256, driver.doorbells().free(0));
+        MsiVector vector = allocate(0, nothing);
+        driver.doorbells().release(vector);
+        fails(Errno.ENOENT, () -> driver.doorbells().release(vector));
+    }
+
+    @Test
+    @DisplayName("MSI: a message under way when its vector is released is dropped and does not reach the next owner")
+    void lateMessage() {
+        AtomicReference<MsiVector> reused = new AtomicReference<>();
+        MsiVector[] vectors = new MsiVector[2];
+        vectors[0] = allocate(0, () -> {
+            if (reused.get() == null) {
+                ring(vectors[1]);
+                driver.doorbells().release(vectors[1]);
+                reused.set(allocate(0, () -> calls++));
+            }
+        });
+        vectors[1] = allocate(0, () -> calls++);
+        ring(vectors[0]);
+        assertNotEquals(vectors[1], reused.get(), "not free before the register was read once more");
+        assertEquals(0, calls);
+        assertEquals(vectors[1], allocate(0, () -> calls++), "but free now");
+        assertEquals(0, calls);
+    }
+
+    @Test
+    @DisplayName("MSI: a handler may release itself; release by another waits until the handler is done")
+    void releaseWaits() throws InterruptedException {
+        MsiVector[] self = new MsiVector[1];
+        self[0] = allocate(0, () -> {
+            calls++;
+            driver.doorbells().release(self[0]);
+        });
+        ring(self[0]);
+        assertEquals(256, driver.doorbells().free(0));
+
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch leave = new CountDownLatch(1);
+        AtomicBoolean done = new AtomicBoolean();
+        MsiVector slow = allocate(0, () -> {
+            inside.countDown();
+            try {
+                leave.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            done.set(true);
+        });
+        Thread device = new Thread(() -> ring(slow));
+        device.start();
+        inside.await();
+        AtomicBoolean doneAtRelease = new AtomicBoolean();
+        Thread releaser = new Thread(() -> {
+            driver.doorbells().release(slow);
+            doneAtRelease.set(done.get());
+        });
+        releaser.start();
+        releaser.join(50);
+        assertTrue(releaser.isAlive());
+        leave.countDown();
+        releaser.join();
+        device.join();
+        assertTrue(doneAtRelease.get());
+        assertEquals(256, driver.doorbells().free(0));
+    }
+
+    @Test
+    @DisplayName("Wire: each handler of a shared wire is called, also behind one that throws; the last one to leave masks it")
+    void sharedWire() {
+        Wire wire = Board.wire(5, 0);
+        InterruptLine line = board.line(5);
+        Attachment first = driver.request(wire, () -> order.add("a"));
+        Attachment second = driver.request(wire, () -> {
+            throw new IllegalStateException("broken");
+        });
+        Attachment third = driver.request(wire, () -> order.add("c"));
+        assertEquals(0x00880005, board.get(0x100a0));
+        line.set(true);
+        line.set(false);
+        assertEquals(List.of("a", "c"), order);
+        assertTrue(board.reports.get(0).contains("broken"));
+        first.close();
+        second.close();
+        second.close();
+        line.set(true);
+        line.set(false);
+        assertEquals(List.of("a", "c", "c"), order);
+        third.close();
+        assertEquals(0x80880005, board.get(0x100a0));
+    }
+
+    @Test
+    @DisplayName("Wire: the sense of the tree: 0 rising, 1 level low, 2 level high, 3 falling; one source, one sense")
+    void senses() {
+        int[] expected = {0x00880003, 0x00480003, 0x00c80003, 0x00080003};
+        for (int sense = 0; sense < 4; sense++) {
+            try (Attachment request = driver.request(Board.wire(3, sense), () -> {
+            })) {
+                assertEquals(expected[sense], board.get(0x10060));
+                Wire other = Board.wire(3, sense ^ 1);
+                fails(Errno.EINVAL, () -> driver.request(other, () -> {
+                }));
+            }
+        }
+        fails(Errno.EINVAL, () -> driver.request(Board.wire(3, 4), () -> {
+        }));
+        driver.request(new Wire(Board.PIC_PATH, 7, true, "7"), () -> {
+        }).close();
+        assertEquals(0x80c80007, board.get(0x100e0));
+    }
+
+    @Test
+    @DisplayName("Wire: a level calls until its handler masks it; unmasking delivers what is still asserted")
+    void maskInside() {
+        Wire wire = Board.wire(24, 2);
+        InterruptLine line = board.line(24);
+        driver.request(wire, () -> {
+            calls++;
+            if (calls % 3 == 0) {
+                driver.mask(wire, true);
+            }
+        });
+        line.set(true);
+        assertEquals(3, calls);
+        assertFalse(board.pin(0));
+        driver.mask(wire, false);
+        assertEquals(6, calls);
+        line.set(false);
+        driver.mask(wire, false);
+        assertEquals(6, calls);
+    }
+
+    @Test
+    @DisplayName("Wire: an edge that arrives while it is masked is delivered when it is unmasked")
+    void maskedEdge() {
+        Wire wire = Board.wire(5, 0);
+        driver.request(wire, () -> calls++);
+        driver.mask(wire, true);
+        board.line(5).set(true);
+        assertEquals(0, calls);
+        driver.mask(wire, false);
+        assertEquals(1, calls);
+    }
+
+    @Test
+    @DisplayName("Wire: another controller, no such input, an MSI source, IPI or timer are EINVAL; masking what nobody has is ENOENT")
+    void wrongWires() {
+        for (Wire wrong : List.of(new Wire("/other", 5, true, "5 2 0 0"), Board.wire(0xf8, 2), Board.wire(-1, 2), Board.wire(0xe3, 0),
+            new Wire(Board.PIC_PATH, 0, false, "0 0 3 0"), new Wire(Board.PIC_PATH, 0, false, "0 0 2 0"))) {
+            fails(Errno.EINVAL, () -> driver.request(wrong, () -> {
+            }));
+            fails(Errno.ENOENT, () -> driver.mask(wrong, true));
+        }
+        fails(Errno.ENOENT, () -> driver.mask(Board.wire(24, 2), true));
+        driver.request(new Wire(Board.PIC_PATH, 16, true, "16 2 1 30"), () -> calls++);
+        driver.request(new Wire(Board.PIC_PATH, 16, true, "16 2 1 1"), () -> driver.mask(Board.wire(16, 2), true));
+        board.line(16).set(true);
+        assertEquals(1, calls, "errors share source 16");
+    }
+
+    @Test
+    @DisplayName("Close: sources masked, CTPR 15, no handler any more; later requests are ENODEV, giving back still works")
+    void closing() {
+        MsiVector vector = allocate(0, () -> calls++);
+        MsiMessage message = driver.doorbells().compose(vector);
+        Attachment wire = driver.request(Board.wire(5, 0), () -> calls++);
+        driver.close();
+        driver.close();
+        assertEquals(15, board.get(0x20080));
+        assertEquals(0x800800e3, board.get(0x11c60));
+        ring(board, message, driver);
+        board.line(5).set(true);
+        assertEquals(0, calls);
+        wire.close();
+        driver.doorbells().release(vector);
+        fails(Errno.ENODEV, () -> allocate(0, () -> {
+        }));
+        fails(Errno.ENODEV, () -> driver.request(Board.wire(5, 0), () -> {
+        }));
+        try (MpicDriver next = driver(board)) {
+            MsiVector again = next.doorbells().allocate(new MsiRequest(1, List.of(0), () -> calls++));
+            ring(board, next.doorbells().compose(again), next);
+            assertEquals(1, calls);
+        }
+    }
+
+    @Test
+    @DisplayName("Close: also when the hardware has gone first")
+    void hardwareGone() {
+        MsiVector vector = allocate(0, () -> calls++);
+        board.attachment.close();
+        fails(Errno.EIO, () -> driver.request(Board.wire(5, 0), () -> {
+        }));
+        driver.close();
+        driver.doorbells().release(vector);
+    }
+
+    // ---- Nodes (MPIC 5.5) ----
+
+    private static MpicDriver with(TestNode... banks) {
+        Board board = new Board(1, List.of(banks));
+        return driver(board);
+    }
+
+    @Test
+    @DisplayName("MPIC 5.5: without a second reg the doorbell is bank + 0x140; a 4.3 bank must have one")
+    void noAlias() {
+        TestNode bank = Board.threeBanks().get(1);
+        try (MpicDriver one = with(bank.withRegisters(bank.registers().get(0)))) {
+            assertEquals(0xffe041000L, one.doorbells().banks().get(0).page());
+            MsiVector vector = one.doorbells().allocate(new MsiRequest(1, List.of(0), () -> {
+            }));
+            assertEquals(0x940, one.doorbells().compose(vector).offset());
+        }
+        TestNode four = Board.fourBanks().get(0);
+        fails(Errno.EINVAL, () -> with(four.withRegisters(four.registers().get(0))));
+        fails(Errno.EINVAL, () -> with(four.withRegisters()));
+        fails(Errno.EINVAL, () -> with(four.withRegisters(four.registers().get(0), new Node.Range(0xffe044149L, 4))));
+    }
+
+    @Test
+    @DisplayName("MPIC 5.5: msi-available-ranges: entry k of interrupts belongs to MSIR start / 32 + k")
+    void ranges() {
+        TestNode upper = new TestNode("/msi@41600", List.of("fsl,mpic-msi"), Board.threeBanks().get(0).registers(),
+            Board.sources(0xe4, 4), Map.of()).with("msi-available-ranges", 0x80, 0x80);
+        Board board = new Board(1, List.of(upper));
+        try (MpicDriver one = driver(board)) {
+            assertEquals(256, one.doorbells().banks().get(0).vectors());
+            assertEquals(128, one.doorbells().free(0));
+            MsiVector vector = one.doorbells().allocate(new MsiRequest(1, List.of(0), () -> calls++));
+            assertEquals(0x80, vector.number());
+            ring(board, one.doorbells().compose(vector), one);
+            assertEquals(1, calls);
+            board.ring(0xffe044140L, 0x7f);
+            assertEquals(1 << 31, board.get(0x1630), "not ours: nobody reads it (MPIC 8.7)");
+        }
+        try (MpicDriver one = with(upper.with("msi-available-ranges", 0, 0x20, 0x60, 0x20).withInterrupts(
+                List.of(Board.wire(0xe0, 0), Board.wire(0xe3, 0))))) {
+            assertEquals(64, one.doorbells().free(0));
+        }
+        try (MpicDriver one = with(upper.withInterrupts(Board.sources(0xe4, 3)))) {
+            assertEquals(96, one.doorbells().free(0), "one interrupt is missing");
+        }
+    }
+
+    @Test
+    @DisplayName("MPIC 5.5: ranges must be pairs, multiples of 32 and inside the bank; each source leads one way; else EINVAL")
+    void wrongRanges() {
+        TestNode bank = Board.threeBanks().get(0);
+        for (int[] cells : new int[][] {{0, 0x101}, {1, 0x20}, {0, 0x120}, {0xe0, 0x40}, {0x80000000, 0x20}, {0, 0x20, 0, 0x20}, {0}}) {
+            fails(Errno.EINVAL, () -> with(bank.with("msi-available-ranges", cells)));
+        }
+        fails(Errno.EINVAL, () -> with(bank.with("msi-available-ranges", new byte[7])));
+        fails(Errno.EINVAL, () -> with(bank, bank));
+    }
+
+    @Test
+    @DisplayName("MPIC 5.5: on 4.3 msi-available-ranges is ignored")
+    void rangesIgnored() {
+        try (MpicDriver one = with(Board.fourBanks().get(0).with("msi-available-ranges", 1, 2))) {
+            assertEquals(512, one.doorbells().free(0));
+        }
+    }
+
+    @Test
+    @DisplayName("MPIC 5.3: version 2.0 swaps messages (erratum PIC1): it has no banks")
+    void version2() {
+        Board old = new Board(1, Board.threeBanks(), 0x0200);
+        try (MpicDriver one = driver(old)) {
+            assertEquals(List.of(), one.doorbells().banks());
+        }
+    }
+}

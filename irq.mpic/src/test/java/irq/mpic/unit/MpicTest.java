@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+package irq.mpic.unit;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import irq.mpic.Board;
+import irq.mpic.MsiLayout;
+import java.util.List;
+import machine.api.ErrnoException;
+import machine.api.InterruptLine;
+import machine.api.Node;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The registers, literally. No driver: nothing stands behind the pins. */
+@Timeout(30)
+class MpicTest {
+    private static final int SPURIOUS = 0xffff;
+
+    private final Board board = new Board(2, Board.threeBanks()).enable();
+
+    @Test
+    @DisplayName("MPIC 1: BRR1, FRR, VIR and WHOAMI say which MPIC it is, by what the machine describes")
+    void identity() {
+        assertEquals(0x00400402, board.get(0x0000));
+        assertEquals(0x00f70102, board.get(0x1000));
+        assertEquals(0, board.get(0x1080));
+        assertEquals(0, board.get(0x20090));
+        assertEquals(1, board.get(0x21090));
+        Board four = new Board(24, Board.fourBanks());
+        assertEquals(0x00400403, four.get(0x0000));
+        assertEquals(0x011f1702, four.get(0x1000));
+        Board more = new Board(1, List.of(Board.threeBanks().get(0), Board.bank("x", 0x1000, 0x2000, List.of(Board.wire(400, 2)))));
+        assertEquals(400, more.get(0x1000) >>> 16);
+    }
+
+    @Test
+    @DisplayName("MPIC 1: what is not there reads as all ones and ignores writes, accesses that are not 4 bytes as well")
+    void nothingThere() {
+        for (int offset : new int[] {0x4, 0x1004, 0x1050, 0x3a00, 0x4000, 0x4144, 0x4148, 0x7140, 0x8000, 0x10000 + 0x20 * 0xf8, 0x10004,
+            0x16f0, 0x1680, 0x1c00, 0x22080, 0x3fff0}) {
+            board.put(offset, 0);
+            assertEquals(-1, board.get(offset), "0x" + Integer.toHexString(offset));
+        }
+        assertEquals(0xffff, board.machine.bus().read(Board.PIC, 2));
+        assertEquals(0x02044000L, board.machine.bus().read(Board.PIC, 8) & 0xffffffffL);
+        board.machine.bus().write(Board.PIC + 0x10e0, 2, 0);
+        assertEquals(SPURIOUS, board.get(0x10e0));
+    }
+
+    @Test
+    @DisplayName("MPIC 2, 3: reset values, and GCR's reset bit clears itself")
+    void reset() {
+        board.source(0xe3, 5, 0x123);
+        board.put(0x10e0, 7);
+        board.put(0x10a0, 5 << 16);
+        board.ring(Board.CCSR + 0x44140, 0x67);
+        assertTrue(board.pin(0));
+        board.put(0x1020, 0x80000000);
+        assertFalse(board.pin(0));
+        assertEquals(0, board.get(0x1020));
+        assertEquals(0x80000000, board.get(0x10000));
+        assertEquals(0x80800000, board.get(0x10000 + 0x20 * 0xe3));
+        assertEquals(1, board.get(0x10010 + 0x20 * 0xe3));
+        assertEquals(0, board.get(0x10018 + 0x20 * 0xe3));
+        assertEquals(0xffff, board.get(0x10e0));
+        assertEquals(15, board.get(0x20080));
+        assertEquals(0x80000000, board.get(0x10a0));
+        assertEquals(0x80000000, board.get(0x1110));
+        assertEquals(0x80000000, board.get(0x1120));
+        assertEquals(0x80, board.get(0x1630), "MSIRs keep what they hold");
+    }
+
+    @Test
+    @DisplayName("MPIC 2: VPR keeps mask, priority, vector and polarity, sense for external sources only; IDR names cores there are")
+    void writeMasks() {
+        board.put(0x10000, 0xffffffff);
+        assertEquals(0x80cfffff, board.get(0x10000));
+        board.put(0x10000 + 0x20 * 16, 0xffffffff);
+        assertEquals(0x808fffff, board.get(0x10000 + 0x20 * 16));
+        board.put(0x10010, 0xffffffff);
+        assertEquals(3, board.get(0x10010));
+        board.put(0x10018, 0xffffff02);
+        assertEquals(2, board.get(0x10018));
+        board.put(0x20080, 0xffffffff);
+        assertEquals(15, board.get(0x20080));
+        board.put(0x1020, 0x7fffffff);
+        assertEquals(0x60000000, board.get(0x1020));
+        board.put(0x1090, 0xffffffff);
+        assertEquals(3, board.get(0x1090));
+        board.put(0x10f0, 33_000_000);
+        assertEquals(33_000_000, board.get(0x10f0));
+        board.put(0x3910, 0x40000000);
+        assertEquals(0x40000000, board.get(0x3910));
+        assertEquals(0, board.get(0x3900));
+    }
+
+    @Test
+    @DisplayName("MPIC 5.3: the payload 67 00 00 00 is 0x67000000 in MSIIR: SRS 3, IBS 7, source 0xe3")
+    void payload() {
+        board.source(0xe3, 5, 0x123);
+        board.machine.bus().write(0x42, 0xffe044140L, new byte[] {0x67, 0, 0, 0}, 0, 4);
+        assertEquals(1 << 7, board.mpic.peek(0x1630));
+        assertEquals(1 << 3, board.mpic.peek(0x1720));
+        assertTrue(board.pin(0));
+        assertEquals(0x40050123, board.get(0x10000 + 0x20 * 0xe3));
+        assertEquals(0x123, board.acknowledge(0));
+        assertFalse(board.pin(0));
+        assertEquals(1 << 7, board.get(0x1630));
+        assertEquals(0, board.get(0x1630));
+        board.end(0);
+        assertFalse(board.pin(0));
+        assertEquals(SPURIOUS, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 8.1, 8.2: alias page and in-block doorbell are equivalent; 1 and 2 bytes of a message suffice")
+    void doorbells() {
+        for (int bank = 0; bank < 3; bank++) {
+            board.ring(Board.PIC + 0x4140 + 0x1000 * bank, 0x20);
+            board.ring(Board.PIC + 0x1740 + 0x200 * bank, 0x41);
+            board.machine.bus().write(0x42, Board.PIC + 0x4140 + 0x1000 * bank, 2, 0x62);
+            board.machine.bus().write(0x42, Board.PIC + 0x4140 + 0x1000 * bank, 1, 0x83);
+            board.machine.bus().write(0x42, Board.PIC + 0x4140 + 0x1000 * bank, 8, 0xffffffff_000000a4L);
+            board.put(0x4140 + 0x1000 * bank, 0xc5ffffff);
+            for (int register = 1; register <= 6; register++) {
+                assertEquals(1 << register - 1, board.get(0x1600 + 0x200 * bank + 0x10 * register));
+            }
+            assertEquals(0, board.get(0x4140 + 0x1000 * bank));
+            board.ring(Board.PIC + 0x4144 + 0x1000 * bank, 0x20);
+            board.ring(Board.PIC + 0x4148 + 0x1000 * bank, 0x20);
+            board.ring(Board.PIC + 0x4000 + 0x1000 * bank, 0x20);
+            assertEquals(0, board.get(0x1720 + 0x200 * bank));
+        }
+    }
+
+    @Test
+    @DisplayName("MPIC 5.2: MSIIR1 takes nine bits, SRS in 3:0 and IBS in 8:4; in the register IBS[3:0] SRS and IBS[4] in bit 16")
+    void nineBits() {
+        Board four = new Board(1, Board.fourBanks()).enable();
+        for (int bank = 0; bank < 4; bank++) {
+            for (int data = 0; data < 512; data++) {
+                four.machine.bus().write(0x42, Board.PIC + 0x4148 + 0x1000 * bank, data % 3 == 0 ? 2 : 4, data);
+                assertEquals(1 << (data >> 4), four.get(0x1600 + 0x200 * bank + 0x10 * (data & 15)));
+            }
+        }
+        four.put(0x4148, 0xa5010000);
+        assertEquals(1 << 26, four.get(0x1650));
+        four.put(0x1748, 0xa5000000);
+        assertEquals(1 << 10, four.get(0x1650));
+        four.put(0x4140, 0xa5000000);
+        assertEquals(1 << 5, four.get(0x1650), "MSIIR is there as well");
+        four.source(0x11f, 3, 0x99);
+        four.ring(0xffe047148L, 0x1ff);
+        assertEquals(0x99, four.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 5, 8.5: messages coalesce per bit, and accumulate while the source is masked, has priority 0, or all is held back")
+    void coalescing() {
+        board.put(0x10000 + 0x20 * 0xe3, 0x80050123);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        board.ring(Board.CCSR + 0x44140, 0x7f);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        assertFalse(board.pin(0));
+        board.put(0x10000 + 0x20 * 0xe3, 0x123);
+        assertFalse(board.pin(0), "priority 0");
+        board.put(0x1020, 0);
+        board.source(0xe3, 5, 0x123);
+        assertFalse(board.pin(0), "pass-through");
+        board.put(0x1020, 0x20000000);
+        assertTrue(board.pin(0));
+        assertEquals(0x123, board.acknowledge(0));
+        board.end(0);
+        assertTrue(board.pin(0), "EOI before the read: again");
+        assertEquals(0x123, board.acknowledge(0));
+        assertEquals(0x80000002, board.get(0x1630));
+        board.end(0);
+        assertFalse(board.pin(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 5: a message after the read, before EOI, comes again after EOI")
+    void refire() {
+        board.source(0xe3, 5, 0x123);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        board.acknowledge(0);
+        assertEquals(2, board.get(0x1630));
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        assertFalse(board.pin(0));
+        board.end(0);
+        assertTrue(board.pin(0));
+        assertEquals(0x123, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 8.6: an MSIR read by somebody else before IACK makes the interrupt spurious")
+    void spurious() {
+        board.put(0x10e0, 2047);
+        board.source(0xe3, 5, 0x123);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        board.get(0x1630);
+        assertFalse(board.pin(0));
+        assertEquals(2047, board.acknowledge(0));
+        board.end(0);
+        assertEquals(2047, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: only a priority above CTPR is delivered; CTPR can be lowered later")
+    void taskPriority() {
+        board.put(0x20080, 5);
+        board.source(0xe3, 5, 0x123);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        assertFalse(board.pin(0));
+        assertEquals(SPURIOUS, board.acknowledge(0));
+        board.put(0x20080, 4);
+        assertTrue(board.pin(0));
+        board.put(0x20080, 5);
+        assertFalse(board.pin(0));
+        board.put(0x80, 4);
+        assertTrue(board.pin(0), "the block of this cpu is core 0's");
+        assertEquals(0x123, board.get(0xa0));
+        board.put(0xb0, 0);
+        assertTrue(board.pin(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: nesting: higher interrupts lower, equal and lower wait, EOI ends the highest; ties go to the lowest number")
+    void nesting() {
+        board.source(0xe0, 3, 0x30);
+        board.source(0xe1, 9, 0x91);
+        board.source(0xe2, 9, 0x92);
+        board.source(0xe4, 12, 0xc4);
+        board.put(0x1740, 0x00000000);
+        assertEquals(0x30, board.acknowledge(0));
+        board.put(0x1740, 0x40000000);
+        board.put(0x1740, 0x20000000);
+        assertTrue(board.pin(0));
+        assertEquals(0x91, board.acknowledge(0));
+        assertFalse(board.pin(0), "0x92 is equal, 0x30 lower");
+        assertEquals(SPURIOUS, board.acknowledge(0), "and IACK does not hand them out either");
+        board.put(0x1740, 0x80000000);
+        assertEquals(0xc4, board.acknowledge(0));
+        board.get(0x1640);
+        board.end(0);
+        assertFalse(board.pin(0));
+        board.get(0x1610);
+        board.end(0);
+        assertTrue(board.pin(0), "0x91 ended, 0x92 interrupts 0x30");
+        assertEquals(0x92, board.acknowledge(0));
+        board.get(0x1620);
+        board.end(0);
+        assertFalse(board.pin(0), "0x30 is in service");
+        assertEquals(0x40030030, board.get(0x10000 + 0x20 * 0xe0));
+        board.end(0);
+        assertTrue(board.pin(0), "0x30 is still asserted");
+        board.get(0x1600);
+        assertFalse(board.pin(0));
+        assertEquals(0x00030030, board.get(0x10000 + 0x20 * 0xe0));
+        board.end(0);
+        assertEquals(0, board.get(0x200b0));
+    }
+
+    @Test
+    @DisplayName("MPIC 2, 4: an external edge is latched, also while masked, and used up by IACK; a level stays")
+    void senses() {
+        InterruptLine line = board.line(5);
+        line.set(true);
+        assertEquals(0x80000000, board.get(0x100a0));
+        board.source(5, 6, 0x55);
+        assertTrue(board.pin(0));
+        line.set(false);
+        assertEquals(0x55, board.acknowledge(0));
+        board.end(0);
+        assertFalse(board.pin(0));
+        line.set(true);
+        board.put(0x100a0, 0x00460055);
+        assertTrue(board.pin(0));
+        assertEquals(0x55, board.acknowledge(0));
+        board.end(0);
+        assertTrue(board.pin(0));
+        line.set(false);
+        assertFalse(board.pin(0));
+        assertEquals(SPURIOUS, board.acknowledge(0));
+        board.source(24, 6, 0x24);
+        board.line(24).set(true);
+        board.acknowledge(0);
+        board.end(0);
+        assertTrue(board.pin(0), "internal sources are level, whatever the tree says");
+    }
+
+    @Test
+    @DisplayName("MPIC 2: IDR chooses the core, ILR the output: INT, critical, machine check; those ignore mask and priority")
+    void outputs() {
+        board.put(0x10010 + 0x20 * 24, 2);
+        board.put(0x10000 + 0x20 * 24, 0x00050024);
+        board.line(24).set(true);
+        assertFalse(board.pin(0));
+        assertTrue(board.pin(1));
+        assertEquals(SPURIOUS, board.acknowledge(0));
+        board.put(0x10000 + 0x20 * 24, 0x80000024);
+        board.put(0x10018 + 0x20 * 24, 1);
+        assertFalse(board.pin(1));
+        assertTrue(board.mpic.critical(1));
+        assertFalse(board.mpic.critical(0));
+        board.put(0x10018 + 0x20 * 24, 2);
+        assertFalse(board.mpic.critical(1));
+        assertTrue(board.mpic.machineCheck(1));
+        board.line(24);
+        board.put(0x10018 + 0x20 * 24, 0);
+        assertFalse(board.mpic.machineCheck(1));
+    }
+
+    @Test
+    @DisplayName("MPIC 2: before 4.0 there is no ILR, and IDR bit 30-n is the critical interrupt of core n")
+    void oldOutputs() {
+        Board old = new Board(2, Board.threeBanks(), 0x0301).enable();
+        assertEquals(0x00400301, old.get(0));
+        assertEquals(-1, old.get(0x10018));
+        assertEquals(-1, old.get(0x3900));
+        old.put(0x10000 + 0x20 * 24, 0x00050024);
+        old.put(0x10010 + 0x20 * 24, 0xffffffff);
+        assertEquals(0xe0000003, old.get(0x10010 + 0x20 * 24));
+        old.put(0x10010 + 0x20 * 24, 0x20000000);
+        old.line(24).set(true);
+        assertTrue(old.mpic.critical(1));
+        assertFalse(old.pin(1));
+        old.put(0x10010 + 0x20 * 24, 2);
+        assertFalse(old.mpic.critical(1));
+        assertTrue(old.pin(1));
+        old.put(0x1020, 0x60000000);
+        assertEquals(0x20000000, old.get(0x1020));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: IPIs reach each core of the mask once, compete by priority and nest like sources")
+    void interruptsBetweenCores() {
+        board.put(0x10a0, 0x00040077);
+        board.put(0x10d0, 0x000a007d);
+        board.put(0x21040, 3);
+        board.put(0x21040, 1);
+        assertTrue(board.pin(0));
+        assertTrue(board.pin(1));
+        assertEquals(0x40040077, board.get(0x10a0));
+        board.put(0x20070, 1);
+        assertEquals(0x7d, board.acknowledge(0));
+        assertFalse(board.pin(0));
+        board.end(0);
+        assertEquals(0x77, board.acknowledge(0));
+        board.end(0);
+        assertEquals(SPURIOUS, board.acknowledge(0));
+        assertEquals(0x77, board.acknowledge(1));
+        board.end(1);
+        assertEquals(0x00040077, board.get(0x10a0));
+        board.put(0x10a0, 0x80040077);
+        board.put(0x40, 1);
+        assertFalse(board.pin(0), "masked");
+        board.put(0x10a0, 0x00040077);
+        assertTrue(board.pin(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: a message register interrupts if enabled; reading it takes the interrupt back")
+    void messageRegisters() {
+        board.source(0xb2, 4, 0xb2);
+        board.put(0x1420, 0xcafe);
+        assertEquals(4, board.get(0x1510));
+        assertFalse(board.pin(0));
+        board.put(0x1500, 4);
+        assertTrue(board.pin(0));
+        assertEquals(0xcafe, board.mpic.peek(0x1420));
+        assertTrue(board.pin(0));
+        assertEquals(0xcafe, board.get(0x1420));
+        assertFalse(board.pin(0));
+        assertEquals(0, board.get(0x1510));
+        board.source(0xb7, 4, 0xb7);
+        board.put(0x2500, 8);
+        board.put(0x2430, 1);
+        assertEquals(0xb7, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: timer registers keep what is written; starting loads the count, which then stands still")
+    void timers() {
+        board.put(0x1150, 0x80000100);
+        assertEquals(0, board.get(0x1140));
+        board.put(0x1150, 0x00000100);
+        assertEquals(0x100, board.get(0x1140));
+        board.put(0x1160, 0x7fffffff);
+        assertEquals(0x000fffff, board.get(0x1160));
+        board.put(0x21f0, 2);
+        assertEquals(2, board.get(0x21f0));
+        board.put(0x2300, 0xffffffff);
+        assertEquals(0x07000307, board.get(0x2300));
+    }
+
+    @Test
+    @DisplayName("Unit: a node whose registers are not 0x40000 bytes is refused")
+    void wrongNode() {
+        assertThrows(ErrnoException.class, () -> board.mpic.unit(Board.PIC_NODE.withRegisters()));
+        ErrnoException e = assertThrows(ErrnoException.class,
+            () -> board.mpic.unit(Board.PIC_NODE.withRegisters(new Node.Range(Board.PIC, 0x1000))));
+        assertTrue(e.getMessage().contains("0x1000"), e.getMessage());
+        assertThrows(IllegalArgumentException.class, () -> new MpicModel(0x402, 0xf7, 1, MsiLayout.THREE_BANKS));
+        assertThrows(IllegalArgumentException.class, () -> new MpicModel(0x402, 0xf8, 33, MsiLayout.THREE_BANKS));
+    }
+
+    @Test
+    @DisplayName("Unit: taken out, it leaves the pins low")
+    void takenOut() {
+        board.source(0xe3, 5, 0x123);
+        board.ring(Board.CCSR + 0x44140, 0x61);
+        assertTrue(board.pin(0));
+        board.attachment.close();
+        board.mpic.reset();
+        assertFalse(board.pin(0));
+        assertEquals(-1, board.get(0));
+    }
+
+    @Test
+    @DisplayName("QEMU's FSL MPIC 4.2: the sequence of its qtest gives the same answers, but for IACK under a higher one in service")
+    void sameAsQemu() {
+        board.put(0x10000 + 0x20 * 224, 0x0003000a);
+        board.put(0x10000 + 0x20 * 225, 0x0009000b);
+        board.put(0x10000 + 0x20 * 226, 0x0001000c);
+        board.put(0x1740, 0);
+        board.put(0x1740, 1 << 29);
+        assertEquals(0xb, board.acknowledge(0), "higher priority first");
+        board.get(0x1610);
+        board.put(0x1740, 2 << 29);
+        assertFalse(board.pin(0), "lower priorities hidden while 0xb is in service");
+        assertEquals(SPURIOUS, board.acknowledge(0), "QEMU hands out 0xa here; the pin was low, so nobody asks");
+        board.end(0);
+        assertEquals(0xa, board.acknowledge(0));
+        board.get(0x1600);
+        board.end(0);
+        assertEquals(0xc, board.acknowledge(0));
+        board.get(0x1620);
+        board.end(0);
+        assertEquals(SPURIOUS, board.acknowledge(0));
+    }
+}
