@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.acpi;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import machine.acpi.DmarTable.Andd;
+import machine.acpi.DmarTable.Atsr;
+import machine.acpi.DmarTable.Drhd;
+import machine.acpi.DmarTable.Rhsa;
+import machine.acpi.DmarTable.Rmrr;
+import machine.acpi.DmarTable.Satc;
+import machine.acpi.DmarTable.Scoped;
+import machine.acpi.DmarTable.ScopeType;
+import machine.acpi.DmarTable.Structure;
+import machine.acpi.DmarTable.Unknown;
+import machine.api.LocalMachine;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.PhysicalBus;
+import machine.api.Slot;
+
+/** Puts a machine together: memory, a node for each structure, a slot for each PCI bus. */
+final class AcpiMachine {
+    /** The local APICs of an x86 machine; the DMAR does not mention them. */
+    static final Node.Range LAPIC = new Node.Range(0xfee00000L, 0x100000);
+
+    private final DmarTable table;
+    private final PciTopology topology;
+    private final List<Node> nodes = new ArrayList<>();
+    private final AcpiNode root = new AcpiNode(null, "", List.of("acpi,dmar"), List.of());
+    private final Map<String, Integer> names = new HashMap<>();
+
+    private AcpiMachine(DmarTable table, PciTopology topology) {
+        this.table = table;
+        this.topology = topology;
+    }
+
+    static Machine of(DmarTable table, AcpiOptions options) {
+        AcpiMemory memory = new AcpiMemory(table, options.memory());
+        return new AcpiMachine(table, new PciTopology(table, options.bridges())).build(memory, options.cpus());
+    }
+
+    /** {@return the path of the node of a remapping unit} */
+    static String path(Drhd drhd) {
+        return String.format("/drhd@%x", drhd.base());
+    }
+
+    private Machine build(AcpiMemory memory, int cpus) {
+        root.with("oem-id", table.oemId()).with("oem-table-id", table.oemTableId())
+            .with("host-address-width", table.addressWidth()).with("flags", table.flags());
+        nodes.add(root);
+        nodes.add(new AcpiNode(root, "lapic", List.of("intel,lapic"), List.of(LAPIC)));
+        table.structures().forEach(this::add);
+        List<Slot> slots = new ArrayList<>();
+        Map<PciBus, AcpiNode> buses = new HashMap<>();
+        for (PciBus bus : topology.buses()) {
+            AcpiNode node = bus(bus, buses.getOrDefault(bus.parent, root));
+            buses.put(bus, node);
+            nodes.add(node);
+            slots.add(new PciSlot(bus, topology, node));
+        }
+        return new LocalMachine(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), new PhysicalBus(memory.pieces()),
+            memory.free(), nodes, slots, cpus);
+    }
+
+    private void add(Structure structure) {
+        if (structure instanceof Drhd drhd) {
+            nodes.add(drhd(drhd));
+        } else if (structure instanceof Rmrr rmrr) {
+            nodes.add(new AcpiNode(root, unique("rmrr", rmrr.base()), List.of("intel,rmrr"), List.of(AcpiMemory.range(rmrr)))
+                .with("segment", rmrr.segment()).with("requesters", topology.requesters(rmrr)));
+        } else if (structure instanceof Atsr atsr) {
+            nodes.add(new AcpiNode(root, unique("atsr", atsr.offset()), List.of("intel,atsr"), List.of())
+                .with("segment", atsr.segment()).with("all-ports", atsr.allPorts() ? 1 : 0)
+                .with("bridges", named(atsr, ScopeType.BRIDGE)));
+        } else if (structure instanceof Rhsa rhsa) {
+            nodes.add(new AcpiNode(root, unique("rhsa", rhsa.base()), List.of("intel,rhsa"), List.of())
+                .with("proximity", rhsa.proximity()));
+        } else if (structure instanceof Andd andd) {
+            nodes.add(new AcpiNode(root, unique("andd", andd.device()), List.of("intel,andd"), List.of())
+                .with("acpi-path", andd.name()));
+        } else if (structure instanceof Satc satc) {
+            nodes.add(new AcpiNode(root, unique("satc", satc.offset()), List.of("intel,satc"), List.of())
+                .with("segment", satc.segment()).with("atc-required", satc.required() ? 1 : 0)
+                .with("endpoints", named(satc, ScopeType.ENDPOINT)));
+        } else if (!(structure instanceof Unknown)) {
+            throw new IllegalArgumentException(structure.toString());
+        }
+    }
+
+    private AcpiNode drhd(Drhd drhd) {
+        return new AcpiNode(root, path(drhd).substring(1), List.of("intel,vt-d"), List.of(new Node.Range(drhd.base(), drhd.size())))
+            .with("segment", drhd.segment()).with("include-pci-all", drhd.includePciAll() ? 1 : 0)
+            .with("host-address-width", table.addressWidth())
+            .with("interrupt-remapping", table.flags() & DmarTable.INTERRUPT_REMAPPING)
+            .with("endpoints", named(drhd, ScopeType.ENDPOINT)).with("bridges", named(drhd, ScopeType.BRIDGE))
+            .with("ioapics", numbered(drhd, ScopeType.IOAPIC)).with("hpets", numbered(drhd, ScopeType.HPET))
+            .with("namespace-devices", numbered(drhd, ScopeType.NAMESPACE));
+    }
+
+    private AcpiNode bus(PciBus bus, AcpiNode parent) {
+        AcpiNode node = bus.parent == null
+            ? new AcpiNode(root, bus.name, List.of("acpi,pnp0a08"), List.of())
+            : new AcpiNode(parent, String.format("bridge@%x,%x", bus.place >> 3, bus.place & 7), List.of("pciclass,0604"), List.of());
+        return node.with("segment", bus.segment).with("bus", bus.number).with("conventional", bus.conventional ? 1 : 0);
+    }
+
+    /** Requester ids of the scopes of one type. */
+    private int[] named(Scoped structure, ScopeType type) {
+        return structure.scopes().stream().filter(scope -> scope.type() == type)
+            .mapToInt(scope -> topology.requester(structure.segment(), scope)).toArray();
+    }
+
+    /** Pairs of enumeration id and requester id. */
+    private int[] numbered(Scoped structure, ScopeType type) {
+        int[] ids = named(structure, type);
+        int[] numbers = structure.scopes().stream().filter(scope -> scope.type() == type)
+            .mapToInt(DmarTable.DeviceScope::enumerationId).toArray();
+        int[] pairs = new int[2 * ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            pairs[2 * i] = numbers[i];
+            pairs[2 * i + 1] = ids[i];
+        }
+        return pairs;
+    }
+
+    /** A second structure for the same address gets a number: rmrr@7f800000,1. */
+    private String unique(String kind, long address) {
+        String name = String.format("%s@%x", kind, address);
+        int before = names.merge(name, 1, Integer::sum) - 1;
+        return before == 0 ? name : name + ',' + before;
+    }
+}
