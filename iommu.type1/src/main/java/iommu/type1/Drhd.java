@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.type1;
+
+import iommu.api.Violation;
+import java.util.BitSet;
+import java.util.List;
+import machine.api.Bus;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Node;
+
+/**
+ * One remapping hardware unit as the driver sees it: registers, root and context tables, domain ids, fault records.
+ *
+ * <p>From its making to its end, and after it, translation is on: source ids without context entry are refused by the
+ * unit itself. What stays behind is one page of zeroes that serves as root table; a successor finds it in RTADDR
+ * and takes it over.
+ */
+final class Drhd implements AutoCloseable {
+    private static final int PAGE = 4096;
+    private static final long PRESENT = 1;
+
+    private final Bus bus;
+    private final DmaMemory pool;
+    private final String path;
+    private final Registers registers;
+    private final VtdCapabilities capabilities;
+    private final Invalidation invalidation;
+    private final Object faults = new Object();
+    /** Null if the root table was taken over from a predecessor. */
+    private final DmaBuffer fresh;
+
+    // Guarded by this.
+    private final long root;
+    private final DmaBuffer[] contexts = new DmaBuffer[256];
+    private final BitSet domains = new BitSet();
+    private boolean remapping;
+
+    /**
+     * Takes the unit over: from here on nothing passes untranslated.
+     *
+     * @throws ErrnoException ENODEV if no unit answers; EOPNOTSUPP if it walks no tables we make; ETIMEDOUT; ENOMEM
+     */
+    Drhd(Machine machine, Node node, Type1Settings settings) {
+        bus = machine.bus();
+        pool = machine.memory();
+        path = node.path();
+        if (node.registers().isEmpty()) {
+            throw new ErrnoException(Errno.ENODEV, "%s has no register range", path);
+        }
+        long base = node.registers().get(0).physical();
+        registers = new Registers(bus, base, path, settings.timeoutMillis());
+        if (registers.read(VtdRegisters.VER) == -1) {
+            throw new ErrnoException(Errno.ENODEV, "%s: no unit answers at 0x%x", path, base);
+        }
+        capabilities = new VtdCapabilities(registers.read8(VtdRegisters.CAP), registers.read8(VtdRegisters.ECAP));
+        if ((capabilities.widths() & 0xe) == 0) {
+            throw new ErrnoException(Errno.EOPNOTSUPP, "%s walks tables of none of 3, 4, 5 levels (SAGAW 0x%x)", path, capabilities.widths());
+        }
+        // Domain id 0 is the hardware's own in caching mode.
+        domains.set(0);
+        fresh = inherited() ? null : zeroes();
+        root = fresh == null ? registers.read8(VtdRegisters.RTADDR) & -PAGE : fresh.physical(0);
+        // If this fails, what the unit may read stays out of the pool.
+        invalidation = capabilities.queued()
+            ? new QueuedInvalidation(bus, pool, registers, capabilities, path, settings.descriptorDrains())
+            : new RegisterInvalidation(registers, capabilities, settings.descriptorDrains());
+        start();
+    }
+
+    String path() {
+        return path;
+    }
+
+    VtdCapabilities capabilities() {
+        return capabilities;
+    }
+
+    /** @throws ErrnoException ENOSPC if all domain ids are taken */
+    synchronized int takeDomainId() {
+        int id = domains.nextClearBit(0);
+        if (id >= capabilities.domains()) {
+            throw new ErrnoException(Errno.ENOSPC, "%s: all %d domain ids are taken; detach a domain", path, capabilities.domains());
+        }
+        domains.set(id);
+        return id;
+    }
+
+    synchronized void giveDomainId(int id) {
+        domains.clear(id);
+    }
+
+    /**
+     * Makes a source id's context entry present.
+     *
+     * @throws ErrnoException EBUSY if it is present; ENOMEM
+     */
+    synchronized void present(int source, PageTables tables, int domain) {
+        int number = source >>> 8;
+        if (contexts[number] == null) {
+            DmaBuffer table = zeroes();
+            bus.write(root + number * 16L + 8, 8, 0);
+            bus.write(root + number * 16L, 8, table.physical(0) | PRESENT);
+            contexts[number] = table;
+        }
+        long entry = contexts[number].physical(0) + (source & 0xff) * 16L;
+        if ((bus.read(entry, 8) & PRESENT) != 0) {
+            throw new ErrnoException(Errno.EBUSY, "%s: context entry of source id 0x%04x is present", path, source);
+        }
+        // The low half, with P, makes the high half valid.
+        bus.write(entry + 8, 8, (long) domain << 8 | tables.levels() - 2);
+        bus.write(entry, 8, tables.root() | PRESENT);
+        if (capabilities.cachingMode()) {
+            tell(() -> {
+                // What was cached as not present is tagged with domain id 0.
+                invalidation.context(0, source);
+                invalidation.translations(domain);
+            });
+        } else if (capabilities.writeBufferFlush()) {
+            flushWriteBuffer();
+        }
+    }
+
+    /** Takes a source id's context entry away and makes the unit forget it. */
+    synchronized void absent(int source, int domain) {
+        long entry = contexts[source >>> 8].physical(0) + (source & 0xff) * 16L;
+        bus.write(entry, 8, 0);
+        bus.write(entry + 8, 8, 0);
+        if (capabilities.writeBufferFlush()) {
+            flushWriteBuffer();
+        }
+        tell(() -> {
+            invalidation.context(domain, source);
+            invalidation.translations(domain);
+        });
+    }
+
+    /** A mapping was added. Only a unit that caches what is not present has to be told. */
+    void added(int domain, long first, long last) {
+        if (capabilities.cachingMode()) {
+            removed(domain, first, last, false);
+        } else if (capabilities.writeBufferFlush()) {
+            synchronized (this) {
+                flushWriteBuffer();
+            }
+        }
+    }
+
+    /** Something was taken away between the two addresses: one invalidation, of the smallest block of pages or of the domain. */
+    void removed(int domain, long first, long last, boolean leaves) {
+        if (capabilities.writeBufferFlush()) {
+            synchronized (this) {
+                flushWriteBuffer();
+            }
+        }
+        int mask = Long.SIZE - Long.numberOfLeadingZeros((first ^ last) >>> 12);
+        if (capabilities.pageSelective() && mask <= capabilities.maximumMask()) {
+            tell(() -> invalidation.translations(domain, first & -1L << 12 + mask, mask, leaves));
+        } else {
+            forget(domain);
+        }
+    }
+
+    /** Makes the unit forget all translations of a domain id. */
+    void forget(int domain) {
+        tell(() -> invalidation.translations(domain));
+    }
+
+    /** {@return whether interrupts can be remapped: needs the queue, for its entries are cached} */
+    boolean remaps() {
+        return capabilities.interruptRemapping() && capabilities.queued();
+    }
+
+    /**
+     * Switches interrupt remapping on.
+     *
+     * @param irta base, EIME and size as in the register
+     */
+    synchronized void remap(long irta) {
+        remapping = true;
+        registers.write8(VtdRegisters.IRTA, irta);
+        oneShot(VtdRegisters.SIRTP);
+        ((QueuedInvalidation) invalidation).interrupts();
+        if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.CFI) != 0) {
+            registers.command(VtdRegisters.CFI, false);
+        }
+        registers.command(VtdRegisters.IRE, true);
+    }
+
+    /** Makes the unit forget an entry of the remapping table. */
+    void forgetInterrupt(int index) {
+        tell(() -> ((QueuedInvalidation) invalidation).interrupt(index));
+    }
+
+    /** As software reads them: from FRI on while F, then the overflow. Has a lock of its own: an interrupt handler may call. */
+    void violations(List<Violation> found) {
+        synchronized (faults) {
+            int status = registers.read(VtdRegisters.FSTS);
+            if (status == -1) {
+                return;
+            }
+            int record = status >>> 8 & 0xff;
+            for (int i = 0; i < capabilities.faultRecords() && (status & VtdRegisters.PPF) != 0; i++) {
+                int offset = capabilities.faultOffset() + 16 * ((record + i) % capabilities.faultRecords());
+                long high = registers.read8(offset + 8);
+                if (high >= 0) {
+                    break;
+                }
+                long low = registers.read8(offset);
+                registers.write(offset + 12, VtdRegisters.FAULT);
+                found.add(new Violation(path, (int) high & 0xffff, low, reason((int) (high >>> 32) & 0xff, high << 1 < 0),
+                    String.format("FSTS=0x%08x FRCD=0x%016x%016x", status, high, low)));
+            }
+            if ((status & VtdRegisters.PFO) != 0) {
+                registers.write(VtdRegisters.FSTS, VtdRegisters.PFO);
+            }
+        }
+    }
+
+    /** Clears the tables and gives them back. Translation, and interrupt remapping if it was on, stay on over a page of zeroes. */
+    @Override
+    public synchronized void close() {
+        if (gone()) {
+            if (invalidation instanceof QueuedInvalidation queue) {
+                queue.abandon();
+            }
+            if (fresh != null) {
+                fresh.close();
+            }
+        } else {
+            for (int i = 0; i < contexts.length; i++) {
+                bus.write(root + i * 16L, 8, 0);
+            }
+            if (capabilities.writeBufferFlush()) {
+                flushWriteBuffer();
+            }
+            invalidation.contexts();
+            invalidation.translations();
+            if (remapping) {
+                // 256 entries, none present, in the same page.
+                registers.write8(VtdRegisters.IRTA, root | 7);
+                oneShot(VtdRegisters.SIRTP);
+                ((QueuedInvalidation) invalidation).interrupts();
+            }
+            if (invalidation instanceof QueuedInvalidation queue) {
+                queue.close();
+            }
+            bus.sync();
+        }
+        for (DmaBuffer table : contexts) {
+            if (table != null) {
+                table.close();
+            }
+        }
+    }
+
+    /** {@return whether a predecessor has left its root table: translation is on, and the page is all zeroes} */
+    private boolean inherited() {
+        int on = VtdRegisters.TE | VtdRegisters.SRTP;
+        long rtaddr = registers.read8(VtdRegisters.RTADDR);
+        if ((registers.read(VtdRegisters.GSTS) & on) != on || (rtaddr & PAGE - 1) != 0) {
+            return false;
+        }
+        long any = 0;
+        for (int i = 0; i < PAGE; i += 8) {
+            any |= bus.read(rtaddr + i, 8);
+        }
+        return any == 0;
+    }
+
+    /** Hardware that has been taken out has forgotten everything, and the devices behind it are blocked. */
+    private void tell(Runnable order) {
+        try {
+            order.run();
+        } catch (ErrnoException e) {
+            if (!gone()) {
+                throw e;
+            }
+        }
+    }
+
+    private boolean gone() {
+        return registers.read(VtdRegisters.VER) == -1;
+    }
+
+    private void start() {
+        if ((registers.read(VtdRegisters.PMEN) & 1 << 31) != 0) {
+            registers.write(VtdRegisters.PMEN, 0);
+            registers.await("PMEN", () -> (registers.read(VtdRegisters.PMEN) & 1) == 0);
+        }
+        registers.write8(VtdRegisters.RTADDR, root);
+        oneShot(VtdRegisters.SRTP);
+        invalidation.contexts();
+        invalidation.translations();
+        registers.command(VtdRegisters.TE, true);
+    }
+
+    private void oneShot(int bit) {
+        registers.command(bit, true);
+    }
+
+    private void flushWriteBuffer() {
+        tell(() -> {
+            registers.write(VtdRegisters.GCMD, registers.read(VtdRegisters.GSTS) & VtdRegisters.LEVELS | VtdRegisters.WBF);
+            registers.await("GSTS.WBFS", () -> (registers.read(VtdRegisters.GSTS) & VtdRegisters.WBF) == 0);
+        });
+    }
+
+    private DmaBuffer zeroes() {
+        DmaBuffer page = pool.allocate(PAGE, PAGE, DmaMemory.Layout.CONTIGUOUS);
+        page.write(0, new byte[PAGE], 0, PAGE);
+        return page;
+    }
+
+    private static String reason(int code, boolean read) {
+        String text = switch (code) {
+            case 0x01 -> "root entry not present";
+            case 0x02 -> "context entry not present";
+            case 0x03 -> "context entry invalid";
+            case 0x04 -> "address beyond the domain's width";
+            case 0x05 -> "no write permission";
+            case 0x06 -> "no read permission";
+            case 0x07 -> "page table not readable";
+            case 0x08 -> "root table not readable";
+            case 0x09 -> "context table not readable";
+            case 0x0a -> "reserved bits in the root entry";
+            case 0x0b -> "reserved bits in the context entry";
+            case 0x0c -> "reserved bits in a page table entry";
+            case 0x0d -> "request type blocked";
+            case 0x0e -> "translated into the interrupt range";
+            case 0x20 -> "interrupt request with reserved bits";
+            case 0x21 -> "interrupt index beyond the table";
+            case 0x22 -> "interrupt entry not present";
+            case 0x23 -> "interrupt table not readable";
+            case 0x24 -> "reserved bits in the interrupt entry";
+            case 0x25 -> "compatibility format interrupt blocked";
+            case 0x26 -> "interrupt from another source";
+            default -> "unknown";
+        };
+        return String.format("0x%02x %s%s", code, code >= 0x20 ? "" : read ? "read: " : "write: ", text);
+    }
+}

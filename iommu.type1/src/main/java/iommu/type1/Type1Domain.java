@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.type1;
+
+import iommu.api.DomainAttribute;
+import iommu.api.IommuDomain;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import machine.api.Access;
+import machine.api.Bus;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+
+/**
+ * One set of page tables and the requesters under it. Made by {@link Type1Driver#open}. Thread-safe: one lock per domain.
+ *
+ * <p>If the hardware does not confirm an invalidation, the tables already say the new, the method throws EIO or
+ * ETIMEDOUT, and the memory concerned must not be used again until a later unmap or the close succeeds; the freed tables are
+ * kept until then.
+ */
+final class Type1Domain implements IommuDomain {
+    private static final long PAGE = 4096;
+
+    private final Type1Driver driver;
+    private final Bus bus;
+    private final PageTables tables;
+    private final long last;
+    private final Map<Integer, Drhd> requesters = new HashMap<>();
+    private final Map<Drhd, Integer> ids = new HashMap<>();
+    private final List<PageTables.Removal> unconfirmed = new ArrayList<>();
+    private Superpages superpages;
+    private boolean closed;
+
+    /** @param last highest address that can be mapped */
+    Type1Domain(Type1Driver driver, Machine machine, PageTables tables, long last, Superpages superpages) {
+        this.driver = driver;
+        this.bus = machine.bus();
+        this.tables = tables;
+        this.last = last;
+        this.superpages = superpages;
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * @throws ErrnoException also EINVAL if the unit the requester sits behind does not walk tables of this domain's depth
+     */
+    @Override
+    public synchronized void attach(int requester) {
+        usable();
+        Drhd unit = driver.unit(requester);
+        if (!unit.capabilities().walks(tables.levels())) {
+            throw new ErrnoException(Errno.EINVAL, "%s, where requester 0x%x sits, does not walk this domain's %d levels (SAGAW 0x%x); "
+                + "configure levels that all units walk", unit.path(), requester, tables.levels(), unit.capabilities().widths());
+        }
+        driver.claim(requester, this);
+        Integer known = ids.get(unit);
+        int id = -1;
+        try {
+            id = known != null ? known : unit.takeDomainId();
+            unit.present(requester, tables, id);
+        } catch (RuntimeException e) {
+            if (id >= 0 && known == null) {
+                unit.giveDomainId(id);
+            }
+            driver.release(requester);
+            throw e;
+        }
+        ids.put(unit, id);
+        requesters.put(requester, unit);
+    }
+
+    @Override
+    public synchronized void detach(int requester) {
+        Drhd unit = requesters.get(requester);
+        if (unit == null) {
+            throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached to this domain", requester);
+        }
+        unit.absent(requester, ids.get(unit));
+        bus.sync();
+        requesters.remove(requester);
+        if (!requesters.containsValue(unit)) {
+            unit.giveDomainId(ids.remove(unit));
+        }
+        driver.release(requester);
+    }
+
+    @Override
+    public synchronized void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+        usable();
+        check(iova, length, access);
+        if ((offset & PAGE - 1) != 0 || offset < 0 || offset > buffer.size() - length) {
+            throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x of a buffer of 0x%x bytes: give whole 4 KiB pages inside it",
+                length, offset, buffer.size());
+        }
+        add(iova, length, () -> {
+            long at = iova;
+            long skip = offset;
+            long left = length;
+            for (DmaBuffer.Extent extent : buffer.extents()) {
+                if (left == 0) {
+                    break;
+                }
+                long piece = Math.min(left, extent.length() - skip);
+                if (piece <= 0) {
+                    skip -= extent.length();
+                    continue;
+                }
+                enter(at, extent.physical() + skip, piece, access);
+                at += piece;
+                left -= piece;
+                skip = 0;
+            }
+        });
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * @throws ErrnoException also EINVAL for a doorbell at 0xfeexxxxx: the unit refuses translations into that range, and a
+     *     device reaches it without one
+     */
+    @Override
+    public synchronized void mapDoorbell(long iova, long physical, long length) {
+        usable();
+        check(iova, length, Access.WRITE);
+        if (physical < 0 || physical + length > 1L << 52 || (physical & PAGE - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x: give a 4 KiB page below 2^52", physical, length);
+        }
+        if (physical <= VtdRegisters.INTERRUPTS_END && physical + length > VtdRegisters.INTERRUPTS) {
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x lies in the interrupt range 0x%x..0x%x, which is reached untranslated; "
+                + "use it as it is", physical, VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END);
+        }
+        add(iova, length, () -> enter(iova, physical, length, Access.WRITE));
+    }
+
+    @Override
+    public synchronized long unmap(long iova, long length) {
+        usable();
+        if (length <= 0 || ((iova | length) & PAGE - 1) != 0 || iova < 0 || iova + length - 1 < 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: give whole 4 KiB pages", iova, length);
+        }
+        long end = Math.min(last, iova + length - 1);
+        PageTables.Removal removal = null;
+        if (iova <= end) {
+            long cut = superpages.split() ? -1 : tables.cut(iova, end);
+            if (cut >= 0) {
+                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x cuts the superpage at 0x%x; unmap all of it or allow splitting",
+                    iova, length, cut);
+            }
+            removal = tables.remove(iova, end);
+        }
+        if (removal != null && removal.changed() || !unconfirmed.isEmpty()) {
+            confirm(removal);
+        }
+        return removal == null ? 0 : removal.bytes;
+    }
+
+    @Override
+    public synchronized long lookup(long iova, int access) {
+        usable();
+        return tables.lookup(iova, access);
+    }
+
+    /** This type has {@link Superpages}. */
+    @Override
+    public synchronized void set(DomainAttribute attribute) {
+        usable();
+        if (!(attribute instanceof Superpages value)) {
+            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of type1 (%s); it has Superpages",
+                attribute.getClass().getSimpleName(), attribute);
+        }
+        superpages = value;
+    }
+
+    @Override
+    public synchronized <A extends DomainAttribute> A get(Class<A> attribute) {
+        if (attribute != Superpages.class) {
+            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of type1; it has Superpages", attribute.getSimpleName());
+        }
+        return attribute.cast(superpages);
+    }
+
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        for (int requester : List.copyOf(requesters.keySet())) {
+            detach(requester);
+        }
+        closed = true;
+        unconfirmed.forEach(PageTables.Removal::release);
+        tables.release();
+        driver.closed(this);
+    }
+
+    private void usable() {
+        if (closed) {
+            throw new ErrnoException(Errno.ENODEV, "this domain is closed; open another");
+        }
+    }
+
+    private void check(long iova, long length, int access) {
+        if ((access & Access.READ_WRITE) == 0 || (access & ~Access.READ_WRITE) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "access 0x%x: give read, write or both", access);
+        }
+        if (length <= 0 || ((iova | length) & PAGE - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: give whole 4 KiB pages", iova, length);
+        }
+        if (iova < 0 || iova > last || length - 1 > last - iova) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is outside the aperture 0..0x%x", iova, length, last);
+        }
+        if (iova <= VtdRegisters.INTERRUPTS_END && iova + length > VtdRegisters.INTERRUPTS) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x touches the interrupt range 0x%x..0x%x, which is never translated",
+                iova, length, VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END);
+        }
+        if (tables.mapped(iova, iova + length - 1)) {
+            throw new ErrnoException(Errno.EEXIST, "some of iova 0x%x+0x%x is mapped; unmap it first", iova, length);
+        }
+    }
+
+    private void enter(long iova, long physical, long length, int access) {
+        if ((physical & PAGE - 1) != 0) {
+            throw new ErrnoException(Errno.EFAULT, "memory at 0x%x does not begin at a 4 KiB page", physical);
+        }
+        tables.enter(iova, physical, length, access, superpages.used());
+    }
+
+    /** All or nothing. */
+    private void add(long iova, long length, Runnable entering) {
+        try {
+            entering.run();
+            ids.forEach((unit, id) -> unit.added(id, iova, iova + length - 1));
+        } catch (RuntimeException e) {
+            try {
+                confirm(tables.remove(iova, iova + length - 1));
+            } catch (RuntimeException worse) {
+                e.addSuppressed(worse);
+            }
+            throw e;
+        }
+    }
+
+    /** Makes every unit forget, waits for what is in flight, and only then gives tables back. */
+    private void confirm(PageTables.Removal removal) {
+        boolean everything = !unconfirmed.isEmpty() || removal.last < 0;
+        if (removal != null) {
+            unconfirmed.add(removal);
+        }
+        ids.forEach((unit, id) -> {
+            if (everything) {
+                unit.forget(id);
+            } else {
+                unit.removed(id, removal.first, removal.last, removal.leaves());
+            }
+        });
+        if (!ids.isEmpty()) {
+            bus.sync();
+        }
+        unconfirmed.forEach(PageTables.Removal::release);
+        unconfirmed.clear();
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.type1;
+
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import irq.api.InterruptRemapping;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.Wire;
+
+/**
+ * The driver of all VT-d units of a machine. Reaches them through the bus alone; everything about them is read from
+ * CAP and ECAP. Thread-safe.
+ *
+ * <p>The units may differ: capabilities are what all have, so that a domain made of them can be attached behind each.
+ */
+public final class Type1Driver implements Iommu, AutoCloseable {
+    /** {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source ids. */
+    private static final String RMRR = "intel,rmrr";
+    private static final ReservedRegion INTERRUPTS =
+        new ReservedRegion(VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END, ReservedRegion.Kind.MSI);
+
+    private final Machine machine;
+    private final Type1Settings settings;
+    private final Map<String, Drhd> units = new LinkedHashMap<>();
+    private final int levels;
+    private final IommuCapabilities capabilities;
+    private final Type1Remapping remapping;
+    private final Map<Integer, Type1Domain> owners = new ConcurrentHashMap<>();
+    private final Set<Type1Domain> domains = ConcurrentHashMap.newKeySet();
+    private volatile Map<Integer, String> places;
+
+    /**
+     * Takes the units over: from here on they refuse what no domain allows. Interrupt remapping is switched on if all have it.
+     *
+     * @param nodes the nodes of all DRHDs, at least one
+     * @throws ErrnoException ENODEV if a unit does not answer; EOPNOTSUPP if they have no table depth in common or not the one
+     *     that is wanted; ETIMEDOUT if a unit hangs; ENOMEM
+     */
+    public Type1Driver(Machine machine, List<Node> nodes, Type1Settings settings) {
+        if (nodes.isEmpty()) {
+            throw new IllegalArgumentException("no DRHD node");
+        }
+        this.machine = machine;
+        this.settings = settings;
+        try {
+            for (Node node : nodes) {
+                units.put(node.path(), new Drhd(machine, node, settings));
+            }
+            levels = levels();
+            long sizes = units.values().stream().mapToLong(unit -> unit.capabilities().pageSizes()).reduce(-1, (a, b) -> a & b);
+            int width = units.values().stream().mapToInt(unit -> unit.capabilities().addressWidth()).min().getAsInt();
+            long last = (1L << Math.min(width, 12 + 9 * levels)) - 1;
+            capabilities = new IommuCapabilities(false, sizes, 0, 0, last, List.of(INTERRUPTS), false);
+            boolean remaps = settings.remapping() && units.values().stream().allMatch(Drhd::remaps);
+            remapping = remaps ? new Type1Remapping(machine, List.copyOf(units.values()), settings.remappingEntries()) : null;
+        } catch (RuntimeException e) {
+            closeUnits(e);
+            throw e;
+        }
+    }
+
+    /** {@return interrupt remapping; empty if some unit lacks it or it is switched off} */
+    public Optional<InterruptRemapping> remapping() {
+        return Optional.ofNullable(remapping);
+    }
+
+    @Override
+    public IommuCapabilities capabilities() {
+        return capabilities;
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        List<ReservedRegion> regions = new ArrayList<>(capabilities.reserved());
+        for (Node node : machine.nodes()) {
+            if (node.compatibleWith(RMRR)) {
+                for (int source : node.cells("requesters")) {
+                    if (source == requester) {
+                        for (Node.Range range : node.registers()) {
+                            regions.add(new ReservedRegion(range.physical(), range.physical() + range.size() - 1,
+                                ReservedRegion.Kind.DIRECT));
+                        }
+                    }
+                }
+            }
+        }
+        regions.sort(Comparator.comparingLong(ReservedRegion::start));
+        return List.copyOf(regions);
+    }
+
+    @Override
+    public IommuDomain open() {
+        PageTables tables = new PageTables(machine.bus(), machine.memory(), levels, capabilities.pageSizes());
+        Type1Domain domain = new Type1Domain(this, machine, tables, capabilities.apertureEnd(), settings.superpages());
+        domains.add(domain);
+        return domain;
+    }
+
+    /** {@return none: faults are reported by message, and the fault event stays masked} */
+    @Override
+    public List<Wire> violationWires() {
+        return List.of();
+    }
+
+    @Override
+    public List<Violation> violations() {
+        List<Violation> found = new ArrayList<>();
+        units.values().forEach(unit -> unit.violations(found));
+        return found;
+    }
+
+    /**
+     * Closes every domain, gives all tables back. Translation stays on and refuses everything.
+     *
+     * @throws ErrnoException of the first unit that could not be closed; the others have been
+     */
+    @Override
+    public void close() {
+        RuntimeException failure = null;
+        for (Type1Domain domain : List.copyOf(domains)) {
+            try {
+                domain.close();
+            } catch (RuntimeException e) {
+                failure = e;
+            }
+        }
+        failure = closeUnits(failure);
+        if (failure != null) {
+            throw failure;
+        }
+        if (remapping != null) {
+            remapping.close();
+        }
+    }
+
+    /** The unit a requester sits behind. Asks the machine's slots once. */
+    Drhd unit(int requester) {
+        if (requester >>> 16 != 0) {
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x: a source id has 16 bits", requester);
+        }
+        String path = places().get(requester);
+        if (path == null && units.size() == 1) {
+            return units.values().iterator().next();
+        }
+        Drhd unit = path == null ? null : units.get(path);
+        if (unit == null) {
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s", requester,
+                path == null ? "no unit the machine knows" : path, units.keySet());
+        }
+        return unit;
+    }
+
+    void claim(int requester, Type1Domain domain) {
+        Type1Domain owner = owners.putIfAbsent(requester, domain);
+        if (owner == domain) {
+            throw new ErrnoException(Errno.EEXIST, "requester 0x%x is attached to this domain already", requester);
+        }
+        if (owner != null) {
+            throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached to another domain; detach it there", requester);
+        }
+    }
+
+    void release(int requester) {
+        owners.remove(requester);
+    }
+
+    void closed(Type1Domain domain) {
+        domains.remove(domain);
+    }
+
+    private int levels() {
+        for (int depth = 5; depth >= 3; depth--) {
+            int wanted = depth;
+            if ((settings.levels() == 0 || settings.levels() == depth)
+                    && units.values().stream().allMatch(unit -> unit.capabilities().walks(wanted))) {
+                return depth;
+            }
+        }
+        List<String> walked = units.values().stream()
+            .map(unit -> String.format("%s SAGAW 0x%x", unit.path(), unit.capabilities().widths())).toList();
+        throw new ErrnoException(Errno.EOPNOTSUPP, "no table depth suits: wanted %s, units %s; configure levels that all walk",
+            settings.levels() == 0 ? "any" : settings.levels() + " levels", walked);
+    }
+
+    private Map<Integer, String> places() {
+        Map<Integer, String> known = places;
+        if (known == null) {
+            known = new HashMap<>();
+            for (Slot slot : machine.slots()) {
+                for (int place = 0; place < (slot.pcie() ? 256 : 1); place++) {
+                    place(known, slot, place >> 3, place & 7);
+                }
+            }
+            places = known = Collections.unmodifiableMap(known);
+        }
+        return known;
+    }
+
+    private static void place(Map<Integer, String> known, Slot slot, int device, int function) {
+        Requester requester;
+        try {
+            requester = slot.requester(device, function);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.ENXIO && e.errno() != Errno.EINVAL) {
+                throw e;
+            }
+            // The slot has no such place.
+            return;
+        }
+        String other = known.putIfAbsent(requester.id(), requester.unit());
+        if (other != null && !other.equals(requester.unit())) {
+            known.put(requester.id(), other + " and " + requester.unit());
+        }
+    }
+
+    private RuntimeException closeUnits(RuntimeException failure) {
+        for (Drhd unit : units.values()) {
+            try {
+                unit.close();
+            } catch (RuntimeException e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        return failure;
+    }
+}

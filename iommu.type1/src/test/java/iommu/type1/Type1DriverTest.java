@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.type1;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.api.Geometry;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import iommu.type1.unit.VtdSettings;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import machine.api.Access;
+import machine.api.Bus;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory.Layout;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Mmio;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/** The driver on units of several kinds. */
+class Type1DriverTest {
+    private static final int RW = Access.READ_WRITE;
+    private static final long MIB2 = 2L << 20;
+    private static final long GIB = 1L << 30;
+
+    private final List<DmaBuffer> buffers = new ArrayList<>();
+
+    private static Type1Driver driver(Bench bench) {
+        return new Type1Driver(bench.machine, bench.nodes, Type1Settings.DEFAULT);
+    }
+
+    private DmaBuffer memory(Bench bench, long size, long alignment) {
+        buffers.add(bench.machine.memory().allocate(size, alignment, Layout.CONTIGUOUS));
+        return buffers.get(buffers.size() - 1);
+    }
+
+    private static void errno(Errno expected, Executable call) {
+        assertEquals(expected, assertThrows(ErrnoException.class, call).errno());
+    }
+
+    /** Attach, map, use, unmap, detach; every tables' byte comes back. */
+    private void life(VtdSettings settings) {
+        Bench bench = new Bench(settings);
+        long start = bench.machine.memory().available();
+        DmaPort device = bench.port(0x10);
+        DmaBuffer buffer = memory(bench, 4 * MIB2, MIB2);
+        Type1Driver driver = driver(bench);
+        assertEquals(Refusal.NO_REQUESTER, device.write(0x1000, 4, 1), "blocked as soon as the driver is there");
+        IommuDomain domain = driver.open();
+        domain.attach(0x10);
+        assertEquals(Refusal.UNMAPPED, device.write(MIB2, 4, 1));
+        domain.map(MIB2, buffer, 0, 2 * MIB2 + 0x3000, RW);
+        assertEquals(Bus.OK, device.write(MIB2 + 0x100, 4, 0xcafebabeL));
+        assertEquals(0xcafebabeL, bench.bus.read(buffer.physical(0x100), 4));
+        assertEquals(Bus.OK, device.write(3 * MIB2 + 0x2ffc, 4, 7));
+        assertEquals(Refusal.UNMAPPED, device.write(3 * MIB2 + 0x3000, 4, 7));
+        assertEquals(0x1000, domain.unmap(MIB2 + 0x1000, 0x1000), "a page out of a superpage");
+        assertEquals(Refusal.UNMAPPED, device.write(MIB2 + 0x1000, 4, 1));
+        assertEquals(Bus.OK, device.write(MIB2 + 0x2000, 4, 1));
+        domain.map(MIB2 + 0x1000, buffer, 3 * MIB2, 0x1000, Access.READ);
+        assertEquals(Refusal.DENIED, device.write(MIB2 + 0x1000, 4, 1));
+        assertEquals(buffer.physical(3 * MIB2), domain.lookup(MIB2 + 0x1000, Access.READ));
+        assertEquals(Refusal.DENIED, domain.lookup(MIB2 + 0x1000, Access.WRITE));
+        assertEquals(2 * MIB2 + 0x3000, domain.unmap(0, 1L << 39));
+        assertEquals(Refusal.UNMAPPED, device.write(MIB2 + 0x100, 4, 1));
+        assertEquals(0, domain.unmap(0, 1L << 39));
+        domain.map(MIB2, buffer, 0, MIB2, RW);
+        domain.detach(0x10);
+        assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1));
+        domain.attach(0x10);
+        assertEquals(Bus.OK, device.write(MIB2, 4, 1));
+        domain.close();
+        domain.close();
+        assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1));
+        driver.close();
+        assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1), "after the driver has gone, too");
+        buffer.close();
+        assertEquals(start - 4096, bench.machine.memory().available(), "one page of zeroes stays with the unit");
+        // A successor takes that page over; then nothing is lost from driver to driver.
+        for (int i = 0; i < 3; i++) {
+            Type1Driver next = driver(bench);
+            next.open().attach(0x10);
+            next.close();
+            assertEquals(start - 4096, bench.machine.memory().available());
+            assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1));
+        }
+    }
+
+    @Test
+    @DisplayName("a modern client: 4 levels, queue, superpages, interrupt remapping")
+    void client() {
+        life(VtdSettings.DEFAULT);
+    }
+
+    @Test
+    @DisplayName("3 and 5 levels")
+    void depths() {
+        life(Bench.levels(3));
+        life(Bench.levels(5));
+    }
+
+    @Test
+    @DisplayName("a unit without queue is invalidated by registers")
+    void registersOnly() {
+        life(Bench.with(0, 0, 0, 0xa));
+    }
+
+    @Test
+    @DisplayName("VT-d: CM=1 needs invalidation on map and attach as well, by queue and by registers")
+    void cachingMode() {
+        life(Bench.with(1 << 7, 0, 0, 0));
+        life(Bench.with(1 << 7, 0, 0, 0xa));
+    }
+
+    @Test
+    @DisplayName("RWBF, no page-selective invalidation, no superpages, one fault record, 16 domains")
+    void poorUnits() {
+        life(Bench.with(1 << 4, 0, 0, 0));
+        life(Bench.with(0, 1L << 39, 0, 0));
+        life(Bench.with(0, 3L << 34 | 0xffL << 40 | 7, 0, 0));
+        life(new VtdSettings(new VtdCapabilities(0xd2008c22260286L, 0xf00f4aL), 39, true, false, 1024));
+    }
+
+    @Test
+    @DisplayName("the driver drains by descriptor where it is told to")
+    void descriptorDrains() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes, new Type1Settings(1000, 0, new Superpages(true, true), true, 256, true));
+        IommuDomain domain = driver.open();
+        domain.attach(0x10);
+        domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
+        assertEquals(4096, domain.unmap(0, 4096));
+        driver.close();
+    }
+
+    @Test
+    @DisplayName("capabilities: paged, sizes by SLLPS, aperture by MGAW and depth, the interrupt range and RMRRs reserved")
+    void capabilities() {
+        Bench bench = new Bench(VtdSettings.DEFAULT, Bench.with(0, 2L << 34, 0, 0));
+        Type1Driver driver = driver(bench);
+        assertFalse(driver.capabilities().windowed());
+        assertEquals(0x201000, driver.capabilities().pageSizes(), "1 GiB pages are not in both units");
+        assertEquals(0, driver.capabilities().apertureStart());
+        assertEquals(0xffff_ffff_ffffL, driver.capabilities().apertureEnd());
+        ReservedRegion msi = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
+        assertEquals(List.of(msi), driver.capabilities().reserved());
+        assertEquals(List.of(msi), driver.reservedRegions(0x20));
+        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), msi), driver.reservedRegions(0x10));
+        assertTrue(driver.violationWires().isEmpty());
+    }
+
+    @Test
+    @DisplayName("the largest pages that fit: iova, memory and length decide, extent by extent")
+    void largestPages() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        DmaBuffer buffer = memory(bench, GIB + 2 * MIB2, GIB);
+        long before = bench.machine.memory().available();
+        IommuDomain domain = driver.open();
+        domain.map(GIB, buffer, 0, GIB, RW);
+        assertEquals(2 * 4096, before - bench.machine.memory().available(), "root and level 3");
+        assertEquals(GIB, domain.unmap(GIB, GIB));
+        domain.map(GIB - 0x1000, buffer, MIB2 - 0x1000, GIB + 0x2000, RW);
+        assertEquals(7 * 4096, before - bench.machine.memory().available(), "4 KiB, 512 x 2 MiB, 4 KiB: root, level 3, 3 x level 2, 2 x 1");
+        assertEquals(buffer.physical(MIB2), domain.lookup(GIB, RW));
+        assertEquals(GIB + 0x2000, domain.unmap(0, 1L << 40));
+        domain.map(0x1000, buffer, 0, MIB2, RW);
+        assertEquals(4 * 4096 + 4096, before - bench.machine.memory().available(), "not aligned to each other: 4 KiB pages");
+        domain.close();
+        assertEquals(before, bench.machine.memory().available());
+    }
+
+    @Test
+    @DisplayName("VT-d SLLPS: 1 GiB pages are split down to 4 KiB where a range cuts them, and not made where the unit lacks them")
+    void gigabytePages() {
+        for (VtdSettings settings : new VtdSettings[] {VtdSettings.DEFAULT, Bench.with(0, 2L << 34, 0, 0)}) {
+            Bench bench = new Bench(settings);
+            DmaBuffer buffer = memory(bench, GIB, GIB);
+            IommuDomain domain = driver(bench).open();
+            domain.attach(0x10);
+            DmaPort device = bench.port(0x10);
+            long before = bench.machine.memory().available();
+            domain.map(GIB, buffer, 0, GIB, RW);
+            assertEquals(Bus.OK, device.write(GIB + 0x1234, 4, 1));
+            assertEquals(MIB2 + 0x2000, domain.unmap(GIB + 3 * MIB2 - 0x1000, MIB2 + 0x2000));
+            long[] there = {0, 3 * MIB2 - 0x2000, 4 * MIB2 + 0x1000, 5 * MIB2, GIB - 8};
+            for (long at : there) {
+                assertEquals(Bus.OK, device.write(GIB + at, 4, at));
+                assertEquals(at, bench.bus.read(buffer.physical(at), 4));
+            }
+            for (long at : new long[] {3 * MIB2 - 0x1000, 3 * MIB2, 4 * MIB2, 4 * MIB2 + 0xfff & -4}) {
+                assertEquals(Refusal.UNMAPPED, device.write(GIB + at, 4, 1));
+            }
+            assertEquals(GIB - MIB2 - 0x2000, domain.unmap(0, 1L << 40));
+            assertEquals(before, bench.machine.memory().available());
+        }
+    }
+
+    @Test
+    @DisplayName("a scattered buffer is mapped page by page, from an offset in it")
+    void scattered() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        IommuDomain domain = driver(bench).open();
+        DmaBuffer buffer = bench.machine.memory().allocate(16 * 4096, 4096, Layout.SCATTERED);
+        domain.map(0x10000, buffer, 3 * 4096, 10 * 4096, RW);
+        for (int i = 0; i < 10; i++) {
+            assertEquals(buffer.physical((3 + i) * 4096), domain.lookup(0x10000 + i * 4096, RW));
+        }
+        assertEquals(Refusal.UNMAPPED, domain.lookup(0x10000 + 10 * 4096, RW));
+    }
+
+    @Test
+    @DisplayName("errno: each refusal leaves the domain as it was")
+    void errnos() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        IommuDomain domain = driver.open();
+        IommuDomain other = driver.open();
+        DmaBuffer buffer = memory(bench, 4 * MIB2, MIB2);
+        domain.map(MIB2, buffer, 0, MIB2, RW);
+        long available = bench.machine.memory().available();
+        errno(Errno.EINVAL, () -> domain.map(0x100, buffer, 0, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, 0, 100, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, 0, 0, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, 0x10, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, 4 * MIB2, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, -4096, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0, buffer, 0, 4096, 0));
+        errno(Errno.EINVAL, () -> domain.map(1L << 48, buffer, 0, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map((1L << 48) - 4096, buffer, 0, 8192, RW));
+        errno(Errno.EINVAL, () -> domain.map(-4096, buffer, 0, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0xfee00000L, buffer, 0, 4096, RW));
+        errno(Errno.EINVAL, () -> domain.map(0xfedff000L, buffer, 0, 8192, RW));
+        errno(Errno.EEXIST, () -> domain.map(MIB2 + 0x1000, buffer, 0, 4096, RW));
+        errno(Errno.EEXIST, () -> domain.map(0, buffer, 0, 4 * MIB2, RW));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0, 0xfee00000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0, 0x123, 4096));
+        errno(Errno.EINVAL, () -> domain.unmap(0, 0));
+        errno(Errno.EINVAL, () -> domain.unmap(1, 4096));
+        errno(Errno.EINVAL, () -> domain.unmap(0x2000, Long.MAX_VALUE & -4096));
+        errno(Errno.ENOTTY, () -> domain.set(new Geometry(0, 4096)));
+        errno(Errno.ENOTTY, () -> domain.get(Geometry.class));
+        domain.set(new Superpages(true, false));
+        assertEquals(new Superpages(true, false), domain.get(Superpages.class));
+        errno(Errno.EINVAL, () -> domain.unmap(MIB2, 0x1000));
+        errno(Errno.EINVAL, () -> domain.unmap(2 * MIB2 - 0x1000, 0x2000));
+        assertEquals(available, bench.machine.memory().available());
+        assertEquals(MIB2, domain.unmap(0, 1L << 40), "nothing of it was lost");
+        domain.attach(0x10);
+        errno(Errno.EEXIST, () -> domain.attach(0x10));
+        errno(Errno.EBUSY, () -> other.attach(0x10));
+        errno(Errno.EINVAL, () -> other.attach(0x10000));
+        errno(Errno.ENOENT, () -> other.detach(0x10));
+        other.close();
+        errno(Errno.ENODEV, () -> other.attach(0x11));
+        errno(Errno.ENODEV, () -> other.map(0, buffer, 0, 4096, RW));
+    }
+
+    @Test
+    @DisplayName("ENOMEM in the middle of a map or of a split: nothing is left of it")
+    void noMemory() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        IommuDomain domain = driver.open();
+        domain.attach(0x10);
+        DmaBuffer buffer = memory(bench, 4 * MIB2, MIB2);
+        domain.map(0, buffer, 0, MIB2, RW);
+        fill(bench, 3 * 4096);
+        domain.set(new Superpages(false, true));
+        errno(Errno.ENOMEM, () -> domain.map(GIB - MIB2, buffer, 0, 4 * MIB2, RW));
+        assertEquals(3 * 4096, bench.machine.memory().available());
+        assertEquals(Refusal.UNMAPPED, domain.lookup(GIB - MIB2, RW));
+        fill(bench, 0);
+        DmaBuffer rest = buffers.get(buffers.size() - 1);
+        errno(Errno.ENOMEM, () -> domain.unmap(0x1000, 0x1000));
+        assertEquals(buffer.physical(0x1000), domain.lookup(0x1000, RW));
+        rest.close();
+        assertEquals(0x1000, domain.unmap(0x1000, 0x1000));
+    }
+
+    /** Takes memory until only that much is left. */
+    private void fill(Bench bench, long leave) {
+        for (long size = 1L << 40; bench.machine.memory().available() > leave; size >>= 1) {
+            try {
+                while (bench.machine.memory().available() - leave >= size) {
+                    memory(bench, size, 4096);
+                }
+            } catch (ErrnoException e) {
+                assertEquals(Errno.ENOMEM, e.errno());
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("ENOSPC when a unit's domain ids are used up; they come back")
+    void domainIds() {
+        Bench bench = new Bench(Bench.with(0, 7, 0, 0));
+        Type1Driver driver = driver(bench);
+        List<IommuDomain> domains = new ArrayList<>();
+        for (int i = 0; i < 15; i++) {
+            domains.add(driver.open());
+            domains.get(i).attach(i);
+        }
+        IommuDomain one = driver.open();
+        errno(Errno.ENOSPC, () -> one.attach(15));
+        domains.get(7).close();
+        one.attach(15);
+    }
+
+    @Test
+    @DisplayName("units that differ: depth and page sizes are what all have, each requester goes to its own unit")
+    void severalUnits() {
+        VtdSettings both = Bench.with(1 << 9, 0, 0, 0);
+        Bench bench = new Bench(both, Bench.levels(3));
+        Type1Driver driver = driver(bench);
+        assertEquals(0x7f_ffff_ffffL, driver.capabilities().apertureEnd());
+        IommuDomain domain = driver.open();
+        domain.attach(0x0010);
+        domain.attach(0x0110);
+        DmaBuffer buffer = memory(bench, 8192, 4096);
+        domain.map(0x5000, buffer, 0, 8192, RW);
+        for (int requester : new int[] {0x10, 0x110}) {
+            assertEquals(Bus.OK, bench.port(requester).write(0x5000, 4, requester));
+            assertEquals(requester, bench.bus.read(buffer.physical(0), 4));
+        }
+        domain.unmap(0x5000, 4096);
+        assertEquals(Refusal.UNMAPPED, bench.port(0x10).write(0x5000, 4, 0));
+        assertEquals(Refusal.UNMAPPED, bench.port(0x110).write(0x5000, 4, 0));
+        errno(Errno.EINVAL, () -> domain.attach(0x0200));
+        Bench apart = new Bench(VtdSettings.DEFAULT, Bench.levels(3));
+        errno(Errno.EOPNOTSUPP, () -> driver(apart));
+        assertEquals(Refusal.NO_REQUESTER, apart.port(0x10).write(0x5000, 4, 0), "refused, and the units block");
+    }
+
+    @Test
+    @DisplayName("violations: the ring as software reads it, oldest first, cleared; after an overflow recording goes on")
+    void violations() {
+        VtdSettings two = Bench.with(1L << 40, 0xffL << 40, 0, 0);
+        Bench bench = new Bench(new VtdSettings(two.capabilities(), 46, false, true, 1024));
+        Type1Driver driver = driver(bench);
+        assertTrue(driver.violations().isEmpty());
+        for (int i = 0; i < 3; i++) {
+            bench.port(0x10 + i).write(0x5678, 4, 0);
+        }
+        List<Violation> found = driver.violations();
+        assertEquals(2, found.size());
+        assertEquals("/drhd@fed90000", found.get(0).unit());
+        assertEquals(0x10, found.get(0).requester());
+        assertEquals(0x5000, found.get(0).iova());
+        assertEquals("0x01 write: root entry not present", found.get(0).reason());
+        assertEquals("FSTS=0x00000003 FRCD=0x80000001000000100000000000005000", found.get(0).registers());
+        assertEquals(0x11, found.get(1).requester());
+        assertTrue(driver.violations().isEmpty());
+        bench.port(0x13).write(0x5678, 4, 0);
+        assertEquals(1, driver.violations().size());
+    }
+
+    @Test
+    @DisplayName("P2: a driver that takes over from one that did not end keeps everything blocked meanwhile")
+    void takeOver() {
+        Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, false, 1024));
+        DmaPort device = bench.port(0x10);
+        Type1Driver crashed = driver(bench);
+        IommuDomain domain = crashed.open();
+        domain.attach(0x10);
+        domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
+        assertEquals(Bus.OK, device.write(0, 4, 0));
+        Type1Driver next = driver(bench);
+        assertEquals(Refusal.NO_REQUESTER, device.write(0, 4, 0));
+        next.open().attach(0x10);
+        assertEquals(Refusal.UNMAPPED, device.write(0, 4, 0));
+    }
+
+    @Test
+    @DisplayName("hardware taken out under the driver: domains and driver close, all memory comes back")
+    void hardwareGone() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        long start = bench.machine.memory().available();
+        DmaPort device = bench.port(0x10);
+        Type1Driver driver = driver(bench);
+        IommuDomain domain = driver.open();
+        DmaBuffer buffer = memory(bench, 4096, 4096);
+        domain.attach(0x10);
+        domain.map(0, buffer, 0, 4096, RW);
+        bench.attachments.get(0).close();
+        assertEquals(Refusal.BLOCKED, device.write(0, 4, 0));
+        assertEquals(4096, domain.unmap(0, 4096));
+        driver.close();
+        buffer.close();
+        assertEquals(start, bench.machine.memory().available());
+        errno(Errno.ENODEV, () -> driver(bench));
+    }
+
+    @Test
+    @DisplayName("P3: unmap and detach return only when an access under way has left")
+    void drain() throws InterruptedException {
+        for (boolean detach : new boolean[] {false, true}) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            CountDownLatch inside = new CountDownLatch(1);
+            CountDownLatch leave = new CountDownLatch(1);
+            bench.bus.attach(0xd0000000L, 0x1000, new Mmio() {
+                @Override
+                public long read(long offset, int size) {
+                    return 0;
+                }
+
+                @Override
+                public void write(int requester, long offset, int size, long value) {
+                    inside.countDown();
+                    try {
+                        leave.await();
+                    } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                }
+            });
+            IommuDomain domain = driver(bench).open();
+            domain.attach(0x10);
+            domain.mapDoorbell(0x5000, 0xd0000000L, 0x1000);
+            assertEquals(Refusal.DENIED, domain.lookup(0x5000, Access.READ));
+            Thread device = new Thread(() -> bench.port(0x10).write(0x5140, 4, 1));
+            device.start();
+            inside.await();
+            Thread core = new Thread(detach ? () -> domain.detach(0x10) : () -> domain.unmap(0x5000, 0x1000));
+            core.start();
+            core.join(100);
+            assertTrue(core.isAlive(), "the access is still under way");
+            leave.countDown();
+            core.join(10_000);
+            assertFalse(core.isAlive());
+            device.join(10_000);
+        }
+    }
+
+    @Test
+    @DisplayName("an invalidation that is not confirmed: the unmap says so and the tables stay out of the pool until a later one is")
+    void unconfirmed() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes, new Type1Settings(20, 0, new Superpages(true, true), false, 256, false));
+        IommuDomain domain = driver.open();
+        domain.attach(0x10);
+        domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
+        long available = bench.machine.memory().available();
+        // Somebody breaks the queue: the ring's next descriptor is malformed before ours gets there.
+        bench.reg8(0x90, 0x2000_0000_0000L);
+        bench.command(0, 0x04000000L);
+        ErrnoException e = assertThrows(ErrnoException.class, () -> domain.unmap(0, 4096));
+        assertEquals(Errno.ETIMEDOUT, e.errno());
+        assertTrue(e.getMessage().contains("/drhd@fed90000"));
+        assertEquals(available, bench.machine.memory().available());
+        errno(Errno.EIO, () -> domain.unmap(0, 4096));
+        errno(Errno.EIO, domain::close);
+    }
+}
