@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest;
+
+import java.util.Arrays;
+import java.util.concurrent.TimeUnit;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.FrameworkUtil;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.util.tracker.ServiceTracker;
+
+/** What the tests need of the framework. */
+final class Framework {
+    static final BundleContext CONTEXT = FrameworkUtil.getBundle(Framework.class).getBundleContext();
+    private static final long PATIENCE_SECONDS = 15;
+
+    private Framework() {
+    }
+
+    /** {@return the service; fails after a while if there is none} */
+    static <T> T service(Class<T> type) throws InterruptedException {
+        ServiceTracker<T, T> tracker = new ServiceTracker<>(CONTEXT, type, null);
+        tracker.open();
+        try {
+            T service = tracker.waitForService(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS));
+            if (service == null) {
+                throw new AssertionError("no service " + type.getName() + " within " + PATIENCE_SECONDS + " s");
+            }
+            return service;
+        } finally {
+            tracker.close();
+        }
+    }
+
+    static boolean present(Class<?> type, String filter) throws InvalidSyntaxException {
+        return CONTEXT.getServiceReferences(type, filter).stream().findAny().isPresent();
+    }
+
+    static Bundle bundle(String name) {
+        return Arrays.stream(CONTEXT.getBundles()).filter(bundle -> name.equals(bundle.getSymbolicName())).findFirst()
+            .orElseThrow(() -> new AssertionError("no bundle " + name));
+    }
+
+    /** A condition on the far side of a thread or of a service event. */
+    interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    static void await(String what, Condition condition) throws Exception {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        while (!condition.holds()) {
+            if (System.nanoTime() > deadline) {
+                throw new AssertionError("not within " + PATIENCE_SECONDS + " s: " + what);
+            }
+            Thread.sleep(5);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.Windows;
+import java.nio.file.Path;
+import java.util.Hashtable;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Machines;
+import machine.api.Node;
+import machine.api.PciFunction;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.osgi.framework.Bundle;
+import org.osgi.service.cm.Configuration;
+import org.osgi.service.cm.ConfigurationAdmin;
+import vfio.api.Container;
+import vfio.api.ContainerState;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Irq;
+import vfio.api.IrqSet;
+import vfio.api.Region;
+import vfio.api.Vfio;
+
+/** The twin of the launcher's RoadTest: the same road, built by Declarative Services out of running bundles. */
+class RoadOsgiTest {
+    private static final long MIB = 1L << 20;
+
+    private Machines machines;
+    private Machine machine;
+    private Configuration plugged;
+
+    @BeforeEach
+    void load() throws Exception {
+        machines = Framework.service(Machines.class);
+        machine = machines.load(Path.of("..", "launcher", "boards", "p4080.dtb").toString(), Map.of());
+        plugged = Framework.service(ConfigurationAdmin.class).createFactoryConfiguration("device.edu", "?");
+        plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", -1L)));
+    }
+
+    @AfterEach
+    void unload() throws Exception {
+        plugged.delete();
+        machines.unload();
+        assertFalse(Framework.present(Vfio.class, null));
+        assertFalse(Framework.present(Node.class, null));
+    }
+
+    @DisplayName("The road through services: DMA both ways, an MSI to an eventfd (4, then 5), a refusal with its AVS1")
+    @Test
+    void road() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            assertEquals(0x010000edL, device.read(Region.BAR0, 0, 4));
+
+            byte[] source = {1, 2, 3, 4, 5, 6, 7, 8};
+            container.mappings().get(0).buffer().write(0x3ffc, source, 0, 8);
+            dma(device, 0x3ffc, 0x40000, 8, 1);
+            dma(device, 0x40000, 0x5000, 8, 3);
+            byte[] found = new byte[8];
+            container.mappings().get(0).buffer().read(0x5000, found, 0, 8);
+            assertEquals(List.of(1, 2, 3, 4, 5, 6, 7, 8), List.of((int) found[0], (int) found[1], (int) found[2], (int) found[3],
+                (int) found[4], (int) found[5], (int) found[6], (int) found[7]));
+
+            EventFd eventFd = new EventFd(4);
+            assertEquals(0, device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd)));
+            device.write(Region.BAR0, 0x60, 4, 1);
+            assertEquals(5, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(0x10000140, container.msiRoutes().get(0).address());
+
+            Vfio vfio = Framework.service(Vfio.class);
+            long faults = vfio.faultCount();
+            dma(device, 0x40000, 0x14001000, 4, 3);
+            assertEquals(faults + 1, vfio.faultCount());
+            assertEquals("AVS1=0x00c10101 AVA=0x14001000", registers(vfio));
+        }
+    }
+
+    @DisplayName("No device before its group is in a container with an IOMMU set; with nothing mapped everything is blocked")
+    @Test
+    void order() throws Exception {
+        Vfio vfio = Framework.service(Vfio.class);
+        Framework.await("the device's group", () -> !vfio.groups().isEmpty());
+        assertErrno(Errno.EINVAL, () -> vfio.group(0).device("0000:01:00.0"));
+        try (Container container = vfio.openContainer("empty")) {
+            container.addGroup(vfio.group(0));
+            assertErrno(Errno.EINVAL, () -> vfio.group(0).device("0000:01:00.0"));
+            Framework.await("the pamu", () -> container.checkExtension("pamu"));
+            container.setIommu("pamu");
+            Device device = vfio.group(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            long faults = vfio.faultCount();
+            dma(device, 0x0, 0x40000, 4, 1);
+            assertEquals(faults + 1, vfio.faultCount());
+        }
+    }
+
+    @DisplayName("Nodes are services with their compatible strings, ready while a unit is attached")
+    @Test
+    void nodes() throws Exception {
+        Framework.service(Vfio.class);
+        Framework.await("the pamu to be ready", () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
+        assertTrue(Framework.present(Node.class, "(compatible=fsl,qoriq-pcie-v2.1)"));
+        Bundle bundle = Framework.bundle("iommu.pamu");
+        bundle.stop();
+        try {
+            assertTrue(Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=false))"));
+        } finally {
+            bundle.start();
+        }
+        Framework.await("the pamu to be ready", () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
+    }
+
+    @DisplayName("P2, P4: stopping iommu.pamu blocks, starting it restores every mapping; DMA and MSIs work as before")
+    @Test
+    void restart() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            EventFd eventFd = new EventFd(0);
+            device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
+            long before = container.lookup(0x7123456, Access.WRITE);
+            Vfio vfio = Framework.service(Vfio.class);
+            Bundle bundle = Framework.bundle("iommu.pamu");
+            bundle.stop();
+            try {
+                assertEquals(ContainerState.BLOCKED, container.state());
+                assertErrno(Errno.EAGAIN, () -> container.unmap(0, 64 * MIB));
+                long faults = vfio.faultCount();
+                dma(device, 0x0, 0x40000, 4, 1);
+                assertEquals(faults + 1, vfio.faultCount());
+            } finally {
+                bundle.start();
+            }
+            Framework.await("the container to work again", () -> container.state() == ContainerState.ACTIVE);
+            assertEquals(before, container.lookup(0x7123456, Access.WRITE));
+            long faults = vfio.faultCount();
+            dma(device, 0x0, 0x40000, 4, 1);
+            assertEquals(faults, vfio.faultCount());
+            device.write(Region.BAR0, 0x60, 4, 1);
+            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+        }
+    }
+
+    @DisplayName("A stopped and started irq.mpic: the device's MSI is routed again")
+    @Test
+    void restartController() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            EventFd eventFd = new EventFd(0);
+            device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
+            Bundle bundle = Framework.bundle("irq.mpic");
+            bundle.stop();
+            bundle.start();
+            Framework.await("the route", () -> container.msiRoutes().size() == 1);
+            device.write(Region.BAR0, 0x60, 4, 1);
+            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+        }
+    }
+
+    @DisplayName("INTx: the pin reaches its eventfd, masks itself, and fires again when it is unmasked while still asserted")
+    @Test
+    void pin() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            EventFd eventFd = new EventFd(0);
+            device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+            device.write(Region.BAR0, 0x60, 4, 1);
+            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
+            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            device.write(Region.BAR0, 0x64, 4, 1);
+            device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
+            assertEquals(0, eventFd.read(50, TimeUnit.MILLISECONDS));
+        }
+    }
+
+    /** The container of the proposal: 512 MiB in 8 windows, memory in 0 to 3, bank 0 in 4. */
+    private Container guest() throws Exception {
+        Vfio vfio = Framework.service(Vfio.class);
+        Framework.service(PciFunction.class);
+        Framework.service(Iommu.class);
+        Framework.await("the device's group", () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains("pamu"));
+        Container container = vfio.openContainer("guest");
+        container.addGroup(vfio.group(0));
+        container.setIommu("pamu");
+        container.set(new Geometry(0, 512 * MIB));
+        container.set(new Windows(8));
+        try (DmaBuffer memory = machine.memory().allocate(256 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
+            container.map(0, memory, 0, 256 * MIB, Access.READ_WRITE);
+        }
+        container.msi("MAP_MSI_BANK", 0, 0x10000000);
+        container.msi("MAP_MSI_BANK", 1, 0x14000000);
+        return container;
+    }
+
+    private static void dma(Device device, long source, long destination, int bytes, int command) throws Exception {
+        device.write(Region.BAR0, 0x80, 8, source);
+        device.write(Region.BAR0, 0x88, 8, destination);
+        device.write(Region.BAR0, 0x90, 8, bytes);
+        device.write(Region.BAR0, 0x98, 8, command);
+        Framework.await("the transfer", () -> (device.read(Region.BAR0, 0x98, 8) & 1) == 0);
+    }
+
+    private static String registers(Vfio vfio) {
+        return vfio.violations().get(vfio.violations().size() - 1).registers();
+    }
+
+    private static void assertErrno(Errno errno, Runnable call) {
+        try {
+            call.run();
+        } catch (ErrnoException e) {
+            assertEquals(errno, e.errno(), e.getMessage());
+            return;
+        }
+        throw new AssertionError("no " + errno);
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+package launcher;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Machines;
+import org.apache.felix.service.command.CommandProcessor;
+import org.osgi.framework.BundleContext;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.runtime.ServiceComponentRuntime;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/**
+ * The command line. The framework's launcher calls it on the main thread when all bundles are started; what it gives is the
+ * exit status: 0 all as expected, 1 not so, 2 it could not begin.
+ */
+@Component(service = Callable.class, property = "main.thread=true")
+public final class Cli implements Callable<Integer> {
+    /** All was as expected. */
+    static final int OK = 0;
+    /** Something was not as expected. */
+    static final int NOT_OK = 1;
+    /** Wrong use, or a board or file that cannot be used. */
+    static final int UNUSABLE = 2;
+
+    private final BundleContext context;
+    private final CommandProcessor processor;
+    private final Machines machines;
+    private final ServiceComponentRuntime components;
+    private final String[] arguments;
+
+    /** Built by Declarative Services. */
+    @Activate
+    public Cli(BundleContext context, @Reference(name = "processor") CommandProcessor processor,
+            @Reference(name = "machines") Machines machines, @Reference(name = "components") ServiceComponentRuntime components,
+            @Reference(name = "launcher", service = Object.class, target = "(&(launcher.arguments=*)(launcher.ready=true))")
+            Map<String, Object> launcher) {
+        this.context = context;
+        this.processor = processor;
+        this.machines = machines;
+        this.components = components;
+        this.arguments = launcher.get("launcher.arguments") instanceof String[] words ? words : new String[0];
+    }
+
+    @Override
+    public Integer call() {
+        CommandLine line = new CommandLine(new Root());
+        line.addSubcommand(new Run());
+        line.addSubcommand(new Talk());
+        line.addSubcommand(new CommandLine.HelpCommand());
+        line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
+        line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
+        line.setParameterExceptionHandler((e, words) -> {
+            System.err.println("gantry: " + e.getMessage() + "; see ./gantry help");
+            return UNUSABLE;
+        });
+        line.setExecutionExceptionHandler((e, command, parsed) -> failed(e));
+        return arguments.length == 0 ? line.execute("help") : line.execute(arguments);
+    }
+
+    /** One line, whatever went wrong; what a user can do nothing about comes with its stack. */
+    private static int failed(Exception e) {
+        if (e instanceof ErrnoException || e instanceof Unusable || e instanceof IOException) {
+            System.err.println("gantry: " + e.getMessage());
+        } else {
+            e.printStackTrace();
+        }
+        return UNUSABLE;
+    }
+
+    /** A reason to end with {@link #UNUSABLE}. */
+    private static final class Unusable extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        Unusable(String reason) {
+            super(reason);
+        }
+    }
+
+    @Command(name = "gantry", description = "A VFIO platform for the JVM: real boards, PAMU windows, MSI banks.",
+        synopsisSubcommandLabel = "COMMAND", footer = {"", "./gantry test runs all tests."})
+    private static final class Root implements Runnable {
+        @Override
+        public void run() {
+            throw new IllegalStateException("there is always a subcommand");
+        }
+    }
+
+    /** What every command that needs a machine takes. */
+    private abstract class OnMachine implements Callable<Integer> {
+        @Option(names = "--machine", paramLabel = "FILE", description = "the machine: a device tree (.dtb); by default a P4080 example board")
+        private String machine;
+
+        @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
+        private final Map<String, String> options = new LinkedHashMap<>();
+
+        @Override
+        public Integer call() throws Exception {
+            Path example = null;
+            try {
+                if (machine == null) {
+                    example = unpackExample();
+                }
+                Machine loaded = machines.load(machine == null ? example.toString() : machine, options);
+                requireRequesters(loaded);
+                new Readiness(context, components).await();
+                return work(loaded);
+            } finally {
+                machines.unload();
+                if (example != null) {
+                    Files.deleteIfExists(example);
+                }
+            }
+        }
+
+        abstract int work(Machine machine) throws Exception;
+
+        private Path unpackExample() throws IOException {
+            Path file = Files.createTempFile("gantry-p4080-", ".dtb");
+            try (InputStream board = Cli.class.getResourceAsStream("/boards/p4080.dtb")) {
+                Files.write(file, board.readAllBytes());
+            }
+            return file;
+        }
+
+        /** A board whose devices speak as nobody has no IOMMU for us: said at once, not after a time-out. */
+        private void requireRequesters(Machine loaded) throws Unusable {
+            if (loaded.slots().isEmpty()) {
+                throw new Unusable("board " + loaded.model() + " has neither a PCIe controller nor a DMA engine to plug a device into");
+            }
+            loaded.slots().forEach(slot -> slot.requester(0, 0));
+        }
+    }
+
+    @Command(name = "run", description = {"Runs a scenario and shows what happened.",
+        "Exits with 0 if all was as expected, 1 if not, 2 if it could not begin."}, mixinStandardHelpOptions = true)
+    private final class Run extends OnMachine {
+        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
+        private String json;
+
+        @Option(names = "--svg", paramLabel = "FILE", description = "write a picture of the apertures")
+        private String svg;
+
+        @Parameters(arity = "0..1", paramLabel = "SCENARIO.gosh",
+            description = "a Gogo script of vfio: commands; by default the proposal of 2013")
+        private String scenario;
+
+        @Override
+        int work(Machine machine) throws Exception {
+            String name = scenario == null ? "proposal.gosh" : scenario;
+            String script = script();
+            try (Shell shell = new Shell(context, processor)) {
+                boolean finished = finishes(shell, name, script);
+                System.out.print(shell.run("vfio:report"));
+                write(shell, "vfio:json", json);
+                write(shell, "vfio:svg", svg);
+                return finished && Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
+            }
+        }
+
+        private boolean finishes(Shell shell, String name, String script) throws Exception {
+            try {
+                shell.run(script);
+                return true;
+            } catch (Exception e) {
+                Throwable cause = e;
+                while (cause.getCause() != null && !(cause instanceof ErrnoException)) {
+                    cause = cause.getCause();
+                }
+                String reason = name + ": " + (cause.getMessage() == null ? cause : cause.getMessage());
+                System.err.println("gantry: " + reason);
+                shell.fail(reason);
+                return false;
+            }
+        }
+
+        private String script() throws IOException, Unusable {
+            if (scenario == null) {
+                try (InputStream builtIn = Cli.class.getResourceAsStream("/scenarios/proposal.gosh")) {
+                    return new String(builtIn.readAllBytes(), StandardCharsets.UTF_8);
+                }
+            }
+            try {
+                return Files.readString(Path.of(scenario));
+            } catch (IOException | InvalidPathException e) {
+                throw new Unusable("scenario " + scenario + " cannot be read: " + e);
+            }
+        }
+
+        private void write(Shell shell, String command, String file) throws Exception {
+            if (file != null) {
+                shell.call(command, file);
+            }
+        }
+    }
+
+    @Command(name = "shell", description = "Loads a machine and opens a shell; 'help' there lists the commands.",
+        mixinStandardHelpOptions = true)
+    private final class Talk extends OnMachine {
+        @Override
+        int work(Machine machine) throws Exception {
+            System.out.println("Gantry on " + machine.model() + ". 'help' lists commands, 'vfio:groups' is a start, 'exit' leaves.");
+            try (Shell shell = new Shell(context, processor)) {
+                shell.talk();
+            }
+            return OK;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+package launcher;
+
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Hashtable;
+import java.util.List;
+import org.apache.felix.gogo.jline.Builtin;
+import org.apache.felix.gogo.jline.Converters;
+import org.apache.felix.gogo.jline.Posix;
+import org.apache.felix.gogo.jline.Procedural;
+import org.apache.felix.service.command.CommandProcessor;
+import org.apache.felix.service.command.CommandSession;
+import org.apache.felix.service.command.Converter;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.TerminalBuilder;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.ServiceRegistration;
+
+/**
+ * Gogo, for scripts and for people. Its own bundle for people is not started: started, it would take standard input at
+ * once, for scripts too. So its commands are registered here.
+ */
+final class Shell implements AutoCloseable {
+    private static final String SCOPES = "vfio:gogo:*";
+
+    private final BundleContext context;
+    private final CommandProcessor processor;
+    private final org.apache.felix.gogo.jline.Shell gosh;
+    private final List<ServiceRegistration<?>> registrations = new ArrayList<>();
+
+    Shell(BundleContext context, CommandProcessor processor) {
+        this.context = context;
+        this.processor = processor;
+        this.gosh = new org.apache.felix.gogo.jline.Shell(new Surroundings(), processor);
+        register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt", "unsetopt",
+            "complete", "history", "widget", "__files", "__directories", "__usage_completion");
+        register(new Procedural(), "each", "if", "not", "throw", "try", "until", "while", "break", "continue");
+        register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head", "tail", "clear", "wc",
+            "date");
+        register(gosh, "gosh", "sh", "source", "help");
+        registrations.add(context.registerService(Converter.class,
+            new Converters(context.getBundle(0).getBundleContext()), null));
+    }
+
+    /** Runs a script; what it prints goes to standard output. {@return what its last command gave} */
+    Object run(String script) throws Exception {
+        try (CommandSession session = session()) {
+            return session.execute(script);
+        }
+    }
+
+    /** Calls one command with one argument, whatever characters are in it. */
+    Object call(String command, String argument) throws Exception {
+        try (CommandSession session = session()) {
+            session.put("argument", argument);
+            return session.execute(command + " $argument");
+        }
+    }
+
+    /** Writes into the report that the scenario ended early. */
+    void fail(String reason) throws Exception {
+        call("vfio:fail", reason);
+    }
+
+    /** Talks with a person until they leave. */
+    void talk() throws Exception {
+        try (Terminal terminal = TerminalBuilder.builder().name("gantry").system(true).dumb(true).nativeSignals(true)
+                .signalHandler(Terminal.SignalHandler.SIG_IGN).build();
+             CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
+            session.put(org.apache.felix.gogo.jline.Shell.VAR_TERMINAL, terminal);
+            session.put("SCOPE", SCOPES);
+            gosh.gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
+        }
+    }
+
+    @Override
+    public void close() {
+        registrations.forEach(ServiceRegistration::unregister);
+    }
+
+    private void register(Object commands, String... functions) {
+        Hashtable<String, Object> properties = new Hashtable<>();
+        properties.put(CommandProcessor.COMMAND_SCOPE, "gogo");
+        properties.put(CommandProcessor.COMMAND_FUNCTION, functions);
+        registrations.add(context.registerService(Object.class, commands, properties));
+    }
+
+    private CommandSession session() {
+        CommandSession session = processor.createSession(new FileInputStream(FileDescriptor.in), out(FileDescriptor.out),
+            out(FileDescriptor.err));
+        session.put("SCOPE", SCOPES);
+        return session;
+    }
+
+    private static PrintStream out(FileDescriptor descriptor) {
+        return new PrintStream(new FileOutputStream(descriptor), true, StandardCharsets.UTF_8);
+    }
+
+    private final class Surroundings implements org.apache.felix.gogo.jline.Shell.Context {
+        @Override
+        public String getProperty(String name) {
+            return context.getProperty(name);
+        }
+
+        @Override
+        public void exit() throws IOException {
+            // The end of a session ends the program, not the framework under it.
+        }
+    }
+}
