@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 
 /**
@@ -30,34 +29,39 @@ final class InterruptPin {
     }
 
     InterruptLine line() {
-        AtomicBoolean level = new AtomicBoolean();
+        boolean[] level = new boolean[1];
         return asserted -> {
-            if (level.compareAndSet(!asserted, asserted)) {
-                deliver(asserted ? 1 : -1);
+            InterruptInputs to;
+            synchronized (this) {
+                if (level[0] == asserted) {
+                    return;
+                }
+                level[0] = asserted;
+                driven += asserted ? 1 : -1;
+                to = note();
             }
+            to.settle();
         };
     }
 
     /** Tells a controller that has just been attached, if there is something to tell. */
     void replay() {
-        synchronized (this) {
-            told = false;
-        }
-        deliver(0);
-    }
-
-    private void deliver(int change) {
         InterruptInputs to;
         synchronized (this) {
-            driven += change;
-            if (driven > 0 == told) {
-                return;
-            }
-            // Looked up here: a controller attached just now either is told by this, or asks again by replay.
-            to = inputs.apply(controller);
-            to.set(input, !told);
-            told = !told;
+            told = false;
+            to = note();
         }
         to.settle();
+    }
+
+    /** The controller is looked up under the lock: one attached just now is told by this, or asks again by replay. */
+    private InterruptInputs note() {
+        if (driven > 0 == told) {
+            return InterruptInputs.NONE;
+        }
+        told = !told;
+        InterruptInputs to = inputs.apply(controller);
+        to.set(input, told);
+        return to;
     }
 }

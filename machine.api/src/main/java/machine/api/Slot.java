@@ -28,6 +28,16 @@ public interface Slot {
      */
     Requester requester(int device, int function);
 
+    /** {@return whether the machine gives that place a requester id, so that a device can be there} */
+    default boolean covers(int device, int function) {
+        try {
+            requester(device, function);
+            return true;
+        } catch (ErrnoException e) {
+            return false;
+        }
+    }
+
     /** {@return the name of the device at that place, as VFIO uses it: {@code 0000:01:00.0}} */
     String address(int device, int function);
 

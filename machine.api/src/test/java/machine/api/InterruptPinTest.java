@@ -4,10 +4,12 @@ package machine.api;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.DisplayName;
@@ -161,5 +163,32 @@ class InterruptPinTest {
         });
         assertThrows(IllegalStateException.class, () -> one.set(true));
         assertEquals(List.of("1+", "1-"), told);
+    }
+
+    @Test
+    @DisplayName("level: a handler that lowers the wire, itself or by another thread, is heard while it still runs")
+    void loweredFromTheHandler() {
+        InterruptLine line = line(1);
+        AtomicBoolean level = new AtomicBoolean();
+        AtomicInteger heard = new AtomicInteger();
+        controller(new InterruptInputs() {
+            @Override
+            public void set(int input, boolean asserted) {
+                level.set(asserted);
+            }
+
+            @Override
+            public void settle() {
+                // What a core does: it handles for as long as the level is there.
+                for (int handled = 0; level.get(); handled++) {
+                    assertTrue(handled < 3, "the level stays although the wire was lowered");
+                    CompletableFuture.runAsync(() -> line.set(false)).join();
+                    heard.incrementAndGet();
+                }
+            }
+        });
+        line.set(true);
+        assertEquals(1, heard.get());
+        assertFalse(level.get());
     }
 }
