@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package itest;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import org.osgi.framework.Bundle;
@@ -15,6 +16,11 @@ final class Framework {
     private static final long PATIENCE_SECONDS = 15;
 
     private Framework() {
+    }
+
+    /** {@return the path of an example board} */
+    static String board(String name) {
+        return Path.of(CONTEXT.getProperty("gantry.boards"), name).toString();
     }
 
     /** {@return the service; fails after a while if there is none} */

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.Windows;
-import java.nio.file.Path;
 import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
@@ -49,15 +48,15 @@ class RoadOsgiTest {
     @BeforeEach
     void load() throws Exception {
         machines = Framework.service(Machines.class);
-        machine = machines.load(Path.of("..", "launcher", "boards", "p4080.dtb").toString(), Map.of());
+        machine = machines.load(Framework.board("p4080.dtb"), Map.of());
         plugged = Framework.service(ConfigurationAdmin.class).createFactoryConfiguration("device.edu", "?");
         plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", -1L)));
     }
 
     @AfterEach
     void unload() throws Exception {
-        plugged.delete();
         machines.unload();
+        plugged.delete();
         assertFalse(Framework.present(Vfio.class, null));
         assertFalse(Framework.present(Node.class, null));
     }

@@ -11,9 +11,11 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Machines;
+import machine.api.Slot;
 import org.apache.felix.service.command.CommandProcessor;
 import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
@@ -103,7 +105,7 @@ public final class Cli implements Callable<Integer> {
 
     /** What every command that needs a machine takes. */
     private abstract class OnMachine implements Callable<Integer> {
-        @Option(names = "--machine", paramLabel = "FILE", description = "the machine: a device tree (.dtb); by default a P4080 example board")
+        @Option(names = "--machine", paramLabel = "FILE", description = {"the machine: a device tree (.dtb) or an ACPI DMAR table;", "by default a P4080 example board"})
         private String machine;
 
         @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
@@ -131,8 +133,8 @@ public final class Cli implements Callable<Integer> {
         abstract int work(Machine machine) throws Exception;
 
         private Path unpackExample() throws IOException {
-            Path file = Files.createTempFile("gantry-p4080-", ".dtb");
-            try (InputStream board = Cli.class.getResourceAsStream("/boards/p4080.dtb")) {
+            Path file = Files.createTempFile("gantry-", "-" + context.getProperty("gantry.board"));
+            try (InputStream board = Cli.class.getResourceAsStream("/boards/" + context.getProperty("gantry.board"))) {
                 Files.write(file, board.readAllBytes());
             }
             return file;
@@ -143,7 +145,13 @@ public final class Cli implements Callable<Integer> {
             if (loaded.slots().isEmpty()) {
                 throw new Unusable("board " + loaded.model() + " has neither a PCIe controller nor a DMA engine to plug a device into");
             }
-            loaded.slots().forEach(slot -> slot.requester(0, 0));
+            if (loaded.slots().stream().noneMatch(OnMachine::hasPlace)) {
+                loaded.slots().get(0).requester(0, 0);
+            }
+        }
+
+        private static boolean hasPlace(Slot slot) {
+            return IntStream.range(0, 256).anyMatch(place -> slot.covers(place >> 3, place & 7));
         }
     }
 
@@ -157,12 +165,12 @@ public final class Cli implements Callable<Integer> {
         private String svg;
 
         @Parameters(arity = "0..1", paramLabel = "SCENARIO.gosh",
-            description = "a Gogo script of vfio: commands; by default the proposal of 2013")
+            description = "a Gogo script of vfio: commands; by default one that fits the machine's IOMMU")
         private String scenario;
 
         @Override
         int work(Machine machine) throws Exception {
-            String name = scenario == null ? "proposal.gosh" : scenario;
+            String name = scenario == null ? context.getProperty("gantry.scenario") : scenario;
             String script = script();
             try (Shell shell = new Shell(context, processor)) {
                 boolean finished = finishes(shell, name, script);
@@ -191,7 +199,7 @@ public final class Cli implements Callable<Integer> {
 
         private String script() throws IOException, Unusable {
             if (scenario == null) {
-                try (InputStream builtIn = Cli.class.getResourceAsStream("/scenarios/proposal.gosh")) {
+                try (InputStream builtIn = Cli.class.getResourceAsStream("/scenarios/" + context.getProperty("gantry.scenario"))) {
                     return new String(builtIn.readAllBytes(), StandardCharsets.UTF_8);
                 }
             }

@@ -58,7 +58,8 @@ final class Drhd implements AutoCloseable {
         }
         capabilities = new VtdCapabilities(registers.read8(VtdRegisters.CAP), registers.read8(VtdRegisters.ECAP));
         if ((capabilities.widths() & 0xe) == 0) {
-            throw new ErrnoException(Errno.EOPNOTSUPP, "%s walks tables of none of 3, 4, 5 levels (SAGAW 0x%x)", path, capabilities.widths());
+            throw new ErrnoException(Errno.EOPNOTSUPP, "%s walks tables of none of 3, 4, 5 levels (SAGAW 0x%x)",
+                path, capabilities.widths());
         }
         // Domain id 0 is the hardware's own in caching mode.
         domains.set(0);

@@ -134,8 +134,8 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
             registers.await("the invalidation queue", () -> (int) bus.read(status, 4) == expected);
             broken = false;
         }
-        throw new ErrnoException(Errno.EIO, "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)", path, low, high, at,
-            head);
+        throw new ErrnoException(Errno.EIO, "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)",
+            path, low, high, at, head);
     }
 
     private void put(long low, long high) {

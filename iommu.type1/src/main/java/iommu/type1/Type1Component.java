@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import machine.api.Machine;
 import machine.api.Node;
+import org.osgi.annotation.bundle.Capability;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
@@ -28,6 +29,10 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
  * without protection. That, and whether there is interrupt remapping, is known only at run time, so it registers its services
  * itself.
  */
+@Capability(namespace = "osgi.service", effective = "active",
+    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=type1"})
+@Capability(namespace = "osgi.service", effective = "active",
+    attribute = "objectClass:List<String>=\"irq.api.InterruptRemapping\"")
 @Component(name = "iommu.type1", service = {}, immediate = true)
 @Designate(ocd = Type1Component.Config.class)
 public final class Type1Component {

@@ -114,7 +114,8 @@ public final class Bench {
         List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < settings.length; i++) {
             long base = BASE + 0x1000L * i;
-            nodes.add(new TestNode(String.format("/drhd@%x", base), List.of("intel,vt-d"), List.of(new Node.Range(base, 0x1000)), Map.of()));
+            nodes.add(new TestNode(String.format("/drhd@%x", base), List.of("intel,vt-d"), List.of(new Node.Range(base, 0x1000)),
+                Map.of()));
             slots.add(new TestSlot(i, nodes.get(i).path()));
         }
         all.addAll(nodes);

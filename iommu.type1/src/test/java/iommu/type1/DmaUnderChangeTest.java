@@ -30,7 +30,7 @@ class DmaUnderChangeTest {
 
     @ParameterizedTest(name = "IOTLB of {0} entries")
     @ValueSource(ints = {64, 1 << 17})
-    @DisplayName("P3: what was unmapped is never written again, what stays mapped is never refused, memory that moves under an iova is the new one")
+    @DisplayName("P3: what was unmapped is never written again, what stays mapped is never refused")
     void stress(int iotlb) throws InterruptedException {
         Random random = Bench.random("DmaUnderChangeTest");
         Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, true, iotlb));

@@ -159,8 +159,8 @@ class MappingCostTest {
         for (int i = 0; i < mappings; i++) {
             assertEquals(PAGE, domain.unmap(i * PAGE, PAGE));
         }
-        System.out.printf("MappingCostTest: %d mappings, %.2f us per map (%d accesses), %.2f us per unmap (%d accesses), %d tables%n", mappings,
-            micros, full[0], (System.nanoTime() - begin) / 1e3 / mappings, full[1], tables);
+        System.out.printf("MappingCostTest: %d mappings, %.2f us per map (%d accesses), %.2f us per unmap (%d accesses), %d tables%n",
+            mappings, micros, full[0], (System.nanoTime() - begin) / 1e3 / mappings, full[1], tables);
         assertEquals(available, bench.machine.memory().available());
     }
 

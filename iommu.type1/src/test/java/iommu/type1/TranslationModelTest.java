@@ -118,7 +118,8 @@ class TranslationModelTest {
         Map.Entry<Long, Leaf> floor = model.floorEntry(iova);
         Leaf leaf = floor == null || iova - floor.getKey() >= PAGE ? null : floor.getValue();
         for (int access = 1; access <= 2; access++) {
-            long expected = leaf == null ? Refusal.UNMAPPED : (leaf.access & access) == 0 ? Refusal.DENIED : leaf.physical + (iova & PAGE - 1);
+            long expected = leaf == null ? Refusal.UNMAPPED : (leaf.access & access) == 0 ? Refusal.DENIED
+                : leaf.physical + (iova & PAGE - 1);
             int kind = access;
             assertEquals(expected, bench.units.get(0).translate(0x10, iova, 4, access),
                 () -> String.format("unit, step %d, iova 0x%x %s", step, iova, Access.name(kind)));

@@ -135,7 +135,8 @@ class Type1DriverTest {
     @DisplayName("the driver drains by descriptor where it is told to")
     void descriptorDrains() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
-        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes, new Type1Settings(1000, 0, new Superpages(true, true), true, 256, true));
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes,
+            new Type1Settings(1000, 0, new Superpages(true, true), true, 256, true));
         IommuDomain domain = driver.open();
         domain.attach(0x10);
         domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
@@ -446,7 +447,8 @@ class Type1DriverTest {
     @DisplayName("an invalidation that is not confirmed: the unmap says so and the tables stay out of the pool until a later one is")
     void unconfirmed() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
-        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes, new Type1Settings(20, 0, new Superpages(true, true), false, 256, false));
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes,
+            new Type1Settings(20, 0, new Superpages(true, true), false, 256, false));
         IommuDomain domain = driver.open();
         domain.attach(0x10);
         domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
+import iommu.api.Violation;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -22,21 +23,40 @@ final class Journal {
         }
     }
 
-    /** An access that should be refused. {@code fault} is what the port reported, null if nothing; registers are the IOMMU's. */
-    record Attempt(String container, String device, boolean write, long iova, int bytes, String expected, String remark, Fault fault,
-            String registers, boolean untouched) {
+    /**
+     * An access that should be refused. {@code fault} is what the port reported, {@code violation} what the IOMMU recorded, null where
+     * there is none: an interrupt that remapping refuses has passed the port.
+     */
+    record Attempt(String container, String device, int requester, boolean write, long iova, int bytes, String expected, String remark,
+            Fault fault, Violation violation, boolean untouched) {
+        boolean refused() {
+            return fault != null || violation != null;
+        }
+
         String outcome() {
-            return fault == null ? "NOT REFUSED" : Refusal.name(fault.refusal());
+            return fault != null ? Refusal.name(fault.refusal()) : violation != null ? violation.reason() : "NOT REFUSED";
+        }
+
+        String registers() {
+            return violation == null ? "" : violation.registers();
         }
 
         boolean ok() {
-            return outcome().equals(expected) && untouched;
+            return refused() && outcome().startsWith(expected) && untouched;
+        }
+    }
+
+    /** An operation of the control path that should be refused with an errno. */
+    record Rejection(String expected, String found, String remark) {
+        boolean ok() {
+            return found.startsWith(expected + ":");
         }
     }
 
     private final List<Transfer> transfers = new ArrayList<>();
     private final List<Interrupt> interrupts = new ArrayList<>();
     private final List<Attempt> attempts = new ArrayList<>();
+    private final List<Rejection> rejections = new ArrayList<>();
     private final List<String> failures = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
     private String title = "";
@@ -72,6 +92,17 @@ final class Journal {
                 attempt.write() ? "write" : "read", attempt.iova(), attempt.expected(), attempt.outcome(),
                 attempt.untouched() ? "" : "; memory of another container changed"));
         }
+    }
+
+    synchronized void add(Rejection rejection) {
+        rejections.add(rejection);
+        if (!rejection.ok()) {
+            failures.add(String.format("%s: expected %s, found %s", rejection.remark(), rejection.expected(), rejection.found()));
+        }
+    }
+
+    synchronized List<Rejection> rejections() {
+        return List.copyOf(rejections);
     }
 
     synchronized void fail(String failure) {

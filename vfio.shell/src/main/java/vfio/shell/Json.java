@@ -9,7 +9,6 @@ import java.util.List;
 import machine.api.Access;
 import machine.api.Machine;
 import machine.api.Node;
-import machine.api.Refusal;
 import vfio.api.Container;
 
 /** A run as JSON, for other programs to check; the fields are described in the README of this bundle. Addresses are numbers. */
@@ -31,6 +30,9 @@ final class Json {
         run.add("dma", dma(journal));
         run.add("msi", msi(journal));
         run.add("faults", faults(journal));
+        JsonArray rejected = new JsonArray();
+        journal.rejections().forEach(rejection -> rejected.add(rejection.found()));
+        run.add("rejected", rejected);
         JsonArray notes = new JsonArray();
         journal.notes().forEach(notes::add);
         run.add("notes", notes);
@@ -97,7 +99,7 @@ final class Json {
         json.addProperty("transfers", journal.transfers().size());
         json.addProperty("bytesVerified", journal.transfers().stream().mapToLong(Journal.Transfer::bytes).sum());
         json.addProperty("mismatches", journal.transfers().stream().mapToLong(Journal.Transfer::mismatches).sum());
-        json.addProperty("blocked", journal.attempts().stream().filter(attempt -> attempt.fault() != null).count());
+        json.addProperty("blocked", journal.attempts().stream().filter(Journal.Attempt::refused).count());
         return json;
     }
 
@@ -115,12 +117,12 @@ final class Json {
     private static JsonArray faults(Journal journal) {
         JsonArray json = new JsonArray();
         for (Journal.Attempt attempt : journal.attempts()) {
-            if (attempt.fault() != null) {
+            if (attempt.refused()) {
                 JsonObject fault = new JsonObject();
-                fault.addProperty("requester", attempt.fault().requester());
-                fault.addProperty("iova", attempt.fault().iova());
+                fault.addProperty("requester", attempt.requester());
+                fault.addProperty("iova", attempt.fault() != null ? attempt.fault().iova() : attempt.iova());
                 fault.addProperty("access", attempt.write() ? "write" : "read");
-                fault.addProperty("reason", Refusal.name(attempt.fault().refusal()));
+                fault.addProperty("reason", attempt.outcome());
                 fault.addProperty("registers", attempt.registers());
                 json.add(fault);
             }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import machine.api.Access;
 import machine.api.Fault;
 import machine.api.Node;
 import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Slot;
 import vfio.api.Container;
 import vfio.api.Group;
 
@@ -29,6 +33,7 @@ final class Reports {
         section(text, "Transfers", transfers(journal));
         section(text, "Interrupts", interrupts(journal));
         section(text, "What must not work", attempts(journal));
+        section(text, "Operations that must be refused", rejections(journal));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
         return text.toString();
@@ -36,9 +41,18 @@ final class Reports {
 
     String machine() {
         StringBuilder text = new StringBuilder(bench.machine().model()).append('\n');
-        Table slots = new Table("slot", "requester", "group", "node");
-        bench.machine().slots().forEach(slot -> slots.row(slot.name(), Amount.hex(slot.requester(0, 0).id()),
-            slot.requester(0, 0).group(), slot.node().path()));
+        Table slots = new Table("slot", "first requester", "requesters", "first group", "node");
+        for (Slot slot : bench.machine().slots()) {
+            Set<Requester> requesters = new LinkedHashSet<>();
+            for (int place = 0; place < 256; place++) {
+                if (slot.covers(place >> 3, place & 7)) {
+                    requesters.add(slot.requester(place >> 3, place & 7));
+                }
+            }
+            Requester first = requesters.stream().findFirst().orElse(null);
+            slots.row(slot.name(), first == null ? "-" : Amount.hex(first.id()), requesters.size(),
+                first == null ? "-" : first.group(), slot.node().path());
+        }
         Table banks = new Table("msi bank", "page", "vectors", "free");
         bench.controller().doorbells().banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
             bench.controller().doorbells().free(bank.index())));
@@ -159,12 +173,19 @@ final class Reports {
         return table;
     }
 
+    private static Table rejections(Journal journal) {
+        Table table = new Table("what", "as expected", "answer");
+        journal.rejections().forEach(rejection -> table.row(rejection.remark(), rejection.ok() ? "yes" : "NO, " + rejection.expected(),
+            rejection.found()));
+        return table;
+    }
+
     private static String verdict(Journal journal) {
         List<String> failures = journal.failures();
         if (failures.isEmpty()) {
             return String.format("OK: %d transfers (%d bytes compared), %d interrupts, %d refusals, all as expected.%n",
                 journal.transfers().size(), journal.transfers().stream().mapToLong(Journal.Transfer::bytes).sum(),
-                journal.interrupts().size(), journal.attempts().size());
+                journal.interrupts().size(), journal.attempts().size() + journal.rejections().size());
         }
         return "NOT OK:\n  " + String.join("\n  ", failures) + "\n";
     }

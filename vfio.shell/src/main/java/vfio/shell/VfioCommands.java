@@ -7,8 +7,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import java.util.stream.IntStream;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -16,7 +19,9 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
 import machine.api.Slot;
+import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Descriptor;
+import org.apache.felix.service.command.Function;
 import org.apache.felix.service.command.Parameter;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
@@ -34,7 +39,7 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
     "osgi.command.function=banks", "osgi.command.function=policy", "osgi.command.function=irq",
     "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
-    "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
+    "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
     "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
     "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail"})
 public final class VfioCommands {
@@ -63,14 +68,15 @@ public final class VfioCommands {
         return reports.nodes(text);
     }
 
-    @Descriptor("the names of the places for devices, PCIe controllers first; one for each requester id")
+    @Descriptor("the names of the places for devices, PCIe controllers first; of several that share a requester id, one")
     public List<String> slots() {
-        List<Integer> seen = new ArrayList<>();
+        Set<Integer> seen = new HashSet<>();
         List<String> names = new ArrayList<>();
         for (Slot slot : bench.machine().slots()) {
-            int requester = slot.requester(0, 0).id();
-            if (!seen.contains(requester)) {
-                seen.add(requester);
+            // Behind some controllers everything speaks as one; behind others each place as itself.
+            boolean fresh = IntStream.range(0, 256).filter(place -> slot.covers(place >> 3, place & 7))
+                .map(place -> slot.requester(place >> 3, place & 7).id()).filter(seen::add).count() > 0;
+            if (fresh) {
                 names.add(slot.name());
             }
         }
@@ -91,7 +97,13 @@ public final class VfioCommands {
 
     @Descriptor("plug an edu device into a slot; gives its name")
     public String plug(@Descriptor("slot, see vfio:slots") String slot) throws IOException, InterruptedException {
-        return bench.plug(slot);
+        return bench.plug(slot, "");
+    }
+
+    @Descriptor("plug an edu device into a slot at a place; gives its name")
+    public String plug(@Descriptor("slot, see vfio:slots") String slot, @Descriptor("device.function, in hex") String place)
+            throws IOException, InterruptedException {
+        return bench.plug(slot, place);
     }
 
     @Descriptor("pull a plugged device out")
@@ -227,6 +239,27 @@ public final class VfioCommands {
         boolean write = access(access.equals("write") ? "W" : access.equals("read") ? "R" : access) == Access.WRITE;
         Journal.Attempt attempt = bench.attempt(device, write, Amount.parse(iova), 4, reason, remark);
         return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
+    }
+
+    @Descriptor("have a device send the message of another device's MSI, which must be refused for the reason given")
+    public String forged(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+            @Descriptor("device") String device, @Descriptor("whose MSI") String victim,
+            @Descriptor("address of 4 bytes of the device's own memory") String scratch, @Descriptor("reason") String reason) {
+        Journal.Attempt attempt = bench.forge(device, victim, Amount.parse(scratch), reason, remark);
+        return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
+    }
+
+    @Descriptor("run commands that must be refused with an errno: vfio:rejected EINVAL 'why' { map guest 0xfee00000 4K }")
+    public String rejected(CommandSession session, @Descriptor("errno") String errno, @Descriptor("what is shown by it") String remark,
+            @Descriptor("commands") Function commands) throws Exception {
+        String found = "it was done";
+        try {
+            commands.execute(session, List.of());
+        } catch (ErrnoException e) {
+            found = e.getMessage();
+        }
+        bench.journal().add(new Journal.Rejection(errno, found, remark));
+        return found;
     }
 
     @Descriptor("follow an access of a container's devices to where it would end")

@@ -114,30 +114,53 @@ public final class Workbench {
     }
 
     /**
-     * Plugs an edu device into the next free place of a slot.
+     * Plugs an edu device into a slot.
      *
+     * @param place {@code device.function} in hex; empty for the next one that is free
      * @return the device's name, when it is in its group
      */
-    String plug(String slotName) throws IOException, InterruptedException {
-        Slot slot = machine.slots().stream().filter(candidate -> candidate.name().equals(slotName)).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is no slot %s; there are %s", slotName,
-                machine.slots().stream().map(Slot::name).toList()));
-        int number = 0;
-        while (plugged.containsKey(slot.address(number, 0))) {
-            number++;
-        }
-        slot.requester(number, 0);
-        String name = slot.address(number, 0);
+    String plug(String slotName, String place) throws IOException, InterruptedException {
+        Slot slot = slot(slotName);
+        int[] at = place.isEmpty() ? next(slot) : parse(place);
+        slot.requester(at[0], at[1]);
+        String name = slot.address(at[0], at[1]);
         Configuration configuration = configurations.createFactoryConfiguration("device.edu", "?");
         Hashtable<String, Object> properties = new Hashtable<>();
         properties.put("slot", slotName);
-        properties.put("device", number);
-        properties.put("function", 0);
+        properties.put("device", at[0]);
+        properties.put("function", at[1]);
         properties.put("dma.mask", -1L);
         configuration.update(properties);
         plugged.put(name, configuration);
         await(name, true);
         return name;
+    }
+
+    private Slot slot(String name) {
+        return machine.slots().stream().filter(candidate -> candidate.name().equals(name)).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is no slot %s; there are %s", name,
+                machine.slots().stream().map(Slot::name).toList()));
+    }
+
+    /** The first free place the machine knows a requester for. On bus 0 the chipset's own places, 0 to 2, are taken last. */
+    private int[] next(Slot slot) {
+        int first = slot.address(0, 0).contains(":00:00.0") ? 3 : 0;
+        for (int i = 0; i < 32; i++) {
+            int device = (first + i) % 32;
+            if (slot.covers(device, 0) && !plugged.containsKey(slot.address(device, 0))) {
+                return new int[] {device, 0};
+            }
+        }
+        throw new ErrnoException(Errno.ENOSPC, "slot %s has no free place the machine knows a requester id for", slot.name());
+    }
+
+    private static int[] parse(String place) {
+        String[] parts = place.split("\\.");
+        try {
+            return new int[] {Integer.parseInt(parts[0], 16), parts.length > 1 ? Integer.parseInt(parts[1]) : 0};
+        } catch (NumberFormatException e) {
+            throw new ErrnoException(Errno.EINVAL, e, "place '%s': write device.function, e.g. 1f.0", place);
+        }
     }
 
     void unplug(String device) throws IOException, InterruptedException {
@@ -205,12 +228,24 @@ public final class Workbench {
         Fault fault = faults.subList(faults.size() - fresh, faults.size()).stream()
             .filter(one -> (one.access() == Access.WRITE) == write).findFirst().orElse(null);
         Violation last = last(vfio.violations());
-        String registers = last == lastBefore ? "" : last.registers();
         boolean untouched = same(before, others(user.container, iova, bytes)) && strays(null) == 0;
-        Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, write, iova, bytes, expected, remark, fault,
-            registers, untouched);
+        Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, user.device.requester(), write, iova, bytes,
+            expected, remark, fault, last == lastBefore ? null : last, untouched);
         journal.add(attempt);
         return attempt;
+    }
+
+    /** Has a device send the very message another one's MSI is: it must not ring. */
+    Journal.Attempt forge(String name, String victim, long scratch, String expected, String remark) {
+        MsiRoute route = route(use(victim));
+        if (route == null) {
+            throw new ErrnoException(Errno.EINVAL, "no MSI of device %s is enabled; use vfio:irq %s msi first", victim, victim);
+        }
+        Opened user = use(name);
+        int data = route.data();
+        poke(user.container, scratch, new byte[] {(byte) data, (byte) (data >>> 8), (byte) (data >>> 16), (byte) (data >>> 24)});
+        user.driver.fetch(scratch, 4);
+        return attempt(name, true, route.address(), 4, expected, remark);
     }
 
     /** Gives the device's interrupt a new eventfd: {@code msi}, {@code intx} or {@code off}. */

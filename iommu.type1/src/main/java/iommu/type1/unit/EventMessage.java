@@ -9,6 +9,9 @@ import machine.api.Bus;
  * they make. The message is written outside the lock: its handler may come back for the registers.
  */
 final class EventMessage {
+    /** As whom the unit itself writes: not as a core, for which the doorbell range is its own local APIC. Model: no device has this id. */
+    private static final int SENDER = 0xffff;
+
     private final Bus bus;
     private final int[] registers = {VtdRegisters.MASKED, 0, 0, 0};
 
@@ -62,6 +65,6 @@ final class EventMessage {
             data = registers[1];
         }
         // Where nothing answers the message is lost, as on the chip.
-        bus.write(Bus.CPU, address, 4, data);
+        bus.write(SENDER, address, 4, data);
     }
 }

@@ -36,8 +36,10 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
         int faultsEnd = capabilities.faultOffset() + 16 * capabilities.faultRecords();
         int iotlb = capabilities.iotlbOffset();
         boolean apart = faultsEnd <= iotlb || iotlb + 16 <= capabilities.faultOffset();
-        if (capabilities.faultOffset() < 0xf0 || iotlb < 0xf0 || faultsEnd > VtdRegisters.SIZE || iotlb + 16 > VtdRegisters.SIZE || !apart) {
-            throw new IllegalArgumentException(String.format("fault records at 0x%x..0x%x and IOTLB registers at 0x%x do not fit in 0xf0..0xfff",
+        boolean inside = faultsEnd <= VtdRegisters.SIZE && iotlb + 16 <= VtdRegisters.SIZE;
+        if (capabilities.faultOffset() < 0xf0 || iotlb < 0xf0 || !inside || !apart) {
+            throw new IllegalArgumentException(String.format(
+                "fault records at 0x%x..0x%x and IOTLB registers at 0x%x do not fit in 0xf0..0xfff",
                 capabilities.faultOffset(), faultsEnd, iotlb));
         }
         if (capabilities.interruptRemapping() && !capabilities.queued()) {

@@ -91,7 +91,7 @@ class FaultRecordingTest {
         assertEquals(0, bench.messages.size());
         bench.reg(0x38, 0);
         assertEquals(1, bench.messages.size());
-        assertEquals(new Bench.Message(-1, 0xfee03000L, 0x41), bench.messages.get(0));
+        assertEquals(new Bench.Message(0xffff, 0xfee03000L, 0x41), bench.messages.get(0));
         assertEquals(0, bench.reg(0x38));
         fault(0x101, 0);
         assertEquals(1, bench.messages.size(), "PPF was set before");

@@ -65,7 +65,8 @@ class InterruptRemapperTest {
         start(VtdSettings.DEFAULT, 0x120807);
         irte(1, 0x000001030055003dL, 0);
         device.write(0xfee00030L, 4, 0);
-        assertEquals(new Message(0x10, 0xfee0302cL, 0xc155), bench.messages.get(0), "lowest priority, level, logical, RH, destination 0x103");
+        assertEquals(new Message(0x10, 0xfee0302cL, 0xc155), bench.messages.get(0),
+            "lowest priority, level, logical, RH, destination 0x103");
         irte(2, 0xffffffff00410001L, 0);
         device.write(0xfee00050L, 4, 0);
         assertEquals(new Message(0x10, 0xfeeff000L, 0x41), bench.messages.get(1), "broadcast");
@@ -117,8 +118,9 @@ class InterruptRemapperTest {
 
     @ParameterizedTest
     @DisplayName("VT-d 6.1: SVT 1 compares the source id under SQ; SVT 2 the bus, start in 15:8, end in 7:0; SVT 0 nothing")
-    @CsvSource({"0x40010,0x10,true", "0x40010,0x11,false", "0x50010,0x14,true", "0x50010,0x12,false", "0x60010,0x16,true", "0x60010,0x11,false",
-        "0x70010,0x17,true", "0x70010,0x18,false", "0x80002,0x0210,true", "0x80002,0x0310,false", "0x80102,0x0010,false", "0x80102,0x0110,true",
+    @CsvSource({"0x40010,0x10,true", "0x40010,0x11,false", "0x50010,0x14,true", "0x50010,0x12,false", "0x60010,0x16,true",
+        "0x60010,0x11,false", "0x70010,0x17,true", "0x70010,0x18,false",
+        "0x80002,0x0210,true", "0x80002,0x0310,false", "0x80102,0x0010,false", "0x80102,0x0110,true",
         "0x00099,0x10,true"})
     void sourceVerification(String high, String requester, boolean passes) {
         start(VtdSettings.DEFAULT, 0x120007);

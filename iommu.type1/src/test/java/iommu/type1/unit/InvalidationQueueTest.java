@@ -170,7 +170,7 @@ class InvalidationQueueTest {
         bench.reg(0x88, tail);
         assertEquals(1, bench.reg(0x9c));
         assertEquals(1, bench.messages.size());
-        assertEquals(new Bench.Message(-1, 0xfee02000L, 0x43), bench.messages.get(0));
+        assertEquals(new Bench.Message(0xffff, 0xfee02000L, 0x43), bench.messages.get(0));
         bench.reg(0x9c, 1);
         assertEquals(0, bench.reg(0x9c));
         put(0x15, 0);
