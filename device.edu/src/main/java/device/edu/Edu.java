@@ -17,10 +17,8 @@ import static device.edu.EduRegisters.RUN;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Bus;
 import machine.api.DmaPort;
-import machine.api.InterruptLine;
 import machine.api.Machine;
 import machine.api.PciFunction;
 import machine.api.Refusal;
@@ -44,9 +42,8 @@ public final class Edu implements PciFunction, AutoCloseable {
     private final Optional<Wire> wire;
     private final EduSettings settings;
     private final DmaPort port;
-    private final InterruptLine line;
+    private final Runnable line;
     private final Thread engine;
-    private final AtomicInteger lineWords = new AtomicInteger();
     private final Object lock = new Object();
 
     // Guarded by lock.
@@ -86,7 +83,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         this.wire = slot.interrupt(device, INTA);
         this.port = machine.openPort(slot, device, function);
         try {
-            this.line = wire.isPresent() ? machine.line(wire.get()) : asserted -> {
+            this.line = wire.isPresent() ? machine.line(wire.get(), this::asserted) : () -> {
             };
             this.engine = new Thread(this::serve, "device.edu " + name);
             engine.setDaemon(true);
@@ -142,7 +139,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             }
             config.write(offset, size, value);
         }
-        driveLine();
+        line.run();
     }
 
     /** @throws IllegalArgumentException if {@code bar} is not 0..5 */
@@ -202,7 +199,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         if (raised) {
             signal(epoch);
         } else if (offset == INTERRUPT_ACKNOWLEDGE) {
-            driveLine();
+            line.run();
         }
     }
 
@@ -219,7 +216,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             awaitEngine();
             Arrays.fill(buffer, (byte) 0);
         }
-        driveLine();
+        line.run();
     }
 
     /** Takes the device out: its thread has ended, its wire is low, its place is free. Idempotent. */
@@ -232,7 +229,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             lock.notifyAll();
         }
         join();
-        driveLine();
+        line.run();
         port.close();
     }
 
@@ -338,7 +335,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             }
         }
         if (address == -1) {
-            driveLine();
+            line.run();
         } else if (port.write(address, 4, data) != Bus.OK) {
             synchronized (lock) {
                 refusedMessages++;
@@ -346,34 +343,8 @@ public final class Edu implements PciFunction, AutoCloseable {
         }
     }
 
-    /**
-     * Puts the level of this moment on the wire. The last level drives last, whoever comes: a thread that finds another
-     * one here leaves word and goes on, the other looks again.
-     */
-    private void driveLine() {
-        if (lineWords.getAndIncrement() != 0) {
-            return;
-        }
-        RuntimeException failure = null;
-        int seen = 1;
-        do {
-            try {
-                line.set(wanted());
-            } catch (RuntimeException e) {
-                if (failure == null) {
-                    failure = e;
-                } else if (failure != e) {
-                    failure.addSuppressed(e);
-                }
-            }
-            seen = lineWords.addAndGet(-seen);
-        } while (seen != 0);
-        if (failure != null) {
-            throw failure;
-        }
-    }
-
-    private boolean wanted() {
+    /** The level of the pin. Asked by the machine, which holds no lock of ours meanwhile. */
+    private boolean asserted() {
         synchronized (lock) {
             return interruptStatus != 0 && !config.msiEnabled() && !config.intxDisabled();
         }

@@ -10,9 +10,9 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /** A hardware node made by hand; {@code properties} hold int[] cells or String texts. */
-record TestNode(String path, List<String> compatible, List<Range> registers, List<Wire> interrupts, List<Node> children,
+public record TestNode(String path, List<String> compatible, List<Range> registers, List<Wire> interrupts, List<Node> children,
         Map<String, Object> properties) implements Node {
-    static TestNode of(String path, String compatible, long physical, long size) {
+    public static TestNode of(String path, String compatible, long physical, long size) {
         return new TestNode(path, compatible.isEmpty() ? List.of() : List.of(compatible),
             size == 0 ? List.of() : List.of(new Range(physical, size)), List.of(), List.of(), Map.of());
     }

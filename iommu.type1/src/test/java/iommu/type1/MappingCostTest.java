@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import iommu.api.IommuDomain;
 import iommu.type1.unit.VtdSettings;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import machine.api.Access;
 import machine.api.Attachment;
@@ -16,7 +17,6 @@ import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.DmaPort;
 import machine.api.FaultListener;
-import machine.api.InterruptLine;
 import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
@@ -121,8 +121,8 @@ class MappingCostTest {
         }
 
         @Override
-        public InterruptLine line(Wire wire) {
-            return machine.line(wire);
+        public Runnable line(Wire wire, BooleanSupplier level) {
+            return machine.line(wire, level);
         }
 
         @Override

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 
 /**
@@ -28,15 +29,18 @@ final class InterruptPin {
         return controller;
     }
 
-    InterruptLine line() {
-        boolean[] level = new boolean[1];
-        return asserted -> {
+    /** {@return what to run when the level may have changed} */
+    Runnable line(BooleanSupplier level) {
+        boolean[] last = new boolean[1];
+        return () -> {
             InterruptInputs to;
             synchronized (this) {
-                if (level[0] == asserted) {
+                // Asked under the lock, so that a level which is out of date by now is never the last one noted.
+                boolean asserted = level.getAsBoolean();
+                if (last[0] == asserted) {
                     return;
                 }
-                level[0] = asserted;
+                last[0] = asserted;
                 driven += asserted ? 1 : -1;
                 to = note();
             }

@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** A machine in this process. Thread-safe: its one lock guards the wiring, and no access of the road takes it. */
@@ -141,8 +142,8 @@ public final class LocalMachine implements Machine {
     }
 
     @Override
-    public InterruptLine line(Wire wire) {
-        return pin(wire.controller(), wire.input()).line();
+    public Runnable line(Wire wire, BooleanSupplier level) {
+        return pin(wire.controller(), wire.input()).line(level);
     }
 
     @Override

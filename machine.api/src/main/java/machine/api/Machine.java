@@ -2,6 +2,8 @@
 package machine.api;
 
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.osgi.annotation.versioning.ProviderType;
 
@@ -52,8 +54,25 @@ public interface Machine {
      */
     DmaPort openPort(Slot slot, int device, int function);
 
-    /** {@return the device's end of a wire; the machine remembers its level} */
-    InterruptLine line(Wire wire);
+    /**
+     * The device's end of a wire whose level follows from the device's state. The machine asks for the level rather than being told,
+     * so that of two threads that change it the later one wins; and it remembers it for a controller that comes later.
+     *
+     * @param level whether the device asserts the wire now; asked by any thread with a lock held: must be quick, must take no lock that is
+     *     held while the result of this is run
+     * @return what to run whenever the level may have changed; it may run interrupt handlers
+     */
+    Runnable line(Wire wire, BooleanSupplier level);
+
+    /** {@return the device's end of a wire for who simply drives it} */
+    default InterruptLine line(Wire wire) {
+        AtomicBoolean level = new AtomicBoolean();
+        Runnable update = line(wire, level::get);
+        return asserted -> {
+            level.set(asserted);
+            update.run();
+        };
+    }
 
     /** Is told of every refused access of any device. See {@link FaultListener} for the rules. */
     Attachment onFault(FaultListener listener);

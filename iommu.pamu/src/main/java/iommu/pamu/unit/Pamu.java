@@ -13,7 +13,6 @@ import java.util.Map;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.InterruptInputs;
-import machine.api.InterruptLine;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.Refusal;
@@ -75,9 +74,8 @@ public final class Pamu implements TranslationUnit {
         Map<String, TranslationUnit> translations = new LinkedHashMap<>();
         windows.add(new Unit.Window(PamuNodes.bypass(machine), 4, bypass));
         for (Node instance : PamuNodes.instances(node)) {
-            InterruptLine line = node.interrupts().isEmpty() ? asserted -> {
-            } : machine.line(node.interrupts().get(0));
-            Violations violations = new Violations(line);
+            Violations violations = new Violations(level -> node.interrupts().isEmpty() ? () -> {
+            } : machine.line(node.interrupts().get(0), level));
             Pamu pamu = new Pamu(translations.size(), machine.bus(), bypass, violations, model);
             long registers = instance.registers().get(0).physical();
             windows.add(new Unit.Window(registers, Registers.BYTES, new RegisterBlock(pamu, violations, model)));

@@ -4,13 +4,14 @@ package iommu.pamu.unit;
 import iommu.pamu.table.Registers;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
-import machine.api.InterruptLine;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 
 /**
  * What an instance records of refused accesses, and its end of the interrupt wire. PAMU: AVS1, AVS2, AVA, POEA, PICS.
  *
  * <p>The first violation is kept until its AV bit is cleared; every violation sets PICS bit 3. Off the road, on the fault
- * branch: {@code Pamu.translate} is before it, {@link InterruptLine#set} after it. Lock-free; any thread.
+ * branch: {@code Pamu.translate} is before it, {@link machine.api.Machine#line} after it. Lock-free; any thread.
  */
 final class Violations {
     private static final int STATUS = Registers.PICS_VIOLATION | Registers.PICS_OPERATION;
@@ -22,12 +23,13 @@ final class Violations {
         }
     }
 
-    private final InterruptLine line;
+    private final Runnable wire;
     private final AtomicReference<Latch> latch = new AtomicReference<>(new Latch(0, 0, 0, 0));
     private final AtomicInteger interrupts = new AtomicInteger();
 
-    Violations(InterruptLine line) {
-        this.line = line;
+    /** @param wiring gives the end of the wire whose level is asked for */
+    Violations(Function<BooleanSupplier, Runnable> wiring) {
+        this.wire = wiring.apply(this::asserted);
     }
 
     /**
@@ -42,7 +44,7 @@ final class Violations {
         }
         int old = interrupts.getAndAccumulate(Registers.PICS_VIOLATION, (status, bit) -> status | bit);
         if ((old & Registers.PICS_VIOLATION) == 0) {
-            drive();
+            wire.run();
         }
     }
 
@@ -74,19 +76,7 @@ final class Violations {
     /** Status bits are W1C, enable bits are written. */
     void writePics(int value) {
         interrupts.updateAndGet(old -> old & STATUS & ~value | value & ENABLES);
-        drive();
-    }
-
-    /**
-     * Brings the wire to the level PICS asks for. Whoever drives it looks again afterwards, so the last to drive it drives
-     * what PICS says last; a handler that runs inside {@link InterruptLine#set} and clears PICS lowers the wire itself.
-     */
-    private void drive() {
-        boolean level;
-        do {
-            level = asserted();
-            line.set(level);
-        } while (asserted() != level);
+        wire.run();
     }
 
     private boolean asserted() {
