@@ -12,19 +12,20 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * The vectors of one MSI bank. The last stop of the road but one for an MSI; next {@link InterruptHandler#interrupt}.
+ * The vectors of one MSI bank. Stop 6 of the road for an MSI; before it {@link MsiRoute#interrupt}, after it
+ * {@link InterruptHandler#interrupt}.
  *
  * <p>A vector is free, allocated, or withdrawn: given back, but a message of its last owner may still stand in the
- * message register. It becomes free when the core has read that register once more.
+ * message register. It becomes free when the core has read that register once more, which {@link #release} waits for.
  *
  * <p>Concurrency: {@link #deliver} is called by one thread at a time and takes no lock; the pool of free vectors has a
  * short one under which nothing else is called.
  */
 final class MpicBank {
     private static final int NONE = -1;
-    /** Stands in a withdrawn vector's slot. */
-    private static final InterruptHandler WITHDRAWN = () -> {
-    };
+    /** How long giving back waits for the number to become free: many times the longest pass of handlers that do not block. */
+    private static final long PATIENCE_NANOS = 1_000_000_000L;
+    private static final long PAUSE_NANOS = 20_000;
 
     private final MpicCore core;
     private final MsiBankNode place;
@@ -36,6 +37,14 @@ final class MpicBank {
     private final BitSet free;
     private volatile int running = NONE;
     private boolean reported;
+
+    /** Stands in a withdrawn vector's slot; each release has its own, so that it sees its end and not that of the next. */
+    private static final class Withdrawn implements InterruptHandler {
+        @Override
+        public void interrupt() {
+            // The message came too late.
+        }
+    }
 
     MpicBank(MpicCore core, BigEndianBus bus, MsiBankNode place, int index) {
         this.core = core;
@@ -86,17 +95,27 @@ final class MpicBank {
         }
     }
 
+    /**
+     * As {@link irq.api.MsiDoorbells#release}; the vector is free when this returns, unless a handler called it or another
+     * handler blocks. Then it becomes free with the core's next pass, and until then messages to it are dropped.
+     */
     void release(MsiVector vector) {
         InterruptHandler handler = allocated(vector);
         int number = vector.number();
-        if (!handlers.compareAndSet(number, handler, WITHDRAWN)) {
+        Withdrawn mark = new Withdrawn();
+        if (!handlers.compareAndSet(number, handler, mark)) {
             throw missing(vector);
         }
         while (running == number && !core.isServing()) {
-            LockSupport.parkNanos(20_000);
+            LockSupport.parkNanos(PAUSE_NANOS);
         }
         routes[layout.register(number)].withdraw(layout.bit(number));
-        core.settle();
+        if (core.settle() && !core.isServing()) {
+            long start = System.nanoTime();
+            while (handlers.get(number) == mark && core.isOpen() && System.nanoTime() - start < PATIENCE_NANOS) {
+                LockSupport.parkNanos(PAUSE_NANOS);
+            }
+        }
     }
 
     MsiMessage compose(MsiVector vector) {
@@ -111,9 +130,7 @@ final class MpicBank {
             running = vector;
             InterruptHandler handler = handlers.get(vector);
             if (handler == null) {
-                boolean first = !reported;
-                reported = true;
-                core.unhandled(1, first, "MSI of bank " + description.index() + ", vector", vector);
+                unhandled(vector);
             } else {
                 try {
                     handler.interrupt();
@@ -122,6 +139,14 @@ final class MpicBank {
                 }
             }
             running = NONE;
+        }
+    }
+
+    private void unhandled(int vector) {
+        core.unhandled(1);
+        if (!reported) {
+            reported = true;
+            core.unwanted("MSI of bank " + description.index() + ", vector", vector);
         }
     }
 
@@ -138,7 +163,7 @@ final class MpicBank {
 
     private InterruptHandler allocated(MsiVector vector) {
         InterruptHandler handler = vector.number() >= 0 && vector.number() < handlers.length() ? handlers.get(vector.number()) : null;
-        if (handler == null || handler == WITHDRAWN) {
+        if (handler == null || handler instanceof Withdrawn) {
             throw missing(vector);
         }
         return handler;

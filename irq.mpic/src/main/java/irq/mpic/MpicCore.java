@@ -9,7 +9,7 @@ import machine.api.ErrnoException;
 
 /**
  * The interrupt handler of the core that everything goes to. Stop 6 of the road; before it {@link machine.api.Cpu#pin},
- * after it the {@link irq.api.InterruptHandler} of a wire or of an MSI vector.
+ * after it {@link WireRoute#interrupt} or {@link MsiRoute#interrupt}.
  *
  * <p>Concurrency: {@link #run} is called by one thread at a time (Cpu sees to that) and takes no lock; what it reads is
  * published by volatile writes.
@@ -65,11 +65,13 @@ final class MpicCore implements Runnable {
         routes.set(source, route);
     }
 
-    /** Makes the core look at withdrawn MSI vectors, now or when it has done with what it does. */
-    void settle() {
-        if (open) {
-            bus.put(block + MpicRegisters.IPIDR, 1 << number);
-        }
+    /**
+     * Makes the core look at withdrawn MSI vectors, now or when it has done with what it does.
+     *
+     * @return whether it will: not after {@link #close}, nor if the MPIC is gone; then no message arrives any more either
+     */
+    boolean settle() {
+        return open && bus.offer(block + MpicRegisters.IPIDR, 1 << number);
     }
 
     long unhandled() {
@@ -80,12 +82,14 @@ final class MpicCore implements Runnable {
         return spurious.sum();
     }
 
-    /** Counts interrupts that nobody wanted; the first of each origin is reported. */
-    void unhandled(int count, boolean first, String origin, int which) {
+    /** Counts interrupts that nobody handles. */
+    void unhandled(int count) {
         unhandled.add(count);
-        if (first) {
-            failed(origin, which, new ErrnoException(Errno.ENOENT, "nobody handles it; more of them are only counted"));
-        }
+    }
+
+    /** Reports the first interrupt of an origin that nobody handles. */
+    void unwanted(String origin, int which) {
+        failed(origin, which, new ErrnoException(Errno.ENOENT, "nobody handles it; more of them are only counted"));
     }
 
     void failed(String origin, int which, Throwable failure) {
@@ -100,21 +104,26 @@ final class MpicCore implements Runnable {
             return;
         }
         int vector = bus.get(block + MpicRegisters.IACK);
+        if (vector != SETTLE && (vector < 0 || vector >= routes.length())) {
+            spurious.increment();
+            return;
+        }
         serving = Thread.currentThread();
         try {
             if (vector == SETTLE) {
                 for (MsiRoute route : messages) {
                     route.settle();
                 }
-            } else if (vector >= 0 && vector < routes.length()) {
-                routes.get(vector).interrupt();
             } else {
-                spurious.increment();
-                return;
+                routes.get(vector).interrupt();
             }
         } finally {
             serving = null;
+            end(vector);
         }
+    }
+
+    private void end(int vector) {
         if (!bus.offer(block + MpicRegisters.EOI, 0)) {
             failed("end of interrupt", vector, new ErrnoException(Errno.EIO, "the MPIC has gone while it was handled"));
         }

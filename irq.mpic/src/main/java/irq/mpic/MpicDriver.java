@@ -17,13 +17,15 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /**
- * The driver of an MPIC. Every source has its own number as vector, the priority 8, and one core as destination, so nothing
- * nests and handlers run one after the other. Any thread.
+ * The driver of an MPIC. Every source has its own number as vector, the priority 8, and one core as destination, so handlers
+ * run one after the other. The core's interrupt to itself has priority 10, so that no storm keeps released vectors from
+ * becoming free. Any thread.
  *
  * <p>It speaks to the hardware through {@link Bus} and {@link machine.api.Cpu} only.
  */
 public final class MpicDriver implements InterruptController, AutoCloseable {
     private static final int PRIORITY = 8;
+    private static final int SETTLE_PRIORITY = 10;
     private static final int RESET_POLLS = 1000;
     /** This version swaps the bytes of a message (erratum PIC1), and no board with it has an IOMMU. */
     private static final int VERSION_WITHOUT_MSI = 0x0200;
@@ -44,7 +46,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
      *
      * @param report is told, on the thread where it happened, what a handler threw and what nobody handles
      * @throws ErrnoException ENODEV if nothing answers; EINVAL for a node without registers, an MSI bank's node that breaks a
-     *     rule, or a core that does not exist; EBUSY if the core has a handler; ETIMEDOUT if the reset does not end
+     *     rule, or a core that does not exist; EBUSY if the core has a handler; ETIMEDOUT if the reset does not end; EIO if the
+     *     MPIC goes away meanwhile
      */
     public MpicDriver(Machine machine, Node node, MpicSettings settings, BiConsumer<String, Throwable> report) {
         this.node = node;
@@ -162,7 +165,7 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         bus.put(base + MpicRegisters.SVR, MpicCore.SPURIOUS);
         for (int i = 0; i < IPIS; i++) {
             bus.put(base + MpicRegisters.IPIVPR + 0x10 * i, (i == 0 ? 0 : MpicRegisters.MASKED)
-                | PRIORITY << MpicRegisters.PRIORITY_SHIFT | MpicCore.SETTLE);
+                | SETTLE_PRIORITY << MpicRegisters.PRIORITY_SHIFT | MpicCore.SETTLE);
         }
         for (int i = 0; i < TIMERS; i++) {
             bus.put(base + MpicRegisters.TIMER_A + MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
@@ -194,7 +197,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
                     messages.add(route);
                     int stale = Integer.bitCount(route.clear());
                     if (stale != 0) {
-                        core.unhandled(stale, true, "messages of a time before this driver, source", source);
+                        core.unhandled(stale);
+                        core.unwanted("messages of a time before this driver, source", source);
                     }
                     bus.put(vpr(source), identity(source));
                 }

@@ -10,7 +10,8 @@ import machine.api.ErrnoException;
 import machine.api.Wire;
 
 /**
- * The source of a wire and its handlers. Stop 6 of the road for a wire.
+ * The source of a wire and its handlers. Stop 6 of the road for a wire; before it {@link MpicCore#run}, after it
+ * {@link InterruptHandler#interrupt}.
  *
  * <p>Concurrency: {@link #interrupt} takes no lock. Requests and masks take a short one that is not held while a
  * register is written, since unmasking may run handlers: whoever writes VPR looks again whether it is still what it
@@ -64,20 +65,31 @@ final class WireRoute implements Route {
             requests = more;
             decide();
         }
-        program();
+        if (!program()) {
+            remove(fresh);
+            throw gone();
+        }
         return () -> withdraw(fresh);
     }
 
     void mask(Wire wire, boolean wanted) {
+        boolean before;
         synchronized (this) {
             if (requests.length == 0) {
                 throw new ErrnoException(Errno.ENOENT, "nobody has requested source 0x%x (<%s>); request it first", source,
                     wire.specifier());
             }
+            before = masked;
             masked = wanted;
             decide();
         }
-        program();
+        if (!program()) {
+            synchronized (this) {
+                masked = before;
+                decide();
+            }
+            throw gone();
+        }
     }
 
     @Override
@@ -93,9 +105,11 @@ final class WireRoute implements Route {
         }
         passes = passes + 1;
         if (now.length == 0) {
-            boolean first = !reported;
-            reported = true;
-            core.unhandled(1, first, "source", source);
+            core.unhandled(1);
+            if (!reported) {
+                reported = true;
+                core.unwanted("source", source);
+            }
         }
         if (vpr < 0 && !bus.offer(vprAddress, vpr)) {
             // Somebody who unmasked late may be on this very thread, further down, and not come to look again before this
@@ -104,21 +118,10 @@ final class WireRoute implements Route {
         }
     }
 
-    private void withdraw(Request gone) {
-        synchronized (this) {
-            int at = Arrays.asList(requests).indexOf(gone);
-            if (at < 0) {
-                return;
-            }
-            Request[] fewer = new Request[requests.length - 1];
-            System.arraycopy(requests, 0, fewer, 0, at);
-            System.arraycopy(requests, at + 1, fewer, at, fewer.length - at);
-            requests = fewer;
-            decide();
-        }
-        try {
+    /** An MPIC that is gone interrupts nobody, so that is no error here. */
+    private void withdraw(Request leaving) {
+        if (remove(leaving)) {
             program();
-        } finally {
             int pass = passes;
             while ((pass & 1) != 0 && passes == pass && !core.isServing()) {
                 LockSupport.parkNanos(20_000);
@@ -126,18 +129,38 @@ final class WireRoute implements Route {
         }
     }
 
+    private synchronized boolean remove(Request leaving) {
+        int at = Arrays.asList(requests).indexOf(leaving);
+        if (at < 0) {
+            return false;
+        }
+        Request[] fewer = new Request[requests.length - 1];
+        System.arraycopy(requests, 0, fewer, 0, at);
+        System.arraycopy(requests, at + 1, fewer, at, fewer.length - at);
+        requests = fewer;
+        decide();
+        return true;
+    }
+
     private void decide() {
         vpr = (requests.length == 0 || masked ? MpicRegisters.MASKED : 0) | sense | identity;
     }
 
-    private void program() {
+    /** {@return whether the MPIC is there; after the driver's end there is nothing to say to it} */
+    private boolean program() {
         int value;
         do {
             value = vpr;
-            if (core.isOpen()) {
-                bus.put(vprAddress, value);
+            if (core.isOpen() && !bus.offer(vprAddress, value)) {
+                return false;
             }
         } while (value != vpr);
+        return true;
+    }
+
+    private ErrnoException gone() {
+        return new ErrnoException(Errno.EIO, "no MPIC answers at 0x%x (source 0x%x); attach its unit and start this driver again",
+            vprAddress, source);
     }
 
     /** The second cell: 0 rising edge, 1 level low, 2 level high, 3 falling edge. Without one, the wire's own word. */

@@ -15,8 +15,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -28,6 +30,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+/** The driver against the unit: vectors, wires, masks, nodes, errors. */
 @Timeout(30)
 class MpicDriverTest {
     private final Board board = Board.p4080();
@@ -177,6 +180,36 @@ class MpicDriverTest {
     }
 
     @Test
+    @DisplayName("MPIC 5, 6: acknowledge, MSIR, handler, EOI: the handler finds the register empty and its source in service")
+    void order() {
+        MsiVector vector = allocate(0, () -> {
+            order.add(Integer.toHexString(board.mpic.peek(0x1600)));
+            order.add(Integer.toHexString(board.get(0x11c00)));
+        });
+        ring(vector);
+        assertEquals(List.of("0", "400800e0"), order);
+        assertEquals(0x000800e0, board.get(0x11c00));
+    }
+
+    @Test
+    @DisplayName("Wire: an edge that comes while its handler runs is not lost and comes again")
+    void edgeInside() {
+        InterruptLine line = board.line(5);
+        driver.request(Board.wire(5, 0), () -> {
+            calls++;
+            assertEquals(0x40880005, board.get(0x100a0), "in service");
+            if (calls == 1) {
+                line.set(false);
+                line.set(true);
+            }
+        });
+        line.set(true);
+        assertEquals(2, calls);
+        assertEquals(0x00880005, board.get(0x100a0));
+        assertEquals(List.of(), board.reports);
+    }
+
+    @Test
     @DisplayName("MSI: nobody's vector is counted and its first one reported")
     void unhandled() {
         board.ring(Board.CCSR + 0x44140, 0x67);
@@ -254,7 +287,9 @@ class MpicDriverTest {
             calls++;
             driver.doorbells().release(self[0]);
         });
+        long start = System.nanoTime();
         ring(self[0]);
+        assertTrue(System.nanoTime() - start < 900_000_000, "waited for itself");
         assertEquals(256, driver.doorbells().free(0));
 
         CountDownLatch inside = new CountDownLatch(1);
@@ -278,13 +313,84 @@ class MpicDriverTest {
             doneAtRelease.set(done.get());
         });
         releaser.start();
-        releaser.join(50);
-        assertTrue(releaser.isAlive());
+        // Longer than it waits for anything but this handler.
+        releaser.join(1_200);
+        boolean waited = releaser.isAlive();
         leave.countDown();
         releaser.join();
         device.join();
+        assertTrue(waited);
         assertTrue(doneAtRelease.get());
         assertEquals(256, driver.doorbells().free(0));
+    }
+
+    @Test
+    @DisplayName("MSI: a vector is free when release returns, also if the core is busy with another handler")
+    void freeAtOnce() throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        MsiVector busy = allocate(0, () -> {
+            inside.countDown();
+            LockSupport.parkNanos(30_000_000);
+        });
+        MsiVector vector = allocate(0, () -> calls++);
+        Thread device = new Thread(() -> ring(busy));
+        device.start();
+        inside.await();
+        ring(vector);
+        driver.doorbells().release(vector);
+        assertEquals(255, driver.doorbells().free(0));
+        assertEquals(vector, allocate(0, () -> calls++));
+        device.join();
+        assertEquals(0, calls);
+        assertEquals(0, driver.unhandled());
+    }
+
+    @Test
+    @DisplayName("MSI: a source that asks without end does not keep a released vector from becoming free")
+    void settledInStorm() {
+        MsiVector other = allocate(1, () -> calls++);
+        MsiVector[] storm = new MsiVector[1];
+        List<Integer> free = new ArrayList<>();
+        storm[0] = allocate(0, () -> {
+            if (free.isEmpty()) {
+                driver.doorbells().release(other);
+            }
+            free.add(driver.doorbells().free(1));
+            if (free.size() < 4) {
+                ring(storm[0]);
+            }
+        });
+        ring(storm[0]);
+        assertEquals(List.of(255, 256, 256, 256), free);
+    }
+
+    @Test
+    @DisplayName("MSI: release comes back though another handler waits for the one who releases; its number stays taken until then")
+    void releaseIsBounded() throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch released = new CountDownLatch(1);
+        MsiVector blocked = allocate(0, () -> {
+            inside.countDown();
+            try {
+                released.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        MsiVector vector = allocate(0, () -> calls++);
+        MsiMessage message = driver.doorbells().compose(vector);
+        Thread device = new Thread(() -> ring(blocked));
+        device.start();
+        inside.await();
+        driver.doorbells().release(vector);
+        ring(board, message, driver);
+        assertEquals(254, driver.doorbells().free(0));
+        assertNotEquals(vector, allocate(0, () -> calls++));
+        released.countDown();
+        device.join();
+        assertEquals(254, driver.doorbells().free(0));
+        assertEquals(0, calls);
+        assertEquals(0, driver.unhandled());
     }
 
     @Test
@@ -317,13 +423,13 @@ class MpicDriverTest {
     void senses() {
         int[] expected = {0x00880003, 0x00480003, 0x00c80003, 0x00080003};
         for (int sense = 0; sense < 4; sense++) {
-            try (Attachment request = driver.request(Board.wire(3, sense), () -> {
-            })) {
-                assertEquals(expected[sense], board.get(0x10060));
-                Wire other = Board.wire(3, sense ^ 1);
-                fails(Errno.EINVAL, () -> driver.request(other, () -> {
-                }));
-            }
+            Attachment request = driver.request(Board.wire(3, sense), () -> {
+            });
+            assertEquals(expected[sense], board.get(0x10060));
+            Wire other = Board.wire(3, sense ^ 1);
+            fails(Errno.EINVAL, () -> driver.request(other, () -> {
+            }));
+            request.close();
         }
         fails(Errno.EINVAL, () -> driver.request(Board.wire(3, 4), () -> {
         }));
@@ -351,6 +457,57 @@ class MpicDriverTest {
         line.set(false);
         driver.mask(wire, false);
         assertEquals(6, calls);
+    }
+
+    @Test
+    @DisplayName("Wire: a level handler that lowers its own wire is called once, and again for the next level")
+    void lowersItself() {
+        InterruptLine line = board.line(24);
+        driver.request(Board.wire(24, 2), () -> {
+            calls++;
+            line.set(false);
+        });
+        for (int round = 1; round <= 3; round++) {
+            line.set(true);
+            assertEquals(round, calls);
+            assertFalse(board.pin(0));
+        }
+        assertEquals(0, driver.spurious());
+    }
+
+    @Test
+    @DisplayName("Wire: a level that another thread lowers while its handler runs, and the handler waits for that, is called once")
+    void loweredByAnother() throws InterruptedException {
+        InterruptLine line = board.line(24);
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch lowered = new CountDownLatch(1);
+        AtomicBoolean inTime = new AtomicBoolean();
+        driver.request(Board.wire(24, 2), () -> {
+            calls++;
+            inside.countDown();
+            try {
+                inTime.set(lowered.await(5, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        Thread other = new Thread(() -> {
+            try {
+                inside.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            line.set(false);
+            lowered.countDown();
+        });
+        other.start();
+        line.set(true);
+        other.join();
+        assertTrue(inTime.get(), "lowering the wire must not wait for its handler");
+        assertEquals(1, calls);
+        assertFalse(board.pin(0));
+        assertEquals(0, driver.spurious());
+        assertEquals(List.of(), board.reports);
     }
 
     @Test
@@ -408,14 +565,21 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Close: also when the hardware has gone first")
+    @DisplayName("Close: also when the hardware has gone first; giving back is no error, a request is EIO and leaves nothing behind")
     void hardwareGone() {
-        MsiVector vector = allocate(0, () -> calls++);
+        MsiVector before = allocate(0, () -> calls++);
+        MsiVector after = allocate(0, () -> calls++);
+        Attachment request = driver.request(Board.wire(5, 0), () -> calls++);
         board.attachment.close();
-        fails(Errno.EIO, () -> driver.request(Board.wire(5, 0), () -> {
+        fails(Errno.EIO, () -> driver.request(Board.wire(24, 2), () -> {
         }));
+        fails(Errno.ENOENT, () -> driver.mask(Board.wire(24, 2), true));
+        fails(Errno.EIO, () -> driver.mask(Board.wire(5, 0), true));
+        driver.doorbells().release(before);
+        request.close();
         driver.close();
-        driver.doorbells().release(vector);
+        driver.doorbells().release(after);
+        assertEquals(0, calls);
     }
 
     // ---- Nodes (MPIC 5.5) ----

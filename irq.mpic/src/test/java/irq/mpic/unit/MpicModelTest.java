@@ -140,7 +140,8 @@ class MpicModelTest {
         int dice = random.nextInt(100);
         String what;
         if (dice < 14) {
-            int value = (random.nextInt(5) == 0 ? 1 << 31 : 0) | random.nextInt(4) << 22 | random.nextInt(16) << 16 | random.nextInt(0x10000);
+            int value = (random.nextInt(5) == 0 ? 1 << 31 : 0) | random.nextInt(4) << 22 | random.nextInt(16) << 16
+                | random.nextInt(0x10000);
             what = "vpr " + source;
             board.put(0x10000 + 0x20 * source, value);
             naive.vpr.put(source, value & (source < 16 ? 0x80cfffff : 0x808fffff));
@@ -165,6 +166,7 @@ class MpicModelTest {
             boolean up = random.nextBoolean();
             what = "line " + source;
             board.mpic.set(source, up);
+            board.mpic.settle();
             if (up && !naive.line.get(source) && !naive.level(source)) {
                 naive.edge.put(source, true);
             }
