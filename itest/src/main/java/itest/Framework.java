@@ -3,7 +3,11 @@ package itest;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import machine.api.MachineSource;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
@@ -14,6 +18,7 @@ import org.osgi.util.tracker.ServiceTracker;
 final class Framework {
     static final BundleContext CONTEXT = FrameworkUtil.getBundle(Framework.class).getBundleContext();
     private static final long PATIENCE_SECONDS = 15;
+    private static final Map<Class<?>, ServiceTracker<?, ?>> TRACKERS = new ConcurrentHashMap<>();
 
     private Framework() {
     }
@@ -23,19 +28,18 @@ final class Framework {
         return Path.of(CONTEXT.getProperty("gantry.boards"), name).toString();
     }
 
-    /** {@return the service; fails after a while if there is none} */
+    /** {@return the service; fails after a while if there is none. The tracker stays open: some services end with their last user} */
     static <T> T service(Class<T> type) throws InterruptedException {
-        ServiceTracker<T, T> tracker = new ServiceTracker<>(CONTEXT, type, null);
-        tracker.open();
-        try {
-            T service = tracker.waitForService(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS));
-            if (service == null) {
-                throw new AssertionError("no service " + type.getName() + " within " + PATIENCE_SECONDS + " s");
-            }
-            return service;
-        } finally {
-            tracker.close();
+        ServiceTracker<?, ?> tracker = TRACKERS.computeIfAbsent(type, wanted -> {
+            ServiceTracker<Object, Object> fresh = new ServiceTracker<>(CONTEXT, wanted.getName(), null);
+            fresh.open();
+            return fresh;
+        });
+        Object service = tracker.waitForService(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS));
+        if (service == null) {
+            throw new AssertionError("no service " + type.getName() + " within " + PATIENCE_SECONDS + " s");
         }
+        return type.cast(service);
     }
 
     static boolean present(Class<?> type, String filter) throws InvalidSyntaxException {
@@ -45,6 +49,15 @@ final class Framework {
     static Bundle bundle(String name) {
         return Arrays.stream(CONTEXT.getBundles()).filter(bundle -> name.equals(bundle.getSymbolicName())).findFirst()
             .orElseThrow(() -> new AssertionError("no bundle " + name));
+    }
+
+    /** Bundles start one after the other, ours in the middle: waits for the rest. */
+    static void awaitStart() throws Exception {
+        for (String name : List.of("machine.osgi", "machine.fdt", "machine.acpi", "iommu.pamu", "iommu.type1", "irq.mpic", "irq.apic",
+                "device.edu", "vfio.container", "vfio.msi", "vfio.shell")) {
+            await(name + " to be active", () -> bundle(name).getState() == Bundle.ACTIVE);
+        }
+        await("both machine sources", () -> CONTEXT.getServiceReferences(MachineSource.class, null).size() == 2);
     }
 
     /** A condition on the far side of a thread or of a service event. */

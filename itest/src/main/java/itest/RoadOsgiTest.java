@@ -47,6 +47,7 @@ class RoadOsgiTest {
 
     @BeforeEach
     void load() throws Exception {
+        Framework.awaitStart();
         machines = Framework.service(Machines.class);
         machine = machines.load(Framework.board("p4080.dtb"), Map.of());
         plugged = Framework.service(ConfigurationAdmin.class).createFactoryConfiguration("device.edu", "?");

@@ -34,7 +34,7 @@ import org.osgi.service.component.annotations.ReferencePolicy;
 /** Loads a machine and publishes it; see {@link Machines}. */
 @Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.Machine\"", effective = "active")
 @Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.Node\"", effective = "active")
-@Component
+@Component(immediate = true)
 public final class MachinesComponent implements Machines {
     private static final long LARGEST_FILE = 16L << 20;
 

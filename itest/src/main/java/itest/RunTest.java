@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The main job as a user starts it: the executable jar in a process of its own, over every board there is. */
+class RunTest {
+    private static final Path LAUNCHER = Path.of(Framework.CONTEXT.getProperty("gantry.launcher"));
+    private static final Path REAL = LAUNCHER.resolve("../../shared/boards").normalize();
+    private static final String PAMU = "p4080.jar";
+    private static final String PC = "q35.jar";
+
+    @TempDir
+    private Path directory;
+
+    private record Result(int status, String out, String err, JsonObject json) {
+    }
+
+    @DisplayName("./gantry run, the example board: everything the issue of 2013 asks for, and the JSON says so")
+    @Test
+    void example() throws Exception {
+        Result result = run(PAMU, LAUNCHER.resolve("boards/p4080.dtb"));
+        assertEquals(0, result.status, result.out + result.err);
+        assertEquals("", result.err);
+        JsonObject json = result.json;
+        assertMachine(json, "Gantry P4080 example board", 5, 3, 256, 3);
+        assertEquals(2, json.getAsJsonArray("containers").size());
+        JsonObject guest = json.getAsJsonArray("containers").get(0).getAsJsonObject();
+        assertEquals("pamu", guest.get("iommu").getAsString());
+        assertEquals("bank", guest.get("strategy").getAsString());
+        assertEquals(0x20000000L, guest.getAsJsonObject("geometry").get("size").getAsLong());
+        JsonArray windows = guest.getAsJsonArray("windows");
+        assertEquals(8, windows.size());
+        JsonObject bank1 = windows.get(5).getAsJsonObject();
+        assertEquals(0x14000000L, bank1.get("iova").getAsLong());
+        assertEquals(0xffe045000L, bank1.get("physical").getAsLong());
+        assertEquals(4096, bank1.get("size").getAsLong());
+        assertEquals("W", bank1.get("access").getAsString());
+        assertEquals("msi bank 1", bank1.get("use").getAsString());
+        assertTrue(windows.get(7).getAsJsonObject().get("physical").isJsonNull());
+        assertEquals(0, json.getAsJsonObject("dma").get("mismatches").getAsLong());
+        assertEquals(9, json.getAsJsonObject("dma").get("blocked").getAsLong());
+        assertEquals(3, json.getAsJsonObject("msi").getAsJsonObject("perBank").size());
+        assertEquals(json.getAsJsonObject("msi").get("raised"), json.getAsJsonObject("msi").get("delivered"));
+        List<String> reasons = new ArrayList<>();
+        json.getAsJsonArray("faults").forEach(fault -> reasons.add(fault.getAsJsonObject().get("reason").getAsString()));
+        assertEquals(List.of("OUTSIDE", "OUTSIDE", "UNMAPPED", "UNMAPPED", "UNMAPPED", "DENIED", "UNMAPPED", "UNMAPPED", "OUTSIDE"), reasons);
+        assertTrue(json.get("ok").getAsBoolean());
+        assertTrue(Files.readString(directory.resolve("run.svg")).startsWith("<svg"));
+    }
+
+    @DisplayName("./gantry run, real QorIQ boards")
+    @Test
+    void realBoards() throws Exception {
+        assertMachine(passes(PAMU, "p4080ds.dtb"), "fsl,P4080DS", 5, 3, 256, 3);
+        assertMachine(passes(PAMU, "p2041rdb.dtb"), "fsl,P2041RDB", 4, 3, 256, 3);
+        assertMachine(passes(PAMU, "t1042rdb.dtb"), "fsl,T1042RDB", 1, 3, 256, 4);
+        JsonObject t4240 = passes(PAMU, "t4240qds.dtb");
+        assertMachine(t4240, "fsl,T4240QDS", 6, 4, 512, 4);
+        assertEquals(4, t4240.getAsJsonObject("msi").getAsJsonObject("perBank").size());
+    }
+
+    @DisplayName("./gantry run, PCs: the example table, QEMU's, a laptop's")
+    @Test
+    void pcs() throws Exception {
+        Result own = run(PC, LAUNCHER.resolve("boards/q35.dmar"));
+        assertEquals(0, own.status, own.out + own.err);
+        assertEquals(2, own.json.getAsJsonObject("machine").get("drhds").getAsInt());
+        assertEquals(1, own.json.getAsJsonObject("machine").get("rmrrs").getAsInt());
+        assertTrue(own.json.getAsJsonArray("faults").asList().stream().map(JsonElement::getAsJsonObject)
+            .anyMatch(fault -> fault.get("reason").getAsString().startsWith("0x26")), "a forged MSI is refused and recorded");
+        assertEquals(4, passes(PC, "surface-laptop-studio.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
+        assertEquals(1, passes(PC, "qemu-q35.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
+    }
+
+    @DisplayName("What cannot be used: one clear line, exit status 2, no stack trace")
+    @Test
+    void unusable() throws Exception {
+        byte[] board = Files.readAllBytes(LAUNCHER.resolve("boards/p4080.dtb"));
+        Path truncated = Files.write(directory.resolve("truncated.dtb"), Arrays.copyOf(board, board.length / 2));
+        Path text = Files.writeString(directory.resolve("text.dtb"), "not a device tree\n");
+        assertRefused(run(PAMU, truncated), "offset 0x");
+        assertRefused(run(PAMU, text), "flattened device tree");
+        assertRefused(run(PAMU, directory.resolve("missing.dtb")), "there is no file");
+        assertRefused(run(PAMU, directory), "not a file");
+        assertRefused(start(PAMU, "run", "--what"), "--what");
+        assertRefused(start(PAMU, "run", "--set", "nonsense=1"), "nonsense");
+        assertRefused(start(PAMU, "run", "missing.gosh"), "missing.gosh");
+        if (Files.isRegularFile(REAL.resolve("p2020ds.dtb"))) {
+            assertRefused(run(PAMU, REAL.resolve("p2020ds.dtb")), "no IOMMU");
+        }
+    }
+
+    @DisplayName("A scenario that finds something else than it expects, or ends early: exit status 1, and the report says what")
+    @Test
+    void notOk() throws Exception {
+        Path wrong = Files.writeString(directory.resolve("wrong.gosh"), """
+            one = (plug ((slots) get 0))
+            open guest $one
+            refused $one read 0x1000 DENIED
+            map guest 0 1M
+            """);
+        Result result = start(PAMU, "run", wrong.toString());
+        assertEquals(1, result.status, result.out + result.err);
+        assertTrue(result.out.contains("expected DENIED"), result.out);
+        assertTrue(result.err.contains("wrong.gosh: EINVAL"), result.err);
+        assertFalse(result.err.contains("\tat "), result.err);
+    }
+
+    private JsonObject passes(String jar, String name) throws Exception {
+        Path file = REAL.resolve(name);
+        assumeTrue(Files.isReadable(file), () -> "SKIPPED: no test data " + name + " beside the project");
+        Result result = run(jar, file);
+        assertEquals(0, result.status, name + "\n" + result.out + result.err);
+        assertTrue(result.json.get("ok").getAsBoolean());
+        return result.json;
+    }
+
+    private static void assertMachine(JsonObject json, String model, int pamus, int banks, int vectors, int pcie) {
+        JsonObject machine = json.getAsJsonObject("machine");
+        assertEquals(model, machine.get("model").getAsString());
+        assertEquals(pamus, machine.get("pamus").getAsInt());
+        assertEquals(banks, machine.get("msiBanks").getAsInt());
+        assertEquals(vectors, machine.get("vectorsPerBank").getAsInt());
+        assertEquals(pcie, machine.get("pcie").getAsInt());
+    }
+
+    private static void assertRefused(Result result, String says) {
+        assertEquals(2, result.status, result.out + result.err);
+        assertEquals(1, result.err.lines().count(), result.err);
+        assertTrue(result.err.startsWith("gantry: ") && result.err.contains(says), result.err);
+    }
+
+    private Result run(String jar, Path machine) throws Exception {
+        return start(jar, "run", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(), "--svg",
+            directory.resolve("run.svg").toString());
+    }
+
+    private Result start(String jar, String... arguments) throws IOException, InterruptedException {
+        Path out = directory.resolve("out");
+        Path err = directory.resolve("err");
+        Path json = directory.resolve("run.json");
+        Files.deleteIfExists(json);
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
+        if (Runtime.version().feature() >= 23) {
+            command.add(1, "--sun-misc-unsafe-memory-access=allow");
+        }
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+        process.getOutputStream().close();
+        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+            process.destroyForcibly().waitFor();
+            throw new AssertionError("not finished after 60 s: " + command + "\n" + Files.readString(out) + Files.readString(err));
+        }
+        return new Result(process.exitValue(), Files.readString(out), Files.readString(err),
+            Files.exists(json) ? JsonParser.parseString(Files.readString(json)).getAsJsonObject() : new JsonObject());
+    }
+}
