@@ -22,7 +22,8 @@ public interface InterruptRemapping {
     int allocate(int requester, int vector, int destination);
 
     /**
-     * Gives an entry back. When this returns, messages through it are refused.
+     * Gives an entry back. When this returns, messages through it are refused; one that had passed it already may still arrive. Does
+     * not wait for messages in flight, so a handler may call it.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
      */

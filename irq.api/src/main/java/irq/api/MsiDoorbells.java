@@ -26,7 +26,8 @@ public interface MsiDoorbells {
 
     /**
      * Gives a vector back. When this returns its handler does not run any more (unless it was the handler that called)
-     * and a message still on its way is dropped.
+     * and a message still on its way is dropped. Its number is free again, unless a handler called: then as soon as the core has done
+     * with that handler.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
      */
