@@ -2,88 +2,24 @@
 package vfio.msi;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.msi.Expect.refused;
 
 import iommu.api.Geometry;
 import iommu.api.IommuCapabilities;
 import iommu.api.ReservedRegion;
-import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import machine.api.Errno;
-import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
-import vfio.api.Mapping;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 
 class BankStrategyTest {
-    /** A PAMU of 8 windows and three banks, which a test changes at will. */
-    private static final class Environment implements MsiEnvironment {
-        private IommuCapabilities capabilities = new IommuCapabilities(true, 0x1000, 256, 0, 0xf_ffff_ffffL, List.of(), true);
-        private int windows = 8;
-        private List<Bank> banks = List.of(new Bank(0, 0x1000, 0), new Bank(1, 0x1000, 0), new Bank(2, 0x1000, 0));
-        private final List<MsiPlacement> placements = new ArrayList<>();
-
-        @Override
-        public IommuCapabilities capabilities() {
-            return capabilities;
-        }
-
-        @Override
-        public Geometry geometry() {
-            return new Geometry(0, 0x2000_0000);
-        }
-
-        @Override
-        public int windows() {
-            return windows;
-        }
-
-        @Override
-        public List<Bank> banks() {
-            return banks;
-        }
-
-        @Override
-        public List<Mapping> mappings() {
-            return List.of();
-        }
-
-        @Override
-        public List<MsiPlacement> placements() {
-            return placements.stream().sorted(Comparator.comparing(MsiPlacement::iova)).toList();
-        }
-
-        @Override
-        public void place(int bank, long iova) {
-            if (placements.stream().anyMatch(one -> one.iova() == iova)) {
-                throw new ErrnoException(Errno.EEXIST, "iova 0x%x is taken", iova);
-            }
-            placements.add(new MsiPlacement(bank, iova, 0x1000));
-        }
-
-        @Override
-        public void remove(long iova) {
-            assertTrue(placements.removeIf(one -> one.iova() == iova), "removes what is placed");
-        }
-    }
-
-    private final Environment environment = new Environment();
+    private final FakeEnvironment environment = FakeEnvironment.windowed(8, 3);
     private final BankStrategy strategy = new BankStrategy();
     private final MsiSession session = strategy.bind(environment);
-
-    private static void refused(Errno errno, String text, Executable call) {
-        ErrnoException e = assertThrows(ErrnoException.class, call);
-        assertEquals(errno, e.errno(), e.getMessage());
-        assertTrue(e.getMessage().contains(text), e.getMessage());
-    }
 
     @Test
     @DisplayName("bank: its name and operations, the 2013 driver's")
@@ -96,9 +32,9 @@ class BankStrategyTest {
     @DisplayName("bank: assess: one window and one operation a bank, and one operation to count them")
     void assess() {
         assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window", 3, 4), strategy.assess(environment));
-        environment.windows = 0;
+        environment.set(new Geometry(0, 0), 0);
         assertTrue(strategy.assess(environment).feasible(), "windows not set yet");
-        environment.windows = 4;
+        environment.set(new Geometry(0, 0x2000_0000), 4);
         assertTrue(strategy.assess(environment).feasible());
     }
 
@@ -108,12 +44,35 @@ class BankStrategyTest {
         environment.windows = 3;
         assertEquals("3 windows leave none for memory beside 3 banks", strategy.assess(environment).reason());
         environment.windows = 8;
-        environment.banks = List.of();
-        assertFalse(strategy.assess(environment).feasible());
-        environment.banks = List.of(new MsiEnvironment.Bank(0, 0x100000, 0));
+        environment.banks.clear();
+        assertEquals("the interrupt controller has no MSI bank", strategy.assess(environment).reason());
+        environment.bank(0, 0x100000);
         environment.capabilities = new IommuCapabilities(false, 0x1000, 0, 0, 0xffff_ffff_ffffL,
             List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), false);
         assertEquals("MSIs do not enter translation here, so no bank can be mapped", strategy.assess(environment).reason());
+    }
+
+    @Test
+    @DisplayName("bank: assess: with memory in the windows it promises fewer banks, and none if all are full")
+    void full() {
+        environment.map(session, 0, 6 * 0x4000000);
+        assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window; there is room for only 2", 2, 3),
+            strategy.assess(environment));
+        environment.map(session, 6 * 0x4000000, 0x1000);
+        environment.map(session, 7 * 0x4000000, 0x4000000);
+        assertEquals(MsiAssessment.refused("none of the 8 windows is free of memory and reserved ranges; unmap some"),
+            strategy.assess(environment));
+    }
+
+    @Test
+    @DisplayName("bank: assess: not feasible if the hardware never has enough windows, or a bank is longer than one")
+    void hardware() {
+        environment.set(new Geometry(0, 0), 0);
+        environment.capabilities = new IommuCapabilities(true, 0x1000, 2, 0, 0xf_ffff_ffffL, List.of(), true);
+        assertEquals("at most 2 windows leave none for memory beside 3 banks", strategy.assess(environment).reason());
+        environment.set(new Geometry(0, 0x8000), 8);
+        environment.bank(2, 0x2000);
+        assertEquals("MSI bank 2 has 0x2000 bytes, a window only 0x1000", strategy.assess(environment).reason());
     }
 
     @Test
@@ -152,15 +111,41 @@ class BankStrategyTest {
     void unmap() {
         session.call("MAP_MSI_BANK", 0, 0x10000000);
         refused(Errno.EINVAL, "0x10000140", () -> session.call("UNMAP_MSI_BANK", 0x10000140));
-        environment.banks = List.of(new MsiEnvironment.Bank(0, 0x1000, 2));
+        assertEquals(0x10000000, environment.use(session, 0));
+        environment.use(session, 0);
         refused(Errno.EBUSY, "2 vectors of MSI bank 0 at iova 0x10000000", () -> session.call("UNMAP_MSI_BANK", 0x10000000));
-        assertEquals(1, environment.placements.size());
+        environment.leave(session, 0);
+        environment.leave(session, 0);
+        session.call("UNMAP_MSI_BANK", 0x10000000);
+        assertEquals(List.of(), environment.placements);
+    }
+
+    @Test
+    @DisplayName("MAP_MSI_BANK: an iova that is not the start of a window: EINVAL, the IOMMU's")
+    void notAWindow() {
+        refused(Errno.EINVAL, "0x10001000", () -> session.call("MAP_MSI_BANK", 0, 0x10001000));
+        refused(Errno.EINVAL, "0x20000000", () -> session.call("MAP_MSI_BANK", 0, 0x20000000));
+        environment.map(session, 0x10000000, 0x4000000);
+        refused(Errno.EEXIST, "0x10000000", () -> session.call("MAP_MSI_BANK", 0, 0x10000000));
+    }
+
+    @Test
+    @DisplayName("hot-plug: a bank that comes later is the user's to map, and enabling it says so")
+    void hotPlug() {
+        session.call("MAP_MSI_BANK", 0, 0x10000000);
+        environment.bank(3, 0x1000);
+        assertEquals(4, session.call("GET_MSI_BANK_COUNT"));
+        assertEquals(List.of(0), session.reachable(), "the new device does with a bank that is mapped");
+        refused(Errno.ENODEV, "call MAP_MSI_BANK 3 iova first", () -> environment.use(session, 3));
+        session.call("MAP_MSI_BANK", 3, 0x18000000);
+        assertEquals(0x18000000, environment.use(session, 3));
     }
 
     @Test
     @DisplayName("an operation it does not have: ENOTTY; a wrong number of arguments: EINVAL")
     void misuse() {
-        refused(Errno.ENOTTY, "RING", () -> session.call("RING"));
+        refused(Errno.ENOTTY, "strategy bank has no operation RING; it has [GET_MSI_BANK_COUNT, ", () -> session.call("RING"));
+        refused(Errno.ENOTTY, "MAP_DMA_MSI", () -> session.call("MAP_DMA_MSI", 0, 0x1000));
         refused(Errno.EINVAL, "takes 0 arguments, not 1", () -> session.call("GET_MSI_BANK_COUNT", 1));
         refused(Errno.EINVAL, "takes 2 arguments, not 1", () -> session.call("MAP_MSI_BANK", 1));
         refused(Errno.EINVAL, "takes 1 arguments, not 0", () -> session.call("UNMAP_MSI_BANK"));
