@@ -70,11 +70,9 @@ final class Shell implements AutoCloseable {
 
     /** Talks with a person until they leave. */
     void talk() throws Exception {
-        try (Terminal terminal = TerminalBuilder.builder().name("gantry").system(true).dumb(true).nativeSignals(true)
-                .signalHandler(Terminal.SignalHandler.SIG_IGN).build();
+        try (Terminal terminal = terminal();
              CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
             session.put(org.apache.felix.gogo.jline.Shell.VAR_TERMINAL, terminal);
-            session.put("SCOPE", SCOPES);
             gosh.gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
         }
     }
@@ -89,6 +87,19 @@ final class Shell implements AutoCloseable {
         properties.put(CommandProcessor.COMMAND_SCOPE, "gogo");
         properties.put(CommandProcessor.COMMAND_FUNCTION, functions);
         registrations.add(context.registerService(Object.class, commands, properties));
+    }
+
+    /** JLine looks its ways to a terminal up through the thread's class loader, which knows nothing of it in a framework. */
+    private static Terminal terminal() throws IOException {
+        Thread thread = Thread.currentThread();
+        ClassLoader before = thread.getContextClassLoader();
+        thread.setContextClassLoader(TerminalBuilder.class.getClassLoader());
+        try {
+            return TerminalBuilder.builder().name("gantry").system(true).dumb(true).nativeSignals(true)
+                .signalHandler(Terminal.SignalHandler.SIG_IGN).build();
+        } finally {
+            thread.setContextClassLoader(before);
+        }
     }
 
     private CommandSession session() {

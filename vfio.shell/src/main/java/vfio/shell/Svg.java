@@ -7,7 +7,7 @@ import vfio.api.Container;
 
 /** The apertures of all containers as one SVG picture, a column each, addresses growing upwards. */
 final class Svg {
-    private static final int COLUMN = 330;
+    private static final int COLUMN = 430;
     private static final int BAR = 110;
     private static final int LEFT = 130;
     private static final int TOP = 90;
