@@ -15,6 +15,9 @@ public interface Device extends AutoCloseable {
     /** {@return the name, {@code 0000:01:00.0}} */
     String name();
 
+    /** {@return the requester id it speaks as on the bus} */
+    int requester();
+
     /** {@return the regions by index, as {@link Region} numbers them} */
     List<Region> regions();
 

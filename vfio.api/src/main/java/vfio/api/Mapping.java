@@ -11,8 +11,15 @@ import machine.api.DmaBuffer;
  * @param offset into the buffer
  * @param length bytes
  * @param access {@link machine.api.Access} bits
+ * @param vaddrValid false from {@link DmaFlags#UNMAP_VADDR} until {@link DmaFlags#MAP_VADDR} gives another buffer: devices reach the
+ *     memory, but the buffer is nobody's way to it any more
  */
-public record Mapping(long iova, DmaBuffer buffer, long offset, long length, int access) {
+public record Mapping(long iova, DmaBuffer buffer, long offset, long length, int access, boolean vaddrValid) {
+    /** A mapping whose vaddr is valid, as every new one's is. */
+    public Mapping(long iova, DmaBuffer buffer, long offset, long length, int access) {
+        this(iova, buffer, offset, length, access, true);
+    }
+
     /** {@return last device address, inclusive} */
     public long end() {
         return iova + length - 1;

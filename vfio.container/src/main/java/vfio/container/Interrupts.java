@@ -36,7 +36,9 @@ final class Interrupts {
         private volatile MsiVector vector;
         /** The bank the strategy was told of. */
         private int bank = NONE;
-        private volatile long address;
+        private volatile long address = NONE;
+        /** Where the message before this one went: one that is under way may still be refused there. */
+        private volatile long earlier = NONE;
         private int data;
 
         private Route(VfioDevice device, Relay relay) {
@@ -218,7 +220,8 @@ final class Interrupts {
     void refused(Fault fault) {
         if (held && fault.access() == Access.WRITE) {
             for (Route route : routes) {
-                if (fault.iova() == route.address && fault.requester() == route.device.requester()) {
+                if ((fault.iova() == route.address || fault.iova() == route.earlier)
+                        && fault.requester() == route.device.requester()) {
                     route.missed.set(true);
                 }
             }
@@ -239,13 +242,20 @@ final class Interrupts {
             route.vector = vector;
         }
         int before = route.bank;
+        boolean reached = false;
         try {
             long page = container.session().enable(vector.bank());
-            route.bank = vector.bank();
+            reached = true;
             MsiMessage message = controller.doorbells().compose(vector);
+            route.earlier = route.address;
             route.address = page + message.offset();
             route.data = message.data();
             route.device.config().msiOn(route.address, route.data);
+            if (before != NONE) {
+                // Enabled once more over a swap: the earlier time is over.
+                container.session().disable(before);
+            }
+            route.bank = vector.bank();
         } catch (RuntimeException e) {
             Steps steps = new Steps();
             steps.take(() -> {
@@ -253,15 +263,10 @@ final class Interrupts {
             });
             steps.take(() -> route.device.config().msiOff());
             steps.take(() -> release(route));
-            if (route.bank != before) {
-                steps.take(() -> leaveBank(route));
-                route.bank = before;
+            if (reached) {
+                steps.take(() -> container.session().disable(vector.bank()));
             }
             steps.end();
-        }
-        if (before != NONE) {
-            // Enabled once more over a swap: the earlier time is over.
-            container.session().disable(before);
         }
     }
 

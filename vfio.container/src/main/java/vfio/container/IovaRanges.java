@@ -10,8 +10,11 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.ContainerInfo.IovaRange;
+import vfio.api.DmaFlags;
+import vfio.api.Mapping;
+import vfio.api.msi.MsiPlacement;
 
-/** The checks of MAP_DMA and UNMAP_DMA that do not need a table, in VFIO's order; addresses are unsigned. */
+/** Which addresses may be mapped: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are unsigned. */
 final class IovaRanges {
     private IovaRanges() {
     }
@@ -42,19 +45,23 @@ final class IovaRanges {
         return ranges;
     }
 
-    /** MAP_DMA's first checks: access, alignment, wrap. */
-    static void check(long iova, long offset, long length, int access, long page) {
-        if ((access & Access.READ_WRITE) == 0 || (access & ~Access.READ_WRITE) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "access 0x%x: give READ, WRITE or both", access);
+    /** MAP_DMA's first checks: flags, alignment, wrap. */
+    static void check(long iova, long offset, long length, int flags, long page) {
+        if ((flags & ~(Access.READ_WRITE | DmaFlags.MAP_VADDR)) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: there are the access READ, WRITE and the flag VADDR", flags);
+        }
+        if ((flags & Access.READ_WRITE) != 0 == ((flags & DmaFlags.MAP_VADDR) != 0)) {
+            throw new ErrnoException(Errno.EINVAL, "access 0x%x: give READ, WRITE or both, or else VADDR alone", flags);
         }
         if (length == 0 || ((iova | offset | length) & page - 1) != 0) {
             throw new ErrnoException(Errno.EINVAL,
                 "iova 0x%x, offset 0x%x, length 0x%x: all must be multiples of 0x%x and the length positive", iova, offset, length, page);
         }
-        wrap(iova, length);
+        wrap("iova", iova, length);
+        wrap("offset", offset, length);
     }
 
-    /** MAP_DMA's last check: whether there is such memory. */
+    /** MAP_DMA's check of the memory: whether there is such. */
     static void checkMemory(long offset, long length, DmaBuffer buffer) {
         if (offset < 0 || length < 0 || offset > buffer.size() - length) {
             throw new ErrnoException(Errno.EFAULT, "offset 0x%x+0x%x is outside the buffer of 0x%x bytes", offset, length,
@@ -68,7 +75,7 @@ final class IovaRanges {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: both must be multiples of 0x%x and the length positive",
                 iova, length, page);
         }
-        wrap(iova, length);
+        wrap("iova", iova, length);
     }
 
     /** Whether one of the ranges holds it all. */
@@ -83,9 +90,29 @@ final class IovaRanges {
             ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
     }
 
-    private static void wrap(long iova, long length) {
-        if (Long.compareUnsigned(iova + length - 1, iova) < 0) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x wraps around", iova, length);
+    /** Whether a requester for which those regions are reserved may join what is mapped and placed. */
+    static void checkReserved(List<ReservedRegion> regions, int requester, Ledger ledger) {
+        for (ReservedRegion region : regions) {
+            Mapping there = ledger.first(region.start(), region.end());
+            if (there != null) {
+                throw new ErrnoException(Errno.EINVAL,
+                    "the mapping at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; unmap it first",
+                    there.iova(), region.start(), region.end(), region.kind(), requester);
+            }
+            for (MsiPlacement placement : ledger.placements()) {
+                if (Long.compareUnsigned(placement.iova(), region.end()) <= 0
+                        && Long.compareUnsigned(placement.iova() + placement.length() - 1, region.start()) >= 0) {
+                    throw new ErrnoException(Errno.EINVAL,
+                        "MSI bank %d at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; take it away first",
+                        placement.bank(), placement.iova(), region.start(), region.end(), region.kind(), requester);
+                }
+            }
+        }
+    }
+
+    private static void wrap(String what, long start, long length) {
+        if (Long.compareUnsigned(start + length - 1, start) < 0) {
+            throw new ErrnoException(Errno.EINVAL, "%s 0x%x+0x%x wraps around", what, start, length);
         }
     }
 }

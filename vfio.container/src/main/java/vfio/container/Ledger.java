@@ -2,10 +2,15 @@
 package vfio.container;
 
 import iommu.api.DomainAttribute;
+import java.util.AbstractList;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Predicate;
@@ -19,8 +24,19 @@ import vfio.api.msi.MsiPlacement;
  */
 final class Ledger {
     private final Map<Class<?>, DomainAttribute> attributes = new LinkedHashMap<>();
-    private final TreeMap<Long, Mapping> mappings = new TreeMap<>(Long::compareUnsigned);
+    private final TreeMap<Long, Mapping> mappings;
     private final ConcurrentSkipListMap<Long, MsiPlacement> placements = new ConcurrentSkipListMap<>(Long::compareUnsigned);
+    private long bytes;
+    private int invalidVaddrs;
+
+    Ledger() {
+        this(Long::compareUnsigned);
+    }
+
+    /** With that comparison of device addresses, which must be the unsigned one: for who wants to count. */
+    Ledger(Comparator<Long> unsigned) {
+        mappings = new TreeMap<>(unsigned);
+    }
 
     /** A later value takes the earlier one's place: what was set before what depends on it stays before it. */
     void set(DomainAttribute attribute) {
@@ -45,20 +61,78 @@ final class Ledger {
     /** Takes over the hold of the buffer that the caller has taken. */
     void add(Mapping mapping) {
         mappings.put(mapping.iova(), mapping);
+        count(mapping, 1);
+    }
+
+    /** One mapping for another of the same iova and length; the hold of the old one's buffer stays with the caller. */
+    void replace(Mapping old, Mapping mapping) {
+        count(old, -1);
+        add(mapping);
+    }
+
+    private void count(Mapping mapping, int sign) {
+        bytes += sign * mapping.length();
+        invalidVaddrs += mapping.vaddrValid() ? 0 : sign;
     }
 
     int size() {
         return mappings.size();
     }
 
+    /** {@return the bytes of all mappings} */
+    long bytes() {
+        return bytes;
+    }
+
+    /** {@return how many mappings have an invalid vaddr} */
+    int invalidVaddrs() {
+        return invalidVaddrs;
+    }
+
+    /** {@return a copy} */
     List<Mapping> mappings() {
         return List.copyOf(mappings.values());
+    }
+
+    /** {@return a view, no copy: for who holds the lock and iterates} */
+    List<Mapping> view() {
+        return new AbstractList<>() {
+            @Override
+            public Iterator<Mapping> iterator() {
+                return Collections.unmodifiableCollection(mappings.values()).iterator();
+            }
+
+            @Override
+            public Mapping get(int index) {
+                Objects.checkIndex(index, size());
+                Iterator<Mapping> all = iterator();
+                for (int i = 0; i < index; i++) {
+                    all.next();
+                }
+                return all.next();
+            }
+
+            @Override
+            public int size() {
+                return mappings.size();
+            }
+        };
     }
 
     /** {@return the mapping that holds the address, or null} */
     Mapping at(long iova) {
         Map.Entry<Long, Mapping> below = mappings.floorEntry(iova);
         return below != null && Long.compareUnsigned(iova, below.getValue().end()) <= 0 ? below.getValue() : null;
+    }
+
+    /** {@return the first mapping that touches the range, or null} */
+    Mapping first(long iova, long end) {
+        Map.Entry<Long, Mapping> below = mappings.floorEntry(end);
+        if (below == null || Long.compareUnsigned(below.getValue().end(), iova) < 0) {
+            return null;
+        }
+        Mapping there = at(iova);
+        return there != null ? there : mappings.higherEntry(iova).getValue();
     }
 
     /** {@return the mappings that touch the range, by ascending iova} */
@@ -80,15 +154,17 @@ final class Ledger {
     /** Takes a range out of one mapping; what is left of it on either side stays. */
     void cut(Mapping mapping, long iova, long length) {
         mappings.remove(mapping.iova());
+        count(mapping, -1);
         long before = iova - mapping.iova();
         if (before > 0) {
             mapping.buffer().retain();
-            add(new Mapping(mapping.iova(), mapping.buffer(), mapping.offset(), before, mapping.access()));
+            add(new Mapping(mapping.iova(), mapping.buffer(), mapping.offset(), before, mapping.access(), mapping.vaddrValid()));
         }
         long after = mapping.length() - before - length;
         if (after > 0) {
             mapping.buffer().retain();
-            add(new Mapping(iova + length, mapping.buffer(), mapping.offset() + before + length, after, mapping.access()));
+            add(new Mapping(iova + length, mapping.buffer(), mapping.offset() + before + length, after, mapping.access(),
+                mapping.vaddrValid()));
         }
         mapping.buffer().release();
     }
@@ -114,6 +190,8 @@ final class Ledger {
     void clear() {
         mappings.values().forEach(mapping -> mapping.buffer().release());
         mappings.clear();
+        bytes = 0;
+        invalidVaddrs = 0;
         placements.clear();
         attributes.clear();
     }

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 
 /** What an UNMAP_DMA of a range takes away: it depends on the IOMMU type and on the version of VFIO's rules for it. */
@@ -18,6 +19,22 @@ sealed interface UnmapRule {
      * @throws ErrnoException EINVAL if the range cuts a mapping where the rule does not allow it
      */
     List<Piece> pieces(Ledger ledger, long iova, long length);
+
+    /** What goes with UNMAP_ALL: everything. */
+    static List<Piece> all(Ledger ledger) {
+        return ledger.view().stream().map(mapping -> new Piece(mapping, mapping.iova(), mapping.length())).toList();
+    }
+
+    /** @throws ErrnoException EINVAL for flags that do not exist, for this type, or do not go together */
+    static void checkFlags(int flags, boolean windowed) {
+        int known = windowed ? 0 : DmaFlags.UNMAP_GET_DIRTY_BITMAP | DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR;
+        if ((flags & ~known) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of this type has 0x%x", flags, known);
+        }
+        if ((flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) != 0 && flags != DmaFlags.UNMAP_GET_DIRTY_BITMAP) {
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: GET_DIRTY_BITMAP goes with no other flag", flags);
+        }
+    }
 
     /** type1 v2: whole mappings only. */
     record Whole() implements UnmapRule {

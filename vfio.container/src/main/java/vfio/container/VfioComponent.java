@@ -30,6 +30,18 @@ public final class VfioComponent implements Vfio {
     public @interface Config {
         /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. */
         int dma_entry_limit() default 65_535;
+
+        /**
+         * {@code locked.memory.limit}: how many bytes a container may map, at least 0; what is mapped twice counts twice. Linux's
+         * RLIMIT_MEMLOCK; the default is no limit.
+         */
+        long locked_memory_limit() default VfioService.Settings.UNLIMITED;
+
+        /**
+         * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though no interrupt
+         * controller verifies who rings them. Then any device of any container can ring any vector. Linux's allow_unsafe_interrupts.
+         */
+        boolean allow_unsafe_interrupts() default false;
     }
 
     private final VfioService service;
@@ -37,11 +49,12 @@ public final class VfioComponent implements Vfio {
     /**
      * Built by Declarative Services.
      *
-     * @throws IllegalArgumentException if the limit is less than 1
+     * @throws IllegalArgumentException if a limit is too low
      */
     @Activate
     public VfioComponent(Config config, @Reference(name = "machine") Machine machine) {
-        service = new VfioService(machine, config.dma_entry_limit());
+        service = new VfioService(machine, new VfioService.Settings(config.dma_entry_limit(), config.locked_memory_limit(),
+            config.allow_unsafe_interrupts()));
     }
 
     @Deactivate

@@ -26,7 +26,11 @@ import machine.api.ErrnoException;
 import machine.api.Refusal;
 import vfio.api.Container;
 import vfio.api.ContainerInfo;
+import vfio.api.ContainerInfo.IovaRange;
+import vfio.api.ContainerInfo.Migration;
 import vfio.api.ContainerState;
+import vfio.api.DirtyBitmap;
+import vfio.api.DmaFlags;
 import vfio.api.Group;
 import vfio.api.Mapping;
 import vfio.api.MsiRoute;
@@ -47,9 +51,10 @@ final class VfioContainer implements Container {
     private final VfioService service;
     private final String name;
     private final ReentrantLock lock = new ReentrantLock();
-    private final Ledger ledger = new Ledger();
+    private final Ledger ledger;
     private final CopyOnWriteArrayList<VfioGroup> groups = new CopyOnWriteArrayList<>();
     private final Set<Integer> attached = new TreeSet<>();
+    private final DirtyTracking dirty = new DirtyTracking();
     private final Interrupts interrupts;
     private volatile ContainerState state = ContainerState.UNSET;
     private volatile String reason = "";
@@ -62,10 +67,17 @@ final class VfioContainer implements Container {
     private MsiStrategy strategy;
     private MsiSession session;
     private String preferred = "";
+    /** Where the user may map, for the requesters that are attached; null until somebody asks. */
+    private List<IovaRange> valid;
 
     VfioContainer(VfioService service, String name) {
+        this(service, name, new Ledger());
+    }
+
+    VfioContainer(VfioService service, String name, Ledger ledger) {
         this.service = service;
         this.name = name;
+        this.ledger = ledger;
         this.interrupts = new Interrupts(service, this);
     }
 
@@ -96,8 +108,22 @@ final class VfioContainer implements Container {
 
     @Override
     public boolean checkExtension(String wanted) {
+        if (wanted.equals(UNMAP_ALL) || wanted.equals(UPDATE_VADDR)) {
+            return offersFlags();
+        }
         String set = type;
         return set == null ? find(wanted) != null : set.equals(wanted);
+    }
+
+    /** Whether the type that is set, or else any, has the flags of {@link DmaFlags} for MAP_DMA and UNMAP_DMA. */
+    private boolean offersFlags() {
+        lock.lock();
+        try {
+            return capabilities != null ? !capabilities.windowed()
+                : service.iommus().stream().anyMatch(provider -> !provider.iommu().capabilities().windowed());
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override
@@ -110,6 +136,13 @@ final class VfioContainer implements Container {
                     requireActive();
                 }
                 VfioGroup joining = mine(group);
+                if (ledger.invalidVaddrs() > 0) {
+                    throw new ErrnoException(Errno.EBUSY, "the vaddr of %d mappings of container %s is invalid; give them another first",
+                        ledger.invalidVaddrs(), name);
+                }
+                if (joining.owner() == this) {
+                    throw new ErrnoException(Errno.EINVAL, "%s is in container %s already", joining, name);
+                }
                 if (joining.owner() != null) {
                     throw new ErrnoException(Errno.EBUSY, "%s is in container %s; take it out there first", joining,
                         joining.owner().name);
@@ -117,7 +150,10 @@ final class VfioContainer implements Container {
                 groups.add(joining);
                 joining.owner(this);
                 try {
-                    attachAll();
+                    if (type != null) {
+                        requireSafeInterrupts(capabilities);
+                    }
+                    attachAll(capabilities);
                 } catch (RuntimeException e) {
                     groups.remove(joining);
                     joining.owner(null);
@@ -176,6 +212,7 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
                         service.iommus().stream().map(VfioService.Provider::kind).toList());
                 }
+                requireSafeInterrupts(provider.iommu().capabilities());
                 adopt(provider.iommu());
                 type = wanted;
                 state = ContainerState.ACTIVE;
@@ -197,8 +234,10 @@ final class VfioContainer implements Container {
         lock.lock();
         try {
             requireActive();
-            int available = Math.max(0, service.entryLimit() - ledger.size());
-            return new ContainerInfo(capabilities, IovaRanges.valid(capabilities, reserved()), available);
+            // A windowed mapping that is cut becomes two without asking for an entry.
+            int available = Math.max(0, service.settings().entryLimit() - ledger.size());
+            return new ContainerInfo(capabilities, valid(), available, capabilities.windowed() ? Optional.empty()
+                : Optional.of(new Migration(0, capabilities.smallestPage(), Migration.MAX_DIRTY_BITMAP_SIZE)));
         } finally {
             lock.unlock();
         }
@@ -229,22 +268,35 @@ final class VfioContainer implements Container {
     }
 
     @Override
-    public void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+    public void map(long iova, DmaBuffer buffer, long offset, long length, int flags) {
         lock.lock();
         try {
             requireActive();
-            IovaRanges.check(iova, offset, length, access, capabilities.smallestPage());
-            List<Mapping> there = ledger.touching(iova, iova + length - 1);
-            if (!there.isEmpty()) {
-                Mapping first = there.get(0);
-                throw new ErrnoException(Errno.EEXIST, "iova 0x%x+0x%x overlaps the mapping 0x%x+0x%x; unmap that first", iova,
-                    length, first.iova(), first.length());
+            if (capabilities.windowed() && (flags & DmaFlags.MAP_VADDR) != 0) {
+                throw new ErrnoException(Errno.EINVAL, "type %s has no flag VADDR", type);
             }
-            if (ledger.size() >= service.entryLimit()) {
+            IovaRanges.check(iova, offset, length, flags, capabilities.smallestPage());
+            Mapping there = ledger.first(iova, iova + length - 1);
+            if ((flags & DmaFlags.MAP_VADDR) != 0) {
+                Vaddrs.update(ledger, there, new Mapping(iova, buffer, offset, length, there == null ? 0 : there.access()));
+                return;
+            }
+            if (there != null) {
+                throw new ErrnoException(Errno.EEXIST, "iova 0x%x+0x%x overlaps the mapping 0x%x+0x%x; unmap that first", iova,
+                    length, there.iova(), there.length());
+            }
+            VfioService.Settings allowed = service.settings();
+            if (ledger.size() >= allowed.entryLimit()) {
                 throw new ErrnoException(Errno.ENOSPC, "container %s holds %d mappings, the most there may be; unmap some", name,
                     ledger.size());
             }
-            IovaRanges.checkInside(iova, length, IovaRanges.valid(capabilities, reserved()));
+            IovaRanges.checkInside(iova, length, valid());
+            if (allowed.lockedMemoryLimit() != VfioService.Settings.UNLIMITED
+                    && Long.compareUnsigned(length, allowed.lockedMemoryLimit() - ledger.bytes()) > 0) {
+                throw new ErrnoException(Errno.ENOMEM,
+                    "container %s has 0x%x bytes mapped of 0x%x it may have, 0x%x are too many; unmap some or raise locked.memory.limit",
+                    name, ledger.bytes(), allowed.lockedMemoryLimit(), length);
+            }
             IovaRanges.checkMemory(offset, length, buffer);
             if (session != null) {
                 session.mapping(iova, length);
@@ -252,12 +304,12 @@ final class VfioContainer implements Container {
             // Held before a device can reach it: its owner may close it at any time.
             buffer.retain();
             try {
-                domain.map(iova, buffer, offset, length, access);
+                domain.map(iova, buffer, offset, length, flags);
             } catch (RuntimeException e) {
                 buffer.release();
                 throw e;
             }
-            ledger.add(new Mapping(iova, buffer, offset, length, access));
+            ledger.add(new Mapping(iova, buffer, offset, length, flags));
         } finally {
             lock.unlock();
         }
@@ -265,26 +317,53 @@ final class VfioContainer implements Container {
 
     @Override
     public long unmap(long iova, long length) {
+        return unmap(iova, length, 0, null);
+    }
+
+    @Override
+    public long unmap(long iova, long length, int flags, DirtyBitmap bitmap) {
         lock.lock();
         try {
             requireActive();
-            IovaRanges.checkRange(iova, length, capabilities.smallestPage());
-            List<UnmapRule.Piece> pieces = rule().pieces(ledger, iova, length);
-            int done = 0;
-            try {
-                for (; done < pieces.size(); done++) {
-                    domain.unmap(pieces.get(done).iova(), pieces.get(done).length());
-                }
-            } catch (RuntimeException e) {
-                pieces.subList(0, done).forEach(piece -> putBack(piece, e));
-                throw e;
+            long page = capabilities.smallestPage();
+            UnmapRule.checkFlags(flags, capabilities.windowed());
+            boolean all = (flags & DmaFlags.UNMAP_ALL) != 0;
+            boolean report = (flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) != 0;
+            if (!all) {
+                IovaRanges.checkRange(iova, length, page);
+            } else if (iova != 0 || length != 0) {
+                throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: to unmap ALL both must be 0", iova, length);
             }
-            long unmapped = 0;
-            for (UnmapRule.Piece piece : pieces) {
-                ledger.cut(piece.mapping(), piece.iova(), piece.length());
-                unmapped += piece.length();
+            if (report) {
+                dirty.checkBitmap(length, bitmap, page);
             }
-            return unmapped;
+            List<UnmapRule.Piece> pieces = all ? UnmapRule.all(ledger) : rule().pieces(ledger, iova, length);
+            if ((flags & DmaFlags.UNMAP_VADDR) != 0) {
+                Vaddrs.invalidate(ledger, pieces);
+            } else {
+                remove(pieces);
+            }
+            if (report) {
+                DirtyTracking.report(iova, length, bitmap, pieces.stream().map(UnmapRule.Piece::mapping).toList());
+            }
+            return pieces.stream().mapToLong(UnmapRule.Piece::length).sum();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void dirtyPages(int flags, long iova, long length, DirtyBitmap bitmap) {
+        lock.lock();
+        try {
+            requireActive();
+            if (capabilities.windowed()) {
+                throw new ErrnoException(Errno.ENOTTY, "type %s does not track dirty pages", type);
+            }
+            if (!type.endsWith(V2)) {
+                throw new ErrnoException(Errno.EACCES, "type %s does not track dirty pages; set %s%s instead", type, type, V2);
+            }
+            dirty.operate(flags, iova, length, bitmap, ledger, capabilities.smallestPage());
         } finally {
             lock.unlock();
         }
@@ -307,12 +386,7 @@ final class VfioContainer implements Container {
             if (iommu == null) {
                 return List.of();
             }
-            Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
-                .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
-            regions.addAll(capabilities.reserved());
-            groups.forEach(group -> group.requesters()
-                .forEach(requester -> regions.addAll(iommu.reservedRegions(requester))));
-            return List.copyOf(regions);
+            return reserved(capabilities, attached);
         } finally {
             lock.unlock();
         }
@@ -496,9 +570,7 @@ final class VfioContainer implements Container {
             state = ContainerState.BLOCKED;
             reason = "the provider of " + type + " is gone; everything is blocked until there is another";
             IommuDomain old = domain;
-            domain = null;
-            iommu = null;
-            attached.clear();
+            forgetDomain();
             try {
                 old.close();
             } catch (RuntimeException e) {
@@ -583,7 +655,7 @@ final class VfioContainer implements Container {
         try {
             if (domain != null) {
                 detachAbsent(null);
-                attachAll();
+                attachAll(capabilities);
             }
         } finally {
             lock.unlock();
@@ -667,13 +739,26 @@ final class VfioContainer implements Container {
         return type.endsWith(V2) ? new UnmapRule.Whole() : new UnmapRule.FirstAddress();
     }
 
+    /** Where the doorbells lie outside translation, what keeps a device from ringing another's vector is that they look who rings. */
+    private void requireSafeInterrupts(IommuCapabilities offered) {
+        InterruptController controller = service.controller();
+        boolean outside = offered.reserved().stream().anyMatch(region -> region.kind() == ReservedRegion.Kind.MSI);
+        if (!outside || service.settings().allowUnsafeInterrupts() || controller != null && controller.doorbells().verifiesSource()) {
+            return;
+        }
+        throw new ErrnoException(Errno.EPERM, "MSIs pass this IOMMU untranslated and %s: a device of container %s could ring any "
+            + "vector. Use a machine with interrupt remapping, or set allow.unsafe.interrupts to true in the configuration "
+            + "vfio.container", controller == null ? "there is no interrupt controller" : "the interrupt controller does not verify "
+            + "who sent them", name);
+    }
+
     /** Opens a domain on a provider and attaches every group; leaves nothing behind if that fails. */
     private void adopt(Iommu newcomer) {
         IommuCapabilities offered = newcomer.capabilities();
         domain = newcomer.open();
         iommu = newcomer;
         try {
-            attachAll();
+            attachAll(offered);
             capabilities = offered;
         } catch (RuntimeException e) {
             abandon(e);
@@ -684,9 +769,7 @@ final class VfioContainer implements Container {
     /** Gives up a domain that could not be made ready. */
     private void abandon(RuntimeException why) {
         IommuDomain half = domain;
-        domain = null;
-        iommu = null;
-        attached.clear();
+        forgetDomain();
         if (half != null) {
             try {
                 half.close();
@@ -720,7 +803,7 @@ final class VfioContainer implements Container {
             interrupts.connect();
             restorePlacements();
             step = "its devices";
-            attachAll();
+            attachAll(offered);
             capabilities = offered;
             return "";
         } catch (RuntimeException e) {
@@ -769,6 +852,20 @@ final class VfioContainer implements Container {
         return found < 0 ? Refusal.name(found) : String.format("0x%x", found);
     }
 
+    /** Takes all the pieces away, or none. */
+    private void remove(List<UnmapRule.Piece> pieces) {
+        int done = 0;
+        try {
+            for (; done < pieces.size(); done++) {
+                domain.unmap(pieces.get(done).iova(), pieces.get(done).length());
+            }
+        } catch (RuntimeException e) {
+            pieces.subList(0, done).forEach(piece -> putBack(piece, e));
+            throw e;
+        }
+        pieces.forEach(piece -> ledger.cut(piece.mapping(), piece.iova(), piece.length()));
+    }
+
     /** Maps again what an unmap that failed later had taken away; what cannot be mapped again is not in the ledger any more. */
     private void putBack(UnmapRule.Piece piece, RuntimeException why) {
         Mapping mapping = piece.mapping();
@@ -781,20 +878,26 @@ final class VfioContainer implements Container {
         }
     }
 
-    private void attachAll() {
+    /** Attaches whoever is not; nobody, unless all that is mapped or placed may be, for each of them, and some address is left. */
+    private void attachAll(IommuCapabilities offered) {
         if (domain == null) {
             return;
         }
+        Set<Integer> joining = new TreeSet<>();
+        groups.forEach(group -> joining.addAll(group.requesters()));
+        joining.removeAll(attached);
+        joining.forEach(requester -> IovaRanges.checkReserved(iommu.reservedRegions(requester), requester, ledger));
+        Set<Integer> all = new TreeSet<>(attached);
+        all.addAll(joining);
+        if (!joining.isEmpty() && IovaRanges.valid(offered, reserved(offered, all)).isEmpty()) {
+            throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of 0x%x..0x%x to map",
+                all.stream().map(requester -> String.format("0x%x", requester)).toList(), offered.apertureStart(), offered.apertureEnd());
+        }
         List<Integer> done = new ArrayList<>();
         try {
-            for (VfioGroup group : groups) {
-                for (int requester : group.requesters()) {
-                    if (!attached.contains(requester)) {
-                        checkReserved(requester);
-                        attach(requester);
-                        done.add(requester);
-                    }
-                }
+            for (int requester : joining) {
+                attach(requester);
+                done.add(requester);
             }
         } catch (RuntimeException e) {
             undo(done, this::detach, e);
@@ -802,15 +905,20 @@ final class VfioContainer implements Container {
         }
     }
 
-    private void checkReserved(int requester) {
-        for (ReservedRegion region : iommu.reservedRegions(requester)) {
-            List<Mapping> there = ledger.touching(region.start(), region.end());
-            if (!there.isEmpty()) {
-                throw new ErrnoException(Errno.EINVAL,
-                    "the mapping at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; unmap it first",
-                    there.get(0).iova(), region.start(), region.end(), region.kind(), requester);
-            }
+    /** What is reserved in a domain with those requesters, by ascending start. */
+    private List<ReservedRegion> reserved(IommuCapabilities offered, Set<Integer> requesters) {
+        Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
+            .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
+        regions.addAll(offered.reserved());
+        requesters.forEach(requester -> regions.addAll(iommu.reservedRegions(requester)));
+        return List.copyOf(regions);
+    }
+
+    private List<IovaRange> valid() {
+        if (valid == null) {
+            valid = IovaRanges.valid(capabilities, reserved());
         }
+        return valid;
     }
 
     /** Blocks whoever is in none of the groups any more, or only in the one that is leaving. */
@@ -832,11 +940,13 @@ final class VfioContainer implements Container {
     private void attach(int requester) {
         domain.attach(requester);
         attached.add(requester);
+        valid = null;
     }
 
     private void detach(int requester) {
         domain.detach(requester);
         attached.remove(requester);
+        valid = null;
     }
 
     private static void undo(List<Integer> requesters, IntConsumer step, RuntimeException why) {
@@ -853,10 +963,15 @@ final class VfioContainer implements Container {
     private void closeDomain() {
         if (domain != null) {
             domain.close();
-            domain = null;
-            iommu = null;
-            attached.clear();
+            forgetDomain();
         }
+    }
+
+    private void forgetDomain() {
+        domain = null;
+        iommu = null;
+        attached.clear();
+        valid = null;
     }
 
     /** With the domain closed: lets go of the memory and forgets everything. */
@@ -865,6 +980,7 @@ final class VfioContainer implements Container {
             unbind();
         } finally {
             ledger.clear();
+            dirty.reset();
             capabilities = null;
             type = null;
             reason = "";
@@ -950,7 +1066,7 @@ final class VfioContainer implements Container {
 
         @Override
         public List<Mapping> mappings() {
-            return ledger.mappings();
+            return ledger.view();
         }
 
         @Override
@@ -963,12 +1079,12 @@ final class VfioContainer implements Container {
             requireActive();
             MsiBank bank = bank(index);
             IovaRanges.checkRange(iova, bank.length(), capabilities.smallestPage());
-            List<Mapping> there = ledger.touching(iova, iova + bank.length() - 1);
-            if (!there.isEmpty()) {
+            Mapping there = ledger.first(iova, iova + bank.length() - 1);
+            if (there != null) {
                 throw new ErrnoException(Errno.EEXIST, "iova 0x%x of MSI bank %d is inside the mapping 0x%x+0x%x; unmap it first",
-                    iova, index, there.get(0).iova(), there.get(0).length());
+                    iova, index, there.iova(), there.length());
             }
-            IovaRanges.checkInside(iova, bank.length(), IovaRanges.valid(capabilities, reserved()));
+            IovaRanges.checkInside(iova, bank.length(), valid());
             synchronized (service.vectors()) {
                 if (interrupts.forbidden(index)) {
                     throw new ErrnoException(Errno.EBUSY,

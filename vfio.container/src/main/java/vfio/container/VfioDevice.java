@@ -50,7 +50,8 @@ final class VfioDevice implements Device {
         return function.name();
     }
 
-    int requester() {
+    @Override
+    public int requester() {
         return function.requester().id();
     }
 

@@ -32,19 +32,41 @@ import vfio.api.msi.MsiStrategy;
  * the container's lock and perhaps the last, never the first.
  */
 public final class VfioService implements Vfio, AutoCloseable {
+    /**
+     * What the host allows each container.
+     *
+     * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
+     * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number
+     * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
+     */
+    public record Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts) {
+        /** No limit of locked memory. */
+        public static final long UNLIMITED = Long.MAX_VALUE;
+        /** As Linux comes. */
+        public static final Settings DEFAULT = new Settings(65_535, UNLIMITED, false);
+
+        /** @throws IllegalArgumentException if a limit is too low */
+        public Settings {
+            if (entryLimit < 1) {
+                throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
+            }
+            if (lockedMemoryLimit < 0) {
+                throw new IllegalArgumentException("a limit of " + lockedMemoryLimit + " bytes of locked memory; at least 0 is meant");
+            }
+        }
+    }
+
     record Provider(Iommu iommu, String kind) {
     }
 
     private record RankedStrategy(MsiStrategy strategy, int ranking) {
     }
 
-    private static final int ENTRY_LIMIT = 65_535;
-
     private final Machine machine;
     private final Recorder<Fault> faults = new Recorder<>();
     private final Recorder<Violation> violations = new Recorder<>();
     private final Attachment faultSubscription;
-    private final int entryLimit;
+    private final Settings settings;
     private final Object topology = new Object();
     private final Object vectors = new Object();
 
@@ -58,23 +80,15 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final CopyOnWriteArrayList<InterruptController> controllers = new CopyOnWriteArrayList<>();
     private volatile List<RankedStrategy> strategies = List.of();
 
-    /** Starts with nothing but a machine, and with Linux's limit of 65535 mappings. */
+    /** Starts with nothing but a machine, and allows what Linux does. */
     public VfioService(Machine machine) {
-        this(machine, ENTRY_LIMIT);
+        this(machine, Settings.DEFAULT);
     }
 
-    /**
-     * Starts with nothing but a machine.
-     *
-     * @param entryLimit how many mappings a container may hold, at least 1: Linux's dma_entry_limit
-     * @throws IllegalArgumentException if the limit is less than 1
-     */
-    public VfioService(Machine machine, int entryLimit) {
-        if (entryLimit < 1) {
-            throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
-        }
+    /** Starts with nothing but a machine. */
+    public VfioService(Machine machine, Settings settings) {
         this.machine = machine;
-        this.entryLimit = entryLimit;
+        this.settings = settings;
         this.faultSubscription = machine.onFault(this::fault);
     }
 
@@ -296,8 +310,8 @@ public final class VfioService implements Vfio, AutoCloseable {
         return machine;
     }
 
-    int entryLimit() {
-        return entryLimit;
+    Settings settings() {
+        return settings;
     }
 
     Object topology() {

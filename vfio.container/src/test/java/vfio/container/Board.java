@@ -9,6 +9,7 @@ import iommu.api.Geometry;
 import iommu.api.Windows;
 import java.util.List;
 import java.util.Map;
+import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.DmaPort;
@@ -55,7 +56,7 @@ final class Board {
     private final boolean windowed;
     private volatile FakeIommu acting;
 
-    private Board(boolean windowed, int limit) {
+    private Board(boolean windowed, VfioService.Settings settings) {
         this.windowed = windowed;
         this.kind = windowed ? "pamu" : "type1";
         iommu = newIommu();
@@ -63,7 +64,7 @@ final class Board {
         machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu",
             (requester, iova, length, access) -> acting.translate(requester, iova, length, access)), InterruptInputs.NONE));
         machine.onFault(fault -> inFault.run());
-        vfio = new VfioService(machine, limit);
+        vfio = new VfioService(machine, settings);
         portA = port(0x11, 1);
         a = new FakeFunction("0000:01:00.0", portA.requester(), new Wire(FakeController.PATH, 5, true, "5"), portA);
         b = function("0000:01:00.1", 0x12, 1);
@@ -77,16 +78,29 @@ final class Board {
         vfio.addStrategy(manual, 0);
     }
 
+    /** As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same. */
+    static VfioService.Settings settings(int entryLimit, long lockedMemoryLimit) {
+        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true);
+    }
+
     static Board pamu() {
-        return new Board(true, 65_535);
+        return new Board(true, settings(65_535, VfioService.Settings.UNLIMITED));
+    }
+
+    static Board pamu(VfioService.Settings settings) {
+        return new Board(true, settings);
     }
 
     static Board type1() {
-        return new Board(false, 65_535);
+        return type1(65_535);
     }
 
     static Board type1(int limit) {
-        return new Board(false, limit);
+        return type1(settings(limit, VfioService.Settings.UNLIMITED));
+    }
+
+    static Board type1(VfioService.Settings settings) {
+        return new Board(false, settings);
     }
 
     /** Another provider of the same hardware. */
@@ -130,6 +144,11 @@ final class Board {
 
     DmaBuffer scattered(long size) {
         return machine.memory().allocate(size, 4096, DmaMemory.Layout.SCATTERED);
+    }
+
+    /** {@return what a write of that requester reaches} */
+    long memoryOf(int requester, long iova) {
+        return acting.translate(requester, iova, 4, Access.WRITE);
     }
 
     static IrqSet msi(EventFd... eventFds) {

@@ -216,12 +216,12 @@ class LifeCycleTest {
     }
 
     @Test
-    @DisplayName("SET_CONTAINER: already in a container: EBUSY, naming it; not a group of ours: IllegalArgumentException")
+    @DisplayName("SET_CONTAINER: in another container: EBUSY, naming it; in this one: EINVAL (4.1); not a group of ours: IllegalArgument")
     void setContainer() {
         Container one = vfio.openContainer("one");
         one.addGroup(group);
         refused(Errno.EBUSY, "container one", () -> vfio.openContainer("two").addGroup(group));
-        refused(Errno.EBUSY, () -> one.addGroup(group));
+        refused(Errno.EINVAL, "container one already", () -> one.addGroup(group));
         Group alien = (Group) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {Group.class},
             (proxy, method, arguments) -> "alien");
         assertThrows(IllegalArgumentException.class, () -> one.addGroup(alien));
@@ -351,7 +351,8 @@ class LifeCycleTest {
     @DisplayName("a provider without a kind is refused; a limit of no mappings too")
     void misuse() {
         assertThrows(IllegalArgumentException.class, () -> vfio.addIommu(board.newIommu(), null));
-        assertThrows(IllegalArgumentException.class, () -> new VfioService(board.machine, 0));
+        assertThrows(IllegalArgumentException.class, () -> Board.settings(0, 0));
+        assertThrows(IllegalArgumentException.class, () -> Board.settings(1, -1));
     }
 
     @Test

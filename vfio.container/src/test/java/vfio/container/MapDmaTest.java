@@ -12,6 +12,7 @@ import iommu.api.ReservedRegion;
 import iommu.api.Stash;
 import iommu.api.Windows;
 import java.util.List;
+import java.util.Optional;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
@@ -21,9 +22,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Container;
 import vfio.api.ContainerInfo.IovaRange;
+import vfio.api.ContainerInfo.Migration;
+import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.api.Type1Info;
 
 @Timeout(30)
 class MapDmaTest {
@@ -32,31 +37,126 @@ class MapDmaTest {
     private final Container container = board.container();
     private final DmaBuffer memory = board.memory(0x10000);
 
+    private Container of(String type) {
+        Container other = board.vfio.openContainer(type);
+        other.addGroup(board.vfio.group(2));
+        other.setIommu(type);
+        return other;
+    }
+
     // Each row breaks its own rule and all later ones where that can be, so the errno and the text tell the order.
     @ParameterizedTest(name = "MAP_DMA #{0}")
-    @DisplayName("MAP_DMA: the checks in VFIO's order")
+    @DisplayName("MAP_DMA (4.2): the checks in VFIO's order, v1 and v2 alike")
     @CsvSource(delimiter = '|', value = {
+        "1 unknown flag                        | 0x800  | 0x0     | 0x0                | 8 | EINVAL | flags",
         "3 neither READ nor WRITE              | 0x800  | 0x0     | 0x0                | 0 | EINVAL | access",
-        "3 unknown access                      | 0x800  | 0x0     | 0x0                | 4 | EINVAL | access",
+        "3 READ with VADDR                     | 0x800  | 0x0     | 0x0                | 5 | EINVAL | access",
+        "3 WRITE with VADDR                    | 0x800  | 0x0     | 0x0                | 6 | EINVAL | access",
+        "4 VADDR, size 0                       | 0x0    | 0x0     | 0x0                | 4 | EINVAL | multiples",
         "4 size 0                              | 0x0    | 0x0     | 0x0                | 3 | EINVAL | multiples",
         "4 iova not aligned                    | 0x800  | 0x0     | 0x1000             | 3 | EINVAL | multiples",
         "4 size not aligned                    | 0x0    | 0x0     | 0x1800             | 3 | EINVAL | multiples",
         "4 memory not aligned                  | 0x0    | 0x800   | 0x1000             | 3 | EINVAL | multiples",
         "5 wraps                               | 0xfffffffffffff000 | 0x0 | 0x2000     | 3 | EINVAL | wraps",
+        "5 memory wraps                        | 0x10000 | 0xfffffffffffff000 | 0x2000  | 3 | EINVAL | offset",
         "6 overlaps                            | 0x11000 | 0x20000 | 0x1000            | 3 | EEXIST | 0x10000+0x4000",
         "6 overlaps across an end              | 0xf000 | 0x0     | 0x2000             | 3 | EEXIST | unmap that first",
+        "6' VADDR, no mapping there            | 0xfee00000 | 0x20000 | 0x1000         | 4 | ENOENT | 0xfee00000",
+        "6'' VADDR, not its iova               | 0x11000 | 0x20000 | 0x3000            | 4 | EINVAL | exactly",
+        "6'' VADDR, not its size               | 0x10000 | 0x20000 | 0x3000            | 4 | EINVAL | exactly",
+        "6'' VADDR, more than it               | 0xf000 | 0x20000 | 0x6000             | 4 | EINVAL | exactly",
+        "6'' VADDR, still valid                | 0x10000 | 0x20000 | 0x4000            | 4 | EINVAL | a valid vaddr",
         "8 inside a reserved range             | 0xfee00000 | 0x20000 | 0x1000         | 3 | EINVAL | 0xfef00000",
         "8 across a reserved range             | 0xfedff000 | 0x0 | 0x2000             | 3 | EINVAL | valid ranges",
         "8 beyond the address width            | 0x1000000000000 | 0x0 | 0x1000        | 3 | EINVAL | valid ranges",
         "11 memory beyond the buffer           | 0x0    | 0x10000 | 0x1000             | 3 | EFAULT | 0x10000",
         "11 memory before the buffer           | 0x0    | 0xfffffffffffff000 | 0x1000  | 3 | EFAULT | buffer"})
-    void order(String rule, String iova, String offset, String length, int access, Errno errno, String text) {
-        container.map(0x10000, memory, 0, 0x4000, RW);
+    void order(String rule, String iova, String offset, String length, int flags, Errno errno, String text) {
+        for (String type : List.of("type1", "type1v2")) {
+            Container other = of(type);
+            other.map(0x10000, memory, 0, 0x4000, RW);
+            String before = board.iommu.state() + other.mappings();
+            refused(errno, text, () -> other.map(Long.parseUnsignedLong(iova.substring(2), 16), memory,
+                Long.parseUnsignedLong(offset.substring(2), 16), Long.parseUnsignedLong(length.substring(2), 16), flags));
+            assertEquals(before, board.iommu.state() + other.mappings());
+            other.close();
+        }
+    }
+
+    @ParameterizedTest
+    @DisplayName("MAP_DMA #9 and #12: what the IOMMU throws (no memory for a table: ENOMEM) is passed on, all as before, memory let go")
+    @ValueSource(strings = {"type1", "type1v2"})
+    void iommuFails(String type) {
+        Container other = of(type);
+        DmaBuffer fresh = board.memory(0x1000);
         String before = board.iommu.state();
-        refused(errno, text, () -> container.map(Long.parseUnsignedLong(iova.substring(2), 16), memory,
-            Long.parseUnsignedLong(offset.substring(2), 16), Long.parseUnsignedLong(length.substring(2), 16), access));
+        for (Errno errno : List.of(Errno.ENOMEM, Errno.EIO)) {
+            board.trip.errno = errno;
+            board.trip.at(1);
+            refused(errno, "map", () -> other.map(0, fresh, 0, 0x1000, RW));
+        }
         assertEquals(before, board.iommu.state());
-        assertEquals(1, container.mappings().size());
+        assertEquals(List.of(), other.mappings());
+        long available = board.machine.memory().available();
+        fresh.close();
+        assertEquals(available + 0x1000, board.machine.memory().available());
+    }
+
+    @ParameterizedTest
+    @DisplayName("MAP_DMA #10: over the limit of locked memory: ENOMEM, after the valid ranges, before the memory; UNMAP gives it back")
+    @ValueSource(strings = {"type1", "type1v2"})
+    void lockedMemory(String type) {
+        Board limited = Board.type1(Board.settings(10, 0x8000));
+        Container one = limited.vfio.openContainer("one");
+        one.addGroup(limited.vfio.group(1));
+        one.setIommu(type);
+        DmaBuffer pages = limited.memory(0x10000);
+        refused(Errno.EINVAL, "valid ranges", () -> one.map(0xfee00000L, pages, 0, 0x9000, RW));
+        refused(Errno.ENOMEM, "locked.memory.limit", () -> one.map(0, pages, 0x20000, 0x9000, RW));
+        refused(Errno.EFAULT, () -> one.map(0, pages, 0x20000, 0x8000, RW));
+        one.map(0, pages, 0, 0x5000, RW);
+        one.map(0x10000, pages, 0, 0x3000, Access.READ);
+        String before = limited.iommu.state();
+        refused(Errno.ENOMEM, "0x8000", () -> one.map(0x20000, pages, 0, 0x1000, RW));
+        assertEquals(before, limited.iommu.state());
+
+        // Each container has its own account.
+        Container two = limited.container("two", 2);
+        two.map(0, pages, 0, 0x8000, RW);
+
+        // What fails is not charged, what goes is given back, on whatever way.
+        assertEquals(0x3000, one.unmap(0x10000, 0x3000));
+        limited.trip.at(1);
+        refused(Errno.EIO, () -> one.map(0x10000, pages, 0, 0x3000, RW));
+        limited.trip.at(1);
+        refused(Errno.EIO, () -> one.unmap(0, 0x5000));
+        refused(Errno.ENOMEM, () -> one.map(0x10000, pages, 0, 0x4000, RW));
+        one.map(0x10000, pages, 0, 0x3000, RW);
+        assertEquals(0x8000, one.unmap(0, 0, DmaFlags.UNMAP_ALL, null));
+        one.map(0, pages, 0, 0x8000, RW);
+        one.removeGroup(limited.vfio.group(1));
+        one.addGroup(limited.vfio.group(1));
+        one.setIommu(type);
+        one.map(0, pages, 0, 0x8000, RW);
+    }
+
+    @Test
+    @DisplayName("locked memory, windowed: a window cut out of a mapping is given back; a doorbell and a swap are not charged")
+    void lockedWindows() {
+        Board limited = Board.pamu(Board.settings(10, 0x30000));
+        Container windowed = limited.container();
+        windowed.set(new Geometry(0, 16 * MB));
+        windowed.set(new Windows(256));
+        DmaBuffer block = limited.memory(0x40000);
+        windowed.map(0, block, 0, 0x30000, RW);
+        windowed.msi("MAP", 0, 0x100000);
+        refused(Errno.ENOMEM, () -> windowed.map(0x200000, block, 0, 0x10000, RW));
+        assertEquals(0x10000, windowed.unmap(0x10000, 0x10000));
+        limited.vfio.removeIommu(limited.iommu);
+        limited.vfio.addIommu(limited.iommu, "pamu");
+        assertEquals("", windowed.reason());
+        refused(Errno.ENOMEM, () -> windowed.map(0x200000, block, 0, 0x20000, RW));
+        windowed.map(0x200000, block, 0, 0x10000, RW);
     }
 
     @Test
@@ -116,6 +216,17 @@ class MapDmaTest {
     }
 
     @Test
+    @DisplayName("GET_INFO: page sizes, MIGRATION (smallest page, 0x10000000 bytes) and DMA_AVAIL; a windowed type has no MIGRATION")
+    void capabilityChain() {
+        assertEquals(0x1000, container.info().pageSizes());
+        assertEquals(Optional.of(new Migration(0, 0x1000, 0x1000_0000)), container.info().migration());
+        container.map(0x10000, memory, 0, 0x4000, RW);
+        assertEquals(4, container.info().mappingsAvailable());
+        assertEquals(116, Type1Info.encode(container.info(), 4096).length);
+        assertEquals(Optional.empty(), Board.pamu().container().info().migration());
+    }
+
+    @Test
     @DisplayName("GET_INFO: a device's own reserved range leaves the valid ones; attaching it where something is mapped: EINVAL")
     void ownReserved() {
         ReservedRegion rmrr = new ReservedRegion(0x30000, 0x3ffff, ReservedRegion.Kind.DIRECT);
@@ -144,7 +255,7 @@ class MapDmaTest {
     }
 
     @ParameterizedTest(name = "UNMAP_DMA {0}: {1}")
-    @DisplayName("UNMAP_DMA: what goes, by type")
+    @DisplayName("UNMAP_DMA (4.3): what goes, by type; the result is what has gone")
     @CsvSource(delimiter = '|', value = {
         "type1v2 | nothing mapped there            | 0x40000 | 0x1000  | 0       | 3",
         "type1   | nothing mapped there            | 0x40000 | 0x1000  | 0       | 3",
@@ -158,9 +269,18 @@ class MapDmaTest {
         "type1   | sub-range from its iova         | 0x20000 | 0x1000  | 0x4000  | 2",
         "type1   | sub-range inside                | 0x21000 | 0x1000  | 0       | 3",
         "type1v2 | sub-range inside                | 0x21000 | 0x1000  | EINVAL  | 3",
+        "type1v2 | range cuts both ends            | 0x11000 | 0x10000 | EINVAL  | 3",
+        "type1   | range cuts both ends            | 0x11000 | 0x10000 | 0       | 3",
+        "type1v2 | start in a hole, end inside     | 0xf000  | 0x2000  | EINVAL  | 3",
+        "type1   | start in a hole, end inside     | 0xf000  | 0x2000  | 0x4000  | 2",
         "type1v2 | iova not aligned                | 0x10800 | 0x1000  | EINVAL  | 3",
+        "type1   | iova not aligned                | 0x10800 | 0x1000  | EINVAL  | 3",
         "type1v2 | size 0                          | 0x10000 | 0x0     | EINVAL  | 3",
+        "type1   | size 0                          | 0x10000 | 0x0     | EINVAL  | 3",
         "type1v2 | size not aligned                | 0x10000 | 0x4800  | EINVAL  | 3",
+        "type1   | size not aligned                | 0x10000 | 0x4800  | EINVAL  | 3",
+        "type1v2 | wraps                           | 0xfffffffffffff000 | 0x2000 | EINVAL | 3",
+        "type1   | all there is                    | 0x0     | 0xfffffffffffff000 | 0xc000 | 0",
         "type1   | wraps                           | 0xfffffffffffff000 | 0x2000 | EINVAL | 3",
         "type1v2 | all there is                    | 0x0     | 0xfffffffffffff000 | 0xc000 | 0"})
     void unmap(String type, String rule, String iova, String length, String result, int left) {

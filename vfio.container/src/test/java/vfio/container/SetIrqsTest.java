@@ -231,9 +231,10 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("INTx: asserted before it is enabled: one signal, no more")
+    @DisplayName("INTx: asserted before it is enabled, with another device asserting the wire too: one signal, no more")
     void asserted() {
         board.a.raise();
+        board.controller.line(5, true);
         device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
         assertEquals(5, eventFd.poll());
     }

@@ -347,7 +347,7 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("an IOMMU that cannot be restored for lack of a bank is, when a controller with that bank comes; routes do not wait for others'")
+    @DisplayName("an IOMMU not restored for lack of a bank is restored when a controller with that bank comes")
     void bankMissing() {
         working();
         container.msi("MAP", 0, 32 * MB);
@@ -388,6 +388,8 @@ class SwapTest {
         };
         assertEquals(4, eventFd.poll(), "a has sent nothing");
         assertTrue(second.poll() > 0);
+        board.vfio.removeStrategy(board.manual);
+        assertEquals(0, board.manual.enabled, "each bank was disabled as often as enabled");
     }
 
     @Test

@@ -9,6 +9,8 @@ final class Trip {
     /** What happens besides, at each call. */
     volatile Runnable each = () -> {
     };
+    /** What a call that fails says. */
+    volatile Errno errno = Errno.EIO;
     private int calls;
     private int failing;
 
@@ -24,7 +26,7 @@ final class Trip {
     synchronized void step(String what) {
         each.run();
         if (++calls == failing) {
-            throw new ErrnoException(Errno.EIO, "call %d, %s, fails", calls, what);
+            throw new ErrnoException(errno, "call %d, %s, fails", calls, what);
         }
     }
 }

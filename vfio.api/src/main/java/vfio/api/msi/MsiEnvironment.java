@@ -26,7 +26,9 @@ public interface MsiEnvironment {
     /** {@return the banks vectors of this container may come from, and those it uses; empty without an interrupt controller} */
     List<Bank> banks();
 
-    /** {@return the memory the user has mapped, by ascending iova} */
+    /**
+     * {@return the memory the user has mapped, by ascending iova: a view that costs nothing to get and much to index; iterate}
+     */
     List<Mapping> mappings();
 
     /** {@return the banks that are placed now, by ascending iova} */

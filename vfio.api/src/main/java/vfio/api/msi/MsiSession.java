@@ -16,7 +16,8 @@ public interface MsiSession extends AutoCloseable {
     List<Integer> reachable();
 
     /**
-     * A device is about to use a vector of that bank for the first time, or once more.
+     * A device is about to use a vector of that bank for the first time, or once more. Over a swap of the interrupt controller a
+     * device's bank is enabled again, and then disabled for the earlier time.
      *
      * @return the device address of the bank's page
      * @throws machine.api.ErrnoException ENODEV if the bank is not reachable and the strategy does not place it itself;
