@@ -44,18 +44,21 @@ public final class Cli implements Callable<Integer> {
     private final CommandProcessor processor;
     private final Machines machines;
     private final ServiceComponentRuntime components;
+    private final Log log;
     private final String[] arguments;
 
     /** Built by Declarative Services. */
     @Activate
     public Cli(BundleContext context, @Reference(name = "processor") CommandProcessor processor,
             @Reference(name = "machines") Machines machines, @Reference(name = "components") ServiceComponentRuntime components,
+            @Reference(name = "log") Log log,
             @Reference(name = "launcher", service = Object.class, target = "(&(launcher.arguments=*)(launcher.ready=true))")
             Map<String, Object> launcher) {
         this.context = context;
         this.processor = processor;
         this.machines = machines;
         this.components = components;
+        this.log = log;
         this.arguments = launcher.get("launcher.arguments") instanceof String[] words ? words : new String[0];
     }
 
@@ -120,7 +123,7 @@ public final class Cli implements Callable<Integer> {
                 }
                 Machine loaded = machines.load(machine == null ? example.toString() : machine, options);
                 requireRequesters(loaded);
-                new Readiness(context, components).await();
+                new Readiness(context, components).await(log);
                 return work(loaded);
             } finally {
                 machines.unload();

@@ -3,6 +3,7 @@ package launcher;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -15,7 +16,9 @@ import org.osgi.util.tracker.ServiceTracker;
 /** Waits until the commands are there, which need everything below them; says what is missing if they do not come. */
 final class Readiness {
     private static final String COMMANDS = "(&(osgi.command.scope=vfio)(osgi.command.function=report))";
+    private static final String IOMMU = "(objectClass=iommu.api.Iommu)";
     private static final long PATIENCE_SECONDS = 10;
+    private static final long GLANCE_MILLIS = 100;
 
     private final BundleContext context;
     private final ServiceComponentRuntime components;
@@ -25,17 +28,31 @@ final class Readiness {
         this.components = components;
     }
 
-    /** @throws ErrnoException ENODEV naming every component that waits for something and what it waits for */
-    void await() throws InterruptedException, InvalidSyntaxException {
-        ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(COMMANDS), null);
-        tracker.open();
-        try {
-            if (tracker.waitForService(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS)) == null) {
-                throw new ErrnoException(Errno.ENODEV, "not everything came up within %d s: %s", PATIENCE_SECONDS, waiting());
+    /**
+     * @param log what the components say meanwhile
+     * @throws ErrnoException ENODEV with the reason of the component that refused, or else naming every component that waits for
+     *     something and what it waits for
+     */
+    void await(Log log) throws InterruptedException, InvalidSyntaxException {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        for (String wanted : List.of(COMMANDS, IOMMU)) {
+            ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(wanted), null);
+            tracker.open();
+            try {
+                while (tracker.waitForService(GLANCE_MILLIS) == null) {
+                    Optional<String> failure = log.failure();
+                    if (failure.isPresent()) {
+                        throw new ErrnoException(Errno.ENODEV, "this machine does not come up: " + failure.get());
+                    }
+                    if (System.nanoTime() > deadline) {
+                        throw new ErrnoException(Errno.ENODEV, "not everything came up within %d s: %s", PATIENCE_SECONDS, waiting());
+                    }
+                }
+            } finally {
+                tracker.close();
             }
-        } finally {
-            tracker.close();
         }
+        log.release();
     }
 
     private List<String> waiting() {

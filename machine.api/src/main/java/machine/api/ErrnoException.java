@@ -9,19 +9,30 @@ public class ErrnoException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     private final Errno errno;
+    private final String reason;
 
     /**
      * @param format a {@link String#format} text without the errno's name, which is put in front
      */
     public ErrnoException(Errno errno, String format, Object... arguments) {
-        super(errno + ": " + (arguments.length == 0 ? format : String.format(format, arguments)));
+        this(errno, arguments.length == 0 ? format : String.format(format, arguments));
+    }
+
+    private ErrnoException(Errno errno, String reason) {
+        super(errno + ": " + reason);
         this.errno = errno;
+        this.reason = reason;
     }
 
     /** As the other, with the exception that led here. */
     public ErrnoException(Errno errno, Throwable cause, String format, Object... arguments) {
         this(errno, format, arguments);
         initCause(cause);
+    }
+
+    /** {@return the message without the errno's name in front, to be put into another one} */
+    public String reason() {
+        return reason;
     }
 
     /** {@return which error} */

@@ -82,7 +82,7 @@ public final class MachinesComponent implements Machines {
         try {
             fresh = source.open(locator, content, options);
         } catch (ErrnoException e) {
-            throw new ErrnoException(e.errno(), e, "%s: %s", locator, e.getMessage());
+            throw new ErrnoException(e.errno(), e, "%s: %s", locator, e.reason());
         }
         publish(fresh);
         return fresh;

@@ -37,7 +37,7 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=unplug", "osgi.command.function=open", "osgi.command.function=close",
     "osgi.command.function=geometry", "osgi.command.function=map", "osgi.command.function=unmap",
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
-    "osgi.command.function=banks", "osgi.command.function=policy", "osgi.command.function=irq",
+    "osgi.command.function=banks", "osgi.command.function=msibanks", "osgi.command.function=policy", "osgi.command.function=irq",
     "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
     "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
     "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
@@ -185,6 +185,11 @@ public final class VfioCommands {
             numbers[i] = Amount.parse(arguments[i]);
         }
         return bench.container(name).msi(operation, numbers);
+    }
+
+    @Descriptor("how many MSI banks the interrupt controller has")
+    public int msibanks() {
+        return bench.controller().doorbells().banks().size();
     }
 
     @Descriptor("map MSI banks, as many as there are, into the windows from one up to another; gives the banks mapped")
