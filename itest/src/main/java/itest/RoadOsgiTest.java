@@ -5,13 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import iommu.api.Enable;
 import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.Windows;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
 import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.jar.Manifest;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -34,6 +42,7 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.api.MsiChoice;
 import vfio.api.Region;
 import vfio.api.Vfio;
 
@@ -58,6 +67,8 @@ class RoadOsgiTest {
     void unload() throws Exception {
         machines.unload();
         plugged.delete();
+        // A configuration is deleted in a thread of its own: the next test must not meet this one's device.
+        Framework.await("the device to be gone", () -> !Framework.present(PciFunction.class, null));
         assertFalse(Framework.present(Vfio.class, null));
         assertFalse(Framework.present(Node.class, null));
     }
@@ -174,6 +185,81 @@ class RoadOsgiTest {
             device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
         }
+    }
+
+    @DisplayName("A strategy in somebody else's bundle: comes, is considered, is used by a container at work, leaves, comes back, leaves")
+    @Test
+    void thirdParty() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            EventFd eventFd = new EventFd(0);
+            device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
+            assertErrno(Errno.ENOENT, () -> container.msiStrategy("lowest"));
+
+            Bundle bundle = Framework.CONTEXT.installBundle("third", pack("itest/third/Activator.class",
+                "itest/third/LowestStrategy.class", "itest/third/LowestStrategy$Session.class"));
+            try {
+                bundle.start();
+                MsiChoice choice = container.explainMsi().get(container.explainMsi().size() - 1);
+                assertEquals("lowest", choice.name());
+                assertEquals(-100, choice.ranking());
+                assertTrue(choice.assessment().feasible() && !choice.chosen());
+                rings(device, eventFd);
+
+                container.set(new Enable(true));
+                container.msi("UNMAP_MSI_BANK", 0x14000000);
+                container.msiStrategy("lowest");
+                assertEquals("lowest", container.msiStrategy().orElseThrow());
+                assertEquals(0x10000140, container.msiRoutes().get(0).address());
+                rings(device, eventFd);
+
+                bundle.stop();
+                assertTrue(container.msiStrategy().isEmpty(), "it is asked for by name: no other takes over");
+                assertTrue(container.msiPlacements().isEmpty());
+                assertTrue(container.reason().contains("the MSI of device 0000:01:00.0 waits"), container.reason());
+                bundle.start();
+                assertEquals("", container.reason());
+                assertEquals(1, eventFd.poll(), "one that the device may have dropped meanwhile");
+                rings(device, eventFd);
+
+                container.msiStrategy("");
+                assertEquals("bank", container.msiStrategy().orElseThrow());
+                rings(device, eventFd);
+                bundle.stop();
+                assertEquals("bank", container.msiStrategy().orElseThrow());
+                rings(device, eventFd);
+            } finally {
+                bundle.uninstall();
+            }
+            assertErrno(Errno.ENOENT, () -> container.msiStrategy("lowest"));
+        }
+    }
+
+    private static void rings(Device device, EventFd eventFd) throws InterruptedException {
+        device.write(Region.BAR0, 0x60, 4, 1);
+        assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+    }
+
+    /** {@return a bundle of some of this bundle's classes, as a builder outside would make it} */
+    private static InputStream pack(String... classes) throws IOException {
+        Manifest manifest = new Manifest();
+        manifest.getMainAttributes().putValue("Manifest-Version", "1.0");
+        manifest.getMainAttributes().putValue("Bundle-ManifestVersion", "2");
+        manifest.getMainAttributes().putValue("Bundle-SymbolicName", "itest.third");
+        manifest.getMainAttributes().putValue("Bundle-Activator", "itest.third.Activator");
+        manifest.getMainAttributes().putValue("Import-Package",
+            "org.osgi.framework,iommu.api,machine.api,vfio.api,vfio.api.msi;version=\"[1,2)\"");
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (JarOutputStream jar = new JarOutputStream(bytes, manifest)) {
+            for (String name : classes) {
+                jar.putNextEntry(new JarEntry(name));
+                try (InputStream content = Framework.CONTEXT.getBundle().getResource(name).openStream()) {
+                    content.transferTo(jar);
+                }
+            }
+        }
+        return new ByteArrayInputStream(bytes.toByteArray());
     }
 
     @DisplayName("INTx: the pin reaches its eventfd, masks itself, and fires again when it is unmasked while still asserted")

@@ -15,7 +15,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -89,6 +91,76 @@ class RunTest {
             .anyMatch(fault -> fault.get("reason").getAsString().startsWith("0x26")), "a forged MSI is refused and recorded");
         assertEquals(4, passes(PC, "surface-laptop-studio.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
         assertEquals(1, passes(PC, "qemu-q35.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
+    }
+
+    @DisplayName("./gantry compare: each strategy that works delivers every interrupt and verifies every byte, on each board")
+    @Test
+    void compare() throws Exception {
+        JsonObject board = compares(PAMU, LAUNCHER.resolve("boards/p4080.dtb"));
+        Map<String, JsonObject> strategies = new LinkedHashMap<>();
+        board.getAsJsonArray("strategies").forEach(one -> strategies.put(one.getAsJsonObject().get("name").getAsString(),
+            one.getAsJsonObject()));
+        assertEquals(List.of("reserved", "bank", "window", "topdown", "tail", "flag", "fd"), List.copyOf(strategies.keySet()));
+        assertEquals(List.of(false, true, true, true, true, true, true),
+            strategies.values().stream().map(one -> one.get("feasible").getAsBoolean()).toList());
+        assertEquals(List.of(0, 4, 0, 1, 0, 3, 9), strategies.values().stream().map(one -> one.get("userOperations").getAsInt()).toList());
+        assertEquals(List.of(0, 3, 3, 2, 2, 3, 3), strategies.values().stream().map(one -> one.get("windowsUsed").getAsInt()).toList());
+        assertEquals("bank 2 placed at 0x14000000 for it", strategies.get("tail").get("hotPlug").getAsString());
+        assertEquals("512 MiB in 4 windows", strategies.get("bank").get("smallestAperture").getAsString());
+        assertEquals("512 MiB in 8 windows", strategies.get("tail").get("smallestAperture").getAsString());
+        assertEquals(3 * ((64 << 20) - 4096), strategies.get("bank").get("bytesWasted").getAsInt());
+        assertEquals(3, strategies.get("bank").getAsJsonObject("perBank").size());
+        JsonObject pc = compares(PC, LAUNCHER.resolve("boards/q35.dmar"));
+        assertEquals(1, pc.getAsJsonArray("strategies").asList().stream()
+            .filter(one -> one.getAsJsonObject().get("feasible").getAsBoolean()).count());
+        for (String name : List.of("p4080ds.dtb", "p2041rdb.dtb", "t1042rdb.dtb", "t4240qds.dtb")) {
+            if (Files.isReadable(REAL.resolve(name))) {
+                compares(PAMU, REAL.resolve(name));
+            }
+        }
+    }
+
+    private JsonObject compares(String jar, Path machine) throws Exception {
+        Result result = start(jar, "compare", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(), "--svg",
+            directory.resolve("run.svg").toString());
+        assertEquals(0, result.status, machine + "\n" + result.out + result.err);
+        assertTrue(result.json.get("ok").getAsBoolean());
+        result.json.getAsJsonArray("strategies").asList().stream().map(JsonElement::getAsJsonObject)
+            .filter(one -> one.get("feasible").getAsBoolean()).forEach(one -> {
+                assertTrue(one.get("vectorsRaised").getAsLong() > 5000);
+                assertEquals(one.get("vectorsRaised"), one.get("vectorsDelivered"));
+                assertEquals(0, one.get("mismatches").getAsLong());
+            });
+        assertTrue(Files.readString(directory.resolve("run.svg")).startsWith("<svg"));
+        return result.json;
+    }
+
+    @DisplayName("vfio:strategies, vfio:use: a container changes its strategy in a scenario; msi … explain and msi … use are the same")
+    @Test
+    void use() throws Exception {
+        Path scenario = Files.writeString(directory.resolve("use.gosh"), """
+            one = (plug ((slots) get 0))
+            open guest $one
+            geometry guest 0 512M 8
+            map guest 0 256M
+            banks guest 0 4 6
+            irq $one msi
+            ring $one
+            echo (use guest tail)
+            ring $one
+            echo (msi guest use fd)
+            ring $one
+            echo (strategies guest)
+            echo (msi guest explain)
+            rejected ENOENT "no such strategy" { use guest none }
+            use guest ''
+            ring $one
+            """);
+        Result result = start(PAMU, "run", scenario.toString());
+        assertEquals(0, result.status, result.out + result.err);
+        assertTrue(result.out.contains("guest uses tail; banks: [0 at 0x1c000000]"), result.out);
+        assertTrue(result.out.contains("guest uses fd; banks: [0 at 0x1c000000]"), result.out);
+        assertTrue(result.out.lines().filter(line -> line.contains("yes, preferred")).count() >= 2, result.out);
     }
 
     @DisplayName("What cannot be used: one clear line, exit status 2, no stack trace")

@@ -66,6 +66,7 @@ public final class Cli implements Callable<Integer> {
     public Integer call() {
         CommandLine line = new CommandLine(new Root());
         line.addSubcommand(new Run());
+        line.addSubcommand(new Compare());
         line.addSubcommand(new Talk());
         line.addSubcommand(new CommandLine.HelpCommand());
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
@@ -216,6 +217,27 @@ public final class Cli implements Callable<Integer> {
         private void write(Shell shell, String command, String file) throws Exception {
             if (file != null) {
                 shell.call(command, file);
+            }
+        }
+    }
+
+    @Command(name = "compare", description = {"Does the same work through every MSI strategy and shows how they differ.",
+        "Exits with 0 if each that works here delivered every interrupt and verified every byte."}, mixinStandardHelpOptions = true)
+    private final class Compare extends OnMachine {
+        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
+        private String json;
+
+        @Option(names = "--svg", paramLabel = "FILE", description = "write a picture of the apertures side by side")
+        private String svg;
+
+        @Override
+        int work(Machine machine) throws Exception {
+            Map<String, String> files = new LinkedHashMap<>();
+            files.put("json", json);
+            files.put("svg", svg);
+            try (Shell shell = new Shell(context, processor)) {
+                System.out.print(shell.call("vfio:compare", files));
+                return Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
             }
         }
     }

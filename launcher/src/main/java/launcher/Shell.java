@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Hashtable;
 import java.util.List;
+import java.util.Map;
 import org.apache.felix.gogo.jline.Builtin;
 import org.apache.felix.gogo.jline.Converters;
 import org.apache.felix.gogo.jline.Posix;
@@ -60,6 +61,20 @@ final class Shell implements AutoCloseable {
         try (CommandSession session = session()) {
             session.put("argument", argument);
             return session.execute(command + " $argument");
+        }
+    }
+
+    /** Calls one command with options, whatever characters are in their values; one whose value is null is left out. */
+    Object call(String command, Map<String, String> options) throws Exception {
+        try (CommandSession session = session()) {
+            StringBuilder line = new StringBuilder(command);
+            options.forEach((name, value) -> {
+                if (value != null) {
+                    session.put(name, value);
+                    line.append(" --").append(name).append(" $").append(name);
+                }
+            });
+            return session.execute(line);
         }
     }
 

@@ -15,6 +15,8 @@ public record ReservedRegion(long start, long end, Kind kind) {
         MSI,
         /** Identity-mapped for firmware's sake while the device lives (x86: RMRR). */
         DIRECT,
+        /** Kept by software for the doorbells that MSIs go through where translation is no exception for them (ARM: 0x08000000). */
+        SOFTWARE_MSI,
         /** Not usable for another reason. */
         RESERVED
     }

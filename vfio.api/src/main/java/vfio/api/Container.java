@@ -179,7 +179,10 @@ public interface Container extends AutoCloseable {
     /** {@return the mappings by ascending iova} */
     List<Mapping> mappings();
 
-    /** {@return the ranges a user must not map, by ascending start: the hardware's, and those of the devices in its groups} */
+    /**
+     * {@return the ranges a user must not map, by ascending start: the hardware's, those of the devices in its groups, and what
+     *     the MSI strategy announces that it keeps}
+     */
     List<ReservedRegion> reserved();
 
     /**
@@ -216,10 +219,22 @@ public interface Container extends AutoCloseable {
     /**
      * Which strategy it should use, by name; an empty name leaves the choice to the resolver, which is the default.
      *
+     * <p>Vectors that are enabled move along and stay enabled: a strategy that can takes over the banks where they are, another
+     * places them anew, and devices get new messages. An MSI sent meanwhile arrives when the road is open, several as one. If that
+     * fails, everything is as before.
+     *
      * @throws machine.api.ErrnoException ENOENT if there is no such strategy; EINVAL, with its reason, if it is not feasible here;
-     *     EBUSY while a vector is enabled
+     *     EBUSY if vectors are enabled and it cannot make their banks reachable, saying why
      */
     void msiStrategy(String name);
+
+    /**
+     * Why the active MSI strategy is active.
+     *
+     * @return all strategies there are, in the order the resolver considers them; assessed as of now
+     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set
+     */
+    List<MsiChoice> explainMsi();
 
     /**
      * Blocks its groups, closes its devices, lets the memory go and gives the groups back. Idempotent.

@@ -89,11 +89,15 @@ final class ConfigSpace {
         command(masked ? dword(COMMAND) | INTX_OFF : dword(COMMAND) & ~INTX_OFF);
     }
 
+    /** When it returns, every message the device has sent before has left it: PCI, a read's answer does not pass posted writes. */
     synchronized void msiOn(long address, int data) {
         msiOn = true;
         msiAddress = address;
         msiData = data;
         program();
+        if (msi != 0) {
+            dword(msi);
+        }
     }
 
     synchronized void msiOff() {

@@ -18,6 +18,7 @@ import machine.api.Fault;
 import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiEnvironment;
+import vfio.api.msi.MsiSession;
 
 /**
  * The MSI vectors of one container: where the two halves of a message meet. The host owns the vector, hence the data; whoever
@@ -220,11 +221,71 @@ final class Interrupts {
     void refused(Fault fault) {
         if (held && fault.access() == Access.WRITE) {
             for (Route route : routes) {
-                if ((fault.iova() == route.address || fault.iova() == route.earlier)
-                        && fault.requester() == route.device.requester()) {
+                if (sent(fault.iova(), route.address, route.earlier) && fault.requester() == route.device.requester()) {
                     route.missed.set(true);
                 }
             }
+        }
+    }
+
+    /** Whether it is either address, or, as a device's address is programmed in halves, one half of each. */
+    private static boolean sent(long iova, long address, long earlier) {
+        return ((int) iova == (int) address || (int) iova == (int) earlier)
+            && (iova >>> 32 == address >>> 32 || iova >>> 32 == earlier >>> 32);
+    }
+
+    /** Where a device's message goes. */
+    record Address(Route route, long address) {
+    }
+
+    /** {@return where each message goes now, for {@link #moveBack}} */
+    List<Address> addresses() {
+        return routes.stream().filter(route -> route.vector != null).map(route -> new Address(route, route.address)).toList();
+    }
+
+    /**
+     * Enables every vector's bank in a session that is to take over, and gives the devices their new messages. The data stays, and
+     * so does a message whose address does. A device is not silenced meanwhile: what it sends is refused and remembered.
+     *
+     * @param enabled gets the bank of each vector that was enabled there, for who has to undo it
+     * @throws ErrnoException what the session throws; {@link #moveBack} gives the devices their messages back
+     */
+    void moveTo(MsiSession next, List<Integer> enabled) {
+        for (Route route : routes) {
+            MsiVector vector = route.vector;
+            if (vector != null) {
+                long page = next.enable(vector.bank());
+                enabled.add(vector.bank());
+                program(route, page + route.controller.doorbells().compose(vector).offset());
+            }
+        }
+    }
+
+    /** Gives the devices their earlier messages back. */
+    void moveBack(List<Address> addresses) {
+        Steps steps = new Steps();
+        addresses.forEach(one -> steps.take(() -> program(one.route, one.address)));
+        steps.end();
+    }
+
+    /** Another session has taken over: every bank is disabled in the old one. */
+    void moved(MsiSession old) {
+        Steps steps = new Steps();
+        for (Route route : routes) {
+            int bank = route.bank;
+            route.bank = route.vector == null ? NONE : route.vector.bank();
+            if (bank != NONE) {
+                steps.take(() -> old.disable(bank));
+            }
+        }
+        steps.end();
+    }
+
+    private static void program(Route route, long address) {
+        if (address != route.address) {
+            route.earlier = route.address;
+            route.address = address;
+            route.device.config().msiOn(address, route.data);
         }
     }
 

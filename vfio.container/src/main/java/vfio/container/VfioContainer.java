@@ -33,6 +33,7 @@ import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Group;
 import vfio.api.Mapping;
+import vfio.api.MsiChoice;
 import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiAssessment;
@@ -66,9 +67,13 @@ final class VfioContainer implements Container {
     private IommuDomain domain;
     private MsiStrategy strategy;
     private MsiSession session;
+    private Environment environment;
     private String preferred = "";
     /** Where the user may map, for the requesters that are attached; null until somebody asks. */
     private List<IovaRange> valid;
+    /** The same without what the session keeps, and what that was. */
+    private List<IovaRange> mappable;
+    private List<ReservedRegion> kept;
 
     VfioContainer(VfioService service, String name) {
         this(service, name, new Ledger());
@@ -236,7 +241,7 @@ final class VfioContainer implements Container {
             requireActive();
             // A windowed mapping that is cut becomes two without asking for an entry.
             int available = Math.max(0, service.settings().entryLimit() - ledger.size());
-            return new ContainerInfo(capabilities, valid(), available, capabilities.windowed() ? Optional.empty()
+            return new ContainerInfo(capabilities, mappable(), available, capabilities.windowed() ? Optional.empty()
                 : Optional.of(new Migration(0, capabilities.smallestPage(), Migration.MAX_DIRTY_BITMAP_SIZE)));
         } finally {
             lock.unlock();
@@ -251,6 +256,7 @@ final class VfioContainer implements Container {
             domain.set(attribute);
             ledger.set(attribute);
             ledger.forgetAttributes(known -> known != attribute && !known.equals(domain.get(known.getClass())));
+            resolveAgain();
         } finally {
             lock.unlock();
         }
@@ -300,6 +306,7 @@ final class VfioContainer implements Container {
             IovaRanges.checkMemory(offset, length, buffer);
             if (session != null) {
                 session.mapping(iova, length);
+                IovaRanges.checkInside(iova, length, mappable());
             }
             // Held before a device can reach it: its owner may close it at any time.
             buffer.retain();
@@ -342,6 +349,7 @@ final class VfioContainer implements Container {
                 Vaddrs.invalidate(ledger, pieces);
             } else {
                 remove(pieces);
+                resolveAgain();
             }
             if (report) {
                 DirtyTracking.report(iova, length, bitmap, pieces.stream().map(UnmapRule.Piece::mapping).toList());
@@ -386,7 +394,14 @@ final class VfioContainer implements Container {
             if (iommu == null) {
                 return List.of();
             }
-            return reserved(capabilities, attached);
+            List<ReservedRegion> own = kept();
+            if (own.isEmpty()) {
+                return reserved(capabilities, attached);
+            }
+            List<ReservedRegion> all = new ArrayList<>(reserved(capabilities, attached));
+            all.addAll(own);
+            all.sort(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned));
+            return List.copyOf(all);
         } finally {
             lock.unlock();
         }
@@ -475,30 +490,39 @@ final class VfioContainer implements Container {
                 return;
             }
             requireActive();
-            if (interrupts.enabled()) {
-                throw new ErrnoException(Errno.EBUSY, "container %s has vectors enabled; disable them before the strategy changes",
-                    name);
-            }
+            MsiStrategy next = null;
             for (MsiStrategy candidate : strategies) {
-                if (candidate.name().equals(wanted) && !assess(candidate).feasible()) {
-                    throw new ErrnoException(Errno.EINVAL, "MSI strategy %s does not work here: %s", wanted,
-                        assess(candidate).reason());
+                if (wanted.isEmpty() || candidate.name().equals(wanted)) {
+                    MsiAssessment assessment = assess(candidate);
+                    if (assessment.feasible()) {
+                        next = candidate;
+                        break;
+                    }
+                    if (!wanted.isEmpty()) {
+                        throw new ErrnoException(Errno.EINVAL, "MSI strategy %s does not work here: %s", wanted, assessment.reason());
+                    }
                 }
             }
-            String before = preferred;
-            preferred = wanted;
-            try {
-                unbind();
-                resolve();
-            } catch (RuntimeException e) {
-                preferred = before;
-                Steps steps = new Steps();
-                steps.take(() -> {
-                    throw e;
-                });
-                steps.take(this::resolve);
-                steps.end();
+            if (next != null && next != strategy) {
+                move(next);
             }
+            preferred = wanted;
+            route();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<MsiChoice> explainMsi() {
+        lock.lock();
+        try {
+            requireOpen();
+            if (type == null) {
+                throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
+            }
+            return service.rankedStrategies().stream().map(ranked -> new MsiChoice(ranked.strategy().name(), ranked.ranking(),
+                assess(ranked.strategy()), ranked.strategy() == strategy, ranked.strategy().name().equals(preferred))).toList();
         } finally {
             lock.unlock();
         }
@@ -914,9 +938,28 @@ final class VfioContainer implements Container {
         return List.copyOf(regions);
     }
 
+    /** What the session keeps from the user. */
+    private List<ReservedRegion> kept() {
+        return session == null ? List.of() : session.reserved();
+    }
+
+    /** Where the user may map. */
+    private List<IovaRange> mappable() {
+        List<ReservedRegion> now = kept();
+        if (now.isEmpty()) {
+            return valid();
+        }
+        if (mappable == null || !now.equals(kept)) {
+            List<ReservedRegion> all = new ArrayList<>(reserved());
+            mappable = IovaRanges.valid(capabilities, all);
+            kept = now;
+        }
+        return mappable;
+    }
+
     private List<IovaRange> valid() {
         if (valid == null) {
-            valid = IovaRanges.valid(capabilities, reserved());
+            valid = IovaRanges.valid(capabilities, reserved(capabilities, attached));
         }
         return valid;
     }
@@ -941,12 +984,14 @@ final class VfioContainer implements Container {
         domain.attach(requester);
         attached.add(requester);
         valid = null;
+        mappable = null;
     }
 
     private void detach(int requester) {
         domain.detach(requester);
         attached.remove(requester);
         valid = null;
+        mappable = null;
     }
 
     private static void undo(List<Integer> requesters, IntConsumer step, RuntimeException why) {
@@ -972,6 +1017,7 @@ final class VfioContainer implements Container {
         iommu = null;
         attached.clear();
         valid = null;
+        mappable = null;
     }
 
     /** With the domain closed: lets go of the memory and forgets everything. */
@@ -1000,10 +1046,106 @@ final class VfioContainer implements Container {
     private void resolve() {
         for (MsiStrategy candidate : service.strategies()) {
             if ((preferred.isEmpty() || preferred.equals(candidate.name())) && assess(candidate).feasible()) {
-                session = candidate.bind(new Environment());
+                Environment fresh = new Environment();
+                session = candidate.bind(fresh);
                 strategy = candidate;
+                environment = fresh;
                 return;
             }
+        }
+    }
+
+    /** What stood in the way of every strategy may have gone. The operation that did it has succeeded, whatever comes of this. */
+    private void resolveAgain() {
+        if (session == null) {
+            try {
+                resolve();
+                if (session != null) {
+                    route();
+                }
+            } catch (RuntimeException e) {
+                reason = "no MSI strategy: " + e.getMessage();
+            }
+        }
+    }
+
+    /**
+     * Puts another strategy in the place of the active one, if there is one, under vectors that are enabled. Devices keep their
+     * vectors. If the newcomer does not take over the banks where they are, the order is: old windows closed, all banks placed in the
+     * ledger, all devices given their new messages, new windows opened. So an old message never rings a bank in its new window; it
+     * is refused, and remembered.
+     */
+    private void move(MsiStrategy target) {
+        List<MsiPlacement> before = ledger.placements();
+        List<Interrupts.Address> addresses = interrupts.addresses();
+        Environment fresh = new Environment();
+        MsiSession next = target.bind(fresh);
+        List<Integer> enabled = new ArrayList<>();
+        try {
+            boolean adopted = !before.isEmpty() && next.adopt(before);
+            if (!adopted) {
+                interrupts.hold();
+                before.forEach(placement -> environment.remove(placement.iova()));
+                if (!addresses.isEmpty()) {
+                    // What the user has to do first, this says best.
+                    next.reachable();
+                }
+                fresh.staged = true;
+            }
+            interrupts.moveTo(next, enabled);
+            if (!adopted) {
+                fresh.staged = false;
+                // A message that was read from a device's registers before they changed has been refused when this returns.
+                service.machine().bus().sync();
+                restorePlacements();
+            }
+        } catch (RuntimeException e) {
+            undo(next, fresh, enabled, before, addresses, e);
+            throw addresses.isEmpty() ? e : new ErrnoException(Errno.EBUSY, e, "container %s has %d vectors enabled, and MSI strategy %s "
+                + "cannot make their banks reachable: %s. Make room, or disable them before the strategy changes", name,
+                addresses.size(), target.name(), e.getMessage());
+        }
+        MsiSession old = session;
+        MsiStrategy left = strategy;
+        if (environment != null) {
+            environment.retired = true;
+        }
+        session = next;
+        strategy = target;
+        environment = fresh;
+        route();
+        if (old != null) {
+            Steps steps = new Steps();
+            steps.take(() -> interrupts.moved(old));
+            steps.take(old::close);
+            try {
+                steps.end();
+            } catch (RuntimeException e) {
+                // The move is done all the same.
+                reason = "MSI strategy " + left.name() + " did not end well: " + e.getMessage();
+            }
+        }
+    }
+
+    /** All as it was before a move that failed. */
+    private void undo(MsiSession next, Environment fresh, List<Integer> enabled, List<MsiPlacement> before,
+            List<Interrupts.Address> addresses, RuntimeException why) {
+        Steps steps = new Steps();
+        ledger.placements().stream().filter(placement -> !before.contains(placement)).forEach(placement -> steps.take(() -> {
+            domain.unmap(placement.iova(), placement.length());
+            ledger.remove(placement);
+        }));
+        fresh.retired = true;
+        enabled.forEach(bank -> steps.take(() -> next.disable(bank)));
+        steps.take(next::close);
+        steps.take(() -> interrupts.moveBack(addresses));
+        before.forEach(ledger::place);
+        steps.take(this::restorePlacements);
+        steps.take(this::route);
+        try {
+            steps.end();
+        } catch (RuntimeException again) {
+            why.addSuppressed(again);
         }
     }
 
@@ -1022,6 +1164,7 @@ final class VfioContainer implements Container {
             MsiSession old = session;
             session = null;
             strategy = null;
+            environment = null;
             Steps steps = new Steps();
             steps.take(old::close);
             ledger.placements().forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
@@ -1044,6 +1187,11 @@ final class VfioContainer implements Container {
 
     /** What the strategy sees. Used under the lock only. */
     private final class Environment implements MsiEnvironment {
+        /** During a move: what is placed is only written down, and opened when every device has its new message. */
+        private boolean staged;
+        /** Another session has taken over. */
+        private boolean retired;
+
         @Override
         public IommuCapabilities capabilities() {
             return capabilities;
@@ -1070,13 +1218,21 @@ final class VfioContainer implements Container {
         }
 
         @Override
+        public List<ReservedRegion> reserved() {
+            return iommu == null ? capabilities.reserved() : VfioContainer.this.reserved(capabilities, attached);
+        }
+
+        @Override
         public List<MsiPlacement> placements() {
-            return ledger.placements();
+            return retired ? List.of() : ledger.placements();
         }
 
         @Override
         public void place(int index, long iova) {
             requireActive();
+            if (retired) {
+                throw new ErrnoException(Errno.EINVAL, "another MSI strategy has taken over in container %s", name);
+            }
             MsiBank bank = bank(index);
             IovaRanges.checkRange(iova, bank.length(), capabilities.smallestPage());
             Mapping there = ledger.first(iova, iova + bank.length() - 1);
@@ -1090,13 +1246,18 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.EBUSY,
                         "MSI bank %d is reachable in another container and isolation is asked for; place another bank", index);
                 }
-                domain.mapDoorbell(iova, bank.page(), bank.length());
+                if (!staged) {
+                    domain.mapDoorbell(iova, bank.page(), bank.length());
+                }
                 ledger.place(new MsiPlacement(index, iova, bank.length()));
             }
         }
 
         @Override
         public void remove(long iova) {
+            if (retired) {
+                return;
+            }
             MsiPlacement placement = ledger.placements().stream().filter(one -> one.iova() == iova).findFirst()
                 .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "no MSI bank is placed at iova 0x%x", iova));
             if (domain != null) {

@@ -59,7 +59,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     record Provider(Iommu iommu, String kind) {
     }
 
-    private record RankedStrategy(MsiStrategy strategy, int ranking) {
+    record RankedStrategy(MsiStrategy strategy, int ranking) {
     }
 
     private final Machine machine;
@@ -329,6 +329,11 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     List<MsiStrategy> strategies() {
         return strategies.stream().map(RankedStrategy::strategy).toList();
+    }
+
+    /** {@return the strategies in the order they are considered} */
+    List<RankedStrategy> rankedStrategies() {
+        return strategies;
     }
 
     /** {@return the interrupt controller; null while there is none} */

@@ -30,6 +30,8 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.api.MsiChoice;
+import vfio.api.MsiRoute;
 import vfio.api.Region;
 
 @Timeout(30)
@@ -444,6 +446,55 @@ class SwapTest {
         vfio.addStrategy(board.auto, 10);
         board.a.raise();
         assertEquals(4 + 1 + 1, eventFd.poll(), "one that the silenced device may have dropped, and this one");
+    }
+
+    @Test
+    @DisplayName("a live container moves, its banks are placed anew; the n-th call fails: EBUSY with the cause, all as before")
+    void strategyMove() {
+        Device device = working();
+        vfio.addStrategy(board.auto, 10);
+        String before = tables(board.iommu);
+        List<MsiRoute> routes = container.msiRoutes();
+        int call = 1;
+        for (; call < 50; call++) {
+            board.trip.at(call);
+            try {
+                container.msiStrategy("auto");
+                break;
+            } catch (ErrnoException e) {
+                assertTrue(e.getMessage().contains("call " + call), e.getMessage());
+            }
+            board.trip.at(0);
+            assertEquals(Optional.of("manual"), container.msiStrategy());
+            assertEquals(before, tables(board.iommu), "call " + call);
+            assertEquals(routes, container.msiRoutes());
+            board.a.raise();
+            assertEquals(call == 1 ? 5 : 1, eventFd.poll());
+        }
+        assertTrue(call > 4, "it never failed");
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(0x0800_0000 + 1 * 0x0080_0000, container.msiPlacements().get(0).iova());
+        assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        assertEquals(List.of("auto", "manual"), container.explainMsi().stream().map(MsiChoice::name).toList());
+        assertEquals(List.of(true, false), container.explainMsi().stream().map(MsiChoice::preferred).toList());
+        device.setIrqs(IrqSet.disable(Irq.MSI));
+        assertEquals(0, board.auto.enabled + board.manual.enabled, "each bank was disabled as often as enabled");
+        assertEquals(List.of(), container.msiPlacements());
+    }
+
+    @Test
+    @DisplayName("no strategy works; what stood in the way is unmapped: the resolver looks again")
+    void resolvesAgain() {
+        vfio.removeStrategy(board.manual);
+        board.auto.feasible = false;
+        vfio.addStrategy(board.auto, 10);
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        assertEquals(Optional.empty(), container.msiStrategy());
+        board.auto.feasible = true;
+        container.unmap(0, 8 * MB);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
     }
 
     @Test

@@ -5,6 +5,7 @@ import java.util.List;
 import org.osgi.service.component.annotations.Component;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiEnvironment;
+import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
@@ -50,6 +51,12 @@ public final class BankStrategy implements MsiStrategy {
         @Override
         public long enable(int bank) {
             return banks.mapped(bank, MAP + " " + bank + " iova");
+        }
+
+        /** {@inheritDoc} Always: as if the user had mapped them. */
+        @Override
+        public boolean adopt(List<MsiPlacement> placements) {
+            return true;
         }
 
         @Override

@@ -293,7 +293,7 @@ final class Banks {
 
     private Stream<Range> memory() {
         return Stream.concat(environment.mappings().stream().map(mapping -> new Range(mapping.iova(), mapping.end())),
-            environment.capabilities().reserved().stream().map(region -> new Range(region.start(), region.end())));
+            environment.reserved().stream().map(region -> new Range(region.start(), region.end())));
     }
 
     /** One pass upwards; addresses are unsigned, and may reach up to the last of all. */

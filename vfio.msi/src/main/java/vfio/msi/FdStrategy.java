@@ -8,6 +8,7 @@ import machine.api.ErrnoException;
 import org.osgi.service.component.annotations.Component;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiEnvironment;
+import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
@@ -85,6 +86,12 @@ public final class FdStrategy implements MsiStrategy {
         @Override
         public long enable(int bank) {
             return banks.mapped(bank, GET + " " + bank + ", " + MMAP + " fd and " + MAP + " vaddr iova");
+        }
+
+        /** {@inheritDoc} Always: as if the user had mapped them. */
+        @Override
+        public boolean adopt(List<MsiPlacement> placements) {
+            return true;
         }
 
         @Override

@@ -7,6 +7,7 @@ import machine.api.ErrnoException;
 import org.osgi.service.component.annotations.Component;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiEnvironment;
+import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
@@ -51,6 +52,12 @@ public final class FlagStrategy implements MsiStrategy {
         @Override
         public long enable(int bank) {
             return banks.mapped(bank, MAP + " iova size, until it returns " + bank + ",");
+        }
+
+        /** {@inheritDoc} Always: as if the user had mapped them. */
+        @Override
+        public boolean adopt(List<MsiPlacement> placements) {
+            return true;
         }
 
         @Override

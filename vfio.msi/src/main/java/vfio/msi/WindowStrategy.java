@@ -3,6 +3,7 @@ package vfio.msi;
 
 import iommu.api.Geometry;
 import iommu.api.IommuCapabilities;
+import iommu.api.ReservedRegion;
 import java.util.List;
 import java.util.stream.IntStream;
 import machine.api.Errno;
@@ -185,6 +186,12 @@ public final class WindowStrategy implements MsiStrategy {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x touches %s, kept for MSI banks; map outside, or configure "
                     + "vfio.msi.window", iova, length, range());
             }
+        }
+
+        @Override
+        public List<ReservedRegion> reserved() {
+            return banks.ready()
+                ? List.of(new ReservedRegion(range().start(), range().end(), ReservedRegion.Kind.SOFTWARE_MSI)) : List.of();
         }
 
         @Override

@@ -119,6 +119,11 @@ final class FakeEnvironment implements MsiEnvironment {
     }
 
     @Override
+    public List<ReservedRegion> reserved() {
+        return capabilities.reserved();
+    }
+
+    @Override
     public List<MsiPlacement> placements() {
         return placements.stream().sorted(Comparator.comparing(MsiPlacement::iova, Long::compareUnsigned)).toList();
     }

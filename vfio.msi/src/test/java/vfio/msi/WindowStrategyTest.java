@@ -2,6 +2,7 @@
 package vfio.msi;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.msi.Expect.refused;
@@ -15,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
+import vfio.api.msi.MsiStrategy;
 
 class WindowStrategyTest {
     private final FakeEnvironment environment = FakeEnvironment.windowed(16, 3);
@@ -33,6 +35,30 @@ class WindowStrategyTest {
         assertEquals(new MsiAssessment(true, "once there are windows, each of 3 banks is placed in the last of them", 3, 0),
             strategy.assess(environment));
         assertEquals(List.of(), strategy.operations());
+    }
+
+    @Test
+    @DisplayName("window: the range is announced as SOFTWARE_MSI, once there are windows; no other strategy announces one")
+    void announces() {
+        assertEquals(List.of(new ReservedRegion(0x1a000000, 0x1fffffff, ReservedRegion.Kind.SOFTWARE_MSI)), session.reserved());
+        assertEquals(List.of(), new TailStrategy().bind(environment).reserved());
+        environment.set(new Geometry(0, 0), 0);
+        assertEquals(List.of(), session.reserved());
+    }
+
+    @Test
+    @DisplayName("adopt: bank, flag and fd take over what is placed, as if the user had mapped it; window, tail and topdown do not")
+    void adopts() {
+        environment.place(1, 0x1a000000);
+        for (MsiStrategy one : List.of(new BankStrategy(), new FlagStrategy(), new FdStrategy())) {
+            MsiSession next = one.bind(environment);
+            assertTrue(next.adopt(environment.placements()), one.name());
+            assertEquals(List.of(1), next.reachable());
+            assertEquals(0x1a000000, next.enable(1));
+        }
+        for (MsiStrategy one : List.of(strategy, new TailStrategy(), new TopDownStrategy())) {
+            assertFalse(one.bind(environment).adopt(environment.placements()), one.name());
+        }
     }
 
     @Test

@@ -11,6 +11,7 @@ import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
 import vfio.api.Container;
+import vfio.api.MsiChoice;
 import vfio.api.Group;
 
 /** What a run looks like as text: tables and a picture. */
@@ -126,6 +127,17 @@ final class Reports {
         text.append(String.format("  from %s on, %s a window%n", Amount.hex(layout.geometry().start()),
             Amount.size(layout.geometry().size() / layout.windows())));
         return text.toString();
+    }
+
+    /** {@return why a container's strategy is the active one} */
+    String strategies(Container container) {
+        Table table = new Table("strategy", "ranking", "active", "works", "windows", "user ops", "why");
+        for (MsiChoice choice : container.explainMsi()) {
+            table.row(choice.name(), choice.ranking(), (choice.chosen() ? "yes" : "") + (choice.preferred() ? ", preferred" : ""),
+                choice.assessment().feasible() ? "yes" : "no", choice.assessment().windows(), choice.assessment().userOperations(),
+                choice.assessment().reason());
+        }
+        return table.isEmpty() ? "no bundle provides an MSI strategy\n" : table.toString();
     }
 
     String faults() {

@@ -5,13 +5,17 @@ import java.util.List;
 import java.util.Locale;
 import vfio.api.Container;
 
-/** The apertures of all containers as one SVG picture, a column each, addresses growing upwards. */
+/** Apertures as one SVG picture, a column each, addresses growing upwards. */
 final class Svg {
     private static final int COLUMN = 430;
     private static final int BAR = 110;
     private static final int LEFT = 130;
     private static final int TOP = 90;
     private static final int HEIGHT = 480;
+
+    /** One column. */
+    record Aperture(String name, String caption, Layout layout) {
+    }
 
     private final Workbench bench;
 
@@ -20,26 +24,34 @@ final class Svg {
     }
 
     String apertures() {
-        List<Container> containers = bench.vfio().containers();
-        int width = Math.max(1, containers.size()) * COLUMN + 40;
+        return draw("Apertures of " + bench.machine().model(), bench.vfio().containers().stream().map(Svg::aperture).toList());
+    }
+
+    private static Aperture aperture(Container container) {
+        return new Aperture(container.name(), container.iommu().orElse("no IOMMU")
+            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse(""), Layout.of(container));
+    }
+
+    /** {@return a picture of them, side by side} */
+    static String draw(String title, List<Aperture> apertures) {
+        int width = Math.max(1, apertures.size()) * COLUMN + 40;
         int height = TOP + HEIGHT + 90;
         StringBuilder svg = new StringBuilder();
         svg.append(String.format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
             + "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">%n", width, height, width, height));
         svg.append(String.format("<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>%n", width, height));
-        text(svg, 20, 30, "start", 17, "#1a1a1a", "Apertures of " + bench.machine().model());
-        for (int i = 0; i < containers.size(); i++) {
-            column(svg, 20 + i * COLUMN, containers.get(i));
+        text(svg, 20, 30, "start", 17, "#1a1a1a", title);
+        for (int i = 0; i < apertures.size(); i++) {
+            column(svg, 20 + i * COLUMN, apertures.get(i));
         }
         legend(svg, 20, height - 30);
         return svg.append("</svg>\n").toString();
     }
 
-    private void column(StringBuilder svg, int x, Container container) {
-        Layout layout = Layout.of(container);
-        text(svg, x + LEFT + BAR / 2, TOP - 30, "middle", 14, "#1a1a1a", container.name());
-        text(svg, x + LEFT + BAR / 2, TOP - 13, "middle", 11, "#555555", container.iommu().orElse("no IOMMU")
-            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse(""));
+    private static void column(StringBuilder svg, int x, Aperture aperture) {
+        Layout layout = aperture.layout();
+        text(svg, x + LEFT + BAR / 2, TOP - 30, "middle", 14, "#1a1a1a", aperture.name());
+        text(svg, x + LEFT + BAR / 2, TOP - 13, "middle", 11, "#555555", aperture.caption());
         int rows = layout.rows().size();
         if (rows == 0) {
             text(svg, x + LEFT + BAR / 2, TOP + HEIGHT / 2, "middle", 12, "#555555", "nothing is mapped");

@@ -34,7 +34,7 @@ final class Table {
         for (int i = 0; i < header.length; i++) {
             int column = i;
             widths[i] = Math.max(header[i].length(), rows.stream().mapToInt(row -> row[column].length()).max().orElse(0));
-            right[i] = !rows.isEmpty() && rows.stream().allMatch(row -> row[column].matches("-?(0x[0-9a-f]+|[0-9]+(–[0-9]+)?)?"));
+            right[i] = !rows.isEmpty() && rows.stream().allMatch(row -> row[column].matches("-?(0x[0-9a-f]+|[0-9]+([–.][0-9]+)?)?"));
         }
         line(text, header, widths, right);
         for (int i = 0; i < header.length; i++) {

@@ -41,6 +41,7 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
     "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
     "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
+    "osgi.command.function=strategies", "osgi.command.function=use", "osgi.command.function=compare",
     "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail"})
 public final class VfioCommands {
     private final Workbench bench;
@@ -177,9 +178,15 @@ public final class VfioCommands {
         return reports.picture(bench.container(name));
     }
 
-    @Descriptor("an operation of the container's MSI strategy, e.g. vfio:msi guest MAP_MSI_BANK 0 0x10000000")
-    public long msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
+    @Descriptor("an operation of the container's MSI strategy, e.g. vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
+    public Object msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
             @Descriptor("arguments") String... arguments) {
+        if (operation.equals("explain") && arguments.length == 0) {
+            return strategies(name);
+        }
+        if (operation.equals("use") && arguments.length == 1) {
+            return use(name, arguments[0]);
+        }
         long[] numbers = new long[arguments.length];
         for (int i = 0; i < numbers.length; i++) {
             numbers[i] = Amount.parse(arguments[i]);
@@ -190,6 +197,37 @@ public final class VfioCommands {
     @Descriptor("how many MSI banks the interrupt controller has")
     public int msibanks() {
         return bench.controller().doorbells().banks().size();
+    }
+
+    @Descriptor("why the container's MSI strategy is the active one: all there are, in the order they are considered")
+    public String strategies(@Descriptor("container") String name) {
+        return reports.strategies(bench.container(name));
+    }
+
+    @Descriptor("have a container use another MSI strategy; vectors that are enabled move along. '' leaves the choice to VFIO")
+    public String use(@Descriptor("container") String name, @Descriptor("strategy") String strategy) {
+        Container container = bench.container(name);
+        container.msiStrategy(strategy);
+        return String.format("%s uses %s; banks: %s", name, container.msiStrategy().orElse("none"), container.msiPlacements().stream()
+            .map(placement -> String.format("%d at 0x%x", placement.bank(), placement.iova())).toList());
+    }
+
+    @Descriptor("do the same work through every MSI strategy and show how they differ")
+    public String compare(
+            @Descriptor("file to write it to as JSON") @Parameter(names = {"-j", "--json"}, absentValue = "") String json,
+            @Descriptor("file to write a picture of the apertures to") @Parameter(names = {"-s", "--svg"}, absentValue = "") String svg)
+            throws IOException, InterruptedException {
+        Comparison comparison = new Comparison(bench);
+        comparison.run(defaultIommu(), slots());
+        comparison.failures().forEach(failure -> bench.journal().fail(failure));
+        ComparisonReport report = new ComparisonReport(bench, comparison);
+        if (!json.isEmpty()) {
+            Files.writeString(Path.of(json), report.json());
+        }
+        if (!svg.isEmpty()) {
+            Files.writeString(Path.of(svg), report.svg());
+        }
+        return report.text();
     }
 
     @Descriptor("map MSI banks, as many as there are, into the windows from one up to another; gives the banks mapped")

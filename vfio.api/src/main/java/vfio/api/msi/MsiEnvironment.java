@@ -3,6 +3,7 @@ package vfio.api.msi;
 
 import iommu.api.Geometry;
 import iommu.api.IommuCapabilities;
+import iommu.api.ReservedRegion;
 import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 import vfio.api.Mapping;
@@ -30,6 +31,12 @@ public interface MsiEnvironment {
      * {@return the memory the user has mapped, by ascending iova: a view that costs nothing to get and much to index; iterate}
      */
     List<Mapping> mappings();
+
+    /**
+     * {@return where nothing can be mapped or placed whatever the strategy: the hardware's ranges and those of the devices in the
+     *     container's groups, by ascending start}
+     */
+    List<ReservedRegion> reserved();
 
     /** {@return the banks that are placed now, by ascending iova} */
     List<MsiPlacement> placements();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api.msi;
 
+import iommu.api.ReservedRegion;
 import java.util.List;
 import org.osgi.annotation.versioning.ConsumerType;
 
@@ -36,6 +37,25 @@ public interface MsiSession extends AutoCloseable {
     void mapping(long iova, long length);
 
     /**
+     * {@return the ranges this strategy keeps from the user and announces, by ascending start, of kind SOFTWARE_MSI: mapping memory
+     *     there is EINVAL; the strategy itself may place banks there} They may change when the geometry does.
+     */
+    default List<ReservedRegion> reserved() {
+        return List.of();
+    }
+
+    /**
+     * The container moves to this session from another one, which had banks placed: it may take these over where they are, and
+     * owns them from then on. Called at most once, before anything else.
+     *
+     * @param placements all that are placed
+     * @return false to take over none: they are then taken away, and the vectors in use enabled here, each of which may place its bank
+     */
+    default boolean adopt(List<MsiPlacement> placements) {
+        return false;
+    }
+
+    /**
      * One of {@link MsiStrategy#operations}, by its first word.
      *
      * @return its result, 0 if it has none
@@ -44,7 +64,10 @@ public interface MsiSession extends AutoCloseable {
      */
     long call(String operation, long... arguments);
 
-    /** Takes away every bank it has placed; what it leaves the container takes away. The container has disabled the vectors. */
+    /**
+     * Takes away every bank it has placed; what it leaves the container takes away. The container has disabled the vectors. If
+     * another session has taken over, the environment shows no placements any more, and removing one does nothing.
+     */
     @Override
     void close();
 }
