@@ -17,6 +17,7 @@ import static device.edu.EduRegisters.RUN;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Machine;
@@ -45,6 +46,8 @@ public final class Edu implements PciFunction, AutoCloseable {
     private final Runnable line;
     private final Thread engine;
     private final Object lock = new Object();
+    /** Held for reading while a message is on its way. */
+    private final ReentrantReadWriteLock posted = new ReentrantReadWriteLock();
 
     // Guarded by lock.
     private final ConfigSpace config = new ConfigSpace();
@@ -123,6 +126,7 @@ public final class Edu implements PciFunction, AutoCloseable {
     @Override
     public long readConfig(int offset, int size) {
         verify(offset, size, 4, ConfigSpace.SIZE, "configuration space");
+        flush();
         synchronized (lock) {
             config.interruptStatus(interruptStatus != 0 && !config.msiEnabled());
             return config.read(offset, size);
@@ -317,30 +321,57 @@ public final class Edu implements PciFunction, AutoCloseable {
         command = 0;
     }
 
+    /**
+     * Waits for the messages that other threads are sending. PCI: the answer to a read does not pass writes that were posted before it,
+     * so a host that has changed the message and then reads knows that the old one is not on its way any more.
+     */
+    private void flush() {
+        if (posted.getReadHoldCount() == 0) {
+            posted.writeLock().lock();
+            posted.writeLock().unlock();
+        }
+    }
+
     // Interrupts. All of it is called without the lock.
 
     /** An MSI is a memory write like any other; without MSI the wire shows whether something is raised. */
     private void signal(int epoch) {
+        boolean sent;
+        posted.readLock().lock();
+        try {
+            sent = message(epoch);
+        } finally {
+            posted.readLock().unlock();
+        }
+        if (!sent) {
+            line.run();
+        }
+    }
+
+    /** {@return whether there is nothing for the wire to show} */
+    private boolean message(int epoch) {
         long address;
         long data;
         synchronized (lock) {
             if (epoch != resets) {
-                return;
+                return true;
             }
-            address = config.msiEnabled() ? config.msiAddress() : -1;
+            if (!config.msiEnabled()) {
+                return false;
+            }
+            address = config.msiAddress();
             data = config.msiData();
-            if (address != -1 && !config.busMaster()) {
+            if (!config.busMaster()) {
                 refusedMessages++;
-                return;
+                return true;
             }
         }
-        if (address == -1) {
-            line.run();
-        } else if (port.write(address, 4, data) != Bus.OK) {
+        if (port.write(address, 4, data) != Bus.OK) {
             synchronized (lock) {
                 refusedMessages++;
             }
         }
+        return true;
     }
 
     /** The level of the pin. Asked by the machine, which holds no lock of ours meanwhile. */

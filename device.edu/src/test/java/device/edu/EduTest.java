@@ -307,6 +307,33 @@ class EduTest {
     }
 
     @Test
+    @DisplayName("PCI: the answer to a config read does not pass a message that was posted before it, but by the handler's own read")
+    void postedMessage() throws InterruptedException {
+        msi(Board.DOORBELL + 0x140, 0x67);
+        CountDownLatch arrived = new CountDownLatch(1);
+        CountDownLatch leave = new CountDownLatch(1);
+        board.handler = () -> {
+            edu.readConfig(0, 4);
+            arrived.countDown();
+            try {
+                leave.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        };
+        Thread device = new Thread(() -> edu.writeBar(0, 0x60, 4, 1));
+        device.start();
+        arrived.await();
+        Thread host = new Thread(() -> edu.readConfig(0, 4));
+        host.start();
+        host.join(100);
+        assertTrue(host.isAlive(), "the read has passed the message");
+        leave.countDown();
+        host.join();
+        device.join();
+    }
+
+    @Test
     @DisplayName("an MSI is translated: aimed at memory it lands there, aimed at nothing it is a fault and not an error")
     void msiIsTranslated() {
         msi(0x30010, 0x4321);
