@@ -64,7 +64,8 @@ class RunTest {
         assertEquals(json.getAsJsonObject("msi").get("raised"), json.getAsJsonObject("msi").get("delivered"));
         List<String> reasons = new ArrayList<>();
         json.getAsJsonArray("faults").forEach(fault -> reasons.add(fault.getAsJsonObject().get("reason").getAsString()));
-        assertEquals(List.of("UNMAPPED", "DENIED", "OUTSIDE", "OUTSIDE", "UNMAPPED", "UNMAPPED", "UNMAPPED", "UNMAPPED", "OUTSIDE"), reasons);
+        assertEquals(List.of("UNMAPPED", "DENIED", "OUTSIDE", "OUTSIDE", "UNMAPPED", "UNMAPPED", "UNMAPPED", "UNMAPPED", "OUTSIDE"),
+            reasons);
         assertTrue(json.get("ok").getAsBoolean());
         assertTrue(Files.readString(directory.resolve("run.svg")).startsWith("<svg"));
     }

@@ -109,7 +109,11 @@ public final class Cli implements Callable<Integer> {
 
     /** What every command that needs a machine takes. */
     private abstract class OnMachine implements Callable<Integer> {
-        @Option(names = "--machine", paramLabel = "FILE", description = {"the machine: a device tree (.dtb) or an ACPI DMAR table;", "by default a P4080 example board"})
+        @Option(names = {"-h", "--help"}, usageHelp = true, description = "show this")
+        private boolean help;
+
+        @Option(names = "--machine", paramLabel = "FILE",
+            description = "a device tree (.dtb) or an ACPI DMAR table; by default a P4080 example board")
         private String machine;
 
         @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
@@ -160,7 +164,7 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "run", description = {"Runs a scenario and shows what happened.",
-        "Exits with 0 if all was as expected, 1 if not, 2 if it could not begin."}, mixinStandardHelpOptions = true)
+        "Exits with 0 if all was as expected, 1 if not, 2 if it could not begin."})
     private final class Run extends OnMachine {
         @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
         private String json;
@@ -222,7 +226,7 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "compare", description = {"Does the same work through every MSI strategy and shows how they differ.",
-        "Exits with 0 if each that works here delivered every interrupt and verified every byte."}, mixinStandardHelpOptions = true)
+        "Exits with 0 if each that works here delivered every interrupt and verified every byte."})
     private final class Compare extends OnMachine {
         @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
         private String json;
@@ -242,8 +246,7 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "shell", description = "Loads a machine and opens a shell; 'help' there lists the commands.",
-        mixinStandardHelpOptions = true)
+    @Command(name = "shell", description = "Loads a machine and opens a shell; 'help' there lists the commands.")
     private final class Talk extends OnMachine {
         @Override
         int work(Machine machine) throws Exception {

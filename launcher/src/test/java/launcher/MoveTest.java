@@ -29,7 +29,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantReadWriteLock;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -37,7 +36,6 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
-import machine.api.PciFunction;
 import machine.api.Slot;
 import machine.fdt.FdtMachineSource;
 import org.junit.jupiter.api.AfterEach;
@@ -149,7 +147,7 @@ class MoveTest {
         for (Slot slot : machine.slots()) {
             if (slot.pcie() && requesters.add(slot.requester(0, 0).id())) {
                 Edu edu = keep(new Edu(machine, slot, 0, 0, EduSettings.DEFAULT));
-                vfio.addFunction(ordered(edu));
+                vfio.addFunction(edu);
                 container.addGroup(vfio.groupOf(edu.name()));
                 devices.add(edu.name());
             }
@@ -274,30 +272,6 @@ class MoveTest {
         assertEquals(name, container.msiStrategy().orElseThrow());
         assertEquals("", container.reason());
         assertEquals(3, container.msiRoutes().size());
-    }
-
-    /** The function as PCI orders it: what is read from it comes after the messages it has sent. */
-    private static PciFunction ordered(Edu edu) {
-        ReentrantReadWriteLock messages = new ReentrantReadWriteLock();
-        return (PciFunction) Proxy.newProxyInstance(PciFunction.class.getClassLoader(), new Class<?>[] {PciFunction.class},
-            (proxy, method, arguments) -> {
-                boolean reads = method.getName().equals("readConfig");
-                boolean sends = method.getName().equals("writeBar");
-                if (reads) {
-                    messages.writeLock().lock();
-                } else if (sends) {
-                    messages.readLock().lock();
-                }
-                try {
-                    return method.invoke(edu, arguments);
-                } finally {
-                    if (reads) {
-                        messages.writeLock().unlock();
-                    } else if (sends) {
-                        messages.readLock().unlock();
-                    }
-                }
-            });
     }
 
     private static WindowStrategy.Config config(long start, long length) {

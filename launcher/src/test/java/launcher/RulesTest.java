@@ -21,7 +21,10 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-/** Holds the rules of ARCHITECTURE.md: who may import whom, who exports what, where classes lie. Manifests are bnd's reading of the bytecode. */
+/**
+ * Holds the rules of ARCHITECTURE.md: who may import whom, who exports what, where classes lie. Manifests are bnd's reading of
+ * the bytecode.
+ */
 class RulesTest {
     private static final Path ROOT = Path.of("..");
     private static final Map<String, Set<String>> API_IMPORTS = Map.of(
@@ -65,8 +68,8 @@ class RulesTest {
             try (Stream<Path> files = Files.walk(sources)) {
                 files.filter(file -> file.toString().endsWith(".java")).forEach(file -> {
                     String name = sources.relativize(file.getParent()).toString().replace('/', '.');
-                    if (!name.equals(bundle) && !name.startsWith(bundle + ".") || name.matches(".*\\b(core|common|util|utils|impl|internal)\\b.*")
-                            || file.getFileName().toString().endsWith("Impl.java")) {
+                    if (!name.equals(bundle) && !name.startsWith(bundle + ".")
+                            || name.matches(".*\\b(core|common|util|utils|impl|internal)\\b.*") || file.getFileName().toString().endsWith("Impl.java")) {
                         misplaced.add(file.toString());
                     }
                 });

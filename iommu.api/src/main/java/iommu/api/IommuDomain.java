@@ -34,7 +34,8 @@ public interface IommuDomain extends AutoCloseable {
      * @param length bytes
      * @param access {@link machine.api.Access} bits the device gets, not zero
      * @throws machine.api.ErrnoException EINVAL for an address, offset or length the hardware cannot map (the message says which
-     *     rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped; EFAULT if memory behind a window is
+     *     rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped; EFAULT if memory behind
+     *     a window is
      *     not contiguous or not aligned; ENOSPC if tables are full
      */
     void map(long iova, DmaBuffer buffer, long offset, long length, int access);

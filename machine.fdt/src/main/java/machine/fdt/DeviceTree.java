@@ -314,8 +314,8 @@ final class DeviceTree {
                 TreeNode controller = handles.get(cells[i]);
                 int width = controller == null ? 0 : controller.cell("#interrupt-cells", 0);
                 if (width < 1 || width > cells.length - i - 1) {
-                    throw new ErrnoException(Errno.EINVAL, "device tree, %s: interrupts-extended, cell %d: 0x%x leads to no interrupt controller",
-                        node.path, i, cells[i]);
+                    throw new ErrnoException(Errno.EINVAL,
+                        "device tree, %s: interrupts-extended, cell %d: 0x%x leads to no interrupt controller", node.path, i, cells[i]);
                 }
                 wire(controller, Arrays.copyOfRange(cells, i + 1, i + 1 + width)).ifPresent(found::add);
                 i += 1 + width;

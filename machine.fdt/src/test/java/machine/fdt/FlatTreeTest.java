@@ -82,7 +82,8 @@ class FlatTreeTest {
                 switch (random.nextInt(3)) {
                     case 0 -> bytes[at] = (byte) random.nextInt();
                     case 1 -> bytes[at] ^= (byte) (1 << random.nextInt(8));
-                    default -> ByteBuffer.wrap(bytes).putInt(Math.min(at, bytes.length - 4) & ~3, random.nextBoolean() ? -1 : random.nextInt(64));
+                    default -> ByteBuffer.wrap(bytes).putInt(Math.min(at, bytes.length - 4) & ~3,
+                        random.nextBoolean() ? -1 : random.nextInt(64));
                 }
             }
             if (round % 8 == 0) {

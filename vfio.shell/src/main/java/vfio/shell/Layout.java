@@ -67,6 +67,7 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
         for (MsiPlacement placement : container.msiPlacements()) {
             rows.add(doorbell(container, rows.size(), placement, placement.length()));
         }
+        rows.sort((a, b) -> Long.compareUnsigned(a.iova(), b.iova()));
         return new Layout(new Geometry(0, 0), 0, rows);
     }
 

@@ -119,7 +119,11 @@ final class Reports {
             };
             bar.append('│').append(String.valueOf(fill).repeat(row.use() == Layout.Use.DOORBELL ? 1 : cell - 1));
             bar.append(" ".repeat(row.use() == Layout.Use.DOORBELL ? cell - 2 : 0));
-            String label = row.use() == Layout.Use.DOORBELL ? row.text().replace("msi ", "") : row.use() == Layout.Use.MEMORY ? "mem" : "off";
+            String label = switch (row.use()) {
+                case MEMORY -> "mem";
+                case DOORBELL -> row.text().replace("msi ", "");
+                case DISABLED -> "off";
+            };
             names.append(String.format("%-" + cell + "s", " " + label));
         }
         String more = shown < layout.windows() ? " … " + (layout.windows() - shown) + " more" : "";

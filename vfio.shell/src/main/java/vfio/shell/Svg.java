@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import vfio.api.Container;
@@ -52,14 +53,15 @@ final class Svg {
         Layout layout = aperture.layout();
         text(svg, x + LEFT + BAR / 2, TOP - 30, "middle", 14, "#1a1a1a", aperture.name());
         text(svg, x + LEFT + BAR / 2, TOP - 13, "middle", 11, "#555555", aperture.caption());
-        int rows = layout.rows().size();
+        List<Layout.Row> drawn = layout.windows() == 0 ? withGaps(layout.rows()) : layout.rows();
+        int rows = drawn.size();
         if (rows == 0) {
             text(svg, x + LEFT + BAR / 2, TOP + HEIGHT / 2, "middle", 12, "#555555", "nothing is mapped");
             return;
         }
         double step = (double) HEIGHT / rows;
         for (int i = 0; i < rows; i++) {
-            Layout.Row row = layout.rows().get(i);
+            Layout.Row row = drawn.get(i);
             double y = TOP + HEIGHT - (i + 1) * step;
             rectangle(svg, x + LEFT, y, BAR, step, row.use() == Layout.Use.MEMORY ? "#4c78a8" : "#f4f4f4");
             if (row.use() == Layout.Use.DOORBELL) {
@@ -69,13 +71,28 @@ final class Svg {
             }
             if (step >= 13 || i == 0 || i == rows - 1) {
                 text(svg, x + LEFT - 8, (int) (y + step - 3), "end", 11, "#1a1a1a", Amount.hex(row.iova()));
-                String label = row.physical() < 0 ? row.text() : row.text() + " → " + Amount.hex(row.physical());
+                String label = row.physical() < 0 ? row.text()
+                    : String.format("%s %s → 0x%x", row.text(), Amount.size(row.size()), row.physical());
                 text(svg, x + LEFT + BAR + 8, (int) (y + step / 2 + 4), "start", 11, "#1a1a1a", label);
             }
         }
-        String foot = layout.windows() == 0 ? rows + " mappings"
+        String foot = layout.windows() == 0 ? layout.rows().size() + " mappings, not to scale"
             : layout.windows() + " windows of " + Amount.size(layout.geometry().size() / layout.windows());
         text(svg, x + LEFT + BAR / 2, TOP + HEIGHT + 20, "middle", 11, "#555555", foot);
+    }
+
+    /** Where there are no windows, what lies between two mappings is drawn, too, if not to scale. */
+    private static List<Layout.Row> withGaps(List<Layout.Row> rows) {
+        List<Layout.Row> drawn = new ArrayList<>();
+        long next = 0;
+        for (Layout.Row row : rows) {
+            if (row.iova() != next) {
+                drawn.add(new Layout.Row(-1, next, row.iova() - next, -1, 0, 0, Layout.Use.DISABLED, "nothing"));
+            }
+            drawn.add(row);
+            next = row.iova() + row.span();
+        }
+        return drawn;
     }
 
     private static void legend(StringBuilder svg, int x, int y) {

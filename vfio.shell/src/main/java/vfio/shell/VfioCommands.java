@@ -39,7 +39,8 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
     "osgi.command.function=banks", "osgi.command.function=msibanks", "osgi.command.function=policy", "osgi.command.function=irq",
     "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
-    "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace", "osgi.command.function=faults", "osgi.command.function=scenario",
+    "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace",
+    "osgi.command.function=faults", "osgi.command.function=scenario",
     "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
     "osgi.command.function=strategies", "osgi.command.function=use", "osgi.command.function=compare",
     "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail"})
@@ -114,7 +115,8 @@ public final class VfioCommands {
 
     @Descriptor("open a container for the groups of some devices and set its IOMMU")
     public void open(
-            @Descriptor("IOMMU type; by default the one this machine has") @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
+            @Descriptor("IOMMU type; by default the one this machine has")
+            @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
             @Descriptor("name of the container") String name, @Descriptor("devices") String... devices) {
         Container container = bench.vfio().openContainer(name);
         try {
@@ -146,7 +148,8 @@ public final class VfioCommands {
     @Descriptor("allocate memory and map it; aligned as the largest power of two in its size, at most 1 GiB")
     public void map(
             @Descriptor("physical address, else anywhere") @Parameter(names = {"-p", "--physical"}, absentValue = "") String physical,
-            @Descriptor("single scattered pages") @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
+            @Descriptor("single scattered pages")
+            @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
             @Descriptor("what devices may do: R, W or RW") @Parameter(names = {"-a", "--access"}, absentValue = "RW") String access,
             @Descriptor("container") String name, @Descriptor("first device address") String iova,
             @Descriptor("bytes, e.g. 256M") String size) {
