@@ -11,6 +11,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Access;
 import machine.api.Attachment;
 import machine.api.Bus;
+import machine.api.Cpu;
 import machine.api.DmaPort;
 import machine.api.InterruptInputs;
 import machine.api.LocalMachine;
@@ -38,7 +39,7 @@ final class Board {
     final Attachment plugged;
     final List<Long> rung = new CopyOnWriteArrayList<>();
     final AtomicInteger level = new AtomicInteger();
-    /** Runs as a level-sensitive interrupt does: inside the access, and again while the hardware still asks. */
+    /** Runs as a level-sensitive interrupt does: inside the access, on one thread at a time, and again while the level is there. */
     volatile Runnable handler;
 
     Board() {
@@ -59,14 +60,26 @@ final class Board {
         nodes.addAll(node.children());
         machine = new LocalMachine("fsl,P4080DS", bus, List.of(new Node.Range(0x10_0000, (1L << 34) - 0x10_0000)), nodes,
             List.of(), 1);
-        InterruptInputs inputs = (input, asserted) -> {
-            level.set(input == 24 && asserted ? 1 : 0);
-            if (asserted && handler != null) {
-                do {
-                    handler.run();
-                } while (asking());
+        Cpu cpu = machine.cpus().get(0);
+        InterruptInputs inputs = new InterruptInputs() {
+            @Override
+            public void set(int input, boolean asserted) {
+                level.set(input == 24 && asserted ? 1 : 0);
+            }
+
+            @Override
+            public void settle() {
+                cpu.pin(level.get() == 1);
             }
         };
+        cpu.attach(() -> {
+            cpu.pin(false);
+            Runnable now = handler;
+            if (now != null) {
+                now.run();
+                inputs.settle();
+            }
+        });
         machine.attach(pic, new Unit(List.of(), Map.of(), inputs));
         bus.attach(CCSR + 0x44000, 0x4000, new Mmio() {
             @Override
@@ -81,15 +94,6 @@ final class Board {
         });
         unit = Pamu.unit(machine, node, model);
         plugged = machine.attach(node, unit);
-    }
-
-    private boolean asking() {
-        for (int i = 0; i < node.children().size(); i++) {
-            if ((register(i, 0xc1c) & 0xc) == 0xc) {
-                return true;
-            }
-        }
-        return false;
     }
 
     PamuDriver driver() {
