@@ -101,6 +101,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             start(bypass);
         } catch (RuntimeException e) {
             closeGates();
+            bus.sync();
             tables.close();
             throw e;
         }

@@ -69,7 +69,7 @@ final class Drhd implements AutoCloseable {
         invalidation = capabilities.queued()
             ? new QueuedInvalidation(bus, pool, registers, capabilities, path, settings.descriptorDrains())
             : new RegisterInvalidation(registers, capabilities, settings.descriptorDrains());
-        start();
+        start(settings.remapping());
     }
 
     String path() {
@@ -191,6 +191,14 @@ final class Drhd implements AutoCloseable {
         registers.command(VtdRegisters.IRE, true);
     }
 
+    /** Lets messages pass as they are, whatever a predecessor or the start has left: this driver has no table for them. */
+    synchronized void passInterrupts() {
+        if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.IRE) != 0) {
+            registers.command(VtdRegisters.IRE, false);
+        }
+        remapping = false;
+    }
+
     /** Makes the unit forget an entry of the remapping table. */
     void forgetInterrupt(int index) {
         tell(() -> ((QueuedInvalidation) invalidation).interrupt(index));
@@ -287,7 +295,7 @@ final class Drhd implements AutoCloseable {
         return registers.read(VtdRegisters.VER) == -1;
     }
 
-    private void start() {
+    private void start(boolean remap) {
         if ((registers.read(VtdRegisters.PMEN) & 1 << 31) != 0) {
             registers.write(VtdRegisters.PMEN, 0);
             registers.await("PMEN", () -> (registers.read(VtdRegisters.PMEN) & 1) == 0);
@@ -296,6 +304,10 @@ final class Drhd implements AutoCloseable {
         oneShot(VtdRegisters.SRTP);
         invalidation.contexts();
         invalidation.translations();
+        if (remap && remaps()) {
+            // Before anything passes, so that no message does until there is a table: 256 entries, none present, in the root's page.
+            remap(root | 7);
+        }
         registers.command(VtdRegisters.TE, true);
     }
 

@@ -46,6 +46,8 @@ public final class Type1Driver implements Iommu, AutoCloseable {
     private final Map<Integer, Type1Domain> owners = new ConcurrentHashMap<>();
     private final Set<Type1Domain> domains = ConcurrentHashMap.newKeySet();
     private volatile Map<Integer, String> places;
+    /** Guarded by this. */
+    private boolean closed;
 
     /**
      * Takes the units over: from here on they refuse what no domain allows. Interrupt remapping is switched on if all have it.
@@ -71,6 +73,9 @@ public final class Type1Driver implements Iommu, AutoCloseable {
             capabilities = new IommuCapabilities(false, sizes, 0, 0, last, List.of(INTERRUPTS), false);
             boolean remaps = settings.remapping() && units.values().stream().allMatch(Drhd::remaps);
             remapping = remaps ? new Type1Remapping(machine, List.copyOf(units.values()), settings.remappingEntries()) : null;
+            if (!remaps) {
+                units.values().forEach(Drhd::passInterrupts);
+            }
         } catch (RuntimeException e) {
             closeUnits(e);
             throw e;
@@ -106,8 +111,12 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         return List.copyOf(regions);
     }
 
+    /** @throws ErrnoException ENODEV if the driver was closed; ENOMEM */
     @Override
-    public IommuDomain open() {
+    public synchronized IommuDomain open() {
+        if (closed) {
+            throw new ErrnoException(Errno.ENODEV, "this driver was closed; use the service that is there now");
+        }
         PageTables tables = new PageTables(machine.bus(), machine.memory(), levels, capabilities.pageSizes());
         Type1Domain domain = new Type1Domain(this, machine, tables, capabilities.apertureEnd(), settings.superpages());
         domains.add(domain);
@@ -128,12 +137,18 @@ public final class Type1Driver implements Iommu, AutoCloseable {
     }
 
     /**
-     * Closes every domain, gives all tables back. Translation stays on and refuses everything.
+     * Closes every domain, gives all tables back. Translation stays on and refuses everything. Idempotent.
      *
      * @throws ErrnoException of the first unit that could not be closed; the others have been
      */
     @Override
     public void close() {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        }
         RuntimeException failure = null;
         for (Type1Domain domain : List.copyOf(domains)) {
             try {
@@ -215,16 +230,10 @@ public final class Type1Driver implements Iommu, AutoCloseable {
     }
 
     private static void place(Map<Integer, String> known, Slot slot, int device, int function) {
-        Requester requester;
-        try {
-            requester = slot.requester(device, function);
-        } catch (ErrnoException e) {
-            if (e.errno() != Errno.ENXIO && e.errno() != Errno.EINVAL) {
-                throw e;
-            }
-            // The slot has no such place.
+        if (!slot.covers(device, function)) {
             return;
         }
+        Requester requester = slot.requester(device, function);
         String other = known.putIfAbsent(requester.id(), requester.unit());
         if (other != null && !other.equals(requester.unit())) {
             known.put(requester.id(), other + " and " + requester.unit());

@@ -463,4 +463,51 @@ class Type1DriverTest {
         errno(Errno.EIO, () -> domain.unmap(0, 4096));
         errno(Errno.EIO, domain::close);
     }
+
+    @DisplayName("P2: a fresh unit passes no message, and the driver sets IRE before TE: nobody rings a vector in between")
+    @Test
+    void noMessageBeforeRemapping() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        DmaPort device = bench.port(0x10);
+        assertEquals(Refusal.BLOCKED, device.write(0xfee00000L, 4, 0x40), "nobody has set the unit up");
+        Thread sender = new Thread(() -> {
+            while (!Thread.interrupted()) {
+                device.write(0xfee00000L, 4, 0x40);
+            }
+        });
+        sender.start();
+        try {
+            for (int i = 0; i < 200; i++) {
+                driver(bench).close();
+                bench.attachments.get(i).close();
+                bench.plug(0, VtdSettings.DEFAULT);
+            }
+        } finally {
+            sender.interrupt();
+        }
+        assertEquals(List.of(), bench.messages);
+    }
+
+    @DisplayName("A driver without remapping lets messages pass, also after one with it")
+    @Test
+    void messagesWithoutRemapping() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        DmaPort device = bench.port(0x10);
+        driver(bench).close();
+        assertEquals(Bus.OK, device.write(0xfee00000L, 4, 0x40));
+        assertEquals(List.of(), bench.messages, "remapping stays on over an empty table");
+        new Type1Driver(bench.machine, bench.nodes, new Type1Settings(1000, 0, Type1Settings.DEFAULT.superpages(), false, 4096, false));
+        assertEquals(Bus.OK, device.write(0xfee00000L, 4, 0x40));
+        assertEquals(1, bench.messages.size());
+    }
+
+    @DisplayName("A closed driver opens no domain")
+    @Test
+    void closedDriver() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        driver.close();
+        driver.close();
+        errno(Errno.ENODEV, driver::open);
+    }
 }

@@ -32,7 +32,9 @@ final class DmarReader {
     private static final int SCOPE_HEADER = 6;
     private static final int INCLUDE_PCI_ALL = 1;
     /** More than any firmware has; keeps a hostile table from costing memory. */
-    private static final int MAX_LENGTH = 1 << 20;
+    private static final int MAX_LENGTH = 1 << 16;
+    /** Each unit that is modelled costs memory: caches by source id. */
+    private static final int MAX_UNITS = 128;
 
     private final ByteBuffer bytes;
     private final List<Structure> structures = new ArrayList<>();
@@ -66,7 +68,11 @@ final class DmarReader {
             structures.add(structure(at, u16(at), length));
             at += length;
         }
-        if (structures.stream().noneMatch(Drhd.class::isInstance)) {
+        long units = structures.stream().filter(Drhd.class::isInstance).count();
+        if (units > MAX_UNITS) {
+            throw malformed(HEADER, "%d remapping units (DRHD); more than %d are not believed", units, MAX_UNITS);
+        }
+        if (units == 0) {
             throw malformed(HEADER, "no remapping unit (DRHD): this machine has no IOMMU");
         }
         return new DmarTable(text(10, 6), text(16, 8), addressWidth, u8(37), structures);

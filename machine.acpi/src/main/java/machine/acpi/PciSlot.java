@@ -64,6 +64,12 @@ final class PciSlot implements Slot {
     }
 
     @Override
+    public boolean covers(int device, int function) {
+        int place = place(device, function);
+        return !bus.bridges.containsKey(place) && topology.unit(bus, place) != null;
+    }
+
+    @Override
     public String address(int device, int function) {
         return bus.address(place(device, function));
     }

@@ -228,6 +228,17 @@ class DmarReaderTest {
     }
 
     @Test
+    @DisplayName("More units or bytes than any firmware has are refused before they cost memory")
+    void tooMuch() {
+        Table units = new Table();
+        for (int i = 0; i <= 128; i++) {
+            units.drhd(0, 0, 0x1_0000_0000L + 0x1000L * i);
+        }
+        refused("DMAR at offset 0x30: 129 remapping units (DRHD); more than 128 are not believed", units.bytes());
+        refused("DMAR at offset 0x4: 0x10010 bytes; more than 0x10000 are not believed", Arrays.copyOf(units.bytes(), 0x10010));
+    }
+
+    @Test
     @DisplayName("P6: mutated tables make a machine or one line of EINVAL with a hex number (-Dgantry.seed)")
     void fuzz() {
         long seed = Long.getLong("gantry.seed", System.nanoTime());

@@ -76,6 +76,11 @@ final class InterruptRemapper implements Mmio {
         enabled = on;
     }
 
+    /** {@return IRE} */
+    boolean enabled() {
+        return enabled;
+    }
+
     /** CFI */
     void compatibility(boolean passes) {
         compatibility = passes;

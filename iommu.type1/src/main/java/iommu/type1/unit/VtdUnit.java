@@ -75,7 +75,8 @@ public final class VtdUnit implements TranslationUnit {
     @Override
     public long translate(int requester, long iova, int length, int access) {
         if (iova >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
-            return interrupts.target(iova, length, access);
+            // With neither TE nor IRE nobody has set this unit up yet: a message could ring any vector.
+            return blockUntilEnabled && !translating && !interrupts.enabled() ? Refusal.BLOCKED : interrupts.target(iova, length, access);
         }
         if (!translating) {
             return blockUntilEnabled ? Refusal.BLOCKED : iova >>> hostWidth != 0 ? Refusal.OUTSIDE : iova;

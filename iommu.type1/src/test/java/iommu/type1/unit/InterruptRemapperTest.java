@@ -130,7 +130,7 @@ class InterruptRemapperTest {
     }
 
     @Test
-    @DisplayName("VT-d 6.3: only aligned 4-byte writes are interrupt requests; with IRE off they pass to 0xfeexxxxx as they are")
+    @DisplayName("VT-d 6.3: only aligned 4-byte writes are interrupt requests; with TE on and IRE off they pass to 0xfeexxxxx as they are")
     void range() {
         start(VtdSettings.DEFAULT, 0x120007);
         assertEquals(Refusal.UNSUPPORTED, device.write(0xfee00030L, 8, 0));
@@ -138,10 +138,12 @@ class InterruptRemapperTest {
         assertEquals(Refusal.UNSUPPORTED, device.read(0xfee00030L, new byte[4], 0, 4));
         assertEquals(Refusal.UNSUPPORTED, bench.units.get(0).translate(0x10, 0xfee00031L, 4, Access.WRITE));
         bench.command(0, 0x02000000L);
+        assertEquals(Refusal.BLOCKED, device.write(0xfef00000L, 4, 0), "the range ends there");
+        assertEquals(Refusal.BLOCKED, device.write(0xfee03000L, 4, 0x41), "neither TE nor IRE: nobody has set the unit up");
+        bench.command(0x80000000L, 0);
         assertEquals(Bus.OK, device.write(0xfee03000L, 4, 0x41));
         assertEquals(List.of(new Message(0x10, 0xfee03000L, 0x41)), bench.messages);
         assertEquals(0, bench.reg(0x34));
-        assertEquals(Refusal.BLOCKED, device.write(0xfef00000L, 4, 0), "the range ends there");
     }
 
     @Test
