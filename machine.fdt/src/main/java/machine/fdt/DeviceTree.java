@@ -22,6 +22,8 @@ import machine.api.Wire;
  */
 final class DeviceTree {
     private static final int MAX_PAMUS = 64;
+    /** Entries of one {@code ranges}: more than any bus has. */
+    private static final int MAX_RANGES = 64;
     private static final long PAMU_BLOCK = 0x1000;
     private static final long ADDRESS_LIMIT = 1L << 52;
 
@@ -34,6 +36,8 @@ final class DeviceTree {
         private final List<TreeNode> children = new ArrayList<>();
         private final List<String> compatible;
         private List<Range> registers = List.of();
+        /** What {@link DeviceTree#ranges} has found; null until it has looked. */
+        private List<long[]> passedOn;
         private List<Wire> interrupts = List.of();
 
         private TreeNode(TreeNode parent, String name, Map<String, byte[]> properties) {
@@ -208,6 +212,10 @@ final class DeviceTree {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: 0x%x bytes of registers are no 1..%d PAMUs", pamu.path,
                 block.size(), MAX_PAMUS);
         }
+        if (nodes.size() + count > FlatTree.MAX_NODES) {
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: with its PAMUs there are more than %d nodes", pamu.path,
+                FlatTree.MAX_NODES);
+        }
         if (pamu.children.isEmpty()) {
             for (int i = 0; i < count; i++) {
                 TreeNode instance = new TreeNode(pamu, String.format("pamu@%x", i * PAMU_BLOCK), Map.of());
@@ -286,6 +294,13 @@ final class DeviceTree {
 
     /** {@return child address, parent address, size of each entry; PCI's first cell, a space code, is left out} */
     private static List<long[]> ranges(TreeNode bus) {
+        if (bus.passedOn == null) {
+            bus.passedOn = readRanges(bus);
+        }
+        return bus.passedOn;
+    }
+
+    private static List<long[]> readRanges(TreeNode bus) {
         int child = bus.cell("#address-cells", 2);
         int parent = bus.parent == null ? child : bus.parent.cell("#address-cells", 2);
         int size = bus.cell("#size-cells", 1);
@@ -297,6 +312,9 @@ final class DeviceTree {
         if (cells.length % (child + parent + size) != 0) {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has %d cells, no multiple of %d + %d + %d", bus.path,
                 cells.length, child, parent, size);
+        }
+        if (cells.length / (child + parent + size) > MAX_RANGES) {
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has more than %d entries", bus.path, MAX_RANGES);
         }
         List<long[]> found = new ArrayList<>();
         for (int i = 0; i < cells.length; i += child + parent + size) {

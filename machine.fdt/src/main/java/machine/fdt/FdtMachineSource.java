@@ -29,6 +29,10 @@ public final class FdtMachineSource implements MachineSource {
     private static final String LIODN = "liodn.";
     private static final long DEFAULT_MEMORY = 8L << 30;
     private static final long LEAST_MEMORY = 64L << 20;
+    /** Bytes, as machine.acpi has it: the page directory of {@link Ram} is proportional to it. */
+    private static final long MOST_MEMORY = 1L << 40;
+    /** The bus looks through them one by one. */
+    private static final int MOST_PIECES = 64;
     /** Low memory that is the firmware's and is not handed out. */
     private static final long FIRMWARE = 16L << 20;
 
@@ -78,6 +82,11 @@ public final class FdtMachineSource implements MachineSource {
         } else {
             tree.nodes().stream().filter(node -> node.text("device_type").equals(MEMORY))
                 .flatMap(node -> node.registers().stream()).filter(range -> range.size() > 0).forEach(memory::add);
+        }
+        // Sizes are below 2^52 each, so that so few of them do not wrap around.
+        if (memory.size() > MOST_PIECES || memory.stream().mapToLong(Node.Range::size).sum() > MOST_MEMORY) {
+            throw new ErrnoException(Errno.EINVAL, "memory: %d pieces of 0x%x bytes together; at most %d of 0x%x", memory.size(),
+                memory.stream().mapToLong(Node.Range::size).sum(), MOST_PIECES, MOST_MEMORY);
         }
         Map<Node.Range, String> taken = taken(tree);
         if (memory.isEmpty()) {

@@ -43,9 +43,14 @@ final class FlatTree {
     private static final int PROPERTY = 3;
     private static final int NOP = 4;
     private static final int END = 9;
+    // More than any board has; they keep a hostile tree from costing memory or time.
+    /** Bytes; Linux on arm64 takes no larger tree either. */
+    private static final int MAX_SIZE = 2 << 20;
     private static final int MAX_DEPTH = 64;
-    private static final int MAX_NODES = 65_536;
+    static final int MAX_NODES = 16_384;
     private static final int MAX_NAME = 255;
+    private static final int MAX_PATH = 1024;
+    private static final int MAX_RESERVATIONS = 1024;
 
     private final ByteBuffer bytes;
     private final int structure;
@@ -71,6 +76,9 @@ final class FlatTree {
         if (total < HEADER || total > content.length) {
             throw broken(4, "the header says 0x%x bytes, the file has 0x%x", total, content.length);
         }
+        if (total > MAX_SIZE) {
+            throw broken(4, "0x%x bytes; more than 0x%x are not believed", total, MAX_SIZE);
+        }
         int version = word(20);
         int compatible = word(24);
         if (version < 16 || compatible > 17) {
@@ -94,7 +102,7 @@ final class FlatTree {
         if (token != BEGIN_NODE) {
             throw broken(at - 4, "token 0x%x where the root node must begin", token);
         }
-        Raw root = node(0);
+        Raw root = node(0, 0);
         if (!root.name.isEmpty()) {
             throw broken(root.offset, "the root node has the name '%s'", root.name);
         }
@@ -120,11 +128,15 @@ final class FlatTree {
             if (address < 0 || size < 0 || address + size < 0) {
                 throw broken(entry, "memory reservation 0x%x+0x%x", address, size);
             }
+            if (found.size() == MAX_RESERVATIONS) {
+                throw broken(entry, "there are more than %d memory reservations", MAX_RESERVATIONS);
+            }
             found.add(new Reserved(address, size));
         }
     }
 
-    private Raw node(int depth) {
+    /** @param above length of the parent's path */
+    private Raw node(int depth, int above) {
         int begin = at - 4;
         if (depth > MAX_DEPTH) {
             throw broken(begin, "nodes are nested deeper than %d", MAX_DEPTH);
@@ -133,6 +145,10 @@ final class FlatTree {
             throw broken(begin, "there are more than %d nodes", MAX_NODES);
         }
         Raw node = new Raw(text(at, structureEnd, "node name"), begin);
+        int path = above + 1 + node.name.length();
+        if (path > MAX_PATH) {
+            throw broken(begin, "a path is longer than %d characters", MAX_PATH);
+        }
         align(at + node.name.length() + 1);
         Set<String> names = new HashSet<>();
         while (true) {
@@ -141,7 +157,7 @@ final class FlatTree {
                 case PROPERTY -> property(node);
                 case BEGIN_NODE -> {
                     int offset = at - 4;
-                    Raw child = node(depth + 1);
+                    Raw child = node(depth + 1, path);
                     if (child.name.isEmpty() || child.name.indexOf('/') >= 0 || !names.add(child.name)) {
                         throw broken(offset, "a second node, or a node without a proper name, '%s' in '%s'", child.name, node.name);
                     }
