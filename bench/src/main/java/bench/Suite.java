@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+package bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.openjdk.jmh.runner.RunnerException;
+
+/** Which rows there are, what each is compared with, and how many times that it may take. */
+final class Suite {
+    private static final int MILLION = 1_000_000;
+    private static final int[] ALL = {1, 64, 1_024, 65_536, MILLION};
+    private static final int[] FEW = {1, 1_024, 65_536, MILLION};
+    private static final double NONE = Double.NaN;
+
+    private static final Trial READ = Trial.of("Floor.dependentRead");
+
+    private final Runs runs;
+    private final boolean quick;
+    private final List<Row> rows = new ArrayList<>();
+
+    Suite(Runs runs, boolean quick) {
+        this.runs = runs;
+        this.quick = quick;
+    }
+
+    /** {@return the rows, measured} */
+    List<Row> measure() throws RunnerException {
+        shown("yardstick: one dependent array read", READ);
+        translate();
+        dma();
+        msi();
+        map();
+        drain();
+        return rows;
+    }
+
+    /** {@return the curves of translation} */
+    List<Report.Series> translateCurves() throws RunnerException {
+        int[] sizes = quick ? FEW : ALL;
+        List<Report.Series> all = new ArrayList<>();
+        all.add(curve("type1, random 4 KiB pages", "Translate.type1Random", sizes));
+        all.add(curve("random read, same footprint", "Floor.randomRead", sizes));
+        all.add(curve("ConcurrentSkipListMap.floorEntry", "Floor.skipList", skipSizes()));
+        return all;
+    }
+
+    /** {@return the curves of map and unmap; none present stands at 1} */
+    List<Report.Series> mapCurves() throws RunnerException {
+        List<Report.Series> all = new ArrayList<>();
+        for (String who : List.of("driver", "container")) {
+            int[] sizes = mapSizes(who);
+            double[] nanos = new double[sizes.length];
+            for (int i = 0; i < sizes.length; i++) {
+                nanos[i] = runs.figure(mapTrial(who, sizes[i])).nanos();
+            }
+            all.add(new Report.Series("type1 " + who, doubles(sizes), nanos));
+        }
+        return all;
+    }
+
+    private void translate() throws RunnerException {
+        for (int windows : new int[] {8, 256}) {
+            row("PAMU translate, hot, " + windows + " windows",
+                Trial.of("Translate.pamuHot", "windows", windows), "dependent read", READ, 3);
+        }
+        for (int size : quick ? new int[] {1} : ALL) {
+            row(type1("hot", size), Trial.of("Translate.type1Hot", "mappings", size), "dependent read", READ, 4);
+        }
+        for (int size : quick ? new int[] {65_536} : ALL) {
+            row(type1("sequential", size), Trial.of("Translate.type1Sequential", "mappings", size), "dependent read", READ, NONE);
+        }
+        for (int size : quick ? FEW : ALL) {
+            row(type1("random", size), random(size), "random read", floor(size), size == 65_536 ? 3 : size == MILLION ? 4 : NONE);
+        }
+        for (int size : skipSizes()) {
+            row(type1("random", size), random(size), "skip list",
+                Trial.of("Floor.skipList", "mappings", size), size == 65_536 ? 0.2 : NONE);
+        }
+        row("type1 translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21), "random read",
+            floor(1_024), NONE);
+        for (int size : new int[] {65_536, MILLION}) {
+            shown("yardstick: random read, footprint of " + Report.number(size), floor(size));
+        }
+    }
+
+    private void dma() throws RunnerException {
+        row("DMA write of 4 B", Trial.of("Dma.value", "bytes", 4), "release store", Trial.of("Floor.store"), NONE);
+        row("DMA write of 4 KiB", Trial.of("Dma.block", "bytes", 4_096), "bare copy", Trial.of("Floor.copy", "bytes", 4_096), 1.2);
+        row("DMA write of 1 MiB, 257 pages", Trial.slow("Dma.block", "bytes", 1 << 20), "bare copy",
+            Trial.slow("Floor.copy", "bytes", 1 << 20), NONE);
+        row("DMA write of 2 MiB, 513 pages", Trial.slow("Dma.block", "bytes", 2 << 20), "bare copy",
+            Trial.slow("Floor.copy", "bytes", 2 << 20), NONE);
+    }
+
+    private void msi() throws RunnerException {
+        row("MSI, write to eventfd counter", Trial.deep("Msi.toCounter"), "atomic add", Trial.of("Floor.atomicAdd"), 10);
+        row("MSI, to a waiting thread and back", Trial.deep("Msi.toThread"), "hand-over", Trial.deep("Msi.handOver"), NONE);
+        shown("yardstick: atomic add", Trial.of("Floor.atomicAdd"));
+        shown("yardstick: hand-over to a parked thread and back", Trial.deep("Msi.handOver"));
+    }
+
+    private void map() throws RunnerException {
+        for (String who : List.of("driver", "container")) {
+            Trial none = mapTrial(who, 0);
+            shown("map + unmap 4 KiB, " + who + ", none present", none);
+            for (int size : mapSizes(who)) {
+                if (size > 0) {
+                    row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present", mapTrial(who, size), "none present", none,
+                        size == MILLION ? 1.5 : NONE);
+                }
+                if (size == MILLION) {
+                    row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present, anywhere",
+                        Trial.deep("MapUnmap." + who, "mappings", size, "places", 0), "none present", none,
+                        NONE);
+                }
+            }
+        }
+    }
+
+    private void drain() throws RunnerException {
+        Trial idle = Trial.deep("Drain.sync", "devices", 0);
+        shown("drain, no device thread", idle);
+        for (int devices = 1; devices <= 2; devices++) {
+            row("drain, " + devices + " device thread" + (devices == 1 ? "" : "s"), Trial.deep("Drain.sync", "devices", devices),
+                "no device thread", idle, NONE);
+        }
+    }
+
+    private void row(String name, Trial trial, String yardstick, Trial other, double limit) throws RunnerException {
+        Figure floor = runs.figure(other);
+        Figure figure = runs.figure(trial);
+        rows.add(new Row(name, figure.nanos(), yardstick, figure.nanos() / floor.nanos(), limit, figure.bytesPerOp()));
+    }
+
+    private void shown(String name, Trial trial) throws RunnerException {
+        Figure figure = runs.figure(trial);
+        rows.add(new Row(name, figure.nanos(), null, NONE, NONE, figure.bytesPerOp()));
+    }
+
+    private Report.Series curve(String name, String method, int[] sizes) throws RunnerException {
+        double[] nanos = new double[sizes.length];
+        for (int i = 0; i < sizes.length; i++) {
+            nanos[i] = runs.figure(Trial.of(method, "mappings", sizes[i])).nanos();
+        }
+        return new Report.Series(name, doubles(sizes), nanos);
+    }
+
+    private int[] skipSizes() {
+        return quick ? new int[] {1_024, 65_536, MILLION} : ALL;
+    }
+
+    private int[] mapSizes(String who) {
+        return quick && who.equals("container") ? new int[] {0, MILLION} : new int[] {0, 65_536, MILLION};
+    }
+
+    private static Trial mapTrial(String who, int size) {
+        return Trial.deep("MapUnmap." + who, "mappings", size);
+    }
+
+    private static Trial random(int size) {
+        return Trial.of("Translate.type1Random", "mappings", size);
+    }
+
+    private static Trial floor(int size) {
+        return Trial.of("Floor.randomRead", "mappings", size);
+    }
+
+    private static String type1(String pattern, int size) {
+        return "type1 translate, " + pattern + ", " + Report.number(size);
+    }
+
+    private static double[] doubles(int[] values) {
+        double[] doubles = new double[values.length];
+        for (int i = 0; i < values.length; i++) {
+            doubles[i] = values[i];
+        }
+        return doubles;
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+package bench;
+
+import iommu.type1.Type1Driver;
+import iommu.type1.Type1Settings;
+import iommu.type1.unit.VtdSettings;
+import iommu.type1.unit.VtdUnit;
+import java.util.List;
+import java.util.Optional;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.DmaPort;
+import machine.api.LocalMachine;
+import machine.api.Node;
+import machine.api.PciFunction;
+import machine.api.PhysicalBus;
+import machine.api.Ram;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.Wire;
+
+/** A PC reduced to the road: memory, one VT-d unit, its driver, and one device, source id 0x10. */
+final class VtdBoard {
+    static final int SOURCE = 0x10;
+    static final long PAGE = 4096;
+    private static final long BASE = 0xfed9_0000L;
+    private static final String PATH = "/drhd@fed90000";
+
+    final LocalMachine machine;
+    final VtdUnit unit;
+    final Type1Driver driver;
+
+    VtdBoard() {
+        Node node = Place.of(PATH, "intel,vt-d", new Node.Range(BASE, 0x1000));
+        PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)));
+        machine = new LocalMachine("bench", bus, List.of(new Node.Range(0x0100_0000L, 0xa000_0000L)), List.of(node), List.of(), 1);
+        unit = new VtdUnit(bus, VtdSettings.DEFAULT, BASE);
+        machine.attach(node, unit.plug(PATH));
+        driver = new Type1Driver(machine, List.of(node), Type1Settings.DEFAULT);
+    }
+
+    DmaPort port() {
+        return machine.openPort(requester());
+    }
+
+    DmaBuffer memory(long size, long alignment) {
+        return machine.memory().allocate(size, alignment, DmaMemory.Layout.CONTIGUOUS);
+    }
+
+    /** {@return a function that is there and does nothing: a container needs one to choose its IOMMU} */
+    PciFunction function() {
+        return new Idle();
+    }
+
+    private static Requester requester() {
+        return new Requester(SOURCE, PATH, 1);
+    }
+
+    private static final class Idle implements PciFunction {
+        @Override
+        public String name() {
+            return "0000:00:02.0";
+        }
+
+        @Override
+        public Slot slot() {
+            throw new UnsupportedOperationException("this function is in no slot");
+        }
+
+        @Override
+        public Requester requester() {
+            return VtdBoard.requester();
+        }
+
+        @Override
+        public Optional<Wire> interrupt() {
+            return Optional.empty();
+        }
+
+        @Override
+        public int configSize() {
+            return 256;
+        }
+
+        @Override
+        public long readConfig(int offset, int size) {
+            return 0;
+        }
+
+        @Override
+        public void writeConfig(int offset, int size, long value) {
+            // Nothing to configure.
+        }
+
+        @Override
+        public long barSize(int bar) {
+            return 0;
+        }
+
+        @Override
+        public long readBar(int bar, long offset, int size) {
+            return 0;
+        }
+
+        @Override
+        public void writeBar(int bar, long offset, int size, long value) {
+            // No BAR.
+        }
+
+        @Override
+        public void reset() {
+            // Always as after power-up.
+        }
+    }
+}
