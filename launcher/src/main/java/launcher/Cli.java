@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -82,7 +83,8 @@ public final class Cli implements Callable<Integer> {
     /** One line, whatever went wrong; what a user can do nothing about comes with its stack. */
     private static int failed(Exception e) {
         if (e instanceof ErrnoException || e instanceof Unusable || e instanceof IOException) {
-            System.err.println("gantry: " + e.getMessage());
+            System.err.println("gantry: " + (e instanceof FileSystemException file
+                ? file.getFile() + " cannot be read or written: " + e.getClass().getSimpleName() : e.getMessage()));
         } else {
             e.printStackTrace();
         }
@@ -99,7 +101,7 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "gantry", description = "A VFIO platform for the JVM: real boards, PAMU windows, MSI banks.",
-        synopsisSubcommandLabel = "COMMAND", footer = {"", "./gantry test runs all tests."})
+        synopsisSubcommandLabel = "COMMAND", footer = {"", "./gantry test runs all tests, ./gantry bench measures."})
     private static final class Root implements Runnable {
         @Override
         public void run() {
@@ -142,6 +144,7 @@ public final class Cli implements Callable<Integer> {
 
         private Path unpackExample() throws IOException {
             Path file = Files.createTempFile("gantry-", "-" + context.getProperty("gantry.board"));
+            file.toFile().deleteOnExit();
             try (InputStream board = Cli.class.getResourceAsStream("/boards/" + context.getProperty("gantry.board"))) {
                 Files.write(file, board.readAllBytes());
             }

@@ -45,6 +45,7 @@ final class Shell implements AutoCloseable {
         register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head", "tail", "clear", "wc",
             "date");
         register(gosh, "gosh", "sh", "source", "help");
+        register(new Leave(), "exit");
         registrations.add(context.registerService(Converter.class,
             new Converters(context.getBundle(0).getBundleContext()), null));
     }
@@ -126,6 +127,14 @@ final class Shell implements AutoCloseable {
 
     private static PrintStream out(FileDescriptor descriptor) {
         return new PrintStream(new FileOutputStream(descriptor), true, StandardCharsets.UTF_8);
+    }
+
+    /** The command {@code exit}. Public, or Gogo would not find its method. */
+    public static final class Leave {
+        /** Ends the program; the framework's own hook stops the framework. */
+        public void exit() {
+            System.exit(0);
+        }
     }
 
     private final class Surroundings implements org.apache.felix.gogo.jline.Shell.Context {

@@ -26,7 +26,8 @@ public interface MsiDoorbells {
 
     /**
      * Gives a vector back. When this returns its handler does not run any more (unless it was the handler that called)
-     * and a message still on its way is dropped. Its number is free again, unless a handler called: then as soon as the core has done
+     * and a message that has reached the controller is dropped. One that is still on the bus may ring the number's next owner: who
+     * cannot bear that calls {@link machine.api.Bus#sync} first. Its number is free again, unless a handler called: then as soon as the core has done
      * with that handler.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
