@@ -203,6 +203,28 @@ class MoveTest {
         }
     }
 
+    @DisplayName("MOVE_MSI_BANK: the user moves a bank's window to and fro under running interrupts: each arrives once, data as before")
+    @Test
+    void window() throws Exception {
+        List<MsiRoute> before = container.msiRoutes();
+        ringers.forEach(ringer -> ringer.thread.start());
+        for (int round = 0; round < 100; round++) {
+            for (int bank = 0; bank < 3; bank++) {
+                container.msi("MOVE_MSI_BANK", bank, 256 * MIB + 3 * 64 * MIB);
+                container.msi("MOVE_MSI_BANK", bank, 256 * MIB + bank * 64 * MIB);
+            }
+        }
+        for (Ringer ringer : ringers) {
+            ringer.end();
+        }
+        assertEquals(before, container.msiRoutes());
+        container.msi("MOVE_MSI_BANK", 1, 0x1c000000);
+        MsiRoute moved = container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow();
+        assertEquals(0x1c000140, moved.address());
+        assertEquals(Errno.EEXIST, assertThrows(ErrnoException.class, () -> container.msi("MOVE_MSI_BANK", 1, 0x10000000)).errno());
+        assertEquals(moved, container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow());
+    }
+
     @DisplayName("A strategy that leaves the banks where they are takes over without a single refusal")
     @Test
     void adopts() throws Exception {

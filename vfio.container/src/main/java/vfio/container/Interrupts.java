@@ -281,6 +281,15 @@ final class Interrupts {
         steps.end();
     }
 
+    /** Gives every device that uses a bank a message so many bytes further on. */
+    void shift(int bank, long distance) {
+        for (Route route : routes) {
+            if (route.vector != null && route.vector.bank() == bank) {
+                program(route, route.address + distance);
+            }
+        }
+    }
+
     private static void program(Route route, long address) {
         if (address != route.address) {
             route.earlier = route.address;

@@ -1254,6 +1254,32 @@ final class VfioContainer implements Container {
         }
 
         @Override
+        public void move(int index, long iova) {
+            MsiPlacement old = ledger.placements().stream().filter(one -> one.bank() == index).findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "MSI bank %d is not placed", index));
+            place(index, iova);
+            // While an address is programmed in halves a message may go to neither window: it is remembered.
+            interrupts.hold();
+            List<Interrupts.Address> before = interrupts.addresses();
+            try {
+                interrupts.shift(index, iova - old.iova());
+            } catch (RuntimeException e) {
+                Steps steps = new Steps();
+                steps.take(() -> {
+                    throw e;
+                });
+                steps.take(() -> interrupts.moveBack(before));
+                steps.take(() -> service.machine().bus().sync());
+                steps.take(() -> remove(iova));
+                steps.take(interrupts::restore);
+                steps.end();
+            }
+            service.machine().bus().sync();
+            remove(old.iova());
+            interrupts.restore();
+        }
+
+        @Override
         public void remove(long iova) {
             if (retired) {
                 return;

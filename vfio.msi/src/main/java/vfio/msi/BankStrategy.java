@@ -19,6 +19,7 @@ import vfio.api.msi.MsiStrategy;
 public final class BankStrategy implements MsiStrategy {
     private static final String COUNT = "GET_MSI_BANK_COUNT";
     private static final String MAP = "MAP_MSI_BANK";
+    private static final String MOVE = "MOVE_MSI_BANK";
     private static final String UNMAP = "UNMAP_MSI_BANK";
 
     @Override
@@ -28,7 +29,7 @@ public final class BankStrategy implements MsiStrategy {
 
     @Override
     public List<String> operations() {
-        return List.of(COUNT, MAP + " index iova", UNMAP + " iova");
+        return List.of(COUNT, MAP + " index iova", MOVE + " index iova", UNMAP + " iova");
     }
 
     /** {@inheritDoc} Feasible before the geometry is set too, if there can be enough windows. */
@@ -79,6 +80,10 @@ public final class BankStrategy implements MsiStrategy {
                 case MAP -> {
                     Banks.arity(operation, arguments, 2);
                     banks.map(arguments[0], arguments[1]);
+                }
+                case MOVE -> {
+                    Banks.arity(operation, arguments, 2);
+                    banks.move(arguments[0], arguments[1]);
                 }
                 case UNMAP -> {
                     Banks.arity(operation, arguments, 1);

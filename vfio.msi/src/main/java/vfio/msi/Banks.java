@@ -238,6 +238,17 @@ final class Banks {
     }
 
     /**
+     * Has the user move a bank that is mapped; vectors of it stay enabled.
+     *
+     * @throws ErrnoException ENODEV if there is no such bank, or if it is not mapped; what the environment throws
+     */
+    void move(long index, long iova) {
+        MsiEnvironment.Bank bank = require(index);
+        mapped(bank.index(), "MAP_MSI_BANK " + index + " iova");
+        environment.move(bank.index(), iova);
+    }
+
+    /**
      * Has the user unmap the bank at an address.
      *
      * @throws ErrnoException EINVAL if that is not exactly where one is mapped; EBUSY while vectors of it are enabled

@@ -22,10 +22,10 @@ class BankStrategyTest {
     private final MsiSession session = strategy.bind(environment);
 
     @Test
-    @DisplayName("bank: its name and operations, the 2013 driver's")
+    @DisplayName("bank: its name and operations, the 2013 driver's and a move")
     void operations() {
         assertEquals("bank", strategy.name());
-        assertEquals(List.of("GET_MSI_BANK_COUNT", "MAP_MSI_BANK index iova", "UNMAP_MSI_BANK iova"), strategy.operations());
+        assertEquals(List.of("GET_MSI_BANK_COUNT", "MAP_MSI_BANK index iova", "MOVE_MSI_BANK index iova", "UNMAP_MSI_BANK iova"), strategy.operations());
     }
 
     @Test
@@ -104,6 +104,18 @@ class BankStrategyTest {
         refused(Errno.EEXIST, "0x10000000; unmap it", () -> session.call("MAP_MSI_BANK", 0, 0x14000000));
         refused(Errno.EEXIST, "0x10000000 is taken", () -> session.call("MAP_MSI_BANK", 1, 0x10000000));
         assertEquals(1, environment.placements.size());
+    }
+
+    @Test
+    @DisplayName("MOVE_MSI_BANK: to a free window; not mapped or no such bank: ENODEV; address taken: EEXIST")
+    void move() {
+        refused(Errno.ENODEV, "MAP_MSI_BANK", () -> session.call("MOVE_MSI_BANK", 0, 0x14000000));
+        refused(Errno.ENODEV, "bank 3", () -> session.call("MOVE_MSI_BANK", 3, 0x14000000));
+        session.call("MAP_MSI_BANK", 0, 0x10000000);
+        session.call("MAP_MSI_BANK", 1, 0x18000000);
+        assertEquals(0, session.call("MOVE_MSI_BANK", 0, 0x14000000));
+        assertEquals(0x14000000, session.enable(0));
+        refused(Errno.EEXIST, "0x18000000 is taken", () -> session.call("MOVE_MSI_BANK", 0, 0x18000000));
     }
 
     @Test

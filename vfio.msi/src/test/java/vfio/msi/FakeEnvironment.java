@@ -139,6 +139,13 @@ final class FakeEnvironment implements MsiEnvironment {
     }
 
     @Override
+    public void move(int index, long iova) {
+        MsiPlacement old = placements.stream().filter(one -> one.bank() == index).findFirst().orElseThrow();
+        place(index, iova);
+        remove(old.iova());
+    }
+
+    @Override
     public void remove(long iova) {
         if (!placements.removeIf(one -> one.iova() == iova)) {
             throw new ErrnoException(Errno.ENOENT, "no MSI bank is placed at iova 0x%x", iova);

@@ -51,6 +51,14 @@ public interface MsiEnvironment {
     void place(int bank, long iova);
 
     /**
+     * Makes a bank's page reachable at another address instead, and gives the devices that use it their new messages. Both addresses
+     * work until no message to the old one is on its way any more: none is lost.
+     *
+     * @throws machine.api.ErrnoException ENOENT if the bank is not placed; as {@link #place}; nothing is moved then
+     */
+    void move(int bank, long iova);
+
+    /**
      * Takes a bank's page away again.
      *
      * @throws machine.api.ErrnoException ENOENT if no bank is placed there
