@@ -65,10 +65,10 @@ class RoadOsgiTest {
 
     @AfterEach
     void unload() throws Exception {
-        machines.unload();
+        // The configuration is forgotten in another thread: if the machine went first, the next one could meet this device again.
         plugged.delete();
-        // A configuration is deleted in a thread of its own: the next test must not meet this one's device.
         Framework.await("the device to be gone", () -> !Framework.present(PciFunction.class, null));
+        machines.unload();
         assertFalse(Framework.present(Vfio.class, null));
         assertFalse(Framework.present(Node.class, null));
     }
