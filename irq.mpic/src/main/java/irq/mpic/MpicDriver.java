@@ -63,7 +63,7 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         }
         int version = revision & 0xffff;
         int features = bus.get(base + MpicRegisters.FRR);
-        sources = (features >>> 16 & 0x7ff) + 1;
+        sources = sources(machine, node, (features >>> 16 & 0x7ff) + 1);
         int cores = Math.min((features >>> 8 & 0x1f) + 1, machine.cpus().size());
         if (settings.core() >= cores) {
             throw new ErrnoException(Errno.EINVAL, "interrupts cannot go to core %d: there are %d; configure another", settings.core(),
@@ -135,6 +135,26 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
             core.close();
         }
         handler.close();
+    }
+
+    /**
+     * FRR is a lower bound: QEMU's model of 4.2 counts 196 and has registers of all MSI sources, which begin at 224. What the
+     * tree names is there too, be it as {@code last-interrupt-source} or at the end of a wire.
+     */
+    private static int sources(Machine machine, Node node, int reported) {
+        int count = reported;
+        int[] last = node.cells("last-interrupt-source");
+        if (last.length > 0 && last[0] >= 0 && last[0] < MpicRegisters.MAX_SOURCES) {
+            count = Math.max(count, last[0] + 1);
+        }
+        for (Node each : machine.nodes()) {
+            for (Wire wire : each.interrupts()) {
+                if (wire.controller().equals(node.path()) && wire.input() < MpicRegisters.MAX_SOURCES) {
+                    count = Math.max(count, wire.input() + 1);
+                }
+            }
+        }
+        return count;
     }
 
     private WireRoute route(Wire wire) {

@@ -135,6 +135,8 @@ public final class MpicRegisters {
     public static final int MAX_CPUS = 32;
     /** First version with ILR; the versions before route critical interrupts by IDR. */
     public static final int VERSION_ILR = 0x0400;
+    /** First version in which the mask of a VPR also holds back critical interrupts and machine checks. */
+    public static final int VERSION_MASKED_OUTPUTS = 0x0401;
     /** First version with EISR and EIMR. */
     public static final int VERSION_ERRORS = 0x0401;
     /** First version with timer group B. */

@@ -137,7 +137,7 @@ final class Sources {
         return best;
     }
 
-    /** {@return the level of that core's critical interrupt: mask, priority and acknowledge do not matter} */
+    /** {@return the level of that core's critical interrupt: priority and acknowledge do not matter, before 4.1 the mask neither} */
     boolean critical(int cpu) {
         return any(critical[cpu]);
     }
@@ -166,7 +166,9 @@ final class Sources {
     }
 
     private void route(int source) {
-        boolean deliverable = (vpr[source] & MpicRegisters.MASKED) == 0 && priority(source) != 0;
+        boolean unmasked = (vpr[source] & MpicRegisters.MASKED) == 0;
+        boolean deliverable = unmasked && priority(source) != 0;
+        boolean shown = unmasked || !model.has(MpicRegisters.VERSION_MASKED_OUTPUTS);
         int to = idr[source] & cores();
         int output = ilr[source];
         if (!model.has(MpicRegisters.VERSION_ILR)) {
@@ -179,8 +181,8 @@ final class Sources {
         for (int cpu = 0; cpu < enabled.length; cpu++) {
             boolean here = (to >>> cpu & 1) != 0;
             put(enabled[cpu], source, here && deliverable && output == MpicRegisters.OUTPUT_INT);
-            put(critical[cpu], source, here && output == MpicRegisters.OUTPUT_CRITICAL);
-            put(machineCheck[cpu], source, here && output == MpicRegisters.OUTPUT_MACHINE_CHECK);
+            put(critical[cpu], source, here && shown && output == MpicRegisters.OUTPUT_CRITICAL);
+            put(machineCheck[cpu], source, here && shown && output == MpicRegisters.OUTPUT_MACHINE_CHECK);
         }
     }
 

@@ -295,7 +295,7 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 2: IDR chooses the core, ILR the output: INT, critical, machine check; those ignore mask and priority")
+    @DisplayName("MPIC 2: IDR chooses the core, ILR the output; critical and machine check ignore the priority, before 4.1 the mask too")
     void outputs() {
         board.put(0x10010 + 0x20 * 24, 2);
         board.put(0x10000 + 0x20 * 24, 0x00050024);
@@ -306,14 +306,25 @@ class MpicTest {
         board.put(0x10000 + 0x20 * 24, 0x80000024);
         board.put(0x10018 + 0x20 * 24, 1);
         assertFalse(board.pin(1));
+        assertFalse(board.mpic.critical(1));
+        board.put(0x10000 + 0x20 * 24, 0x00000024);
         assertTrue(board.mpic.critical(1));
         assertFalse(board.mpic.critical(0));
         board.put(0x10018 + 0x20 * 24, 2);
         assertFalse(board.mpic.critical(1));
         assertTrue(board.mpic.machineCheck(1));
         board.line(24);
+        board.put(0x10000 + 0x20 * 24, 0x80000024);
+        assertFalse(board.mpic.machineCheck(1));
+        board.put(0x10000 + 0x20 * 24, 0x00000024);
         board.put(0x10018 + 0x20 * 24, 0);
         assertFalse(board.mpic.machineCheck(1));
+
+        Board v40 = new Board(1, Board.threeBanks(), 0x0400).enable();
+        v40.put(0x10018 + 0x20 * 24, 1);
+        v40.line(24).set(true);
+        assertEquals(0x80800000, v40.get(0x10000 + 0x20 * 24));
+        assertTrue(v40.mpic.critical(0));
     }
 
     @Test
