@@ -21,14 +21,21 @@ public final class DmaPort implements AutoCloseable {
     private final FaultListener faults;
     private final InFlight inFlight = new InFlight();
     private final Attachment registration;
+    /** What an access meets: the unit, or the bar of a shut gate before it. */
     private volatile TranslationUnit unit;
+
+    // Guarded by this.
+    private TranslationUnit behind;
+    private Gate gate;
     private boolean closed;
 
-    DmaPort(Requester requester, PhysicalBus bus, TranslationUnit unit, FaultListener faults, Attachment registration) {
+    DmaPort(Requester requester, PhysicalBus bus, TranslationUnit unit, Gate gate, FaultListener faults, Attachment registration) {
         this.requester = requester;
         this.id = requester.id();
         this.bus = bus;
-        this.unit = unit;
+        this.behind = unit;
+        this.gate = gate;
+        this.unit = gate.before(unit);
         this.faults = faults;
         this.registration = registration;
         bus.watch(inFlight, true);
@@ -51,9 +58,23 @@ public final class DmaPort implements AutoCloseable {
         }
         int phase = inFlight.enter();
         try {
-            long physical = unit.translate(id, iova, size, Access.WRITE);
-            int status = physical < 0 ? (int) physical : bus.write(id, physical, size, value);
-            return status == Bus.OK ? Bus.OK : refuse(iova, size, Access.WRITE, status);
+            while (true) {
+                TranslationUnit now = unit;
+                long physical = now.translate(id, iova, size, Access.WRITE);
+                if (physical == Refusal.STALLED) {
+                    Gate.Bar bar = (Gate.Bar) now;
+                    if (bar.keeps(id, iova, size, value)) {
+                        return Bus.OK;
+                    }
+                    physical = bar.pass(id, iova, size, Access.WRITE);
+                    if (physical == Refusal.STALLED) {
+                        phase = await(bar, phase);
+                        continue;
+                    }
+                }
+                int status = physical < 0 ? (int) physical : bus.write(id, physical, size, value);
+                return status == Bus.OK ? Bus.OK : refuse(iova, size, Access.WRITE, status);
+            }
         } finally {
             inFlight.exit(phase);
         }
@@ -69,7 +90,15 @@ public final class DmaPort implements AutoCloseable {
         try {
             while (length > 0) {
                 int piece = Math.min(length, BOUNDARY - (int) (iova & BOUNDARY - 1));
-                long physical = unit.translate(id, iova, piece, Access.WRITE);
+                TranslationUnit now = unit;
+                long physical = now.translate(id, iova, piece, Access.WRITE);
+                if (physical == Refusal.STALLED) {
+                    physical = ((Gate.Bar) now).pass(id, iova, piece, Access.WRITE);
+                    if (physical == Refusal.STALLED) {
+                        phase = await((Gate.Bar) now, phase);
+                        continue;
+                    }
+                }
                 int status = physical < 0 ? (int) physical : bus.write(id, physical, from, offset, piece);
                 if (status != Bus.OK) {
                     return refuse(iova, piece, Access.WRITE, status);
@@ -95,7 +124,15 @@ public final class DmaPort implements AutoCloseable {
         try {
             while (length > 0) {
                 int piece = Math.min(length, BOUNDARY - (int) (iova & BOUNDARY - 1));
-                long physical = unit.translate(id, iova, piece, Access.READ);
+                TranslationUnit now = unit;
+                long physical = now.translate(id, iova, piece, Access.READ);
+                if (physical == Refusal.STALLED) {
+                    physical = ((Gate.Bar) now).pass(id, iova, piece, Access.READ);
+                    if (physical == Refusal.STALLED) {
+                        phase = await((Gate.Bar) now, phase);
+                        continue;
+                    }
+                }
                 int status = physical < 0 ? (int) physical : bus.read(physical, to, offset, piece);
                 if (status != Bus.OK) {
                     Arrays.fill(to, offset, offset + length, (byte) -1);
@@ -112,9 +149,26 @@ public final class DmaPort implements AutoCloseable {
     }
 
     /** Control path: puts another unit (or {@link TranslationUnit#NONE}) in front of the bus. The caller drains. A port
-     * that is closed stays blocked. */
+     * that is closed stays blocked. The machine calls this, {@link #gate} and the constructor with its lock held. */
     synchronized void unit(TranslationUnit next) {
-        unit = closed ? TranslationUnit.NONE : next;
+        behind = next;
+        unit = closed ? TranslationUnit.NONE : gate.before(behind);
+    }
+
+    /** Control path: the gate has moved, or is another one. The caller drains. */
+    synchronized void gate(Gate next) {
+        gate = next;
+        unit = closed ? TranslationUnit.NONE : gate.before(behind);
+    }
+
+    /** Whether an access meets the bar of a shut gate now. */
+    boolean atBar() {
+        return unit instanceof Gate.Bar;
+    }
+
+    /** Whether an access meets this bar now. */
+    boolean meets(Gate.Bar bar) {
+        return unit == bar;
     }
 
     /** Waits until no access that began before is still on its way. */
@@ -125,13 +179,25 @@ public final class DmaPort implements AutoCloseable {
     /** Blocks the port, waits for what is in flight and forgets the port. Idempotent. */
     @Override
     public void close() {
+        TranslationUnit last;
         synchronized (this) {
             closed = true;
+            last = unit;
             unit = TranslationUnit.NONE;
+        }
+        if (last instanceof Gate.Bar bar) {
+            bar.wake();
         }
         inFlight.drain();
         registration.close();
         bus.watch(inFlight, false);
+    }
+
+    /** Off the road: leaves, waits at a shut gate, and enters again; so no drain waits for who waits here. */
+    private int await(Gate.Bar bar, int phase) {
+        inFlight.exit(phase);
+        bar.await(this);
+        return inFlight.enter();
     }
 
     private int refuse(long iova, int length, int access, int refusal) {

@@ -43,6 +43,7 @@ public final class LocalMachine implements Machine {
     private final Map<String, TranslationUnit> translations = new HashMap<>();
     private final Map<String, InterruptPin> pins = new HashMap<>();
     private final List<DmaPort> ports = new ArrayList<>();
+    private final Map<Integer, Gate> gates = new HashMap<>();
     private final Set<String> taken = new HashSet<>();
 
     /**
@@ -142,6 +143,47 @@ public final class LocalMachine implements Machine {
     }
 
     @Override
+    public Gate gate(Gate.Keeper keeper) {
+        return new Gate(this, keeper);
+    }
+
+    /** The gate is for these requesters and no others. When this returns, nothing is in flight that met another one. */
+    void behind(Gate gate, Set<Integer> requesters) {
+        List<DmaPort> changed = new ArrayList<>();
+        synchronized (this) {
+            for (int requester : requesters) {
+                if (gates.getOrDefault(requester, gate) != gate) {
+                    throw new IllegalArgumentException(String.format("requester 0x%x is behind another gate", requester));
+                }
+            }
+            for (DmaPort port : ports) {
+                int id = port.requester().id();
+                if (requesters.contains(id) != (gates.get(id) == gate)) {
+                    changed.add(port);
+                }
+            }
+            gates.values().removeIf(other -> other == gate);
+            requesters.forEach(requester -> gates.put(requester, gate));
+            changed.forEach(port -> port.gate(gateOf(port.requester())));
+        }
+        changed.forEach(DmaPort::drain);
+    }
+
+    /** Every port behind the gate meets it as it is now; when this returns, nothing is in flight that met it as it was. */
+    void moved(Gate gate) {
+        List<DmaPort> moved;
+        synchronized (this) {
+            moved = ports.stream().filter(port -> gateOf(port.requester()) == gate).toList();
+            moved.forEach(port -> port.gate(gate));
+        }
+        moved.forEach(DmaPort::drain);
+    }
+
+    private Gate gateOf(Requester requester) {
+        return gates.getOrDefault(requester.id(), Gate.NONE);
+    }
+
+    @Override
     public Runnable line(Wire wire, BooleanSupplier level) {
         return pin(wire.controller(), wire.input()).line(level);
     }
@@ -189,7 +231,7 @@ public final class LocalMachine implements Machine {
     private synchronized DmaPort open(Requester requester, Runnable leave) {
         TranslationUnit unit = translations.getOrDefault(requester.unit(), TranslationUnit.NONE);
         DmaPort[] self = new DmaPort[1];
-        self[0] = new DmaPort(requester, bus, unit, this::report, () -> {
+        self[0] = new DmaPort(requester, bus, unit, gateOf(requester), this::report, () -> {
             synchronized (this) {
                 if (ports.remove(self[0])) {
                     leave.run();

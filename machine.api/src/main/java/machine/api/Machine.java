@@ -55,6 +55,15 @@ public interface Machine {
     DmaPort openPort(Slot slot, int device, int function);
 
     /**
+     * Makes a gate, for nobody yet. A machine whose devices it cannot hold back gives {@link Gate#NONE}.
+     *
+     * @param keeper takes the messages that devices send while it is shut
+     */
+    default Gate gate(Gate.Keeper keeper) {
+        return Gate.NONE;
+    }
+
+    /**
      * The device's end of a wire whose level follows from the device's state. The machine asks for the level rather than being told,
      * so that of two threads that change it the later one wins; and it remembers it for a controller that comes later.
      *

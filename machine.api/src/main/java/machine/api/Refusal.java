@@ -22,9 +22,11 @@ public final class Refusal {
     public static final int NO_TARGET = -7;
     /** The access has a form that hardware does not accept there, such as a read of a doorbell range. */
     public static final int UNSUPPORTED = -8;
+    /** Between a port and a shut {@link Gate} alone: the access has to wait. No device and no fault listener sees it. */
+    static final int STALLED = -9;
 
     private static final String[] NAMES = {
-        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED"};
+        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED", "STALLED"};
 
     private Refusal() {
     }
