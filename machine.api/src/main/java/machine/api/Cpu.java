@@ -83,6 +83,24 @@ public final class Cpu {
         return attachment;
     }
 
+    /**
+     * Waits until what has been asserted is served: the pin is low and no handler runs. Who has seen to it that nothing new comes
+     * knows then that nothing is left in the controller.
+     *
+     * @param boundNanos how long at most, in nanoseconds: a level may stay asserted
+     * @return whether it rests
+     */
+    public boolean rest(long boundNanos) {
+        long start = System.nanoTime();
+        while (handler != null && (asserted || running != null)) {
+            if (System.nanoTime() - start > boundNanos || serving == Thread.currentThread()) {
+                return false;
+            }
+            LockSupport.parkNanos(20_000);
+        }
+        return true;
+    }
+
     /** Waits for this handler alone, so that a pin that never rests cannot keep anyone here. */
     private void detach(Handler gone) {
         synchronized (this) {

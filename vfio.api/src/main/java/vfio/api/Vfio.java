@@ -48,4 +48,7 @@ public interface Vfio {
 
     /** {@return the latest violations as the IOMMU's registers recorded them, oldest first, at most 1024} */
     List<Violation> violations();
+
+    /** {@return the reports of the latest swaps, oldest first, at most 1024} */
+    List<Swap> swaps();
 }

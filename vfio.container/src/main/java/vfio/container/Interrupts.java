@@ -11,10 +11,9 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
-import machine.api.Access;
+import java.util.stream.LongStream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
-import machine.api.Fault;
 import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiEnvironment;
@@ -23,7 +22,7 @@ import vfio.api.msi.MsiSession;
 /**
  * The MSI vectors of one container: where the two halves of a message meet. The host owns the vector, hence the data; whoever
  * placed the bank's window owns the address. Guarded by the container's lock, but for {@link #uses} and {@link #isolated},
- * which other containers ask, and {@link #refused}, which devices call.
+ * which other containers ask, and {@link #keep}, which devices call.
  */
 final class Interrupts {
     private static final int NONE = -1;
@@ -38,9 +37,10 @@ final class Interrupts {
         /** The bank the strategy was told of. */
         private int bank = NONE;
         private volatile long address = NONE;
-        /** Where the message before this one went: one that is under way may still be refused there. */
+        private volatile int data;
+        /** The message before this one: a device sends it, or half of it, until it is programmed with the new one. */
         private volatile long earlier = NONE;
-        private int data;
+        private volatile int earlierData;
 
         private Route(VfioDevice device, Relay relay) {
             this.device = device;
@@ -56,8 +56,6 @@ final class Interrupts {
     private final VfioContainer container;
     private final List<Route> routes = new CopyOnWriteArrayList<>();
     private volatile VectorPolicy policy = VectorPolicy.FIRST_FIT;
-    /** From before the road is closed for a swap until it is open again for every route. */
-    private volatile boolean held;
     private int turn;
 
     Interrupts(VfioService service, VfioContainer container) {
@@ -144,22 +142,15 @@ final class Interrupts {
         steps.end();
     }
 
-    /** The road is about to be closed for a swap: from now on a message that is refused is remembered. */
-    void hold() {
-        held = true;
-    }
-
     /** The controller is leaving: the vectors go back, routes and windows stay. */
     void controllerLeaving() {
-        hold();
         Steps steps = new Steps();
         routes.forEach(route -> steps.take(() -> release(route)));
         steps.end();
     }
 
-    /** The strategy is leaving, and with it the windows: what lay behind one must not get a device's message. */
+    /** The strategy is leaving, and with it the windows: the vectors go back, and what the devices send is kept. */
     void strategyLeaving() {
-        hold();
         Steps steps = new Steps();
         for (Route route : routes) {
             steps.take(() -> park(route));
@@ -170,8 +161,7 @@ final class Interrupts {
     }
 
     /**
-     * Gives vectors to what waits for one, as far as that is possible. A device whose route has to wait although there is a
-     * controller is silenced: its old message might ring a vector that is somebody else's now.
+     * Gives vectors to what waits for one, as far as that is possible.
      *
      * @return what keeps the first route waiting that waits; empty if none does
      */
@@ -196,36 +186,41 @@ final class Interrupts {
         return obstacle;
     }
 
-    /**
-     * The road is open: connects what still waits and sends what was refused meanwhile, one interrupt a route, as hardware has one
-     * pending bit.
-     *
-     * @return as {@link #connect()}
-     */
-    String restore() {
-        String obstacle = connect();
-        if (held) {
-            // Refusals of accesses that began before the road was open have been reported when this returns.
-            service.machine().bus().sync();
-            held = !obstacle.isEmpty();
-            for (Route route : routes) {
-                if (route.vector != null && route.missed.getAndSet(false)) {
-                    route.relay.interrupt();
-                }
-            }
-        }
-        return obstacle;
+    /** {@return the pages that messages of routes go to which wait for a vector; empty if none waits} */
+    long[] waitingPages() {
+        return routes.stream().filter(route -> route.vector == null).flatMapToLong(route -> LongStream.of(route.address, route.earlier))
+            .filter(address -> address != NONE).map(address -> address >>> 12 << 12).distinct().toArray();
     }
 
-    /** A device's access was refused: if it was a message and the road is closed for a swap, it is not lost. Lock-free. */
-    void refused(Fault fault) {
-        if (held && fault.access() == Access.WRITE) {
-            for (Route route : routes) {
-                if (sent(fault.iova(), route.address, route.earlier) && fault.requester() == route.device.requester()) {
-                    route.missed.set(true);
-                }
+    /** {@return how many routes wait for a vector} */
+    int waiting() {
+        return (int) routes.stream().filter(route -> route.vector == null).count();
+    }
+
+    /** The way is open for them: what was kept arrives, one interrupt a route, as hardware has one pending bit. */
+    void deliver() {
+        for (Route route : routes) {
+            if (route.vector != null && route.missed.getAndSet(false)) {
+                route.relay.interrupt();
             }
         }
+    }
+
+    /**
+     * A device of this container writes while it is held back: if it is one of its messages, it is kept. Lock-free.
+     *
+     * @return whether it is
+     */
+    boolean keep(int requester, long iova, int data) {
+        boolean kept = false;
+        for (Route route : routes) {
+            if ((data == route.data || data == route.earlierData) && sent(iova, route.address, route.earlier)
+                    && requester == route.device.requester()) {
+                route.missed.set(true);
+                kept = true;
+            }
+        }
+        return kept;
     }
 
     /** Whether it is either address, or, as a device's address is programmed in halves, one half of each. */
@@ -245,7 +240,7 @@ final class Interrupts {
 
     /**
      * Enables every vector's bank in a session that is to take over, and gives the devices their new messages. The data stays, and
-     * so does a message whose address does. A device is not silenced meanwhile: what it sends is refused and remembered.
+     * so does a message whose address does. A device is not silenced meanwhile: what it sends is kept.
      *
      * @param enabled gets the bank of each vector that was enabled there, for who has to undo it
      * @throws ErrnoException what the session throws; {@link #moveBack} gives the devices their messages back
@@ -292,10 +287,17 @@ final class Interrupts {
 
     private static void program(Route route, long address) {
         if (address != route.address) {
-            route.earlier = route.address;
-            route.address = address;
-            route.device.config().msiOn(address, route.data);
+            program(route, address, route.data);
         }
+    }
+
+    /** Both messages are known before the device sends a piece of either. */
+    private static void program(Route route, long address, int data) {
+        route.earlier = route.address;
+        route.earlierData = route.data;
+        route.address = address;
+        route.data = data;
+        route.device.config().msiOn(address, data);
     }
 
     private void connect(Route route) {
@@ -306,8 +308,10 @@ final class Interrupts {
         List<Integer> reachable = container.session().reachable();
         MsiVector vector;
         synchronized (service.vectors()) {
-            vector = controller.doorbells()
-                .allocate(new MsiRequest(route.device.requester(), candidates(reachable), route.relay));
+            MsiRequest request = new MsiRequest(route.device.requester(), candidates(reachable), route.relay);
+            vector = container.quiescence().holds() ? service.patience().call(controller, "a vector for device " + route.device.name(),
+                progress -> controller.doorbells().allocate(request), late -> controller.doorbells().release(late))
+                : controller.doorbells().allocate(request);
             route.controller = controller;
             route.vector = vector;
         }
@@ -317,10 +321,7 @@ final class Interrupts {
             long page = container.session().enable(vector.bank());
             reached = true;
             MsiMessage message = controller.doorbells().compose(vector);
-            route.earlier = route.address;
-            route.address = page + message.offset();
-            route.data = message.data();
-            route.device.config().msiOn(route.address, route.data);
+            program(route, page + message.offset(), message.data());
             if (before != NONE) {
                 // Enabled once more over a swap: the earlier time is over.
                 container.session().disable(before);
@@ -344,7 +345,13 @@ final class Interrupts {
         MsiVector vector = route.vector;
         route.vector = null;
         if (vector != null) {
-            route.controller.doorbells().release(vector);
+            InterruptController controller = route.controller;
+            if (container.quiescence().holds()) {
+                service.patience().run(controller, "the vector of device " + route.device.name(),
+                    () -> controller.doorbells().release(vector));
+            } else {
+                controller.doorbells().release(vector);
+            }
         }
     }
 
@@ -356,10 +363,15 @@ final class Interrupts {
         }
     }
 
-    /** Without its message the device may drop an interrupt: one too many is sent later rather than one too few. */
-    private static void park(Route route) {
-        route.missed.set(true);
-        route.device.config().msiOff();
+    /**
+     * A device that cannot be held back is silenced: its old message might ring a vector that is somebody else's by then. Without its
+     * message it may drop an interrupt, so one too many is sent later rather than one too few.
+     */
+    private void park(Route route) {
+        if (!container.quiescence().possible()) {
+            route.missed.set(true);
+            route.device.config().msiOff();
+        }
     }
 
     private List<Integer> candidates(List<Integer> reachable) {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.ReservedRegion;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.BiFunction;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
@@ -90,16 +95,39 @@ final class IovaRanges {
             ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
     }
 
-    /** Whether a requester for which those regions are reserved may join what is mapped and placed. */
-    static void checkReserved(List<ReservedRegion> regions, int requester, Ledger ledger) {
+    /** {@return what is reserved in a domain with those requesters, by ascending start} */
+    static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Iommu provider) {
+        Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
+            .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
+        regions.addAll(capabilities.reserved());
+        requesters.forEach(requester -> regions.addAll(provider.reservedRegions(requester)));
+        return List.copyOf(regions);
+    }
+
+    /** Whether what is reserved leaves any address to map. */
+    static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved, Set<Integer> requesters) {
+        if (!requesters.isEmpty() && valid(capabilities, reserved).isEmpty()) {
+            throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of 0x%x..0x%x to map",
+                requesters.stream().map(requester -> String.format("0x%x", requester)).toList(), capabilities.apertureStart(),
+                capabilities.apertureEnd());
+        }
+    }
+
+    /**
+     * Whether a requester for which those regions are reserved may join what is mapped and placed.
+     *
+     * @param mappings gives the first mapping that touches a range, first address and last, or null
+     */
+    static void checkReserved(List<ReservedRegion> regions, int requester, BiFunction<Long, Long, Mapping> mappings,
+            List<MsiPlacement> placements) {
         for (ReservedRegion region : regions) {
-            Mapping there = ledger.first(region.start(), region.end());
+            Mapping there = mappings.apply(region.start(), region.end());
             if (there != null) {
                 throw new ErrnoException(Errno.EINVAL,
                     "the mapping at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; unmap it first",
                     there.iova(), region.start(), region.end(), region.kind(), requester);
             }
-            for (MsiPlacement placement : ledger.placements()) {
+            for (MsiPlacement placement : placements) {
                 if (Long.compareUnsigned(placement.iova(), region.end()) <= 0
                         && Long.compareUnsigned(placement.iova() + placement.length() - 1, region.start()) >= 0) {
                     throw new ErrnoException(Errno.EINVAL,

@@ -4,11 +4,15 @@ package vfio.container;
 import iommu.api.Iommu;
 import iommu.api.Violation;
 import irq.api.InterruptController;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.PciFunction;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.Constants;
+import org.osgi.framework.ServiceReference;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -17,6 +21,8 @@ import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
 import vfio.api.Container;
 import vfio.api.Group;
+import vfio.api.Swap;
+import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
 
@@ -42,6 +48,12 @@ public final class VfioComponent implements Vfio {
          * controller verifies who rings them. Then any device of any container can ring any vector. Linux's allow_unsafe_interrupts.
          */
         boolean allow_unsafe_interrupts() default false;
+
+        /** {@code stall.bound}: how many milliseconds devices of a new container may wait during a swap, 0..3600000. */
+        long stall_bound() default 1_000;
+
+        /** {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, at least 1. */
+        long provider_timeout() default 10_000;
     }
 
     private final VfioService service;
@@ -54,7 +66,7 @@ public final class VfioComponent implements Vfio {
     @Activate
     public VfioComponent(Config config, @Reference(name = "machine") Machine machine) {
         service = new VfioService(machine, new VfioService.Settings(config.dma_entry_limit(), config.locked_memory_limit(),
-            config.allow_unsafe_interrupts()));
+            config.allow_unsafe_interrupts(), Duration.ofMillis(config.stall_bound()), Duration.ofMillis(config.provider_timeout())));
     }
 
     @Deactivate
@@ -63,8 +75,8 @@ public final class VfioComponent implements Vfio {
     }
 
     @Reference(name = "iommu", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
-    void addIommu(Iommu iommu, Map<String, Object> properties) {
-        service.addIommu(iommu, (String) properties.get(Iommu.KIND));
+    void addIommu(Iommu iommu, ServiceReference<Iommu> reference, Map<String, Object> properties) {
+        service.addIommu(iommu, (String) properties.get(Iommu.KIND), label(reference), ranking(properties));
     }
 
     void removeIommu(Iommu iommu) {
@@ -72,8 +84,8 @@ public final class VfioComponent implements Vfio {
     }
 
     @Reference(name = "interrupts", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
-    void addController(InterruptController controller) {
-        service.addController(controller);
+    void addController(InterruptController controller, ServiceReference<InterruptController> reference) {
+        service.addController(controller, label(reference));
     }
 
     void removeController(InterruptController controller) {
@@ -82,7 +94,7 @@ public final class VfioComponent implements Vfio {
 
     @Reference(name = "strategy", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addStrategy(MsiStrategy strategy, Map<String, Object> properties) {
-        service.addStrategy(strategy, properties.get("service.ranking") instanceof Integer ranking ? ranking : 0);
+        service.addStrategy(strategy, ranking(properties));
     }
 
     void removeStrategy(MsiStrategy strategy) {
@@ -96,6 +108,25 @@ public final class VfioComponent implements Vfio {
 
     void removeFunction(PciFunction function) {
         service.removeFunction(function);
+    }
+
+    @Reference(name = "swaps", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+    void addSwapListener(SwapListener listener) {
+        service.addSwapListener(listener);
+    }
+
+    void removeSwapListener(SwapListener listener) {
+        service.removeSwapListener(listener);
+    }
+
+    private static int ranking(Map<String, Object> properties) {
+        return properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0;
+    }
+
+    /** {@return the bundle and its version: who swaps sees what has come in its place} */
+    private static String label(ServiceReference<?> reference) {
+        Bundle bundle = reference.getBundle();
+        return bundle == null ? "a provider that has gone" : bundle.getSymbolicName() + ' ' + bundle.getVersion();
     }
 
     @Override
@@ -141,5 +172,10 @@ public final class VfioComponent implements Vfio {
     @Override
     public List<Violation> violations() {
         return service.violations();
+    }
+
+    @Override
+    public List<Swap> swaps() {
+        return service.swaps();
     }
 }

@@ -10,13 +10,18 @@ import iommu.api.ReservedRegion;
 import iommu.api.Windows;
 import irq.api.InterruptController;
 import irq.api.MsiBank;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntConsumer;
 import machine.api.Access;
@@ -35,6 +40,7 @@ import vfio.api.Group;
 import vfio.api.Mapping;
 import vfio.api.MsiChoice;
 import vfio.api.MsiRoute;
+import vfio.api.Swap;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiEnvironment;
@@ -47,6 +53,7 @@ import vfio.api.msi.MsiStrategy;
  * access and no interrupt takes it.
  */
 final class VfioContainer implements Container {
+    private static final Duration LONGEST_STALL = Duration.ofHours(1);
     /** A type may end in this: the second version of VFIO's rules for it. */
     static final String V2 = "v2";
     private final VfioService service;
@@ -57,14 +64,23 @@ final class VfioContainer implements Container {
     private final Set<Integer> attached = new TreeSet<>();
     private final DirtyTracking dirty = new DirtyTracking();
     private final Interrupts interrupts;
+    private final Quiescence quiescence;
+    /** Departures that could not be dealt with because a provider hung in a call that held the lock. */
+    private final Queue<Runnable> later = new ConcurrentLinkedQueue<>();
     private volatile ContainerState state = ContainerState.UNSET;
     private volatile String reason = "";
     private volatile String type;
 
     // Guarded by the lock; null while there is none. What the IOMMU can do outlives its provider until another has taken over.
     private IommuCapabilities capabilities;
-    private Iommu iommu;
+    private volatile VfioService.Provider provider;
     private IommuDomain domain;
+    /** What was there before, for the reports. */
+    private String leftIommu = "";
+    private String leftController = "";
+    private String leftStrategy = "";
+    /** The provider that a restore was given up on because it hung. */
+    private Iommu suspect;
     private MsiStrategy strategy;
     private MsiSession session;
     private Environment environment;
@@ -84,6 +100,7 @@ final class VfioContainer implements Container {
         this.name = name;
         this.ledger = ledger;
         this.interrupts = new Interrupts(service, this);
+        this.quiescence = new Quiescence(service.machine(), interrupts::keep, service.settings().stallBound());
     }
 
     @Override
@@ -122,19 +139,19 @@ final class VfioContainer implements Container {
 
     /** Whether the type that is set, or else any, has the flags of {@link DmaFlags} for MAP_DMA and UNMAP_DMA. */
     private boolean offersFlags() {
-        lock.lock();
+        enter();
         try {
             return capabilities != null ? !capabilities.windowed()
                 : service.iommus().stream().anyMatch(provider -> !provider.iommu().capabilities().windowed());
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void addGroup(Group group) {
         synchronized (service.topology()) {
-            lock.lock();
+            enter();
             try {
                 requireOpen();
                 if (type != null) {
@@ -159,13 +176,14 @@ final class VfioContainer implements Container {
                         requireSafeInterrupts(capabilities);
                     }
                     attachAll(capabilities);
+                    holdBack();
                 } catch (RuntimeException e) {
                     groups.remove(joining);
                     joining.owner(null);
                     throw e;
                 }
             } finally {
-                lock.unlock();
+                leave();
             }
         }
     }
@@ -173,7 +191,7 @@ final class VfioContainer implements Container {
     @Override
     public void removeGroup(Group group) {
         synchronized (service.topology()) {
-            lock.lock();
+            enter();
             try {
                 VfioGroup leaving = mine(group);
                 if (leaving.owner() != this) {
@@ -183,6 +201,7 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.EBUSY, "device %s of %s is open; close it first",
                         leaving.openDevices().get(0).name(), leaving);
                 }
+                requireNoneHangs();
                 if (groups.size() > 1) {
                     detachAbsent(leaving);
                 } else {
@@ -190,12 +209,13 @@ final class VfioContainer implements Container {
                 }
                 groups.remove(leaving);
                 leaving.owner(null);
+                holdBack();
                 service.forgetEmptyGroups();
                 if (groups.isEmpty()) {
                     release();
                 }
             } finally {
-                lock.unlock();
+                leave();
             }
         }
     }
@@ -203,7 +223,7 @@ final class VfioContainer implements Container {
     @Override
     public void setIommu(String wanted) {
         synchronized (service.topology()) {
-            lock.lock();
+            enter();
             try {
                 requireOpen();
                 if (groups.isEmpty()) {
@@ -212,16 +232,21 @@ final class VfioContainer implements Container {
                 if (type != null) {
                     throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
                 }
-                VfioService.Provider provider = find(wanted);
-                if (provider == null) {
+                VfioService.Provider found = find(wanted);
+                if (found == null) {
                     throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
                         service.iommus().stream().map(VfioService.Provider::kind).toList());
                 }
-                requireSafeInterrupts(provider.iommu().capabilities());
-                adopt(provider.iommu());
+                requireNoneHangs();
+                requireSafeInterrupts(found.iommu().capabilities());
+                ErrnoException obstacle = replayOn(found);
+                if (obstacle != null) {
+                    throw obstacle;
+                }
                 type = wanted;
                 state = ContainerState.ACTIVE;
                 try {
+                    holdBack();
                     resolve();
                 } catch (RuntimeException e) {
                     abandon(e);
@@ -229,14 +254,14 @@ final class VfioContainer implements Container {
                     throw e;
                 }
             } finally {
-                lock.unlock();
+                leave();
             }
         }
     }
 
     @Override
     public ContainerInfo info() {
-        lock.lock();
+        enter();
         try {
             requireActive();
             // A windowed mapping that is cut becomes two without asking for an entry.
@@ -244,13 +269,13 @@ final class VfioContainer implements Container {
             return new ContainerInfo(capabilities, mappable(), available, capabilities.windowed() ? Optional.empty()
                 : Optional.of(new Migration(0, capabilities.smallestPage(), Migration.MAX_DIRTY_BITMAP_SIZE)));
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void set(DomainAttribute attribute) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             domain.set(attribute);
@@ -258,24 +283,24 @@ final class VfioContainer implements Container {
             ledger.forgetAttributes(known -> known != attribute && !known.equals(domain.get(known.getClass())));
             resolveAgain();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public <A extends DomainAttribute> A get(Class<A> attribute) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             return domain.get(attribute);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void map(long iova, DmaBuffer buffer, long offset, long length, int flags) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             if (capabilities.windowed() && (flags & DmaFlags.MAP_VADDR) != 0) {
@@ -318,7 +343,7 @@ final class VfioContainer implements Container {
             }
             ledger.add(new Mapping(iova, buffer, offset, length, flags));
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
@@ -329,7 +354,7 @@ final class VfioContainer implements Container {
 
     @Override
     public long unmap(long iova, long length, int flags, DirtyBitmap bitmap) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             long page = capabilities.smallestPage();
@@ -356,13 +381,13 @@ final class VfioContainer implements Container {
             }
             return pieces.stream().mapToLong(UnmapRule.Piece::length).sum();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void dirtyPages(int flags, long iova, long length, DirtyBitmap bitmap) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             if (capabilities.windowed()) {
@@ -373,25 +398,25 @@ final class VfioContainer implements Container {
             }
             dirty.operate(flags, iova, length, bitmap, ledger, capabilities.smallestPage());
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public List<Mapping> mappings() {
-        lock.lock();
+        enter();
         try {
             return ledger.mappings();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public List<ReservedRegion> reserved() {
-        lock.lock();
+        enter();
         try {
-            if (iommu == null) {
+            if (provider == null) {
                 return List.of();
             }
             List<ReservedRegion> own = kept();
@@ -403,60 +428,60 @@ final class VfioContainer implements Container {
             all.sort(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned));
             return List.copyOf(all);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public long msi(String operation, long... arguments) {
-        lock.lock();
+        enter();
         try {
             requireActive();
             long result = session().call(operation, arguments);
             route();
             return result;
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public Optional<String> msiStrategy() {
-        lock.lock();
+        enter();
         try {
             return Optional.ofNullable(strategy).map(MsiStrategy::name);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public List<MsiPlacement> msiPlacements() {
-        lock.lock();
+        enter();
         try {
             return ledger.placements();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public List<MsiRoute> msiRoutes() {
-        lock.lock();
+        enter();
         try {
             return interrupts.list();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void vectorPolicy(VectorPolicy policy) {
-        lock.lock();
+        enter();
         try {
             interrupts.policy(policy);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
@@ -467,17 +492,17 @@ final class VfioContainer implements Container {
 
     @Override
     public long lookup(long iova, int access) {
-        lock.lock();
+        enter();
         try {
             return domain == null || attached.isEmpty() ? Refusal.BLOCKED : domain.lookup(iova, access);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public void msiStrategy(String wanted) {
-        lock.lock();
+        enter();
         try {
             requireOpen();
             List<MsiStrategy> strategies = service.strategies();
@@ -509,13 +534,13 @@ final class VfioContainer implements Container {
             preferred = wanted;
             route();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     @Override
     public List<MsiChoice> explainMsi() {
-        lock.lock();
+        enter();
         try {
             requireOpen();
             if (type == null) {
@@ -524,7 +549,7 @@ final class VfioContainer implements Container {
             return service.rankedStrategies().stream().map(ranked -> new MsiChoice(ranked.strategy().name(), ranked.ranking(),
                 assess(ranked.strategy()), ranked.strategy() == strategy, ranked.strategy().name().equals(preferred))).toList();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
@@ -532,22 +557,24 @@ final class VfioContainer implements Container {
     @Override
     public void close() {
         synchronized (service.topology()) {
-            lock.lock();
+            enter();
             try {
                 if (state == ContainerState.CLOSED) {
                     return;
                 }
+                requireNoneHangs();
                 closeDomain();
                 Steps steps = new Steps();
                 devices().forEach(device -> steps.take(device::close));
                 groups.forEach(group -> group.owner(null));
                 groups.clear();
                 steps.take(this::release);
+                quiescence.close();
                 state = ContainerState.CLOSED;
                 service.closed(this);
                 steps.end();
             } finally {
-                lock.unlock();
+                leave();
             }
         }
     }
@@ -557,60 +584,229 @@ final class VfioContainer implements Container {
         return "container " + name;
     }
 
-    // What the service tells. Called with the topology lock held.
+    // Swaps.
 
-    /** A provider is there; if this container waits for one of its kind, it is restored on it. */
-    void iommuArrived(VfioService.Provider provider) {
-        lock.lock();
-        try {
-            if (state != ContainerState.BLOCKED || !provider.kind().equals(kind(type))) {
-                return;
+    @Override
+    public void stallBound(Duration bound) {
+        if (bound.isNegative() || bound.compareTo(LONGEST_STALL) > 0) {
+            throw new IllegalArgumentException("a stall bound of " + bound + "; from nothing to an hour is possible");
+        }
+        quiescence.bound(bound);
+    }
+
+    @Override
+    public Duration stallBound() {
+        return quiescence.bound();
+    }
+
+    @Override
+    public Swap swap(String wanted) {
+        synchronized (service.topology()) {
+            enter();
+            try {
+                requireActive();
+                VfioService.Provider next = service.iommus().stream()
+                    .filter(one -> one.kind().equals(kind(wanted)) && one != provider).findFirst().orElse(find(wanted));
+                if (next == null) {
+                    throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
+                        service.iommus().stream().map(VfioService.Provider::kind).toList());
+                }
+                Plan plan = plan();
+                service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
+                requireSafeInterrupts(next.iommu().capabilities());
+                return swap(wanted, next);
+            } finally {
+                leave();
             }
-            state = ContainerState.RESTORING;
-            String obstacle = restore(provider.iommu());
-            if (!obstacle.isEmpty()) {
-                state = ContainerState.BLOCKED;
-                reason = "the new " + provider.kind() + " could not take over: " + obstacle;
-                return;
-            }
-            state = ContainerState.ACTIVE;
-            if (session == null) {
-                resolve();
-            }
-            route();
-        } finally {
-            lock.unlock();
         }
     }
 
-    /** The provider is about to go: devices are blocked and what was in flight has left when this returns. */
-    void iommuLeaving(Iommu leaving) {
-        lock.lock();
+    private Swap swap(String wanted, VfioService.Provider next) {
+        VfioService.Provider before = provider;
+        String typeBefore = type;
+        leftIommu = before.label();
+        state = ContainerState.QUIESCING;
+        quiescence.shut();
         try {
-            if (iommu != leaving) {
-                return;
-            }
-            interrupts.hold();
-            state = ContainerState.BLOCKED;
-            reason = "the provider of " + type + " is gone; everything is blocked until there is another";
             IommuDomain old = domain;
-            forgetDomain();
+            service.patience().run(before.iommu(), "closing the domain", old::close);
+        } catch (RuntimeException e) {
+            state = ContainerState.ACTIVE;
+            route();
+            throw e;
+        }
+        forgetDomain();
+        state = ContainerState.RESTORING;
+        ErrnoException obstacle = replayOn(next);
+        if (obstacle != null) {
+            ErrnoException again = replayOn(before);
+            if (again == null) {
+                state = ContainerState.ACTIVE;
+                route();
+                report(Swap.Backend.IOMMU, leftIommu, before.label(), obstacle.getMessage());
+                throw new ErrnoException(obstacle.errno(), obstacle, "container %s stays with %s; %s could not take over: %s", name,
+                    before.label(), next.label(), obstacle.reason());
+            }
+            block("neither could " + next.label() + " take over: " + obstacle.getMessage() + ", nor " + before.label() + " go on: "
+                + again.getMessage());
+            report(Swap.Backend.IOMMU, leftIommu, "", reason);
+            obstacle.addSuppressed(again);
+            throw new ErrnoException(obstacle.errno(), obstacle, "container %s is BLOCKED: %s", name, reason);
+        }
+        type = wanted;
+        state = ContainerState.ACTIVE;
+        Steps steps = new Steps();
+        steps.take(this::resolveOnOther);
+        route();
+        Swap report = report(Swap.Backend.IOMMU, leftIommu, next.label(), "");
+        steps.end();
+        return report;
+    }
+
+    /** Another kind of IOMMU may ask for another strategy. */
+    private void resolveOnOther() {
+        if (session != null && !assess(strategy).feasible()) {
+            Steps steps = new Steps();
+            steps.take(interrupts::strategyLeaving);
+            steps.take(this::unbind);
+            steps.end();
+        }
+        if (session == null) {
+            resolve();
+        }
+    }
+
+    @Override
+    public void retry() {
+        synchronized (service.topology()) {
+            enter();
             try {
-                old.close();
-            } catch (RuntimeException e) {
-                reason += "; its domain did not close: " + e.getMessage();
+                requireOpen();
+                if (type == null) {
+                    throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
+                }
+                if (state == ContainerState.BLOCKED) {
+                    retryRestore();
+                } else {
+                    if (session == null) {
+                        resolve();
+                    }
+                    route();
+                }
+                if (!reason.isEmpty()) {
+                    throw new ErrnoException(Errno.EAGAIN, "container %s: %s", name, reason);
+                }
+            } finally {
+                leave();
+            }
+        }
+    }
+
+    private void retryRestore() {
+        ErrnoException obstacle = new ErrnoException(Errno.ENODEV, "container %s waits for an IOMMU of type %s, and there is none; start a "
+            + "bundle that provides it", name, type);
+        for (VfioService.Provider candidate : service.iommus()) {
+            if (candidate.kind().equals(kind(type))) {
+                obstacle = take(candidate);
+                if (obstacle == null) {
+                    return;
+                }
+            }
+        }
+        throw obstacle;
+    }
+
+    // What the service tells. Called with the topology lock held.
+
+    /** A provider is there; if this container waits for one of its kind, it is restored on it. */
+    void iommuArrived(VfioService.Provider newcomer) {
+        if (!enterInTime()) {
+            // It is tried again when the lock is free.
+            return;
+        }
+        try {
+            if (state == ContainerState.BLOCKED && newcomer.kind().equals(kind(type))) {
+                take(newcomer);
             }
         } finally {
-            lock.unlock();
+            leave();
         }
+    }
+
+    /** {@return what was in the way; null if the container works again} */
+    private ErrnoException take(VfioService.Provider newcomer) {
+        state = ContainerState.RESTORING;
+        ErrnoException obstacle = replayOn(newcomer);
+        if (obstacle != null) {
+            block("the new " + newcomer.kind() + " could not take over: " + obstacle.getMessage());
+            report(Swap.Backend.IOMMU, leftIommu, "", reason);
+            return obstacle;
+        }
+        state = ContainerState.ACTIVE;
+        Steps steps = new Steps();
+        if (session == null) {
+            steps.take(this::resolve);
+        }
+        route();
+        report(Swap.Backend.IOMMU, leftIommu, newcomer.label(), "");
+        steps.end();
+        return null;
+    }
+
+    /** The provider is about to go: devices are held back, blocked, and what was in flight has left when this returns. */
+    void iommuLeaving(Iommu leaving) {
+        VfioService.Provider present = provider;
+        if (present == null || present.iommu() != leaving) {
+            return;
+        }
+        quiescence.shut();
+        if (!enterInTime()) {
+            block("the provider of " + type + " is leaving while a call into it has not returned; everything is blocked");
+            later.add(() -> iommuGone(leaving));
+            return;
+        }
+        try {
+            iommuGone(leaving);
+        } finally {
+            leave();
+        }
+    }
+
+    private void iommuGone(Iommu leaving) {
+        if (provider == null || provider.iommu() != leaving) {
+            return;
+        }
+        // The gate may have opened since, with a user's operation.
+        state = ContainerState.QUIESCING;
+        quiescence.shut();
+        leftIommu = provider.label();
+        IommuDomain old = domain;
+        forgetDomain();
+        String trouble = "";
+        try {
+            service.patience().run(leaving, "closing the domain", old::close);
+        } catch (RuntimeException e) {
+            trouble = "; its domain did not close: " + e.getMessage();
+        }
+        block("the provider of " + type + " is gone; everything is blocked until there is another" + trouble);
+    }
+
+    private void block(String why) {
+        reason = why;
+        state = ContainerState.BLOCKED;
     }
 
     /** There is an interrupt controller: its banks come to where the ledger has them, and what waits for vectors gets them. */
     void controllerArrived(InterruptController controller) {
-        lock.lock();
+        if (!enterInTime()) {
+            return;
+        }
         try {
             Steps steps = new Steps();
             if (state == ContainerState.ACTIVE) {
+                if (interrupts.waiting() > 0) {
+                    quiescence.shut();
+                }
                 if (session == null) {
                     steps.take(this::resolve);
                 }
@@ -618,71 +814,113 @@ final class VfioContainer implements Container {
                 interrupts.connect();
                 steps.take(this::restorePlacements);
                 route();
+                if (interrupts.enabled() || !ledger.placements().isEmpty()) {
+                    report(Swap.Backend.CONTROLLER, leftController, service.controllerLabel(), reason);
+                }
             }
             devices().forEach(device -> steps.take(() -> device.restore(controller)));
             steps.end();
         } finally {
-            lock.unlock();
+            leave();
+        }
+    }
+
+    /** The controller is about to be forgotten: what devices have sent has reached it when this returns, and nothing follows. */
+    void controllerQuiesce() {
+        if (interrupts.enabled()) {
+            quiescence.shut();
         }
     }
 
     /** The controller is about to go and has been forgotten: its vectors go back, its banks are out of reach. */
-    void controllerLeaving() {
-        lock.lock();
+    void controllerLeaving(String label) {
+        if (!enterInTime()) {
+            later.add(() -> controllerGone(label));
+            return;
+        }
         try {
-            Steps steps = new Steps();
-            steps.take(interrupts::controllerLeaving);
-            devices().forEach(device -> steps.take(device::suspend));
-            if (domain != null) {
-                ledger.placements().forEach(placement -> steps.take(() -> domain.unmap(placement.iova(), placement.length())));
-                reason = interrupts.enabled() ? "the interrupt controller is gone; MSIs wait for another" : "";
-            }
-            steps.end();
+            controllerGone(label);
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
+    private void controllerGone(String label) {
+        leftController = label;
+        Steps steps = new Steps();
+        if (interrupts.enabled()) {
+            quiescence.shut();
+        }
+        steps.take(interrupts::controllerLeaving);
+        devices().forEach(device -> steps.take(device::suspend));
+        if (domain != null) {
+            ledger.placements().forEach(placement -> steps.take(() -> domain.unmap(placement.iova(), placement.length())));
+            route();
+            reason = interrupts.enabled() ? "the interrupt controller is gone; MSIs wait for another" : "";
+        }
+        steps.end();
+    }
+
     void strategyArrived() {
-        lock.lock();
+        if (!enterInTime()) {
+            return;
+        }
         try {
             if (state == ContainerState.ACTIVE && session == null) {
                 resolve();
                 route();
+                if (session != null && interrupts.enabled()) {
+                    report(Swap.Backend.STRATEGY, leftStrategy, strategy.name(), reason);
+                }
             }
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
     void strategyLeaving(MsiStrategy leaving) {
-        lock.lock();
+        if (!enterInTime()) {
+            later.add(() -> strategyGone(leaving));
+            return;
+        }
         try {
-            if (strategy == leaving) {
-                Steps steps = new Steps();
-                steps.take(interrupts::strategyLeaving);
-                steps.take(this::unbind);
-                if (state == ContainerState.ACTIVE) {
-                    steps.take(this::resolve);
-                    route();
-                }
-                steps.end();
-            }
+            strategyGone(leaving);
         } finally {
-            lock.unlock();
+            leave();
+        }
+    }
+
+    private void strategyGone(MsiStrategy leaving) {
+        if (strategy == leaving) {
+            leftStrategy = leaving.name();
+            Steps steps = new Steps();
+            if (interrupts.enabled()) {
+                quiescence.shut();
+            }
+            steps.take(interrupts::strategyLeaving);
+            steps.take(this::unbind);
+            if (state == ContainerState.ACTIVE) {
+                steps.take(this::resolve);
+                route();
+                if (interrupts.enabled()) {
+                    report(Swap.Backend.STRATEGY, leftStrategy, strategy == null ? "" : strategy.name(), reason);
+                }
+            }
+            steps.end();
         }
     }
 
     /** A device has come to or gone from one of the groups. */
     void requestersChanged() {
-        lock.lock();
+        enter();
         try {
             if (domain != null) {
                 detachAbsent(null);
                 attachAll(capabilities);
             }
+            holdBack();
         } finally {
-            lock.unlock();
+            leave();
         }
     }
 
@@ -693,12 +931,81 @@ final class VfioContainer implements Container {
 
     // For devices and interrupts of this container; the caller holds the lock.
 
-    ReentrantLock lock() {
-        return lock;
+    /** Takes the lock; before anything else, departures that waited for it are dealt with. */
+    void enter() {
+        lock.lock();
+        catchUp();
+    }
+
+    /** As {@link #enter}, but for who must not wait for a provider that hangs in a call of the container's user. */
+    private boolean enterInTime() {
+        boolean interrupted = Thread.interrupted();
+        try {
+            long end = System.nanoTime() + service.patience().limit().toNanos();
+            while (true) {
+                try {
+                    boolean entered = lock.tryLock(end - System.nanoTime(), TimeUnit.NANOSECONDS);
+                    if (entered) {
+                        catchUp();
+                    }
+                    return entered;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Deals with what was missed, if the lock can be had. */
+    void missedNews() {
+        if (enterInTime()) {
+            leave();
+        }
+    }
+
+    private void catchUp() {
+        if (lock.getHoldCount() == 1) {
+            Steps steps = new Steps();
+            for (Runnable news = later.poll(); news != null; news = later.poll()) {
+                steps.take(news);
+            }
+            try {
+                steps.end();
+            } catch (RuntimeException e) {
+                reason += "; a departure did not end well: " + e.getMessage();
+            }
+        }
+    }
+
+    /** Lets the lock go. Who was kept from it by a hanging call is heard now. */
+    void leave() {
+        lock.unlock();
+        if (!lock.isHeldByCurrentThread()) {
+            if (!later.isEmpty()) {
+                service.catchUp(this);
+            }
+            service.announce();
+        }
+    }
+
+    Quiescence quiescence() {
+        return quiescence;
     }
 
     Interrupts interrupts() {
         return interrupts;
+    }
+
+    /** Takes an interrupt away; if it was the last that waited, its device is not held back any more. */
+    void disable(Interrupts.Route route) {
+        Steps steps = new Steps();
+        steps.take(() -> interrupts.disable(route));
+        steps.take(this::route);
+        steps.end();
     }
 
     MsiSession session() {
@@ -776,18 +1083,70 @@ final class VfioContainer implements Container {
             + "who sent them", name);
     }
 
-    /** Opens a domain on a provider and attaches every group; leaves nothing behind if that fails. */
-    private void adopt(Iommu newcomer) {
-        IommuCapabilities offered = newcomer.capabilities();
-        domain = newcomer.open();
-        iommu = newcomer;
-        try {
-            attachAll(offered);
-            capabilities = offered;
-        } catch (RuntimeException e) {
-            abandon(e);
-            throw e;
+    /** {@return the ledger as a provider has to replay it now} */
+    private Plan plan() {
+        List<Plan.Doorbell> doorbells = new ArrayList<>();
+        if (service.controller() != null) {
+            ledger.placements().forEach(placement -> doorbells.add(new Plan.Doorbell(placement, bank(placement.bank()).page())));
         }
+        return new Plan(ledger.attributes(), ledger.mappings(), doorbells, members());
+    }
+
+    /** {@return the requester ids of all groups} */
+    private Set<Integer> members() {
+        Set<Integer> members = new TreeSet<>();
+        groups.forEach(group -> members.addAll(group.requesters()));
+        return members;
+    }
+
+    /** Whose accesses are held back when something is swapped. */
+    private void holdBack() {
+        quiescence.requesters(type == null ? Set.of() : members());
+    }
+
+    /**
+     * Has a provider replay the ledger, and goes on with the domain that comes of it.
+     *
+     * @return the first thing that does not fit, and why; null if all does
+     */
+    private ErrnoException replayOn(VfioService.Provider newcomer) {
+        Iommu on = newcomer.iommu();
+        try {
+            Plan plan = plan();
+            Plan.Restored restored = service.patience().call(on, "a domain", progress -> plan.replay(on, progress),
+                late -> late.domain().close());
+            domain = restored.domain();
+            capabilities = restored.capabilities();
+            provider = newcomer;
+            attached.addAll(plan.requesters());
+            valid = null;
+            mappable = null;
+            return null;
+        } catch (ErrnoException e) {
+            if (e.errno() == Errno.ETIMEDOUT) {
+                suspect = on;
+            }
+            return e;
+        } catch (RuntimeException e) {
+            return new ErrnoException(Errno.EIO, e, "%s", e);
+        }
+    }
+
+    /** While a provider hangs in a restore that was given up, it may attach a requester yet: nobody is let through or let go. */
+    private void requireNoneHangs() {
+        if (suspect != null && service.patience().hangs(suspect)) {
+            throw new ErrnoException(Errno.EBUSY, "container %s: a call of its IOMMU's provider has not returned; stop that bundle first", name);
+        }
+    }
+
+    private Swap report(Swap.Backend backend, String from, String to, String failure) {
+        Quiescence.Tally tally = quiescence.tally();
+        boolean replayed = backend == Swap.Backend.IOMMU && domain != null;
+        Swap report = new Swap(Instant.now(), name, backend, from, to,
+            replayed ? Plan.replayed(ledger.attributes(), capabilities).size() : 0, replayed ? ledger.size() : 0, ledger.placements().size(),
+            interrupts.list().size(), tally.blockedNanos(), tally.stalled(), tally.refused(), tally.carried(), failure);
+        service.report(report);
+        return report;
     }
 
     /** Gives up a domain that could not be made ready. */
@@ -803,39 +1162,6 @@ final class VfioContainer implements Container {
         }
     }
 
-    /**
-     * Makes the tables from the ledger again; requesters are attached last, so nothing passes before all is verified.
-     *
-     * @return the first thing that does not fit, and why; empty if all does
-     */
-    private String restore(Iommu newcomer) {
-        String step = "a domain";
-        try {
-            IommuCapabilities offered = newcomer.capabilities();
-            domain = newcomer.open();
-            iommu = newcomer;
-            for (DomainAttribute attribute : ledger.attributes()) {
-                step = attribute.toString();
-                domain.set(attribute);
-            }
-            for (Mapping mapping : ledger.mappings()) {
-                step = String.format("the mapping 0x%x..0x%x", mapping.iova(), mapping.end());
-                domain.map(mapping.iova(), mapping.buffer(), mapping.offset(), mapping.length(), mapping.access());
-                verify(mapping);
-            }
-            step = "MSI doorbells";
-            interrupts.connect();
-            restorePlacements();
-            step = "its devices";
-            attachAll(offered);
-            capabilities = offered;
-            return "";
-        } catch (RuntimeException e) {
-            abandon(e);
-            return step + ": " + e.getMessage();
-        }
-    }
-
     /** Makes the banks reachable where the ledger has them and they are not; without an interrupt controller they wait for one. */
     private void restorePlacements() {
         if (service.controller() == null) {
@@ -846,34 +1172,8 @@ final class VfioContainer implements Container {
             if (domain.lookup(placement.iova(), Access.WRITE) != page) {
                 domain.mapDoorbell(placement.iova(), page, placement.length());
             }
-            verify(placement.iova(), Access.WRITE, page);
+            Plan.verify(domain, placement.iova(), Access.WRITE, page);
         }
-    }
-
-    /** Reads a restored mapping back: each extent's first byte, and the last of all. */
-    private void verify(Mapping mapping) {
-        DmaBuffer buffer = mapping.buffer();
-        for (int access : new int[] {Access.READ, Access.WRITE}) {
-            boolean allowed = (mapping.access() & access) != 0;
-            for (long at = 0; at < mapping.length(); ) {
-                DmaBuffer.Extent extent = buffer.at(mapping.offset() + at);
-                verify(mapping.iova() + at, access, allowed ? extent.physical() : Refusal.DENIED);
-                at += extent.length();
-            }
-            verify(mapping.end(), access, allowed ? buffer.physical(mapping.offset() + mapping.length() - 1) : Refusal.DENIED);
-        }
-    }
-
-    private void verify(long iova, int access, long expected) {
-        long found = domain.lookup(iova, access);
-        if (found != expected && (found >= 0 || expected >= 0)) {
-            throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access), iova,
-                physical(found), physical(expected));
-        }
-    }
-
-    private static String physical(long found) {
-        return found < 0 ? Refusal.name(found) : String.format("0x%x", found);
     }
 
     /** Takes all the pieces away, or none. */
@@ -907,15 +1207,15 @@ final class VfioContainer implements Container {
         if (domain == null) {
             return;
         }
-        Set<Integer> joining = new TreeSet<>();
-        groups.forEach(group -> joining.addAll(group.requesters()));
+        Iommu iommu = provider.iommu();
+        Set<Integer> joining = members();
         joining.removeAll(attached);
-        joining.forEach(requester -> IovaRanges.checkReserved(iommu.reservedRegions(requester), requester, ledger));
-        Set<Integer> all = new TreeSet<>(attached);
-        all.addAll(joining);
-        if (!joining.isEmpty() && IovaRanges.valid(offered, reserved(offered, all)).isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of 0x%x..0x%x to map",
-                all.stream().map(requester -> String.format("0x%x", requester)).toList(), offered.apertureStart(), offered.apertureEnd());
+        joining.forEach(requester -> IovaRanges.checkReserved(iommu.reservedRegions(requester), requester, ledger::first,
+            ledger.placements()));
+        if (!joining.isEmpty()) {
+            Set<Integer> all = new TreeSet<>(attached);
+            all.addAll(joining);
+            IovaRanges.checkSomeLeft(offered, reserved(offered, all), all);
         }
         List<Integer> done = new ArrayList<>();
         try {
@@ -929,13 +1229,8 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** What is reserved in a domain with those requesters, by ascending start. */
     private List<ReservedRegion> reserved(IommuCapabilities offered, Set<Integer> requesters) {
-        Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
-            .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
-        regions.addAll(offered.reserved());
-        requesters.forEach(requester -> regions.addAll(iommu.reservedRegions(requester)));
-        return List.copyOf(regions);
+        return IovaRanges.reserved(offered, requesters, provider.iommu());
     }
 
     /** What the session keeps from the user. */
@@ -1007,14 +1302,15 @@ final class VfioContainer implements Container {
     /** Blocks every device; if that fails nothing has changed. */
     private void closeDomain() {
         if (domain != null) {
-            domain.close();
+            IommuDomain old = domain;
+            service.patience().run(provider.iommu(), "closing the domain", old::close);
             forgetDomain();
         }
     }
 
     private void forgetDomain() {
         domain = null;
-        iommu = null;
+        provider = null;
         attached.clear();
         valid = null;
         mappable = null;
@@ -1031,6 +1327,8 @@ final class VfioContainer implements Container {
             type = null;
             reason = "";
             state = ContainerState.UNSET;
+            quiescence.open();
+            quiescence.requesters(Set.of());
         }
     }
 
@@ -1084,7 +1382,7 @@ final class VfioContainer implements Container {
         try {
             boolean adopted = !before.isEmpty() && next.adopt(before);
             if (!adopted) {
-                interrupts.hold();
+                quiescence.shut();
                 before.forEach(placement -> environment.remove(placement.iova()));
                 if (!addresses.isEmpty()) {
                     // What the user has to do first, this says best.
@@ -1095,8 +1393,6 @@ final class VfioContainer implements Container {
             interrupts.moveTo(next, enabled);
             if (!adopted) {
                 fresh.staged = false;
-                // A message that was read from a device's registers before they changed has been refused when this returns.
-                service.machine().bus().sync();
                 restorePlacements();
             }
         } catch (RuntimeException e) {
@@ -1114,6 +1410,7 @@ final class VfioContainer implements Container {
         strategy = target;
         environment = fresh;
         route();
+        report(Swap.Backend.STRATEGY, left == null ? "" : left.name(), target.name(), "");
         if (old != null) {
             Steps steps = new Steps();
             steps.take(() -> interrupts.moved(old));
@@ -1172,10 +1469,20 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** Gives vectors to what waits for them; what still waits is the reason that {@link #reason} gives. */
+    /**
+     * Gives vectors to what waits for them, lets devices through as far as that went well, and delivers what was kept. What still waits
+     * is the reason that {@link #reason} gives.
+     */
     private void route() {
         if (state == ContainerState.ACTIVE) {
-            reason = interrupts.restore();
+            reason = interrupts.connect();
+            long[] waiting = interrupts.waitingPages();
+            if (waiting.length > 0) {
+                quiescence.keepMessages(waiting);
+            } else {
+                quiescence.open();
+            }
+            interrupts.deliver();
         }
     }
 
@@ -1219,7 +1526,7 @@ final class VfioContainer implements Container {
 
         @Override
         public List<ReservedRegion> reserved() {
-            return iommu == null ? capabilities.reserved() : VfioContainer.this.reserved(capabilities, attached);
+            return provider == null ? capabilities.reserved() : VfioContainer.this.reserved(capabilities, attached);
         }
 
         @Override
@@ -1258,8 +1565,8 @@ final class VfioContainer implements Container {
             MsiPlacement old = ledger.placements().stream().filter(one -> one.bank() == index).findFirst()
                 .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "MSI bank %d is not placed", index));
             place(index, iova);
-            // While an address is programmed in halves a message may go to neither window: it is remembered.
-            interrupts.hold();
+            // While an address is programmed in halves a message may go to neither window: it is kept.
+            quiescence.shut();
             List<Interrupts.Address> before = interrupts.addresses();
             try {
                 interrupts.shift(index, iova - old.iova());
@@ -1269,14 +1576,12 @@ final class VfioContainer implements Container {
                     throw e;
                 });
                 steps.take(() -> interrupts.moveBack(before));
-                steps.take(() -> service.machine().bus().sync());
                 steps.take(() -> remove(iova));
-                steps.take(interrupts::restore);
+                steps.take(VfioContainer.this::route);
                 steps.end();
             }
-            service.machine().bus().sync();
             remove(old.iova());
-            interrupts.restore();
+            route();
         }
 
         @Override

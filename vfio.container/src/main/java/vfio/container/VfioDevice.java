@@ -109,7 +109,7 @@ final class VfioDevice implements Device {
 
     @Override
     public int setIrqs(IrqSet set) {
-        container.lock().lock();
+        container.enter();
         try {
             requireOpen();
             validate(set);
@@ -119,25 +119,25 @@ final class VfioDevice implements Device {
                 default -> request(set);
             };
         } finally {
-            container.lock().unlock();
+            container.leave();
         }
     }
 
     @Override
     public void reset() {
-        container.lock().lock();
+        container.enter();
         try {
             requireOpen();
             function.reset();
             config.afterReset(intx == null || intxMasked);
         } finally {
-            container.lock().unlock();
+            container.leave();
         }
     }
 
     @Override
     public void close() {
-        container.lock().lock();
+        container.enter();
         try {
             if (closed) {
                 return;
@@ -155,19 +155,19 @@ final class VfioDevice implements Device {
             group.closed(this);
             steps.end();
         } finally {
-            container.lock().unlock();
+            container.leave();
         }
     }
 
     /** The device is about to be taken away: says so to a user who asked to be told. */
     void leaving() {
-        container.lock().lock();
+        container.enter();
         try {
             if (request != null) {
                 request.signal();
             }
         } finally {
-            container.lock().unlock();
+            container.leave();
         }
     }
 
@@ -380,7 +380,7 @@ final class VfioDevice implements Device {
     private void disableMsi() {
         Interrupts.Route route = msi;
         msi = null;
-        container.interrupts().disable(route);
+        container.disable(route);
     }
 
     // REQ

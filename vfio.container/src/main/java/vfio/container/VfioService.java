@@ -4,10 +4,13 @@ package vfio.container;
 import iommu.api.Iommu;
 import iommu.api.Violation;
 import irq.api.InterruptController;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Queue;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -20,6 +23,8 @@ import machine.api.PciFunction;
 import machine.api.Wire;
 import vfio.api.Container;
 import vfio.api.Group;
+import vfio.api.Swap;
+import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
 
@@ -38,12 +43,20 @@ public final class VfioService implements Vfio, AutoCloseable {
      * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
      * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number
      * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
+     * @param stallBound how long a new container's devices may wait during a swap, see {@link Container#stallBound}
+     * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
      */
-    public record Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts) {
+    public record Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
+            Duration providerTimeout) {
         /** No limit of locked memory. */
         public static final long UNLIMITED = Long.MAX_VALUE;
         /** As Linux comes. */
         public static final Settings DEFAULT = new Settings(65_535, UNLIMITED, false);
+
+        /** With the swaps of {@link #DEFAULT}: a second, and ten for a provider. */
+        public Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts) {
+            this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, Duration.ofSeconds(1), Duration.ofSeconds(10));
+        }
 
         /** @throws IllegalArgumentException if a limit is too low */
         public Settings {
@@ -53,18 +66,31 @@ public final class VfioService implements Vfio, AutoCloseable {
             if (lockedMemoryLimit < 0) {
                 throw new IllegalArgumentException("a limit of " + lockedMemoryLimit + " bytes of locked memory; at least 0 is meant");
             }
+            if (stallBound.isNegative() || providerTimeout.isNegative() || providerTimeout.isZero()) {
+                throw new IllegalArgumentException("a stall bound of " + stallBound + " and a provider timeout of " + providerTimeout
+                    + "; the one must not be negative, the other must be positive");
+            }
         }
     }
 
-    record Provider(Iommu iommu, String kind) {
+    /** @param label what reports call it */
+    record Provider(Iommu iommu, String kind, String label, int ranking) {
+    }
+
+    record Controller(InterruptController controller, String label) {
     }
 
     record RankedStrategy(MsiStrategy strategy, int ranking) {
     }
 
+    /** How long interrupts that have arrived are given to be served before a controller's vectors go back. */
+    private static final long SERVING_NANOS = 1_000_000_000L;
+
     private final Machine machine;
     private final Recorder<Fault> faults = new Recorder<>();
     private final Recorder<Violation> violations = new Recorder<>();
+    private final Recorder<Swap> swaps = new Recorder<>();
+    private final Patience patience;
     private final Attachment faultSubscription;
     private final Settings settings;
     private final Object topology = new Object();
@@ -77,7 +103,9 @@ public final class VfioService implements Vfio, AutoCloseable {
     // Written under topology, read by containers at any time.
     private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
     private final CopyOnWriteArrayList<Provider> iommus = new CopyOnWriteArrayList<>();
-    private final CopyOnWriteArrayList<InterruptController> controllers = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<Controller> controllers = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<SwapListener> swapListeners = new CopyOnWriteArrayList<>();
+    private final Queue<Swap> unannounced = new ConcurrentLinkedQueue<>();
     private volatile List<RankedStrategy> strategies = List.of();
 
     /** Starts with nothing but a machine, and allows what Linux does. */
@@ -89,25 +117,37 @@ public final class VfioService implements Vfio, AutoCloseable {
     public VfioService(Machine machine, Settings settings) {
         this.machine = machine;
         this.settings = settings;
-        this.faultSubscription = machine.onFault(this::fault);
+        this.patience = new Patience(settings.providerTimeout());
+        this.faultSubscription = machine.onFault(faults::add);
     }
 
     // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is then
     // thrown, and what was announced is nevertheless there, or gone.
 
+    /** As the other, of ranking 0 and called by its kind. */
+    public void addIommu(Iommu iommu, String kind) {
+        addIommu(iommu, kind, kind, 0);
+    }
+
     /**
      * An IOMMU type is there: containers that wait for one of its kind are restored.
      *
      * @param kind its property {@link Iommu#KIND}
+     * @param label what reports call it
+     * @param ranking of several of a kind the highest is considered first
      * @throws IllegalArgumentException without a kind
      */
-    public void addIommu(Iommu iommu, String kind) {
+    public void addIommu(Iommu iommu, String kind, String label, int ranking) {
         if (kind == null || kind.isEmpty()) {
             throw new IllegalArgumentException("an IOMMU provider needs the service property " + Iommu.KIND);
         }
         synchronized (topology) {
-            Provider provider = new Provider(iommu, kind);
-            iommus.add(provider);
+            Provider provider = new Provider(iommu, kind, label, ranking);
+            int place = 0;
+            while (place < iommus.size() && iommus.get(place).ranking() >= ranking) {
+                place++;
+            }
+            iommus.add(place, provider);
             Steps steps = new Steps();
             steps.take(this::listen);
             tell(steps, container -> container.iommuArrived(provider));
@@ -127,13 +167,20 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
     }
 
+    /** As the other, called an interrupt controller. */
+    public void addController(InterruptController controller) {
+        addController(controller, "interrupt controller");
+    }
+
     /**
      * An interrupt controller is there: interrupts that wait for one are routed again, and containers that could not be restored
      * for lack of its banks are. A second one is kept for later.
+     *
+     * @param label what reports call it
      */
-    public void addController(InterruptController controller) {
+    public void addController(InterruptController controller, String label) {
         synchronized (topology) {
-            controllers.add(controller);
+            controllers.add(new Controller(controller, label));
             if (controller() == controller) {
                 Steps steps = new Steps();
                 steps.take(this::listen);
@@ -144,14 +191,22 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
     }
 
-    /** An interrupt controller is about to go: its vectors are given back, what they were for is kept. */
+    /**
+     * An interrupt controller is about to go: every container's devices are held back, what they have sent is served, then its vectors are
+     * given back; what they were for is kept.
+     */
     public void removeController(InterruptController controller) {
         synchronized (topology) {
             boolean acting = controller() == controller;
-            controllers.remove(controller);
+            Steps steps = new Steps();
             if (acting) {
-                Steps steps = new Steps();
-                tell(steps, VfioContainer::controllerLeaving);
+                tell(steps, VfioContainer::controllerQuiesce);
+                machine.cpus().forEach(cpu -> steps.take(() -> cpu.rest(SERVING_NANOS)));
+            }
+            String label = controllerLabel();
+            controllers.removeIf(known -> known.controller() == controller);
+            if (acting) {
+                tell(steps, container -> container.controllerLeaving(label));
                 steps.take(this::listen);
                 InterruptController next = controller();
                 if (next != null) {
@@ -293,6 +348,21 @@ public final class VfioService implements Vfio, AutoCloseable {
         return violations.latest();
     }
 
+    @Override
+    public List<Swap> swaps() {
+        return swaps.latest();
+    }
+
+    /** Somebody wants to be told of swaps. */
+    public void addSwapListener(SwapListener listener) {
+        swapListeners.add(listener);
+    }
+
+    /** Somebody does not want to be told any more. */
+    public void removeSwapListener(SwapListener listener) {
+        swapListeners.remove(listener);
+    }
+
     /** Closes every container. */
     @Override
     public void close() {
@@ -338,10 +408,48 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** {@return the interrupt controller; null while there is none} */
     InterruptController controller() {
-        for (InterruptController first : controllers) {
-            return first;
+        for (Controller first : controllers) {
+            return first.controller();
         }
         return null;
+    }
+
+    /** {@return what reports call the interrupt controller; empty while there is none} */
+    String controllerLabel() {
+        for (Controller first : controllers) {
+            return first.label();
+        }
+        return "";
+    }
+
+    Patience patience() {
+        return patience;
+    }
+
+    /** A swap has ended, or an attempt has failed: to be announced when the container's lock is free. */
+    void report(Swap swap) {
+        swaps.add(swap);
+        unannounced.add(swap);
+    }
+
+    void announce() {
+        for (Swap swap = unannounced.poll(); swap != null; swap = unannounced.poll()) {
+            for (SwapListener listener : swapListeners) {
+                try {
+                    listener.swapped(swap);
+                } catch (RuntimeException e) {
+                    System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING, "a listener of swaps failed", e);
+                }
+            }
+        }
+    }
+
+    /** A call that hung in a provider has returned: its container hears what it has missed, and is restored if that is possible. */
+    void catchUp(VfioContainer container) {
+        synchronized (topology) {
+            container.missedNews();
+            iommus.forEach(container::iommuArrived);
+        }
     }
 
     List<VfioContainer> open() {
@@ -362,13 +470,6 @@ public final class VfioService implements Vfio, AutoCloseable {
         containers.forEach(container -> steps.take(() -> news.accept(container)));
     }
 
-    /** Called on the device's thread, inside its access. */
-    private void fault(Fault fault) {
-        faults.add(fault);
-        for (VfioContainer container : containers) {
-            container.interrupts().refused(fault);
-        }
-    }
 
     /** Violations reach us by interrupt where IOMMU and interrupt controller are both there: this is who introduces them. */
     private void listen() {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.Geometry;
 import iommu.api.Windows;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import machine.api.Access;
@@ -78,9 +79,12 @@ final class Board {
         vfio.addStrategy(manual, 0);
     }
 
-    /** As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same. */
+    /**
+     * As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same; devices do not
+     * wait over a swap, and a provider may hang for 200 ms.
+     */
     static VfioService.Settings settings(int entryLimit, long lockedMemoryLimit) {
-        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true);
+        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofMillis(200));
     }
 
     static Board pamu() {

@@ -23,8 +23,12 @@ final class Trip {
         return failing > 0 && calls >= failing;
     }
 
-    synchronized void step(String what) {
+    void step(String what) {
         each.run();
+        count(what);
+    }
+
+    private synchronized void count(String what) {
         if (++calls == failing) {
             throw new ErrnoException(errno, "call %d, %s, fails", calls, what);
         }

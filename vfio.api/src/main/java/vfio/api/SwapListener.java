@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.api;
+
+import org.osgi.annotation.versioning.ConsumerType;
+
+/** Is told of every swap. A service; all there are, are called. */
+@FunctionalInterface
+@ConsumerType
+public interface SwapListener {
+    /**
+     * A swap has ended, or an attempt has failed. Called on the thread that did it, when the container can be used again; must not block.
+     * What it throws is logged and changes nothing.
+     */
+    void swapped(Swap swap);
+}

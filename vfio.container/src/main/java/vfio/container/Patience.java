@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import java.time.Duration;
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+
+/**
+ * Calls providers on a thread of their own while backends are swapped, so that one that hangs costs its caller a bounded time and not
+ * the swap. Thread-safe.
+ *
+ * <p>Work is given up when it has not taken a step for the limit. Whatever it still achieves is undone by its own thread, and the
+ * provider is asked nothing more until that thread has returned from it.
+ */
+final class Patience {
+    /** Takes note of a step. */
+    @FunctionalInterface
+    interface Progress {
+        /**
+         * The next step begins.
+         *
+         * @param what for the message, should it hang
+         * @throws ErrnoException ETIMEDOUT if the work was given up
+         */
+        void step(Object what);
+    }
+
+    private final Duration limit;
+    private final Set<Object> hanging = Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
+
+    Patience(Duration limit) {
+        this.limit = limit;
+    }
+
+    Duration limit() {
+        return limit;
+    }
+
+    /** Whether work that was given up is still inside that provider. */
+    boolean hangs(Object provider) {
+        return hanging.contains(provider);
+    }
+
+    /**
+     * Does work that calls a provider.
+     *
+     * @param provider whose work it is
+     * @param what the first step, for messages
+     * @param work gives the result
+     * @param late gets a result that nobody waits for any more
+     * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error that it throws
+     * @throws RuntimeException what it throws
+     */
+    <T> T call(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
+        if (hanging.contains(provider)) {
+            throw new ErrnoException(Errno.ETIMEDOUT, "%s: an earlier call has not returned from there; replace its bundle", what);
+        }
+        Work<T> one = new Work<>(provider, what, work, late);
+        Thread thread = new Thread(one, "vfio.container: " + what);
+        thread.setDaemon(true);
+        thread.start();
+        return one.await(thread);
+    }
+
+    /** As {@link #call}, for work without a result. */
+    void run(Object provider, String what, Runnable work) {
+        call(provider, what, progress -> {
+            work.run();
+            return null;
+        }, nothing -> {
+        });
+    }
+
+    /** One piece of work; its monitor guards what caller and thread share. */
+    private final class Work<T> implements Runnable, Progress {
+        private final Object provider;
+        private final Function<Progress, T> work;
+        private final Consumer<T> late;
+        private Object step;
+        private long since = System.nanoTime();
+        private boolean ended;
+        private boolean givenUp;
+        private T result;
+        private Throwable failure;
+
+        Work(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
+            this.provider = provider;
+            this.step = what;
+            this.work = work;
+            this.late = late;
+        }
+
+        @Override
+        public synchronized void step(Object what) {
+            if (givenUp) {
+                throw new ErrnoException(Errno.ETIMEDOUT, "%s: nobody waits for it any more", what);
+            }
+            step = what;
+            since = System.nanoTime();
+        }
+
+        @Override
+        public void run() {
+            T done = null;
+            Throwable thrown = null;
+            try {
+                done = work.apply(this);
+            } catch (RuntimeException | Error e) {
+                thrown = e;
+            }
+            boolean nobody;
+            synchronized (this) {
+                ended = true;
+                result = done;
+                failure = thrown;
+                nobody = givenUp;
+                notifyAll();
+            }
+            if (nobody) {
+                hanging.remove(provider);
+                if (thrown == null) {
+                    late.accept(done);
+                }
+            }
+        }
+
+        synchronized T await(Thread thread) {
+            boolean interrupted = false;
+            while (!ended) {
+                long left = limit.toNanos() - (System.nanoTime() - since);
+                if (left <= 0) {
+                    givenUp = true;
+                    hanging.add(provider);
+                    thread.interrupt();
+                    break;
+                }
+                try {
+                    wait(left / 1_000_000 + 1);
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+            if (givenUp) {
+                throw new ErrnoException(Errno.ETIMEDOUT, "%s has not returned within %d ms; replace the bundle that provides it, or raise "
+                    + "provider.timeout", Plan.name(step), limit.toMillis());
+            }
+            if (failure instanceof RuntimeException exception) {
+                throw exception;
+            }
+            if (failure != null) {
+                throw new ErrnoException(Errno.EIO, failure, "%s: %s", step, failure);
+            }
+            return result;
+        }
+    }
+}

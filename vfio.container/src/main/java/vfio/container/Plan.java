@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import iommu.api.DomainAttribute;
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Windows;
+import java.util.List;
+import java.util.Set;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import vfio.api.ContainerInfo.IovaRange;
+import vfio.api.Mapping;
+import vfio.api.msi.MsiPlacement;
+
+/**
+ * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock. Immutable.
+ *
+ * @param attributes in the order of replay
+ * @param mappings by ascending iova
+ * @param doorbells the placements that can be made now, with their banks' pages
+ * @param requesters who is attached, when all else is verified
+ */
+record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Integer> requesters) {
+    /**
+     * A placement, with where its bank is now.
+     *
+     * @param page physical address of the bank's page
+     */
+    record Doorbell(MsiPlacement placement, long page) {
+    }
+
+    /** What has come of it: a domain that translates as the ledger says, for everybody. */
+    record Restored(IommuDomain domain, IommuCapabilities capabilities) {
+    }
+
+    /** Attributes that say how a windowed type's tables are laid out, not what they translate: a paged type has no use for them. */
+    private static boolean layout(DomainAttribute attribute) {
+        return attribute instanceof Geometry || attribute instanceof Windows;
+    }
+
+    /** {@return what a provider with these capabilities replays of the attributes} */
+    static List<DomainAttribute> replayed(List<DomainAttribute> attributes, IommuCapabilities offered) {
+        return offered.windowed() ? attributes : attributes.stream().filter(attribute -> !layout(attribute)).toList();
+    }
+
+    /**
+     * Whether a provider could hold it, as far as its capabilities tell.
+     *
+     * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change
+     */
+    void checkFits(Iommu provider) {
+        IommuCapabilities offered = provider.capabilities();
+        long page = offered.smallestPage();
+        List<ReservedRegion> reserved = reserved(provider, offered);
+        List<IovaRange> valid = IovaRanges.valid(offered, reserved);
+        if (offered.windowed() && !mappings.isEmpty() && attributes.stream().noneMatch(Geometry.class::isInstance)) {
+            throw unfit(mappings.get(0), "a windowed type needs an aperture first; unmap it, swap, set the geometry, map it again");
+        }
+        for (DomainAttribute attribute : attributes) {
+            if (attribute instanceof Windows windows && offered.windowed() && windows.count() > offered.maxWindows()) {
+                throw new ErrnoException(Errno.EINVAL, "%s does not fit: it has at most %d windows; set fewer", attribute, offered.maxWindows());
+            }
+        }
+        for (Mapping mapping : mappings) {
+            if (((mapping.iova() | mapping.offset() | mapping.length()) & page - 1) != 0) {
+                throw unfit(mapping, String.format("it maps multiples of 0x%x; unmap it, or map it by such", page));
+            }
+            if (valid.stream().noneMatch(range -> Long.compareUnsigned(mapping.iova(), range.start()) >= 0
+                    && Long.compareUnsigned(mapping.end(), range.end()) <= 0)) {
+                throw unfit(mapping, String.format("it may map %s; unmap it, or map it there",
+                    valid.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList()));
+            }
+        }
+    }
+
+    private static ErrnoException unfit(Mapping mapping, String why) {
+        return new ErrnoException(Errno.EINVAL, "the mapping 0x%x..0x%x does not fit: %s", mapping.iova(), mapping.end(), why);
+    }
+
+    /**
+     * Has a provider replay it. Requesters are attached last, so nothing passes before all is verified; if a step fails, no domain is left.
+     *
+     * @throws RuntimeException what the provider threw, with the step in front where the container reports it; EIO if it reads back
+     *     something else
+     */
+    Restored replay(Iommu provider, Patience.Progress progress) {
+        progress.step("a domain");
+        IommuCapabilities offered = provider.capabilities();
+        IommuDomain domain = provider.open();
+        Object[] at = {"a domain"};
+        try {
+            for (DomainAttribute attribute : replayed(attributes, offered)) {
+                step(progress, at, attribute);
+                domain.set(attribute);
+            }
+            for (Mapping mapping : mappings) {
+                step(progress, at, mapping);
+                domain.map(mapping.iova(), mapping.buffer(), mapping.offset(), mapping.length(), mapping.access());
+                verify(domain, mapping);
+            }
+            for (Doorbell doorbell : doorbells) {
+                step(progress, at, doorbell.placement());
+                domain.mapDoorbell(doorbell.placement().iova(), doorbell.page(), doorbell.placement().length());
+                verify(domain, doorbell.placement().iova(), Access.WRITE, doorbell.page());
+            }
+            step(progress, at, "its devices");
+            checkRequesters(provider, offered);
+            for (int requester : requesters) {
+                progress.step("its devices");
+                domain.attach(requester);
+            }
+            progress.step("its devices");
+            return new Restored(domain, offered);
+        } catch (RuntimeException | Error e) {
+            try {
+                domain.close();
+            } catch (RuntimeException | Error again) {
+                e.addSuppressed(again);
+            }
+            throw e instanceof ErrnoException known ? new ErrnoException(known.errno(), known, "%s: %s", name(at[0]), known.reason())
+                : new ErrnoException(Errno.EIO, e, "%s: %s", name(at[0]), e);
+        }
+    }
+
+    private static void step(Patience.Progress progress, Object[] at, Object next) {
+        at[0] = next;
+        progress.step(next);
+    }
+
+    /** {@return how a step is called in messages} */
+    static String name(Object step) {
+        if (step instanceof Mapping mapping) {
+            return String.format("the mapping 0x%x..0x%x", mapping.iova(), mapping.end());
+        }
+        if (step instanceof MsiPlacement placement) {
+            return String.format("MSI bank %d at iova 0x%x", placement.bank(), placement.iova());
+        }
+        return step.toString();
+    }
+
+    /** Nobody is attached unless all that is mapped or placed may be, for each of them, and some address is left. */
+    private void checkRequesters(Iommu provider, IommuCapabilities offered) {
+        List<MsiPlacement> placements = doorbells.stream().map(Doorbell::placement).toList();
+        requesters.forEach(requester -> IovaRanges.checkReserved(provider.reservedRegions(requester), requester, this::first, placements));
+        IovaRanges.checkSomeLeft(offered, reserved(provider, offered), requesters);
+    }
+
+    private Mapping first(long iova, long end) {
+        return mappings.stream().filter(mapping -> Long.compareUnsigned(mapping.iova(), end) <= 0
+            && Long.compareUnsigned(mapping.end(), iova) >= 0).findFirst().orElse(null);
+    }
+
+    private List<ReservedRegion> reserved(Iommu provider, IommuCapabilities offered) {
+        return IovaRanges.reserved(offered, requesters, provider);
+    }
+
+    /** Reads a restored mapping back: each extent's first byte, and the last of all. */
+    private static void verify(IommuDomain domain, Mapping mapping) {
+        DmaBuffer buffer = mapping.buffer();
+        for (int access : new int[] {Access.READ, Access.WRITE}) {
+            boolean allowed = (mapping.access() & access) != 0;
+            for (long at = 0; at < mapping.length(); ) {
+                DmaBuffer.Extent extent = buffer.at(mapping.offset() + at);
+                verify(domain, mapping.iova() + at, access, allowed ? extent.physical() : Refusal.DENIED);
+                at += extent.length();
+            }
+            verify(domain, mapping.end(), access, allowed ? buffer.physical(mapping.offset() + mapping.length() - 1) : Refusal.DENIED);
+        }
+    }
+
+    /** @throws ErrnoException EIO if an access reaches something else */
+    static void verify(IommuDomain domain, long iova, int access, long expected) {
+        long found = domain.lookup(iova, access);
+        if (found != expected && (found >= 0 || expected >= 0)) {
+            throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access), iova,
+                physical(found), physical(expected));
+        }
+    }
+
+    private static String physical(long found) {
+        return found < 0 ? Refusal.name(found) : String.format("0x%x", found);
+    }
+}

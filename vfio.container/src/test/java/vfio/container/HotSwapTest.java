@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.container.Board.MB;
+import static vfio.container.Board.msi;
+import static vfio.container.Board.refused;
+
+import iommu.api.Enable;
+import iommu.api.Geometry;
+import iommu.api.ReservedRegion;
+import iommu.api.Windows;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import vfio.api.ContainerState;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Swap;
+
+/** The swap that a user asks for, stalling, hanging providers, reports. What happens by itself is in {@link SwapTest}. */
+@Timeout(30)
+class HotSwapTest {
+    private static final long BANK = 0x1000_0000;
+    private static final Duration LONG = Duration.ofSeconds(25);
+
+    private final Board board = Board.pamu();
+    private final VfioService vfio = board.vfio;
+    private final VfioContainer container = board.container();
+    private final DmaBuffer memory = board.memory(8 * MB);
+    private final EventFd eventFd = new EventFd(0);
+
+    private void working() {
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
+        container.msi("MAP", 1, BANK);
+        Device device = vfio.group(1).device("0000:01:00.0");
+        device.setIrqs(msi(eventFd));
+    }
+
+    private FakeIommu second() {
+        FakeIommu second = board.newIommu();
+        vfio.addIommu(second, "pamu", "the second", 0);
+        return second;
+    }
+
+    private static FutureTask<Void> begin(Runnable work) {
+        FutureTask<Void> task = new FutureTask<>(work, null);
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        thread.start();
+        return task;
+    }
+
+    // swap
+
+    @Test
+    @DisplayName("P4: swap moves a working container to the other provider: the same tables there, nothing left here, a report")
+    void swaps() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = second();
+        List<Swap> told = new ArrayList<>();
+        vfio.addSwapListener(told::add);
+        Swap report = container.swap("pamu");
+        assertEquals(before, second.state());
+        assertEquals("0 open", board.iommu.state());
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals("", container.reason());
+        assertTrue(report.done());
+        assertEquals(List.of("one", Swap.Backend.IOMMU, "pamu", "the second", 2, 2, 1, 1),
+            List.of(report.container(), report.backend(), report.from(), report.to(), report.attributes(), report.mappings(),
+                report.placements(), report.routes()));
+        assertTrue(report.blockedNanos() > 0);
+        assertEquals(List.of(report), vfio.swaps());
+        assertEquals(List.of(report), told);
+        board.acts(second);
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        assertEquals("pamu", container.swap("pamu").to(), "and back");
+    }
+
+    @Test
+    @DisplayName("swap with one provider alone builds everything anew on it")
+    void rebuilds() {
+        working();
+        String before = board.iommu.state();
+        Swap report = container.swap("pamu");
+        assertEquals(before, board.iommu.state());
+        assertEquals(report.from(), report.to());
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("a newcomer that throws at its n-th call: the container stays with its provider, all as before, the report says why")
+    void rollsBack() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = second();
+        int call = 1;
+        for (; call < 50; call++) {
+            // The old domain's close is the first call of all.
+            board.trip.at(call + 1);
+            try {
+                container.swap("pamu");
+                break;
+            } catch (ErrnoException e) {
+                assertTrue(e.getMessage().contains("container one stays with pamu; the second could not take over"), e.getMessage());
+            }
+            assertTrue(board.trip.happened());
+            assertEquals(ContainerState.ACTIVE, container.state());
+            assertEquals("", container.reason());
+            assertEquals(before, board.iommu.state(), "call " + call);
+            assertEquals("0 open", second.state());
+            Swap report = vfio.swaps().get(vfio.swaps().size() - 1);
+            assertFalse(report.done());
+            assertEquals(0, board.a.raise());
+            assertEquals(1, eventFd.poll());
+            assertEquals(0, board.portA.write(0, 4, 1));
+        }
+        board.trip.at(0);
+        assertEquals(1 + 8, call, "open, 2 attributes, 2 mappings, doorbell, 2 devices, and no more");
+        assertEquals(before, second.state());
+    }
+
+    @Test
+    @DisplayName("the old provider cannot close its domain: nothing has changed")
+    void cannotLeave() {
+        working();
+        String before = board.iommu.state();
+        second();
+        board.trip.at(1);
+        refused(Errno.EIO, () -> container.swap("pamu"));
+        assertEquals(before, board.iommu.state());
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("neither provider can: BLOCKED with both reasons, the ledger whole; retry restores")
+    void neither() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = second();
+        second.lie = -1;
+        board.iommu.lie = -1;
+        ErrnoException e = refused(Errno.EIO, "is BLOCKED", () -> container.swap("pamu"));
+        assertTrue(e.getMessage().contains("neither could the second take over") && e.getMessage().contains("nor pamu go on"),
+            e.getMessage());
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertEquals(2, container.mappings().size());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        assertEquals(0, board.a.raise());
+        refused(Errno.EIO, container::retry);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        board.iommu.lie = 0;
+        container.retry();
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(before, board.iommu.state());
+        assertEquals(1, eventFd.poll());
+        Swap last = vfio.swaps().get(vfio.swaps().size() - 1);
+        assertTrue(last.done());
+        assertEquals(1, last.refused());
+        assertEquals(1, last.carried());
+    }
+
+    @Test
+    @DisplayName("what does not fit is refused before anything is touched: windows, page size, reserved regions, another kind")
+    void unfit() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
+        vfio.addIommu(paged, "type1");
+        FakeIommu second = second();
+        second.maxWindows = 32;
+        long faults = vfio.faultCount();
+        refused(Errno.EINVAL, "at most 32 windows; set fewer", () -> container.swap("pamu"));
+        second.maxWindows = 256;
+        second.own.put(0x12, List.of(new ReservedRegion(0x40_0000, 0x40_0fff, ReservedRegion.Kind.DIRECT)));
+        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit", () -> container.swap("pamu"));
+        refused(Errno.ENODEV, "no IOMMU of type smmu", () -> container.swap("smmu"));
+        assertEquals(before, board.iommu.state());
+        assertEquals("0 open", second.state());
+        assertEquals(List.of(), vfio.swaps());
+        assertEquals(faults, vfio.faultCount());
+        VfioContainer other = (VfioContainer) vfio.openContainer("paged");
+        other.addGroup(vfio.group(2));
+        other.setIommu("type1");
+        other.map(0x5000, board.memory(0x1000), 0, 0x1000, Access.READ);
+        refused(Errno.EINVAL, "a windowed type needs an aperture first", () -> other.swap("pamu"));
+        assertEquals(ContainerState.ACTIVE, other.state());
+    }
+
+    @Test
+    @DisplayName("to another kind and back: layout attributes rest in the ledger, the translations are the same; others make it unfit")
+    void otherKind() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
+        vfio.addIommu(paged, "type1");
+        board.acts(paged);
+        Swap report = container.swap("type1v2");
+        assertEquals(Optional.of("type1v2"), container.iommu());
+        assertEquals(0, report.attributes());
+        assertEquals(memory.physical(0x123456), container.lookup(0x123456, Access.WRITE));
+        assertEquals(Refusal.DENIED, container.lookup(8 * MB, Access.WRITE));
+        assertEquals(0, board.a.raise());
+        assertEquals(1, eventFd.poll());
+        board.acts(board.iommu);
+        container.swap("pamu");
+        assertEquals(before, board.iommu.state());
+        assertEquals(new Windows(64), container.get(Windows.class));
+        container.set(new Enable(true));
+        assertEquals(new Geometry(0, 512 * MB), container.get(Geometry.class));
+    }
+
+    @Test
+    @DisplayName("swap and retry need an IOMMU: EINVAL before one is set, EAGAIN while it is away, ENODEV for retry")
+    void order() {
+        VfioContainer fresh = (VfioContainer) vfio.openContainer("fresh");
+        refused(Errno.EINVAL, () -> fresh.swap("pamu"));
+        refused(Errno.EINVAL, fresh::retry);
+        container.retry();
+        vfio.removeIommu(board.iommu);
+        refused(Errno.EAGAIN, () -> container.swap("pamu"));
+        refused(Errno.ENODEV, "type pamu", container::retry);
+        assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMillis(-1)));
+        assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMinutes(61)));
+    }
+
+    // stall
+
+    @Test
+    @DisplayName("stall: what a device does while the provider is away happens when the next is there; nothing is refused")
+    void stalls() throws Exception {
+        working();
+        container.stallBound(LONG);
+        assertEquals(LONG, container.stallBound());
+        vfio.removeIommu(board.iommu);
+        FutureTask<Void> write = begin(() -> assertEquals(0, board.portA.write(0x40, 4, 7)));
+        assertThrows(TimeoutException.class, () -> write.get(50, TimeUnit.MILLISECONDS));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        write.get();
+        assertEquals(7, board.bus.read(memory.physical(0x40), 4));
+        Swap report = vfio.swaps().get(0);
+        assertEquals(1, report.stalled());
+        assertEquals(0, report.refused());
+        assertTrue(report.blockedNanos() >= TimeUnit.MILLISECONDS.toNanos(50));
+        assertEquals(0, vfio.faultCount());
+    }
+
+    @Test
+    @DisplayName("another container is not touched by a swap: its devices go on, its user maps")
+    void others() throws Exception {
+        working();
+        VfioContainer two = board.container("two", 2);
+        two.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
+        FakeIommu second = second();
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            if (Thread.currentThread().getName().startsWith("vfio.container")) {
+                inside.countDown();
+                await(go, 100);
+            }
+        };
+        FutureTask<Void> swap = begin(() -> container.swap("pamu"));
+        inside.await();
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        assertEquals(0, board.port(0x21, 2).write(0, 4, 1));
+        two.map(16 * MB, board.memory(8 * MB), 0, 8 * MB, Access.READ);
+        two.unmap(16 * MB, 8 * MB);
+        go.countDown();
+        swap.get();
+        board.trip.each = () -> {
+        };
+        assertEquals(1, second.opened.size());
+    }
+
+    private static void await(CountDownLatch latch, long millis) {
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+        while (latch.getCount() > 0 && System.nanoTime() < end) {
+            // Not to be interrupted: it hangs until it is let go.
+            Thread.onSpinWait();
+        }
+    }
+
+    // hang
+
+    @Test
+    @DisplayName("a newcomer that hangs is given up: ETIMEDOUT, back to the old one; what it does later is undone")
+    void hangs() throws Exception {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = second();
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            if (second.opened.size() == 1) {
+                board.trip.each = () -> {
+                };
+                await(go, 5_000);
+            }
+        };
+        refused(Errno.ETIMEDOUT, "provider.timeout", () -> container.swap("pamu"));
+        assertEquals(before, board.iommu.state());
+        assertEquals(ContainerState.ACTIVE, container.state());
+        refused(Errno.EBUSY, container::close);
+        refused(Errno.ETIMEDOUT, "has not returned", () -> container.swap("pamu"));
+        go.countDown();
+        while (!second.state().equals("0 open")) {
+            Thread.sleep(1);
+        }
+        while (vfio.patience().hangs(second)) {
+            Thread.sleep(1);
+        }
+        container.swap("pamu");
+        assertEquals(before, second.state());
+        container.close();
+    }
+
+    @Test
+    @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call returns, it is restored")
+    void hangsInUsersCall() throws Exception {
+        working();
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            inside.countDown();
+            await(go, 20_000);
+        };
+        FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
+        inside.await();
+        vfio.removeIommu(board.iommu);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("a call into it has not returned"), container.reason());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        assertEquals("0 open", next.state());
+        go.countDown();
+        user.get();
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(3, container.mappings().size(), "what the user was told is mapped, is");
+        assertEquals("0 open", board.iommu.state());
+        assertEquals(container.mappings().get(2).buffer().physical(0), container.lookup(16 * MB, Access.READ));
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider restores it")
+    void hangsLeaving() {
+        working();
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            await(go, 20_000);
+        };
+        vfio.removeIommu(board.iommu);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("did not close: ETIMEDOUT"), container.reason());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(0, board.portA.write(0, 4, 1));
+        go.countDown();
+    }
+
+    // interrupts
+
+    @Test
+    @DisplayName("P5: the controller is swapped: what was sent meanwhile is carried and counted, DMA is held back only for moments")
+    void controller() {
+        working();
+        vfio.removeController(board.controller);
+        assertEquals(0, board.a.raise());
+        assertEquals(0, board.a.raise());
+        assertEquals(0, board.portA.write(0, 4, 1));
+        FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
+        vfio.addController(next, "the next");
+        assertEquals(1, eventFd.poll());
+        Swap report = vfio.swaps().get(0);
+        assertEquals(List.of(Swap.Backend.CONTROLLER, "interrupt controller", "the next", 1, 1, 2L),
+            List.of(report.backend(), report.from(), report.to(), report.placements(), report.routes(), report.carried()));
+        assertTrue(report.done(), report.failure());
+    }
+
+    @Test
+    @DisplayName("P5: devices of two containers ring while the controller is swapped again and again: each ring arrives, none twice")
+    void ringing() throws Exception {
+        working();
+        VfioContainer two = board.container("two", 2);
+        two.msi("MAP", 0, BANK);
+        EventFd other = new EventFd(0);
+        vfio.group(2).device("0000:02:00.0").setIrqs(msi(other));
+        int rounds = 300;
+        FutureTask<Void> a = begin(() -> lockstep(board.a, eventFd, rounds));
+        FutureTask<Void> c = begin(() -> lockstep(board.c, other, rounds));
+        FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x41);
+        FakeController now = board.controller;
+        while (!a.isDone() || !c.isDone()) {
+            vfio.removeController(now);
+            now = now == next ? board.controller : next;
+            vfio.addController(now);
+        }
+        a.get();
+        c.get();
+        assertEquals(0, eventFd.count());
+        assertEquals(0, other.count());
+        assertEquals(0, vfio.faultCount());
+    }
+
+    private static void lockstep(FakeFunction device, EventFd eventFd, int rounds) {
+        try {
+            for (int round = 0; round < rounds; round++) {
+                assertEquals(0, device.raise());
+                assertEquals(1, eventFd.read(10, TimeUnit.SECONDS), device.name() + ", round " + round);
+            }
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Test
+    @DisplayName("a strategy is swapped: a report, also when none takes over")
+    void strategy() {
+        working();
+        vfio.addStrategy(board.auto, 10);
+        container.msiStrategy("auto");
+        vfio.removeStrategy(board.auto);
+        assertEquals(List.of("manual>auto true", "auto> false"), vfio.swaps().stream()
+            .map(one -> one.from() + '>' + one.to() + ' ' + one.done()).toList());
+        assertEquals(0, board.a.raise());
+        assertEquals(0, eventFd.count());
+        vfio.addStrategy(board.auto, 10);
+        assertEquals(1, eventFd.poll());
+        Swap last = vfio.swaps().get(2);
+        assertEquals(List.of(Swap.Backend.STRATEGY, "auto", "auto", 1L), List.of(last.backend(), last.from(), last.to(), last.carried()));
+    }
+}
