@@ -101,7 +101,8 @@ class MoveTest {
                     device.write(Region.BAR0, 0x60, 4, 1);
                     long signals = eventFd.read(5, TimeUnit.SECONDS);
                     if (signals != 1) {
-                        wrong = device.name() + ": interrupt " + raised + " arrived " + signals + " times";
+                        wrong = device.name() + ": interrupt " + raised + " arrived " + signals + " times; " + refusals() + " refused, "
+                            + container.reason() + ", " + eventFd.read(5, TimeUnit.SECONDS) + " more after 5 s";
                     }
                 }
             } catch (InterruptedException e) {

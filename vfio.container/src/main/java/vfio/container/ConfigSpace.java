@@ -95,14 +95,20 @@ final class ConfigSpace {
         msiAddress = address;
         msiData = data;
         program();
-        if (msi != 0) {
-            dword(msi);
-        }
+        flush();
     }
 
+    /** As {@link #msiOn}: whoever gives the vector away afterwards knows that nothing rings it any more. */
     synchronized void msiOff() {
         msiOn = false;
         program();
+        flush();
+    }
+
+    private void flush() {
+        if (msi != 0) {
+            dword(msi);
+        }
     }
 
     /** Reset has cleared the device's registers: writes again what the host had programmed. */

@@ -142,6 +142,11 @@ final class Interrupts {
         steps.end();
     }
 
+    /** Something may be left in the controller that will not be served: one interrupt too many rather than one too few. */
+    void presume() {
+        routes.stream().filter(route -> route.vector != null).forEach(route -> route.missed.set(true));
+    }
+
     /** The controller is leaving: the vectors go back, routes and windows stay. */
     void controllerLeaving() {
         Steps steps = new Steps();

@@ -79,8 +79,10 @@ final class VfioContainer implements Container {
     private String leftIommu = "";
     private String leftController = "";
     private String leftStrategy = "";
-    /** The provider that a restore was given up on because it hung. */
+    /** The provider that was given up on because it hung: it may do yet what it was asked to. */
     private Iommu suspect;
+    /** A domain that could not be closed when its provider left: the hardware may still translate by it. */
+    private IommuDomain unclosed;
     private MsiStrategy strategy;
     private MsiSession session;
     private Environment environment;
@@ -201,7 +203,7 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.EBUSY, "device %s of %s is open; close it first",
                         leaving.openDevices().get(0).name(), leaving);
                 }
-                requireNoneHangs();
+                requireBlocked();
                 if (groups.size() > 1) {
                     detachAbsent(leaving);
                 } else {
@@ -237,7 +239,7 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
                         service.iommus().stream().map(VfioService.Provider::kind).toList());
                 }
-                requireNoneHangs();
+                requireBlocked();
                 requireSafeInterrupts(found.iommu().capabilities());
                 ErrnoException obstacle = replayOn(found);
                 if (obstacle != null) {
@@ -562,7 +564,7 @@ final class VfioContainer implements Container {
                 if (state == ContainerState.CLOSED) {
                     return;
                 }
-                requireNoneHangs();
+                requireBlocked();
                 closeDomain();
                 Steps steps = new Steps();
                 devices().forEach(device -> steps.take(device::close));
@@ -787,6 +789,8 @@ final class VfioContainer implements Container {
             service.patience().run(leaving, "closing the domain", old::close);
         } catch (RuntimeException e) {
             trouble = "; its domain did not close: " + e.getMessage();
+            unclosed = old;
+            suspect = leaving;
         }
         block("the provider of " + type + " is gone; everything is blocked until there is another" + trouble);
     }
@@ -832,24 +836,31 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** The controller is about to go and has been forgotten: its vectors go back, its banks are out of reach. */
-    void controllerLeaving(String label) {
+    /**
+     * The controller is about to go and has been forgotten: its vectors go back, its banks are out of reach.
+     *
+     * @param served whether all that had reached it has been served
+     */
+    void controllerLeaving(String label, boolean served) {
         if (!enterInTime()) {
-            later.add(() -> controllerGone(label));
+            later.add(() -> controllerGone(label, served));
             return;
         }
         try {
-            controllerGone(label);
+            controllerGone(label, served);
         } finally {
             leave();
         }
     }
 
-    private void controllerGone(String label) {
+    private void controllerGone(String label, boolean served) {
         leftController = label;
         Steps steps = new Steps();
         if (interrupts.enabled()) {
             quiescence.shut();
+            if (!served) {
+                interrupts.presume();
+            }
         }
         steps.take(interrupts::controllerLeaving);
         devices().forEach(device -> steps.take(device::suspend));
@@ -896,6 +907,9 @@ final class VfioContainer implements Container {
             Steps steps = new Steps();
             if (interrupts.enabled()) {
                 quiescence.shut();
+                if (!service.served()) {
+                    interrupts.presume();
+                }
             }
             steps.take(interrupts::strategyLeaving);
             steps.take(this::unbind);
@@ -1118,6 +1132,7 @@ final class VfioContainer implements Container {
             domain = restored.domain();
             capabilities = restored.capabilities();
             provider = newcomer;
+            unclosed = null;
             attached.addAll(plan.requesters());
             valid = null;
             mappable = null;
@@ -1132,10 +1147,23 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** While a provider hangs in a restore that was given up, it may attach a requester yet: nobody is let through or let go. */
-    private void requireNoneHangs() {
+    /**
+     * While the hardware may still let a device reach what the ledger holds, or a provider that hangs may yet let it, nobody is let
+     * through or let go, and no memory given back.
+     */
+    private void requireBlocked() {
         if (suspect != null && service.patience().hangs(suspect)) {
             throw new ErrnoException(Errno.EBUSY, "container %s: a call of its IOMMU's provider has not returned; stop that bundle first", name);
+        }
+        if (unclosed != null) {
+            try {
+                IommuDomain left = unclosed;
+                service.patience().run(left, "closing the domain", left::close);
+                unclosed = null;
+            } catch (RuntimeException e) {
+                throw new ErrnoException(Errno.EBUSY, e, "container %s: the domain of the provider that left cannot be closed: %s; start a "
+                    + "bundle that provides %s and try again", name, e.getMessage(), type);
+            }
         }
     }
 

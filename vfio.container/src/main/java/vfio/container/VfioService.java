@@ -199,14 +199,16 @@ public final class VfioService implements Vfio, AutoCloseable {
         synchronized (topology) {
             boolean acting = controller() == controller;
             Steps steps = new Steps();
+            boolean served = true;
             if (acting) {
                 tell(steps, VfioContainer::controllerQuiesce);
-                machine.cpus().forEach(cpu -> steps.take(() -> cpu.rest(SERVING_NANOS)));
+                served = served();
             }
+            boolean all = served;
             String label = controllerLabel();
             controllers.removeIf(known -> known.controller() == controller);
             if (acting) {
-                tell(steps, container -> container.controllerLeaving(label));
+                tell(steps, container -> container.controllerLeaving(label, all));
                 steps.take(this::listen);
                 InterruptController next = controller();
                 if (next != null) {
@@ -420,6 +422,11 @@ public final class VfioService implements Vfio, AutoCloseable {
             return first.label();
         }
         return "";
+    }
+
+    /** {@return whether the cores have served everything that was asserted, after a while at most} */
+    boolean served() {
+        return machine.cpus().stream().allMatch(cpu -> cpu.rest(SERVING_NANOS));
     }
 
     Patience patience() {

@@ -389,6 +389,28 @@ class HotSwapTest {
         go.countDown();
     }
 
+    @Test
+    @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held back, until it is")
+    void unclosed() {
+        working();
+        board.trip.each = () -> {
+            throw new ErrnoException(Errno.EIO, "it does not close");
+        };
+        vfio.removeIommu(board.iommu);
+        assertTrue(container.reason().contains("it does not close"), container.reason());
+        long available = board.machine.memory().available();
+        memory.close();
+        refused(Errno.EBUSY, "cannot be closed", container::close);
+        refused(Errno.EBUSY, () -> container.removeGroup(vfio.group(1)));
+        assertEquals(available, board.machine.memory().available());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        board.trip.each = () -> {
+        };
+        container.close();
+        assertEquals("0 open", board.iommu.state());
+        assertTrue(board.machine.memory().available() > available);
+    }
+
     // interrupts
 
     @Test
