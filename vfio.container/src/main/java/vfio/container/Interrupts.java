@@ -32,6 +32,8 @@ final class Interrupts {
         private final VfioDevice device;
         private final Relay relay;
         private final AtomicBoolean missed = new AtomicBoolean();
+        /** Whether its messages pass a gate that is shut for messages of routes that wait. */
+        private volatile boolean passes;
         private InterruptController controller;
         private volatile MsiVector vector;
         /** The bank the strategy was told of. */
@@ -202,6 +204,16 @@ final class Interrupts {
         return (int) routes.stream().filter(route -> route.vector == null).count();
     }
 
+    /** From now on every message that meets a shut gate is kept. */
+    void hold() {
+        routes.forEach(route -> route.passes = false);
+    }
+
+    /** From now on messages of routes that have a vector pass, though others of their page may be kept. */
+    void pass() {
+        routes.forEach(route -> route.passes = route.vector != null);
+    }
+
     /** The way is open for them: what was kept arrives, one interrupt a route, as hardware has one pending bit. */
     void deliver() {
         for (Route route : routes) {
@@ -219,7 +231,7 @@ final class Interrupts {
     boolean keep(int requester, long iova, int data) {
         boolean kept = false;
         for (Route route : routes) {
-            if ((data == route.data || data == route.earlierData) && sent(iova, route.address, route.earlier)
+            if (!route.passes && (data == route.data || data == route.earlierData) && sent(iova, route.address, route.earlier)
                     && requester == route.device.requester()) {
                 route.missed.set(true);
                 kept = true;

@@ -30,6 +30,8 @@ final class Quiescence {
     // Guarded by this.
     private boolean held;
     private boolean memory;
+    /** Departures that are announced and not dealt with: until they are, nothing opens. */
+    private int departures;
     private long since;
     private long blockedNanos;
     private Tally before = new Tally(0, 0, 0, 0);
@@ -78,16 +80,29 @@ final class Quiescence {
         }
     }
 
+    /** As {@link #shut}, for a departure that somebody else may have to deal with: nothing opens until {@link #departed}. */
+    synchronized void departing() {
+        departures++;
+        shut();
+    }
+
+    /** A departure has been dealt with. What is shut stays so. */
+    synchronized void departed() {
+        departures--;
+    }
+
     /** Lets memory pass, but keeps the messages that go to some pages. */
     synchronized void keepMessages(long[] pages) {
-        begin();
-        gate.keepMessages(pages);
-        endMemory();
+        if (departures == 0) {
+            begin();
+            gate.keepMessages(pages);
+            endMemory();
+        }
     }
 
     /** Lets everything pass. What was kept is the keeper's when this returns. */
     synchronized void open() {
-        if (held) {
+        if (held && departures == 0) {
             gate.open();
             endMemory();
             held = false;

@@ -628,7 +628,7 @@ final class VfioContainer implements Container {
         String typeBefore = type;
         leftIommu = before.label();
         state = ContainerState.QUIESCING;
-        quiescence.shut();
+        shut();
         try {
             IommuDomain old = domain;
             service.patience().run(before.iommu(), "closing the domain", old::close);
@@ -758,29 +758,41 @@ final class VfioContainer implements Container {
     /** The provider is about to go: devices are held back, blocked, and what was in flight has left when this returns. */
     void iommuLeaving(Iommu leaving) {
         VfioService.Provider present = provider;
-        if (present == null || present.iommu() != leaving) {
-            return;
-        }
-        quiescence.shut();
-        if (!enterInTime()) {
-            block("the provider of " + type + " is leaving while a call into it has not returned; everything is blocked");
-            later.add(() -> iommuGone(leaving));
-            return;
-        }
-        try {
-            iommuGone(leaving);
-        } finally {
-            leave();
+        if (present != null && present.iommu() == leaving) {
+            departing();
+            if (!hears(() -> iommuGone(leaving))) {
+                block("the provider of " + type + " is leaving while a call into it has not returned; everything is blocked");
+            }
         }
     }
 
+    /** Holds its devices back before the lock is had: whoever has it cannot let them go. */
+    private void departing() {
+        interrupts.hold();
+        quiescence.departing();
+    }
+
+    /** {@return whether the news has been dealt with; if not, it will be as soon as the lock is free} */
+    private boolean hears(Runnable news) {
+        later.add(news);
+        if (!lockInTime()) {
+            return false;
+        }
+        try {
+            hear().end();
+        } finally {
+            leave();
+        }
+        return true;
+    }
+
     private void iommuGone(Iommu leaving) {
+        quiescence.departed();
         if (provider == null || provider.iommu() != leaving) {
+            route();
             return;
         }
-        // The gate may have opened since, with a user's operation.
         state = ContainerState.QUIESCING;
-        quiescence.shut();
         leftIommu = provider.label();
         IommuDomain old = domain;
         forgetDomain();
@@ -809,7 +821,7 @@ final class VfioContainer implements Container {
             Steps steps = new Steps();
             if (state == ContainerState.ACTIVE) {
                 if (interrupts.waiting() > 0) {
-                    quiescence.shut();
+                    shut();
                 }
                 if (session == null) {
                     steps.take(this::resolve);
@@ -831,9 +843,7 @@ final class VfioContainer implements Container {
 
     /** The controller is about to be forgotten: what devices have sent has reached it when this returns, and nothing follows. */
     void controllerQuiesce() {
-        if (interrupts.enabled()) {
-            quiescence.shut();
-        }
+        departing();
     }
 
     /**
@@ -842,31 +852,23 @@ final class VfioContainer implements Container {
      * @param served whether all that had reached it has been served
      */
     void controllerLeaving(String label, boolean served) {
-        if (!enterInTime()) {
-            later.add(() -> controllerGone(label, served));
-            return;
-        }
-        try {
-            controllerGone(label, served);
-        } finally {
-            leave();
-        }
+        hears(() -> controllerGone(label, served));
     }
 
     private void controllerGone(String label, boolean served) {
         leftController = label;
-        Steps steps = new Steps();
-        if (interrupts.enabled()) {
-            quiescence.shut();
-            if (!served) {
-                interrupts.presume();
-            }
+        if (!served) {
+            interrupts.presume();
         }
+        Steps steps = new Steps();
         steps.take(interrupts::controllerLeaving);
         devices().forEach(device -> steps.take(device::suspend));
         if (domain != null) {
             ledger.placements().forEach(placement -> steps.take(() -> domain.unmap(placement.iova(), placement.length())));
-            route();
+        }
+        quiescence.departed();
+        route();
+        if (state == ContainerState.ACTIVE) {
             reason = interrupts.enabled() ? "the interrupt controller is gone; MSIs wait for another" : "";
         }
         steps.end();
@@ -890,15 +892,7 @@ final class VfioContainer implements Container {
     }
 
     void strategyLeaving(MsiStrategy leaving) {
-        if (!enterInTime()) {
-            later.add(() -> strategyGone(leaving));
-            return;
-        }
-        try {
-            strategyGone(leaving);
-        } finally {
-            leave();
-        }
+        hears(() -> strategyGone(leaving));
     }
 
     private void strategyGone(MsiStrategy leaving) {
@@ -906,7 +900,7 @@ final class VfioContainer implements Container {
             leftStrategy = leaving.name();
             Steps steps = new Steps();
             if (interrupts.enabled()) {
-                quiescence.shut();
+                shut();
                 if (!service.served()) {
                     interrupts.presume();
                 }
@@ -948,21 +942,17 @@ final class VfioContainer implements Container {
     /** Takes the lock; before anything else, departures that waited for it are dealt with. */
     void enter() {
         lock.lock();
-        catchUp();
+        hearLate();
     }
 
-    /** As {@link #enter}, but for who must not wait for a provider that hangs in a call of the container's user. */
-    private boolean enterInTime() {
+    /** Takes the lock, but does not wait for a provider that hangs in a call of the container's user. */
+    private boolean lockInTime() {
         boolean interrupted = Thread.interrupted();
         try {
             long end = System.nanoTime() + service.patience().limit().toNanos();
             while (true) {
                 try {
-                    boolean entered = lock.tryLock(end - System.nanoTime(), TimeUnit.NANOSECONDS);
-                    if (entered) {
-                        catchUp();
-                    }
-                    return entered;
+                    return lock.tryLock(end - System.nanoTime(), TimeUnit.NANOSECONDS);
                 } catch (InterruptedException e) {
                     interrupted = true;
                 }
@@ -974,6 +964,15 @@ final class VfioContainer implements Container {
         }
     }
 
+    /** As {@link #enter}, but gives up as {@link #lockInTime} does. */
+    private boolean enterInTime() {
+        boolean locked = lockInTime();
+        if (locked) {
+            hearLate();
+        }
+        return locked;
+    }
+
     /** Deals with what was missed, if the lock can be had. */
     void missedNews() {
         if (enterInTime()) {
@@ -981,18 +980,22 @@ final class VfioContainer implements Container {
         }
     }
 
-    private void catchUp() {
+    private void hearLate() {
+        try {
+            hear().end();
+        } catch (RuntimeException e) {
+            reason += "; a departure did not end well: " + e.getMessage();
+        }
+    }
+
+    private Steps hear() {
+        Steps steps = new Steps();
         if (lock.getHoldCount() == 1) {
-            Steps steps = new Steps();
             for (Runnable news = later.poll(); news != null; news = later.poll()) {
                 steps.take(news);
             }
-            try {
-                steps.end();
-            } catch (RuntimeException e) {
-                reason += "; a departure did not end well: " + e.getMessage();
-            }
         }
+        return steps;
     }
 
     /** Lets the lock go. Who was kept from it by a hanging call is heard now. */
@@ -1111,6 +1114,12 @@ final class VfioContainer implements Container {
         Set<Integer> members = new TreeSet<>();
         groups.forEach(group -> members.addAll(group.requesters()));
         return members;
+    }
+
+    /** Holds its devices back, and keeps what they send. */
+    private void shut() {
+        interrupts.hold();
+        quiescence.shut();
     }
 
     /** Whose accesses are held back when something is swapped. */
@@ -1410,7 +1419,7 @@ final class VfioContainer implements Container {
         try {
             boolean adopted = !before.isEmpty() && next.adopt(before);
             if (!adopted) {
-                quiescence.shut();
+                shut();
                 before.forEach(placement -> environment.remove(placement.iova()));
                 if (!addresses.isEmpty()) {
                     // What the user has to do first, this says best.
@@ -1504,8 +1513,17 @@ final class VfioContainer implements Container {
     private void route() {
         if (state == ContainerState.ACTIVE) {
             reason = interrupts.connect();
+            try {
+                // A controller that has just come may be at work before its arrival has been told here.
+                restorePlacements();
+            } catch (RuntimeException e) {
+                reason = reason.isEmpty() ? "a bank cannot be reached: " + e.getMessage() : reason;
+            }
             long[] waiting = interrupts.waitingPages();
             if (waiting.length > 0) {
+                quiescence.keepMessages(waiting);
+                interrupts.pass();
+                // Who looked before they may pass has kept its message when this returns.
                 quiescence.keepMessages(waiting);
             } else {
                 quiescence.open();
@@ -1594,7 +1612,7 @@ final class VfioContainer implements Container {
                 .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "MSI bank %d is not placed", index));
             place(index, iova);
             // While an address is programmed in halves a message may go to neither window: it is kept.
-            quiescence.shut();
+            shut();
             List<Interrupts.Address> before = interrupts.addresses();
             try {
                 interrupts.shift(index, iova - old.iova());

@@ -81,10 +81,10 @@ final class Board {
 
     /**
      * As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same; devices do not
-     * wait over a swap, and a provider may hang for 200 ms.
+     * wait over a swap.
      */
     static VfioService.Settings settings(int entryLimit, long lockedMemoryLimit) {
-        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofMillis(200));
+        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofSeconds(20));
     }
 
     static Board pamu() {

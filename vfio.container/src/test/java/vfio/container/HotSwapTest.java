@@ -34,7 +34,7 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Swap;
 
-/** The swap that a user asks for, stalling, hanging providers, reports. What happens by itself is in {@link SwapTest}. */
+/** The swap that a user asks for, stalling, reports. What happens by itself is in {@link SwapTest}, what hangs in {@link HangTest}. */
 @Timeout(30)
 class HotSwapTest {
     private static final long BANK = 0x1000_0000;
@@ -58,14 +58,6 @@ class HotSwapTest {
         FakeIommu second = board.newIommu();
         vfio.addIommu(second, "pamu", "the second", 0);
         return second;
-    }
-
-    private static FutureTask<Void> begin(Runnable work) {
-        FutureTask<Void> task = new FutureTask<>(work, null);
-        Thread thread = new Thread(task);
-        thread.setDaemon(true);
-        thread.start();
-        return task;
     }
 
     // swap
@@ -295,120 +287,20 @@ class HotSwapTest {
         assertEquals(1, second.opened.size());
     }
 
-    private static void await(CountDownLatch latch, long millis) {
+    /** Waits, not to be interrupted, as what hangs does. */
+    static void await(CountDownLatch latch, long millis) {
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
         while (latch.getCount() > 0 && System.nanoTime() < end) {
-            // Not to be interrupted: it hangs until it is let go.
             Thread.onSpinWait();
         }
     }
 
-    // hang
-
-    @Test
-    @DisplayName("a newcomer that hangs is given up: ETIMEDOUT, back to the old one; what it does later is undone")
-    void hangs() throws Exception {
-        working();
-        String before = board.iommu.state();
-        FakeIommu second = second();
-        CountDownLatch go = new CountDownLatch(1);
-        board.trip.each = () -> {
-            if (second.opened.size() == 1) {
-                board.trip.each = () -> {
-                };
-                await(go, 5_000);
-            }
-        };
-        refused(Errno.ETIMEDOUT, "provider.timeout", () -> container.swap("pamu"));
-        assertEquals(before, board.iommu.state());
-        assertEquals(ContainerState.ACTIVE, container.state());
-        refused(Errno.EBUSY, container::close);
-        refused(Errno.ETIMEDOUT, "has not returned", () -> container.swap("pamu"));
-        go.countDown();
-        while (!second.state().equals("0 open")) {
-            Thread.sleep(1);
-        }
-        while (vfio.patience().hangs(second)) {
-            Thread.sleep(1);
-        }
-        container.swap("pamu");
-        assertEquals(before, second.state());
-        container.close();
-    }
-
-    @Test
-    @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call returns, it is restored")
-    void hangsInUsersCall() throws Exception {
-        working();
-        CountDownLatch inside = new CountDownLatch(1);
-        CountDownLatch go = new CountDownLatch(1);
-        board.trip.each = () -> {
-            board.trip.each = () -> {
-            };
-            inside.countDown();
-            await(go, 20_000);
-        };
-        FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
-        inside.await();
-        vfio.removeIommu(board.iommu);
-        assertEquals(ContainerState.BLOCKED, container.state());
-        assertTrue(container.reason().contains("a call into it has not returned"), container.reason());
-        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
-        FakeIommu next = board.newIommu();
-        board.acts(next);
-        vfio.addIommu(next, "pamu");
-        assertEquals("0 open", next.state());
-        go.countDown();
-        user.get();
-        assertEquals(ContainerState.ACTIVE, container.state());
-        assertEquals(3, container.mappings().size(), "what the user was told is mapped, is");
-        assertEquals("0 open", board.iommu.state());
-        assertEquals(container.mappings().get(2).buffer().physical(0), container.lookup(16 * MB, Access.READ));
-        assertEquals(0, board.portA.write(0, 4, 1));
-    }
-
-    @Test
-    @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider restores it")
-    void hangsLeaving() {
-        working();
-        CountDownLatch go = new CountDownLatch(1);
-        board.trip.each = () -> {
-            board.trip.each = () -> {
-            };
-            await(go, 20_000);
-        };
-        vfio.removeIommu(board.iommu);
-        assertEquals(ContainerState.BLOCKED, container.state());
-        assertTrue(container.reason().contains("did not close: ETIMEDOUT"), container.reason());
-        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
-        FakeIommu next = board.newIommu();
-        board.acts(next);
-        vfio.addIommu(next, "pamu");
-        assertEquals(ContainerState.ACTIVE, container.state());
-        assertEquals(0, board.portA.write(0, 4, 1));
-        go.countDown();
-    }
-
-    @Test
-    @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held back, until it is")
-    void unclosed() {
-        working();
-        board.trip.each = () -> {
-            throw new ErrnoException(Errno.EIO, "it does not close");
-        };
-        vfio.removeIommu(board.iommu);
-        assertTrue(container.reason().contains("it does not close"), container.reason());
-        long available = board.machine.memory().available();
-        memory.close();
-        refused(Errno.EBUSY, "cannot be closed", container::close);
-        refused(Errno.EBUSY, () -> container.removeGroup(vfio.group(1)));
-        assertEquals(available, board.machine.memory().available());
-        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
-        board.trip.each = () -> {
-        };
-        container.close();
-        assertEquals("0 open", board.iommu.state());
-        assertTrue(board.machine.memory().available() > available);
+    static FutureTask<Void> begin(Runnable work) {
+        FutureTask<Void> task = new FutureTask<>(work, null);
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        thread.start();
+        return task;
     }
 
     // interrupts
@@ -441,6 +333,13 @@ class HotSwapTest {
         int rounds = 300;
         FutureTask<Void> a = begin(() -> lockstep(board.a, eventFd, rounds));
         FutureTask<Void> c = begin(() -> lockstep(board.c, other, rounds));
+        FutureTask<Void> user = begin(() -> {
+            while (!a.isDone() || !c.isDone()) {
+                // Each ends by letting devices through, but not those that are held back for a departure.
+                poke(container);
+                poke(two);
+            }
+        });
         FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x41);
         FakeController now = board.controller;
         while (!a.isDone() || !c.isDone()) {
@@ -450,9 +349,19 @@ class HotSwapTest {
         }
         a.get();
         c.get();
+        user.get();
         assertEquals(0, eventFd.count());
         assertEquals(0, other.count());
         assertEquals(0, vfio.faultCount());
+    }
+
+    private static void poke(VfioContainer container) {
+        try {
+            container.msi("MAP", 2, BANK + 8 * MB);
+            container.msi("UNMAP", BANK + 8 * MB);
+        } catch (ErrnoException e) {
+            assertEquals(Errno.ENODEV, e.errno(), e.getMessage());
+        }
     }
 
     private static void lockstep(FakeFunction device, EventFd eventFd, int rounds) {

@@ -378,6 +378,8 @@ class SwapTest {
         vfio.addController(single);
         assertTrue(container.reason().contains("MSI of device 0000:01:00.1 waits: ENOSPC"), container.reason());
         assertEquals(5, eventFd.poll());
+        board.a.raise();
+        assertEquals(1, eventFd.poll(), "its page is one that messages are kept of, its message is not");
         board.b.raise();
         vfio.removeController(single);
         vfio.addController(board.controller);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.container.Board.MB;
+import static vfio.container.Board.msi;
+import static vfio.container.Board.refused;
+import static vfio.container.HotSwapTest.await;
+import static vfio.container.HotSwapTest.begin;
+
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import vfio.api.ContainerState;
+import vfio.api.EventFd;
+
+/** Providers that hang, or do not end well, while they are swapped; they are given a second and a half. */
+@Timeout(60)
+class HangTest {
+    private static final long BANK = 0x1000_0000;
+
+    private final Board board = Board.pamu(new VfioService.Settings(65_535, VfioService.Settings.UNLIMITED, true, Duration.ZERO,
+        Duration.ofMillis(1_500)));
+    private final VfioService vfio = board.vfio;
+    private final VfioContainer container = board.container();
+    private final DmaBuffer memory = board.memory(8 * MB);
+    private final EventFd eventFd = new EventFd(0);
+
+    private void working() {
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
+        container.msi("MAP", 1, BANK);
+        vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
+    }
+
+    @Test
+    @DisplayName("a newcomer that hangs is given up: ETIMEDOUT, back to the old one; what it does later is undone")
+    void hangs() throws Exception {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = board.newIommu();
+        vfio.addIommu(second, "pamu", "the second", 0);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            if (second.opened.size() == 1) {
+                board.trip.each = () -> {
+                };
+                await(go, 5_000);
+            }
+        };
+        refused(Errno.ETIMEDOUT, "provider.timeout", () -> container.swap("pamu"));
+        assertEquals(before, board.iommu.state());
+        assertEquals(ContainerState.ACTIVE, container.state());
+        refused(Errno.EBUSY, container::close);
+        refused(Errno.ETIMEDOUT, "has not returned", () -> container.swap("pamu"));
+        go.countDown();
+        while (!second.state().equals("0 open")) {
+            Thread.sleep(1);
+        }
+        while (vfio.patience().hangs(second)) {
+            Thread.sleep(1);
+        }
+        container.swap("pamu");
+        assertEquals(before, second.state());
+        container.close();
+    }
+
+    @Test
+    @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call returns, it is restored")
+    void hangsInUsersCall() throws Exception {
+        working();
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            inside.countDown();
+            await(go, 20_000);
+        };
+        FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
+        inside.await();
+        vfio.removeIommu(board.iommu);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("a call into it has not returned"), container.reason());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        assertEquals("0 open", next.state());
+        go.countDown();
+        user.get();
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(3, container.mappings().size(), "what the user was told is mapped, is");
+        assertEquals("0 open", board.iommu.state());
+        assertEquals(container.mappings().get(2).buffer().physical(0), container.lookup(16 * MB, Access.READ));
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider restores it")
+    void hangsLeaving() {
+        working();
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            await(go, 20_000);
+        };
+        vfio.removeIommu(board.iommu);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("did not close: ETIMEDOUT"), container.reason());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(0, board.portA.write(0, 4, 1));
+        go.countDown();
+    }
+
+    @Test
+    @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held back, until it is")
+    void unclosed() {
+        working();
+        board.trip.each = () -> {
+            throw new ErrnoException(Errno.EIO, "it does not close");
+        };
+        vfio.removeIommu(board.iommu);
+        assertTrue(container.reason().contains("it does not close"), container.reason());
+        long available = board.machine.memory().available();
+        memory.close();
+        refused(Errno.EBUSY, "cannot be closed", container::close);
+        refused(Errno.EBUSY, () -> container.removeGroup(vfio.group(1)));
+        assertEquals(available, board.machine.memory().available());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        board.trip.each = () -> {
+        };
+        container.close();
+        assertEquals("0 open", board.iommu.state());
+        assertTrue(board.machine.memory().available() > available);
+    }
+}
