@@ -31,6 +31,7 @@ final class Suite {
         msi();
         map();
         drain();
+        swap();
         return rows;
     }
 
@@ -114,6 +115,16 @@ final class Suite {
                         NONE);
                 }
             }
+        }
+    }
+
+    private void swap() throws RunnerException {
+        for (int size : new int[] {0, 1_000, 100_000}) {
+            row("swap of the IOMMU's provider, " + Report.number(size) + " mapped", Trial.slow("Gap.swap", "mappings", size), "mapping them",
+                Trial.slow("Gap.bare", "mappings", size), NONE);
+        }
+        for (int size : new int[] {0, 1_000, 100_000}) {
+            shown("yardstick: open, attach, map " + Report.number(size) + ", close", Trial.slow("Gap.bare", "mappings", size));
         }
     }
 
