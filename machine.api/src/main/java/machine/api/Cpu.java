@@ -30,7 +30,12 @@ public final class Cpu {
         }
     }
 
-    Cpu(int number) {
+    /**
+     * For who makes a machine.
+     *
+     * @param number the core's number, from 0
+     */
+    public Cpu(int number) {
         this.number = number;
     }
 
@@ -55,6 +60,14 @@ public final class Cpu {
         if (level) {
             serve();
         }
+    }
+
+    /**
+     * The first half of {@link #pin}, for a unit that must not run handlers where it drives the pin: notes the level. Who asserts it
+     * so has {@link #serve} called on another thread. Lock-free.
+     */
+    public void level(boolean level) {
+        asserted = level;
     }
 
     /**
@@ -114,7 +127,13 @@ public final class Cpu {
         }
     }
 
-    private void serve() {
+    /**
+     * The second half: runs the handler, if there is one, for as long as the pin is asserted; or leaves that to the thread that is
+     * doing so.
+     *
+     * @throws RuntimeException as {@link #pin} does
+     */
+    public void serve() {
         if (requests.getAndIncrement() != 0) {
             return;
         }

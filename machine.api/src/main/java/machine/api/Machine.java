@@ -12,7 +12,7 @@ import org.osgi.annotation.versioning.ProviderType;
  * framework. Everything here is control path.
  */
 @ProviderType
-public interface Machine {
+public interface Machine extends AutoCloseable {
     /** {@return what the machine is called in its description, e.g. {@code fsl,P4080DS}} */
     String model();
 
@@ -37,11 +37,12 @@ public interface Machine {
      *
      * @return takes the unit out again: the node is not ready any more, the ports behind it are blocked, never bypassed,
      *     what was in flight has left, and only then the windows are gone. Idempotent
-     * @throws ErrnoException EBUSY if a unit is attached to the node or to one of its instances; EEXIST if a window is taken
+     * @throws ErrnoException EBUSY if a unit is attached to the node or to one of its instances; EEXIST if a window is taken; EOPNOTSUPP if
+     *     the machine's hardware is its own
      */
     Attachment attach(Node node, Unit unit);
 
-    /** {@return whether a unit is attached to the node} */
+    /** {@return whether hardware answers at the node: a unit is attached to it, or it is {@link Node#builtIn()}} */
     boolean ready(Node node);
 
     /** Is told, on the attaching thread, of every node that becomes ready or ceases to be; see {@link #ready}. */
@@ -50,7 +51,8 @@ public interface Machine {
     /**
      * Opens a device's door to memory at a slot.
      *
-     * @throws ErrnoException EBUSY if there is a device at that place already; see {@link Slot#requester} for others
+     * @throws ErrnoException EBUSY if there is a device at that place already; EOPNOTSUPP if the machine's devices are its own; see
+     *     {@link Slot#requester} for others
      */
     DmaPort openPort(Slot slot, int device, int function);
 
@@ -85,4 +87,9 @@ public interface Machine {
 
     /** Is told of every refused access of any device. See {@link FaultListener} for the rules. */
     Attachment onFault(FaultListener listener);
+
+    /** Gives back what the machine has of the host, such as a process. For who made it, when nobody uses it any more. Idempotent. */
+    @Override
+    default void close() {
+    }
 }

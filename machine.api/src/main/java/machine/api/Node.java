@@ -12,8 +12,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * <pre>
  *  &#64;Reference(name = "node", target = "(&amp;(compatible=fsl,pamu)(machine.ready=true))") Node node
  * </pre>
- * Service properties: {@link #COMPATIBLE} (all strings of the node), {@link #PATH}, and {@link #READY}, true while a
- * unit is attached to the node: the hardware answers.
+ * Service properties: {@link #COMPATIBLE} (all strings of the node), {@link #PATH}, {@link #BUILT_IN}, and {@link #READY}, true while
+ * the hardware answers: a unit is attached to the node, or it is there by itself.
  *
  * <p>Immutable. Numbers that do not fit what the description says are refused when the machine is read, not here.
  */
@@ -25,6 +25,9 @@ public interface Node {
     String PATH = "machine.path";
     /** Service property, Boolean: hardware answers at this node. */
     String READY = "machine.ready";
+
+    /** Service property, Boolean: {@link #builtIn()}. */
+    String BUILT_IN = "machine.builtin";
 
     /** A piece of the physical address space; size in bytes. */
     record Range(long physical, long size) {
@@ -42,6 +45,14 @@ public interface Node {
     /** {@return whether {@code compatible} contains the string} */
     default boolean compatibleWith(String string) {
         return compatible().contains(string);
+    }
+
+    /**
+     * {@return whether the hardware is there by itself, in another process or as a chip, so that no {@link Unit} can be plugged in: whoever
+     * brings one looks at nodes that are not}
+     */
+    default boolean builtIn() {
+        return false;
     }
 
     /** {@return the register ranges as physical addresses, translated through every {@code ranges} on the way up} */

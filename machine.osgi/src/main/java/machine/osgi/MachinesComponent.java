@@ -74,10 +74,12 @@ public final class MachinesComponent implements Machines {
         if (machine != null) {
             throw new ErrnoException(Errno.EBUSY, "machine %s is loaded; unload it first", machine.model());
         }
-        byte[] content = content(locator);
+        Optional<byte[]> file = content(locator);
+        byte[] content = file.orElse(new byte[0]);
         MachineSource source = sources.stream().filter(candidate -> candidate.recognises(locator, content)).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "%s is not one of what is read here: %s", locator,
-                sources.stream().map(MachineSource::reads).toList()));
+            .orElseThrow(() -> file.isEmpty() ? new ErrnoException(Errno.ENOENT, "there is no file %s", locator)
+                : new ErrnoException(Errno.EINVAL, "%s is not one of what is read here: %s", locator,
+                    sources.stream().map(MachineSource::reads).toList()));
         Machine fresh;
         try {
             fresh = source.open(locator, content, options);
@@ -103,7 +105,9 @@ public final class MachinesComponent implements Machines {
         listener.close();
         new ArrayList<>(nodes.values()).forEach(ServiceRegistration::unregister);
         nodes.clear();
+        Machine gone = machine;
         machine = null;
+        gone.close();
     }
 
     private void publish(Machine fresh) {
@@ -128,16 +132,18 @@ public final class MachinesComponent implements Machines {
         Hashtable<String, Object> properties = new Hashtable<>();
         properties.put(Node.COMPATIBLE, node.compatible().toArray(String[]::new));
         properties.put(Node.PATH, node.path());
+        properties.put(Node.BUILT_IN, node.builtIn());
         Machine loaded = machine;
         properties.put(Node.READY, loaded != null && loaded.ready(node));
         return properties;
     }
 
-    private static byte[] content(String locator) {
+    /** {@return the file's content; empty if there is no such file} */
+    private static Optional<byte[]> content(String locator) {
         try {
             Path file = Path.of(locator);
             if (!Files.exists(file)) {
-                throw new NoSuchFileException(locator);
+                return Optional.empty();
             }
             if (!Files.isRegularFile(file)) {
                 throw new ErrnoException(Errno.EINVAL, "%s is not a file", locator);
@@ -146,9 +152,9 @@ public final class MachinesComponent implements Machines {
                 throw new ErrnoException(Errno.EINVAL, "%s has %d bytes; no description of a machine is larger than %d", locator,
                     Files.size(file), LARGEST_FILE);
             }
-            return Files.readAllBytes(file);
+            return Optional.of(Files.readAllBytes(file));
         } catch (NoSuchFileException | InvalidPathException e) {
-            throw new ErrnoException(Errno.ENOENT, "there is no file %s", locator);
+            return Optional.empty();
         } catch (IOException e) {
             throw new ErrnoException(Errno.EACCES, e, "%s cannot be read: %s", locator, e.getMessage());
         }

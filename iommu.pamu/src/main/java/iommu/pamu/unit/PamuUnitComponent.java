@@ -32,7 +32,7 @@ public final class PamuUnitComponent {
     /** Attaches; the node is ready when this returns. */
     @Activate
     public PamuUnitComponent(Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(compatible=fsl,pamu)") Node node) {
+            @Reference(name = "node", target = "(&(compatible=fsl,pamu)(!(machine.builtin=true)))") Node node) {
         PamuModel model = new PamuModel(config.version(), config.max_liodn(), config.max_windows(), config.bypass_reset(),
             ViolationCodes.MODEL);
         attachment = machine.attach(node, Pamu.unit(machine, node, model));

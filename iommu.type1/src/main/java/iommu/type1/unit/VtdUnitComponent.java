@@ -17,7 +17,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 /**
  * The VT-d hardware of a machine: plugs one {@link VtdUnit} into each DRHD node, all built alike, and takes them out again. Machines
- * without such a node get nothing.
+ * without such a node get nothing, nor does a node whose hardware is there by itself.
  */
 @Component(name = "iommu.type1.unit", service = {}, immediate = true)
 @Designate(ocd = VtdUnitComponent.Config.class)
@@ -113,7 +113,7 @@ public final class VtdUnitComponent {
         VtdSettings settings = VtdSettings.of(config);
         try {
             for (Node node : machine.nodes()) {
-                if (node.compatibleWith(COMPATIBLE)) {
+                if (node.compatibleWith(COMPATIBLE) && !node.builtIn()) {
                     VtdUnit unit = new VtdUnit(machine.bus(), settings, node.registers().get(0).physical());
                     units.add(machine.attach(node, unit.plug(node.path())));
                 }

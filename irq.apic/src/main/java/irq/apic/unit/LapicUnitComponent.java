@@ -18,7 +18,7 @@ public final class LapicUnitComponent {
     /** Built by Declarative Services. */
     @Activate
     public LapicUnitComponent(@Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(compatible=intel,lapic)") Node node) {
+            @Reference(name = "node", target = "(&(compatible=intel,lapic)(!(machine.builtin=true)))") Node node) {
         unit = new LapicUnit(node, machine.cpus());
         attachment = machine.attach(node, unit.unit());
     }

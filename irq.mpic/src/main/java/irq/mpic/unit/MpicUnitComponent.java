@@ -28,7 +28,7 @@ public final class MpicUnitComponent {
      */
     @Activate
     public MpicUnitComponent(Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(compatible=fsl,mpic)") Node node) {
+            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(!(machine.builtin=true)))") Node node) {
         mpic = new Mpic(MpicModel.of(machine, node, config.version()), machine.cpus());
         attachment = machine.attach(node, mpic.unit(node));
     }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.qemu;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.qemu.process.Launch;
+
+/**
+ * What a user may say about a machine.
+ *
+ * @param memory MiB
+ * @param devices arguments of QEMU's {@code -device}
+ * @param binary the QEMU to run; empty for the one on the PATH
+ */
+record QemuOptions(int memory, List<String> devices, String binary) {
+    private static final int LEAST_MEMORY = 64;
+    /** Both boards have all of it in one piece below their registers. */
+    private static final int MOST_MEMORY = 2048;
+
+    /** @throws ErrnoException EINVAL for an option that is unknown or malformed */
+    static QemuOptions of(Map<String, String> options, int memory, List<String> devices) {
+        Map<String, String> left = new TreeMap<>(options);
+        String wanted = left.remove("memory");
+        String plugged = devices.isEmpty() ? null : left.remove("devices");
+        String binary = left.remove("qemu");
+        if (!left.isEmpty()) {
+            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s", left.keySet().iterator().next(),
+                devices.isEmpty() ? "memory and qemu" : "devices, memory and qemu");
+        }
+        return new QemuOptions(wanted == null ? memory : mebibytes(wanted), plugged == null ? devices : split(plugged),
+            binary == null ? "" : binary);
+    }
+
+    /** {@return the launch, by the binary that is wanted} */
+    Launch by(Launch launch) {
+        return binary.isEmpty() ? launch : launch.by(binary);
+    }
+
+    private static int mebibytes(String text) {
+        try {
+            int memory = Integer.parseInt(text);
+            if (memory >= LEAST_MEMORY && memory <= MOST_MEMORY) {
+                return memory;
+            }
+        } catch (NumberFormatException e) {
+            // Said below.
+        }
+        throw new ErrnoException(Errno.EINVAL, "option memory: '%s' is no number of MiB from %d to %d", text, LEAST_MEMORY, MOST_MEMORY);
+    }
+
+    /** Devices are apart by blanks, their own properties by commas. */
+    private static List<String> split(String text) {
+        return Arrays.stream(text.trim().split("\\s+")).filter(word -> !word.isEmpty()).toList();
+    }
+}
