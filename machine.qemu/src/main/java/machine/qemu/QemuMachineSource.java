@@ -30,21 +30,24 @@ public final class QemuMachineSource implements MachineSource {
     /**
      * Starts the machine.
      *
-     * @param options {@code memory}, {@code devices}, {@code qemu}; see the README
+     * @param options {@code memory}, {@code qemu}, for q35 {@code devices}, {@code iommu}; see the README
      * @throws ErrnoException EINVAL for a machine or an option that is unknown; and see {@link machine.qemu.process.Qemu#start}
      */
     @Override
     public Machine open(String locator, byte[] content, Map<String, String> options) {
         String name = locator.substring(SCHEME.length());
+        if (name.equals(Q35.NAME)) {
+            return Q35.start(QemuOptions.of(options, Q35.MEMORY, Q35.DEVICES, Q35.IOMMU));
+        }
         for (E500 board : E500.values()) {
             if (name.equals(board.board())) {
-                return board.start(QemuOptions.of(options, BOARD_MEMORY, List.of()));
+                return board.start(QemuOptions.ofBoard(options, BOARD_MEMORY));
             }
         }
         throw new ErrnoException(Errno.EINVAL, "there is no QEMU machine %s here; there are %s", name, names());
     }
 
     private static List<String> names() {
-        return Stream.concat(Stream.of(), Arrays.stream(E500.values()).map(E500::board)).map(SCHEME::concat).toList();
+        return Stream.concat(Stream.of(Q35.NAME), Arrays.stream(E500.values()).map(E500::board)).map(SCHEME::concat).toList();
     }
 }

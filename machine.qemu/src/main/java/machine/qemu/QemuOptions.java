@@ -14,25 +14,43 @@ import machine.qemu.process.Launch;
  *
  * @param memory MiB
  * @param devices arguments of QEMU's {@code -device}
+ * @param iommu properties of QEMU's IOMMU
  * @param binary the QEMU to run; empty for the one on the PATH
  */
-record QemuOptions(int memory, List<String> devices, String binary) {
+record QemuOptions(int memory, List<String> devices, String iommu, String binary) {
     private static final int LEAST_MEMORY = 64;
     /** Both boards have all of it in one piece below their registers. */
     private static final int MOST_MEMORY = 2048;
 
-    /** @throws ErrnoException EINVAL for an option that is unknown or malformed */
-    static QemuOptions of(Map<String, String> options, int memory, List<String> devices) {
+    /**
+     * @param memory MiB, unless the user says so
+     * @throws ErrnoException EINVAL for an option that is unknown or malformed
+     */
+    static QemuOptions ofBoard(Map<String, String> options, int memory) {
+        return read(new TreeMap<>(options), memory, List.of(), "", "memory and qemu");
+    }
+
+    /**
+     * As {@link #ofBoard}, for a machine with an IOMMU and places for devices.
+     *
+     * @param devices unless the user says which
+     * @param iommu unless the user says how
+     */
+    static QemuOptions of(Map<String, String> options, int memory, List<String> devices, String iommu) {
         Map<String, String> left = new TreeMap<>(options);
+        String plugged = left.remove("devices");
+        String properties = left.remove("iommu");
+        return read(left, memory, plugged == null ? devices : split(plugged), properties == null ? iommu : properties,
+            "devices, iommu, memory and qemu");
+    }
+
+    private static QemuOptions read(Map<String, String> left, int memory, List<String> devices, String iommu, String known) {
         String wanted = left.remove("memory");
-        String plugged = devices.isEmpty() ? null : left.remove("devices");
         String binary = left.remove("qemu");
         if (!left.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s", left.keySet().iterator().next(),
-                devices.isEmpty() ? "memory and qemu" : "devices, memory and qemu");
+            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s", left.keySet().iterator().next(), known);
         }
-        return new QemuOptions(wanted == null ? memory : mebibytes(wanted), plugged == null ? devices : split(plugged),
-            binary == null ? "" : binary);
+        return new QemuOptions(wanted == null ? memory : mebibytes(wanted), devices, iommu, binary == null ? "" : binary);
     }
 
     /** {@return the launch, by the binary that is wanted} */

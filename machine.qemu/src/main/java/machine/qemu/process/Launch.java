@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 
@@ -16,30 +17,32 @@ import java.util.Map;
  * @param debianPackage which package has it, for an error message
  * @param arguments without what {@link Qemu} adds: sockets, no display, no default devices, no user's configuration
  * @param files to be in the process's working directory, by name
+ * @param channels names of character devices that QEMU connects to us, see {@link Qemu#channel}
  */
-public record Launch(String binary, String debianPackage, List<String> arguments, Map<String, byte[]> files) {
+public record Launch(String binary, String debianPackage, List<String> arguments, Map<String, byte[]> files, List<String> channels) {
     /** Copies. */
     public Launch {
         arguments = List.copyOf(arguments);
         files = Map.copyOf(files);
+        channels = List.copyOf(channels);
     }
 
     /**
      * A PC with PCIe and, if asked for, VT-d. No firmware: PCI is as after power-up, the core halts at its first instruction.
      *
      * <p>The virtual clock has to run, because devices' timers do (so no {@code -S}); by icount it jumps over idle time, so that what
-     * takes edu 100 ms takes 1. The ROM is {@code cli; hlt; jmp}.
+     * takes edu 100 ms takes 1. The ROM stops the 8254, whose ticks would keep an idle QEMU busy, and halts.
      *
      * @param memory MiB
      * @param devices arguments of {@code -device}, in order: {@code intel-iommu,intremap=on}, {@code edu,addr=3.0}
      */
     public static Launch q35(int memory, String... devices) {
         List<String> arguments = new ArrayList<>(List.of("-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-m", Integer.toString(memory),
-            "-bios", "halt.rom", "-icount", "shift=0,sleep=off"));
+            "-bios", "bios.rom", "-icount", "shift=0,sleep=off"));
         for (String device : devices) {
             arguments.addAll(List.of("-device", device));
         }
-        return new Launch("qemu-system-x86_64", "qemu-system-x86", arguments, Map.of("halt.rom", haltRom()));
+        return new Launch("qemu-system-x86_64", "qemu-system-x86", arguments, Map.of("bios.rom", haltRom()), List.of());
     }
 
     /**
@@ -51,33 +54,40 @@ public record Launch(String binary, String debianPackage, List<String> arguments
      */
     public static Launch e500(String board, int memory, int cpus) {
         return new Launch("qemu-system-ppc", "qemu-system-ppc", List.of("-M", board, "-accel", "tcg", "-S", "-smp",
-            Integer.toString(cpus), "-m", Integer.toString(memory), "-bios", "idle.elf"), Map.of("idle.elf", idleElf()));
+            Integer.toString(cpus), "-m", Integer.toString(memory), "-bios", "idle.elf"), Map.of("idle.elf", idleElf()), List.of());
     }
 
     /** {@return the same with more arguments} */
     public Launch with(String... more) {
         List<String> all = new ArrayList<>(arguments);
         all.addAll(List.of(more));
-        return new Launch(binary, debianPackage, all, files);
+        return new Launch(binary, debianPackage, all, files, channels);
     }
 
     /** {@return the same with another binary} */
     public Launch by(String other) {
-        return new Launch(other, debianPackage, arguments, files);
+        return new Launch(other, debianPackage, arguments, files, channels);
     }
 
     /** {@return the same with another file beside} */
     public Launch file(String name, byte[] content) {
         Map<String, byte[]> all = new HashMap<>(files);
         all.put(name, content);
-        return new Launch(binary, debianPackage, arguments, all);
+        return new Launch(binary, debianPackage, arguments, all, channels);
+    }
+
+    /** {@return the same with another character device of that id, for an argument to name} */
+    public Launch channel(String name) {
+        List<String> all = new ArrayList<>(channels);
+        all.add(name);
+        return new Launch(binary, debianPackage, arguments, files, all);
     }
 
     private static byte[] haltRom() {
         byte[] rom = new byte[0x10000];
         Arrays.fill(rom, (byte) 0xff);
-        // Reset vector: cli; hlt; jmp to hlt.
-        ByteBuffer.wrap(rom).position(0xfff0).put(new byte[] {(byte) 0xfa, (byte) 0xf4, (byte) 0xeb, (byte) 0xfd});
+        // Reset vector: cli; the 8254's channel 0 counts to 1, once; hlt; jmp to hlt.
+        ByteBuffer.wrap(rom).position(0xfff0).put(HexFormat.of().parseHex("fab030e643b001e640b000e640f4ebfd"));
         return rom;
     }
 

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -49,6 +50,7 @@ public final class Qemu implements AutoCloseable {
     private Process guard;
     private Connection qtestConnection;
     private Connection qmpConnection;
+    private final Map<String, SocketChannel> channels = new HashMap<>();
     private Qtest qtest;
     private Qmp qmp;
     private volatile boolean closing;
@@ -99,6 +101,11 @@ public final class Qemu implements AutoCloseable {
     /** {@return the QMP connection} */
     public Qmp qmp() {
         return qmp;
+    }
+
+    /** {@return the blocking connection of a channel that the launch names; the caller's to read, closed by {@link #close}} */
+    public SocketChannel channel(String name) {
+        return channels.get(name);
     }
 
     /** {@return QEMU's version, e.g. {@code 7.2.22}} */
@@ -154,7 +161,14 @@ public final class Qemu implements AutoCloseable {
         // Names of sockets are relative: a socket's path has room for 108 bytes only.
         command.addAll(List.of("-qtest", "unix:qtest", "-qtest-log", "/dev/null", "-chardev", "socket,id=qmp,path=qmp",
             "-mon", "chardev=qmp,mode=control", "-display", "none", "-nodefaults", "-no-user-config"));
+        Map<String, ServerSocketChannel> doors = new HashMap<>();
+        for (String name : launch.channels()) {
+            command.addAll(List.of("-chardev", "socket,id=" + name + ",path=" + name));
+        }
         try (ServerSocketChannel qtestDoor = listen("qtest"); ServerSocketChannel qmpDoor = listen("qmp")) {
+            for (String name : launch.channels()) {
+                doors.put(name, listen(name));
+            }
             process = new ProcessBuilder(command).directory(directory.toFile()).redirectErrorStream(true)
                 .redirectOutput(directory.resolve("log").toFile()).redirectInput(new File("/dev/null")).start();
             guard();
@@ -177,6 +191,13 @@ public final class Qemu implements AutoCloseable {
             SocketChannel second = accept(qtestDoor, until);
             qtestConnection = new Connection("qtest", second, (buffer, from, to) -> qtest.unasked(buffer, from, to), owner, REPLY_SECONDS);
             qtest = new Qtest(qtestConnection);
+            for (String name : launch.channels()) {
+                channels.put(name, accept(doors.get(name), until));
+            }
+        } finally {
+            for (ServerSocketChannel door : doors.values()) {
+                door.close();
+            }
         }
         qmp.begin();
         check(launch, qmp.version());
@@ -278,6 +299,13 @@ public final class Qemu implements AutoCloseable {
         for (Connection connection : new Connection[] {qmpConnection, qtestConnection}) {
             if (connection != null) {
                 connection.close();
+            }
+        }
+        for (SocketChannel channel : channels.values()) {
+            try {
+                channel.close();
+            } catch (IOException e) {
+                // Closed is what it should be.
             }
         }
         delete(directory);
