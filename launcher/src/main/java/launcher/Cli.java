@@ -41,6 +41,9 @@ public final class Cli implements Callable<Integer> {
     /** Wrong use, or a board or file that cannot be used. */
     static final int UNUSABLE = 2;
 
+    /** How machines that are a QEMU are called; there is no file of that name. */
+    private static final String QEMU = "qemu:";
+
     private final BundleContext context;
     private final CommandProcessor processor;
     private final Machines machines;
@@ -115,7 +118,7 @@ public final class Cli implements Callable<Integer> {
         private boolean help;
 
         @Option(names = "--machine", paramLabel = "FILE",
-            description = "a device tree (.dtb) or an ACPI DMAR table; by default a P4080 example board")
+            description = "a device tree (.dtb), an ACPI DMAR table, or qemu:q35, qemu:ppce500; by default a P4080 example board")
         private String machine;
 
         @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
@@ -125,12 +128,16 @@ public final class Cli implements Callable<Integer> {
         public Integer call() throws Exception {
             Path example = null;
             try {
-                if (machine == null) {
+                String board = context.getProperty("gantry.board");
+                if (machine == null && !board.startsWith(QEMU)) {
                     example = unpackExample();
                 }
-                Machine loaded = machines.load(machine == null ? example.toString() : machine, options);
-                requireRequesters(loaded);
-                new Readiness(context, components).await(log);
+                boolean isolates = !"none".equals(context.getProperty("gantry.iommu"));
+                Machine loaded = machines.load(machine != null ? machine : example == null ? board : example.toString(), options);
+                if (isolates) {
+                    requireRequesters(loaded);
+                }
+                new Readiness(context, components).await(log, isolates);
                 return work(loaded);
             } finally {
                 machines.unload();

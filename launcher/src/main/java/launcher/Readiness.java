@@ -30,12 +30,13 @@ final class Readiness {
 
     /**
      * @param log what the components say meanwhile
+     * @param isolates whether the machine is to have an IOMMU
      * @throws ErrnoException ENODEV with the reason of the component that refused, or else naming every component that waits for
      *     something and what it waits for
      */
-    void await(Log log) throws InterruptedException, InvalidSyntaxException {
+    void await(Log log, boolean isolates) throws InterruptedException, InvalidSyntaxException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        for (String wanted : List.of(COMMANDS, IOMMU)) {
+        for (String wanted : isolates ? List.of(COMMANDS, IOMMU) : List.of(COMMANDS)) {
             ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(wanted), null);
             tracker.open();
             try {

@@ -28,7 +28,7 @@ import org.osgi.framework.ServiceRegistration;
  * once, for scripts too. So its commands are registered here.
  */
 final class Shell implements AutoCloseable {
-    private static final String SCOPES = "vfio:gogo:*";
+    private static final String SCOPES = "vfio:irq:gogo:*";
 
     private final BundleContext context;
     private final CommandProcessor processor;

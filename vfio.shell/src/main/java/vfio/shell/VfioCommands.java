@@ -33,7 +33,7 @@ import vfio.api.VectorPolicy;
 @Component(service = VfioCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=machine", "osgi.command.function=nodes", "osgi.command.function=slots",
-    "osgi.command.function=groups", "osgi.command.function=containers", "osgi.command.function=plug",
+    "osgi.command.function=groups", "osgi.command.function=devices", "osgi.command.function=containers", "osgi.command.function=plug",
     "osgi.command.function=unplug", "osgi.command.function=open", "osgi.command.function=close",
     "osgi.command.function=geometry", "osgi.command.function=map", "osgi.command.function=unmap",
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
@@ -88,6 +88,14 @@ public final class VfioCommands {
     @Descriptor("list groups, their requester ids and devices")
     public String groups() {
         return reports.groups();
+    }
+
+    @Descriptor("the names of the devices that are there, by group")
+    public List<String> devices() {
+        // A list of a class that scripts may call.
+        List<String> names = new ArrayList<>();
+        bench.vfio().groups().forEach(group -> names.addAll(group.devices()));
+        return names;
     }
 
     @Descriptor("show every open container")
