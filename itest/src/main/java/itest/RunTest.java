@@ -10,6 +10,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +30,8 @@ class RunTest {
     private static final Path REAL = LAUNCHER.resolve("../../shared/boards").normalize();
     private static final String PAMU = "p4080.jar";
     private static final String PC = "q35.jar";
+    private static final String QEMU_PC = "qemu-q35.jar";
+    private static final String QEMU_BOARD = "qemu-e500.jar";
 
     @TempDir
     private Path directory;
@@ -92,6 +95,44 @@ class RunTest {
             .anyMatch(fault -> fault.get("reason").getAsString().startsWith("0x26")), "a forged MSI is refused and recorded");
         assertEquals(4, passes(PC, "surface-laptop-studio.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
         assertEquals(1, passes(PC, "qemu-q35.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
+    }
+
+    @DisplayName("./gantry run --machine qemu:q35: QEMU's VT-d, local APIC and edu under these drivers")
+    @Test
+    void qemuPc() throws Exception {
+        assumeQemu("qemu-system-x86_64");
+        Result result = run(QEMU_PC, Path.of("qemu:q35"));
+        assertEquals(0, result.status, result.out + result.err);
+        assertEquals("", result.err);
+        assertTrue(result.json.getAsJsonObject("machine").get("model").getAsString().matches("QEMU \\S+ q35"));
+        assertEquals(6, result.json.getAsJsonObject("dma").get("transfers").getAsInt());
+        assertEquals(0, result.json.getAsJsonObject("dma").get("mismatches").getAsInt());
+        assertEquals(3, result.json.getAsJsonObject("msi").get("delivered").getAsInt());
+        assertEquals(List.of("0x06", "0x05", "0x05", "0x06"), result.json.getAsJsonArray("faults").asList().stream()
+            .map(fault -> fault.getAsJsonObject().get("reason").getAsString().substring(0, 4)).toList());
+        Path plug = Files.writeString(directory.resolve("plug.gosh"), "plug pci0 9.0\n");
+        Result refused = start(QEMU_PC, "run", plug.toString());
+        assertEquals(1, refused.status, refused.out + refused.err);
+        assertTrue(refused.err.contains("plug.gosh: EOPNOTSUPP: the devices at slot pci0 are the machine's own"), refused.err);
+    }
+
+    @DisplayName("./gantry run --machine qemu:ppce500: QEMU's MPIC under this driver; without QEMU one line says which package has it")
+    @Test
+    void qemuBoard() throws Exception {
+        assertRefused(start(QEMU_BOARD, "run", "--machine", "qemu:ppce500", "--set", "qemu=/nowhere/qemu"),
+            "apt-get install --no-install-recommends qemu-system-ppc");
+        assertRefused(start(QEMU_BOARD, "run", "--machine", "qemu:nowhere"), "qemu:mpc8544ds");
+        assumeQemu("qemu-system-ppc");
+        Result result = run(QEMU_BOARD, Path.of("qemu:ppce500"));
+        assertEquals(0, result.status, result.out + result.err);
+        assertEquals("", result.err);
+        assertEquals(9, result.json.getAsJsonObject("msi").get("delivered").getAsInt());
+        assertTrue(result.out.contains("OK: 0 transfers (0 bytes compared), 14 interrupts"), result.out);
+    }
+
+    private static void assumeQemu(String binary) {
+        assumeTrue(Arrays.stream(System.getenv("PATH").split(File.pathSeparator)).anyMatch(place -> Files.isExecutable(Path.of(place, binary))),
+            () -> "SKIPPED: there is no " + binary);
     }
 
     @DisplayName("./gantry compare: each strategy that works delivers every interrupt and verifies every byte, on each board")

@@ -237,4 +237,23 @@ class CpuTest {
         cpu.attach(() -> cpu.pin(false)).close();
         assertFalse(cpu.asserted());
     }
+
+    @Test
+    @DisplayName("Cpu: a level is noted where no handler may run, and served elsewhere; one that is low again by then is not served")
+    void levelAndServe() {
+        AtomicInteger runs = new AtomicInteger();
+        cpu.attach(() -> {
+            runs.incrementAndGet();
+            cpu.level(false);
+        });
+        cpu.level(true);
+        assertTrue(cpu.asserted());
+        assertEquals(0, runs.get());
+        cpu.serve();
+        assertEquals(1, runs.get());
+        cpu.level(true);
+        cpu.level(false);
+        cpu.serve();
+        assertEquals(1, runs.get());
+    }
 }

@@ -44,6 +44,7 @@ public final class Qemu implements AutoCloseable {
     private static final int SIGNALS = 128;
 
     private final Launch launch;
+    private final long patience;
     private final Path directory;
     private final Thread atExit = new Thread(this::kill, "machine.qemu exit");
     private Process process;
@@ -56,8 +57,9 @@ public final class Qemu implements AutoCloseable {
     private volatile boolean closing;
     private volatile String hung = "";
 
-    private Qemu(Launch launch, Path directory) {
+    private Qemu(Launch launch, long patience, Path directory) {
         this.launch = launch;
+        this.patience = patience;
         this.directory = directory;
     }
 
@@ -68,10 +70,15 @@ public final class Qemu implements AutoCloseable {
      *     ends instead of connecting, with what it said; ETIMEDOUT if it does neither within 30 s
      */
     public static Qemu start(Launch launch) {
+        return start(launch, REPLY_SECONDS);
+    }
+
+    /** @param patience seconds without a reply after which QEMU counts as hung and is killed */
+    static Qemu start(Launch launch, long patience) {
         String binary = find(launch);
         Qemu qemu;
         try {
-            qemu = new Qemu(launch, Files.createTempDirectory("gantry-qemu-"));
+            qemu = new Qemu(launch, patience, Files.createTempDirectory("gantry-qemu-"));
         } catch (IOException e) {
             throw new ErrnoException(Errno.EIO, e, "no directory for QEMU's sockets: %s", e.getMessage());
         }
@@ -186,10 +193,10 @@ public final class Qemu implements AutoCloseable {
                     process.destroyForcibly();
                 }
             };
-            qmpConnection = new Connection("qmp", first, (buffer, from, to) -> qmp.unasked(buffer, from, to), owner, REPLY_SECONDS);
+            qmpConnection = new Connection("qmp", first, (buffer, from, to) -> qmp.unasked(buffer, from, to), owner, patience);
             qmp = new Qmp(qmpConnection);
             SocketChannel second = accept(qtestDoor, until);
-            qtestConnection = new Connection("qtest", second, (buffer, from, to) -> qtest.unasked(buffer, from, to), owner, REPLY_SECONDS);
+            qtestConnection = new Connection("qtest", second, (buffer, from, to) -> qtest.unasked(buffer, from, to), owner, patience);
             qtest = new Qtest(qtestConnection);
             for (String name : launch.channels()) {
                 channels.put(name, accept(doors.get(name), until));
