@@ -71,6 +71,7 @@ public final class Cli implements Callable<Integer> {
         CommandLine line = new CommandLine(new Root());
         line.addSubcommand(new Run());
         line.addSubcommand(new Compare());
+        line.addSubcommand(new Soak());
         line.addSubcommand(new Talk());
         line.addSubcommand(new CommandLine.HelpCommand());
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
@@ -252,6 +253,30 @@ public final class Cli implements Callable<Integer> {
             try (Shell shell = new Shell(context, processor)) {
                 System.out.print(shell.call("vfio:compare", files));
                 return Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
+            }
+        }
+    }
+
+    @Command(name = "soak", description = {"Swaps every backend again and again while devices are at work, and compares everything.",
+        "Exits with 0 if every promise held, 1 if not, 2 if it could not begin."})
+    private final class Soak extends OnMachine {
+        @Option(names = "--seconds", paramLabel = "N", description = "for how long; by default 30")
+        private String seconds;
+
+        @Option(names = "--seed", paramLabel = "S", description = "what all random choices follow from; by default another each time")
+        private String seed;
+
+        @Option(names = "--json", paramLabel = "FILE", description = "write the result as JSON")
+        private String json;
+
+        @Override
+        int work(Machine machine) throws Exception {
+            Map<String, String> options = new LinkedHashMap<>();
+            options.put("seconds", seconds);
+            options.put("seed", seed);
+            options.put("json", json);
+            try (Shell shell = new Shell(context, processor)) {
+                return Boolean.TRUE.equals(shell.call("vfio:soak", options)) ? OK : NOT_OK;
             }
         }
     }

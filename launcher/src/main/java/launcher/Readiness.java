@@ -16,6 +16,7 @@ import org.osgi.util.tracker.ServiceTracker;
 /** Waits until the commands are there, which need everything below them; says what is missing if they do not come. */
 final class Readiness {
     private static final String COMMANDS = "(&(osgi.command.scope=vfio)(osgi.command.function=report))";
+    private static final String SOAK = "(&(osgi.command.scope=vfio)(osgi.command.function=soak))";
     private static final String IOMMU = "(objectClass=iommu.api.Iommu)";
     private static final long PATIENCE_SECONDS = 10;
     private static final long GLANCE_MILLIS = 100;
@@ -36,7 +37,7 @@ final class Readiness {
      */
     void await(Log log, boolean isolates) throws InterruptedException, InvalidSyntaxException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        for (String wanted : isolates ? List.of(COMMANDS, IOMMU) : List.of(COMMANDS)) {
+        for (String wanted : isolates ? List.of(COMMANDS, SOAK, IOMMU) : List.of(COMMANDS, SOAK)) {
             ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(wanted), null);
             tracker.open();
             try {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import java.util.List;
+import java.util.SplittableRandom;
+import vfio.api.ContainerState;
+
+/** Bundles come and go: stopped and started, updated, taken out and put in, one of their components switched off and on. */
+class BundleLane extends Lane {
+    private final List<Backend> backends;
+
+    BundleLane(String name, List<Tenant> tenants, List<Backend> backends, Referee referee, SplittableRandom random) {
+        super(name, tenants, referee, random);
+        this.backends = backends;
+    }
+
+    @Override
+    void turn() throws Exception {
+        lifeCycle();
+        rest();
+    }
+
+    final void lifeCycle() throws Exception {
+        Backend backend = backends.get(random.nextInt(backends.size()));
+        switch (random.nextInt(5)) {
+            case 0 -> {
+                referee.swap("stop", backend.name());
+                backend.stop();
+                away();
+                backend.start();
+            }
+            case 1 -> {
+                referee.swap("update", backend.name());
+                backend.update();
+            }
+            case 2 -> {
+                referee.swap("update", backend.name() + ", stopped");
+                backend.stop();
+                backend.update();
+                away();
+                backend.start();
+            }
+            case 3 -> {
+                referee.swap("install", backend.name());
+                backend.uninstall(this::away);
+                backend.start();
+            }
+            default -> {
+                List<String> components = backend.components();
+                String component = components.get(random.nextInt(components.size()));
+                referee.swap("disable", component);
+                backend.enable(component, false);
+                away();
+                backend.enable(component, true);
+            }
+        }
+        settle();
+    }
+
+    /** Waits until the swap has come to its end. */
+    final void settle() throws InterruptedException {
+        await("ACTIVE", tenant -> tenant.container().state() == ContainerState.ACTIVE);
+        await("working", tenant -> {
+            tenant.attend();
+            return tenant.working();
+        });
+    }
+
+    @Override
+    void finish() throws Exception {
+        settle();
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import iommu.api.DomainAttribute;
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import machine.api.DmaBuffer;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Wire;
+
+/**
+ * Another provider of the same kind: one that passes everything on, but for one call of the contract, counted over itself and its
+ * domains: there it throws, or is late. As the contract says, a call that throws has changed nothing; except that a domain that throws
+ * when it is closed is closed, for what it kept blocked could never be given back otherwise.
+ */
+final class FaultyIommu implements Iommu {
+    /** What the call does. */
+    enum Fault { ERRNO, EXCEPTION, ERROR, LATE }
+
+    private static final String MARK = "made to fail by the soak";
+
+    private final Iommu real;
+    private final Fault fault;
+    private final int at;
+    private final long lateNanos;
+    private final AtomicInteger calls = new AtomicInteger();
+    private volatile String tripped;
+
+    /**
+     * @param at which call, from 1; 0 for none
+     * @param lateNanos how long a late one takes
+     */
+    FaultyIommu(Iommu real, Fault fault, int at, long lateNanos) {
+        this.real = real;
+        this.fault = fault;
+        this.at = at;
+        this.lateNanos = lateNanos;
+    }
+
+    /** Whether something was thrown because a provider was made to throw it. */
+    static boolean injected(Throwable thrown) {
+        for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+            if (String.valueOf(cause.getMessage()).contains(MARK)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** {@return the call that was made to fail, null if it has not been made yet} */
+    String tripped() {
+        return tripped;
+    }
+
+    /** {@return how many calls there were} */
+    int calls() {
+        return calls.get();
+    }
+
+    private void call(String what) {
+        if (calls.incrementAndGet() != at) {
+            return;
+        }
+        tripped = what;
+        switch (fault) {
+            case ERRNO -> throw new ErrnoException(Errno.EIO, "%s, call %d: %s", what, at, MARK);
+            case EXCEPTION -> throw new IllegalStateException(what + ", call " + at + ": " + MARK);
+            case ERROR -> throw new NoClassDefFoundError(what + ", call " + at + ": " + MARK);
+            case LATE -> {
+                long until = System.nanoTime() + lateNanos;
+                for (long left = lateNanos; left > 0; left = until - System.nanoTime()) {
+                    LockSupport.parkNanos(left);
+                    // As code that hangs does, it takes no notice of an interrupt.
+                    Thread.interrupted();
+                }
+            }
+        }
+    }
+
+    @Override
+    public IommuCapabilities capabilities() {
+        call("capabilities");
+        return real.capabilities();
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        call("reservedRegions");
+        return real.reservedRegions(requester);
+    }
+
+    @Override
+    public IommuDomain open() {
+        call("open");
+        return new Domain(real.open());
+    }
+
+    @Override
+    public List<Wire> violationWires() {
+        // The wires are the real one's, and so is listening to them.
+        return List.of();
+    }
+
+    @Override
+    public List<Violation> violations() {
+        return List.of();
+    }
+
+    private final class Domain implements IommuDomain {
+        private final IommuDomain domain;
+
+        Domain(IommuDomain domain) {
+            this.domain = domain;
+        }
+
+        @Override
+        public void attach(int requester) {
+            call("attach");
+            domain.attach(requester);
+        }
+
+        @Override
+        public void detach(int requester) {
+            call("detach");
+            domain.detach(requester);
+        }
+
+        @Override
+        public void map(long iova, DmaBuffer buffer, long offset, long length, int access) {
+            call("map");
+            domain.map(iova, buffer, offset, length, access);
+        }
+
+        @Override
+        public void mapDoorbell(long iova, long physical, long length) {
+            call("mapDoorbell");
+            domain.mapDoorbell(iova, physical, length);
+        }
+
+        @Override
+        public long unmap(long iova, long length) {
+            call("unmap");
+            return domain.unmap(iova, length);
+        }
+
+        @Override
+        public long lookup(long iova, int access) {
+            call("lookup");
+            return domain.lookup(iova, access);
+        }
+
+        @Override
+        public void set(DomainAttribute attribute) {
+            call("set");
+            domain.set(attribute);
+        }
+
+        @Override
+        public <A extends DomainAttribute> A get(Class<A> attribute) {
+            call("get");
+            return domain.get(attribute);
+        }
+
+        @Override
+        public void close() {
+            domain.close();
+            call("close");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import iommu.api.Iommu;
+import java.util.Hashtable;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import machine.api.ErrnoException;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.Constants;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.framework.ServiceReference;
+import org.osgi.framework.ServiceRegistration;
+import vfio.api.ContainerState;
+
+/**
+ * The IOMMU's bundle comes and goes, and other providers of its kind take over: one throws at its first call, the next at its second
+ * and so on through the contract; one is late; one works, and vanishes.
+ */
+final class IommuLane extends BundleLane {
+    private static final long LATEST_MILLIS = 150;
+
+    private final BundleContext context;
+    private final String kind;
+    private final String type;
+    private int next = 1;
+    private int farthest;
+
+    IommuLane(List<Tenant> tenants, List<Backend> backends, BundleContext context, String kind, String type, Referee referee,
+            SplittableRandom random) {
+        super("iommu", tenants, backends, referee, random);
+        this.context = context;
+        this.kind = kind;
+        this.type = type;
+    }
+
+    @Override
+    void turn() throws Exception {
+        switch (random.nextInt(5)) {
+            case 0, 1 -> {
+                FaultyIommu.Fault[] faults = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR};
+                FaultyIommu.Fault fault = faults[random.nextInt(faults.length)];
+                // Each call of the contract in turn: those of two takeovers, and of what users do in between.
+                next = takeOver("throw", fault, next) ? next + 1 : 1;
+            }
+            case 2 -> takeOver(random.nextBoolean() ? "vanish" : "late", FaultyIommu.Fault.LATE, random.nextInt(Math.max(1, farthest)));
+            default -> lifeCycle();
+        }
+        rest();
+    }
+
+    /** {@return whether the call that was to fail has been made} */
+    private boolean takeOver(String swap, FaultyIommu.Fault fault, int at) throws Exception {
+        ServiceReference<Iommu> reference = real();
+        FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, swap.equals("vanish") ? 0 : at,
+            TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
+        ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer, new Hashtable<>(Map.of(Iommu.KIND, kind,
+            Constants.SERVICE_RANKING, random.nextInt(-10, 10))));
+        referee.swap(swap, kind + ", at call " + at + ", " + fault);
+        try {
+            int first = random.nextInt(tenants.size());
+            for (int i = 0; i < tenants.size(); i++) {
+                Tenant tenant = tenants.get((first + i) % tenants.size());
+                try {
+                    tenant.container().swap(type);
+                } catch (ErrnoException e) {
+                    ContainerLane.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
+                        + at, e);
+                }
+                if (random.nextBoolean()) {
+                    away();
+                }
+            }
+            await("ACTIVE", tenant -> tenant.container().state() == ContainerState.ACTIVE);
+        } finally {
+            registration.unregister();
+            context.ungetService(reference);
+        }
+        settle();
+        farthest = Math.max(farthest, newcomer.calls());
+        return newcomer.tripped() != null;
+    }
+
+    private ServiceReference<Iommu> real() throws InvalidSyntaxException {
+        return context.getServiceReferences(Iommu.class, "(" + Iommu.KIND + "=" + kind + ")").iterator().next();
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import java.lang.ref.WeakReference;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.wiring.BundleWiring;
+
+/** What should be gone and is not: threads that were not there at the beginning, class loaders of bundle revisions that were replaced. */
+final class Leaks {
+    private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
+    private static final long GLANCE_MILLIS = 50;
+
+    private record Revision(String name, WeakReference<ClassLoader> loader) {
+    }
+
+    private final Set<Thread> before = threads();
+    private final List<Revision> revisions = new ArrayList<>();
+
+    /** The revision a bundle has now is about to be replaced. Any thread. */
+    synchronized void expectGone(Bundle bundle) {
+        BundleWiring wiring = bundle.adapt(BundleWiring.class);
+        if (wiring != null) {
+            revisions.add(new Revision(bundle + " " + bundle.getVersion(), new WeakReference<>(wiring.getClassLoader())));
+        }
+    }
+
+    /** {@return threads that are alive and were not at the beginning, by name, after they had time to end} */
+    List<String> threadsLeft() throws InterruptedException {
+        long deadline = System.nanoTime() + PATIENCE_NANOS;
+        while (true) {
+            Set<Thread> now = threads();
+            now.removeAll(before);
+            if (now.isEmpty() || System.nanoTime() > deadline) {
+                return now.stream().map(Thread::getName).sorted().toList();
+            }
+            Thread.sleep(GLANCE_MILLIS);
+        }
+    }
+
+    /** {@return bundle revisions whose class loader is still reachable although they were replaced, with how many} */
+    synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
+        long deadline = System.nanoTime() + PATIENCE_NANOS;
+        while (true) {
+            System.gc();
+            revisions.removeIf(revision -> revision.loader.get() == null);
+            if (revisions.isEmpty() || System.nanoTime() > deadline) {
+                Map<String, Integer> left = new TreeMap<>();
+                revisions.forEach(revision -> left.merge(revision.name, 1, Integer::sum));
+                return left;
+            }
+            Thread.sleep(GLANCE_MILLIS);
+        }
+    }
+
+    /** Without the JVM's own. */
+    private static Set<Thread> threads() {
+        Set<Thread> threads = new HashSet<>(Thread.getAllStackTraces().keySet());
+        threads.removeIf(thread -> thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system"));
+        return threads;
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+
+/** Somebody who does one thing after another until told to stop, on a thread of their own. What a turn throws is a failure. */
+abstract class Loop {
+    final Referee referee;
+    final SplittableRandom random;
+    private final String name;
+    private final Thread thread;
+    private volatile boolean stopping;
+
+    Loop(String name, Referee referee, SplittableRandom random) {
+        this.referee = referee;
+        this.random = random;
+        this.name = name;
+        this.thread = new Thread(this::run, "vfio.soak " + name);
+        thread.setDaemon(true);
+    }
+
+    final String name() {
+        return name;
+    }
+
+    /** One thing. */
+    abstract void turn() throws Exception;
+
+    /** After the last turn, on the same thread. */
+    void finish() throws Exception {
+        // Most have nothing to finish.
+    }
+
+    final void start() {
+        thread.start();
+    }
+
+    final void stop() {
+        stopping = true;
+    }
+
+    /** Whether {@link #stop} was called: a long turn may end early. */
+    final boolean stopping() {
+        return stopping;
+    }
+
+    /** Waits until it has stopped; who does not stop is a failure, with where they are. */
+    final void join() throws InterruptedException {
+        thread.join(TimeUnit.SECONDS.toMillis(2 * Referee.PATIENCE_SECONDS));
+        if (thread.isAlive()) {
+            StringBuilder where = new StringBuilder(thread.getName() + " does not come to an end");
+            for (StackTraceElement element : thread.getStackTrace()) {
+                where.append("\n      at ").append(element);
+            }
+            referee.fail("%s", where);
+        }
+    }
+
+    private void run() {
+        try {
+            while (!stopping) {
+                turn();
+            }
+            finish();
+        } catch (InterruptedException e) {
+            referee.fail("%s was interrupted", thread.getName());
+        } catch (Exception | Error e) {
+            referee.fail(thread.getName(), e);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import iommu.api.Iommu;
+import irq.api.InterruptController;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.framework.ServiceReference;
+import org.osgi.framework.ServiceRegistration;
+import org.osgi.service.cm.ConfigurationAdmin;
+import org.osgi.service.component.runtime.ServiceComponentRuntime;
+import vfio.api.Device;
+import vfio.api.EventFd;
+import vfio.api.Swap;
+import vfio.api.SwapListener;
+import vfio.api.Vfio;
+import vfio.api.msi.MsiStrategy;
+
+/** One run: devices plugged, containers opened, everybody set to work, backends swapped for the time given, all compared, all taken away. */
+final class Soak {
+    private static final int CONTAINERS = 2;
+    /** Of each container: one that copies, one that sends bursts, one whose pin it is, one gone mad. */
+    private static final int DEVICES = 4;
+    private static final int COPYING = 2;
+    private static final long GLANCE_MILLIS = 200;
+    /** For how long devices go on when the last swap has ended. */
+    private static final long AFTERWARDS_MILLIS = 300;
+
+    private final BundleContext context;
+    private final Machine machine;
+    private final Vfio vfio;
+    private final ConfigurationAdmin configurations;
+    private final ServiceComponentRuntime components;
+    private final Settings settings;
+    private final Progress progress;
+    private final Referee referee = new Referee();
+    private final SplittableRandom random;
+    private final Leaks leaks = new Leaks();
+
+    Soak(BundleContext context, Machine machine, Vfio vfio, ConfigurationAdmin configurations, ServiceComponentRuntime components,
+            Settings settings, PrintStream out, boolean terminal) {
+        this.context = context;
+        this.machine = machine;
+        this.vfio = vfio;
+        this.configurations = configurations;
+        this.components = components;
+        this.settings = settings;
+        this.progress = new Progress(out, terminal, settings);
+        this.random = new SplittableRandom(settings.seed());
+    }
+
+    /**
+     * Does it.
+     *
+     * @throws ErrnoException if it cannot begin: ENODEV without an IOMMU, an interrupt controller or a strategy; ENOSPC if the
+     *     machine has no places for devices; what VFIO throws
+     */
+    Verdict run() throws IOException, InterruptedException, InvalidSyntaxException {
+        String type = vfio.iommuTypes().stream().findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no IOMMU type is there; see vfio:machine"));
+        List<Backend> iommus = backends(Iommu.class);
+        List<Backend> others = new ArrayList<>(backends(InterruptController.class));
+        others.addAll(backends(MsiStrategy.class));
+        long memory = machine.memory().available();
+        String board;
+        ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee::reported, null);
+        try (Places places = new Places(machine, vfio, configurations)) {
+            List<List<String>> sets = places.plug(CONTAINERS, DEVICES);
+            board = String.format("%s: %s, %d containers with %d devices each; %s", machine.model(), type, sets.size(), DEVICES,
+                IntStream.concat(iommus.stream().mapToInt(one -> 0), others.stream().mapToInt(one -> 1)).count() + " bundles are swapped");
+            work(type, sets, iommus, others);
+            for (Backend backend : concat(iommus, others)) {
+                backend.original();
+            }
+        } catch (org.osgi.framework.BundleException e) {
+            throw new IOException("a bundle cannot be put back: " + e.getMessage(), e);
+        } finally {
+            listening.unregister();
+        }
+        if (machine.memory().available() != memory) {
+            referee.fail("0x%x bytes of the machine's memory were not given back", memory - machine.memory().available());
+        }
+        progress.say("looking for what was left behind …");
+        Verdict verdict = new Verdict(settings, board, referee, leaks.threadsLeft(), leaks.loadersLeft());
+        progress.end();
+        return verdict;
+    }
+
+    private void work(String type, List<List<String>> sets, List<Backend> iommus, List<Backend> others) throws InterruptedException {
+        List<Tenant> tenants = new ArrayList<>();
+        List<Churner> churners = new ArrayList<>();
+        Attachment faults = machine.onFault(fault -> tenants.stream().filter(tenant -> tenant.requesters().contains(fault.requester()))
+            .forEach(tenant -> tenant.fault(fault)));
+        try {
+            for (List<String> devices : sets) {
+                tenants.add(new Tenant(referee, vfio, machine.memory(), "soak " + (tenants.size() + 1), type, devices));
+            }
+            List<Loop> workers = new ArrayList<>();
+            for (Tenant tenant : tenants) {
+                employ(tenant, tenants, workers, churners);
+            }
+            List<Loop> lanes = new ArrayList<>(List.of(
+                new IommuLane(tenants, iommus, context, kind(), type, referee, random.split()),
+                new BundleLane("interrupts", tenants, others, referee, random.split()),
+                new ContainerLane(tenants, vfio.iommuTypes(), referee, random.split())));
+            workers.forEach(Loop::start);
+            lanes.forEach(Loop::start);
+            watch();
+            progress.say("letting the last swap end …");
+            end(lanes);
+            Thread.sleep(AFTERWARDS_MILLIS);
+            end(workers);
+            progress.say("comparing all memory …");
+            for (Tenant tenant : tenants) {
+                tenant.inspect();
+                tenant.compareTables();
+                compareReports(tenant);
+            }
+        } finally {
+            close(tenants, churners);
+            faults.close();
+        }
+    }
+
+    /** Puts everybody to work in one container. */
+    private void employ(Tenant tenant, List<Tenant> all, List<Loop> workers, List<Churner> churners) {
+        int[] mapped = IntStream.range(0, tenant.layout().steady()).map(i -> 2 * i).toArray();
+        List<Device> devices = tenant.devices();
+        String name = tenant.container().name();
+        for (int i = 0; i < COPYING; i++) {
+            int part = i;
+            int[] slots = Arrays.stream(mapped).filter(slot -> slot / 2 % COPYING == part).toArray();
+            Device device = devices.get(i);
+            EduDriver driver = new EduDriver(device);
+            EventFd eventFd = tenant.message(device);
+            workers.add(i == 0 ? new Copier(tenant, name, driver, eventFd, referee, random.split(), slots)
+                : new Burster(tenant, name, driver, eventFd, referee, random.split(), slots));
+        }
+        EduDriver pinned = new EduDriver(devices.get(COPYING));
+        Optional<EventFd> pin = tenant.pin(devices.get(COPYING));
+        pin.ifPresent(eventFd -> workers.add(new Pin(tenant, devices.get(COPYING), pinned, eventFd, referee, random.split())));
+        workers.add(new Roamer(tenant, all, name, new EduDriver(devices.get(COPYING + 1)), referee, random.split()));
+        Churner churner = new Churner(tenant, machine.memory(), name, referee, random.split());
+        churners.add(churner);
+        workers.add(churner);
+    }
+
+    /** Lets time pass. */
+    private void watch() throws InterruptedException {
+        long begin = System.nanoTime();
+        for (long passed = 0; passed < settings.seconds(); passed = TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - begin)) {
+            Thread.sleep(GLANCE_MILLIS);
+            progress.show(referee, (int) passed);
+        }
+    }
+
+    /** Closes everything on a thread of its own: what hangs there is to be seen, not to be joined. */
+    private void close(List<Tenant> tenants, List<Churner> churners) throws InterruptedException {
+        Loop closing = new Loop("closing", referee, random.split()) {
+            @Override
+            void turn() {
+                tenants.forEach(Tenant::close);
+                churners.forEach(Churner::close);
+                stop();
+            }
+        };
+        closing.start();
+        closing.join();
+    }
+
+    private static void end(List<Loop> loops) throws InterruptedException {
+        loops.forEach(Loop::stop);
+        for (Loop loop : loops) {
+            loop.join();
+        }
+    }
+
+    /** No access was refused for want of a backend without a report that says so, nor while it should have waited. */
+    private void compareReports(Tenant tenant) {
+        List<Swap> reports = referee.reports().stream().filter(report -> report.container().equals(tenant.container().name())).toList();
+        long reported = reports.stream().mapToLong(Swap::refused).sum();
+        if (tenant.blocked() > reported) {
+            referee.unexpectedFaults.add(tenant.blocked() - reported);
+            referee.fail("container %s: %d accesses were refused BLOCKED, and the reports know of %d", tenant.container().name(),
+                tenant.blocked(), reported);
+        }
+        if (tenant.bound().equals(tenant.container().stallBound())) {
+            reports.stream().filter(report -> report.refused() > 0 && report.blockedNanos() < tenant.bound().toNanos()).forEach(report ->
+                referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(), report));
+        }
+    }
+
+    private String kind() {
+        return reference(Iommu.class).getProperty(Iommu.KIND).toString();
+    }
+
+    private <T> ServiceReference<T> reference(Class<T> service) {
+        ServiceReference<T> reference = context.getServiceReference(service);
+        if (reference == null) {
+            throw new ErrnoException(Errno.ENODEV, "no %s is there; start a bundle that provides one", service.getSimpleName());
+        }
+        return reference;
+    }
+
+    /** {@return the bundles that provide such a service, without this one} */
+    private List<Backend> backends(Class<?> service) throws InvalidSyntaxException {
+        Set<Bundle> bundles = new LinkedHashSet<>();
+        context.getServiceReferences(service, null).forEach(reference -> bundles.add(reference.getBundle()));
+        reference(service);
+        return bundles.stream().map(bundle -> new Backend(context, components, leaks, bundle)).toList();
+    }
+
+    private static List<Backend> concat(List<Backend> some, List<Backend> more) {
+        List<Backend> all = new ArrayList<>(some);
+        all.addAll(more);
+        return all;
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import org.apache.felix.service.command.CommandSession;
+import org.apache.felix.service.command.Descriptor;
+import org.apache.felix.service.command.Parameter;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.service.cm.ConfigurationAdmin;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.runtime.ServiceComponentRuntime;
+import vfio.api.Vfio;
+
+/** The command {@code vfio:soak}. It needs nothing that is swapped. */
+@Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak"})
+public final class SoakCommand {
+    /** What JSON can hold of a number. */
+    private static final long SEEDS = 1L << 48;
+
+    private final BundleContext context;
+    private final Machine machine;
+    private final Vfio vfio;
+    private final ConfigurationAdmin configurations;
+    private final ServiceComponentRuntime components;
+
+    /** Built by Declarative Services. */
+    @Activate
+    public SoakCommand(BundleContext context, @Reference(name = "machine") Machine machine, @Reference(name = "vfio") Vfio vfio,
+            @Reference(name = "configurations") ConfigurationAdmin configurations,
+            @Reference(name = "components") ServiceComponentRuntime components) {
+        this.context = context;
+        this.machine = machine;
+        this.vfio = vfio;
+        this.configurations = configurations;
+        this.components = components;
+    }
+
+    /** @return whether every promise held */
+    @Descriptor("swap every backend again and again under devices at work, and compare everything")
+    public boolean soak(CommandSession session,
+            @Descriptor("for how long") @Parameter(names = {"-s", "--seconds"}, absentValue = "30") String seconds,
+            @Descriptor("number that all random choices follow from; by default another one each time")
+            @Parameter(names = {"-r", "--seed"}, absentValue = "") String seed,
+            @Descriptor("file to write the result to as JSON") @Parameter(names = {"-j", "--json"}, absentValue = "") String json)
+            throws IOException, InterruptedException, InvalidSyntaxException {
+        Settings settings = new Settings((int) Math.min(Integer.MAX_VALUE, number("seconds", seconds)),
+            seed.isEmpty() ? new SecureRandom().nextLong(SEEDS) : number("seed", seed));
+        PrintStream out = session.getConsole();
+        out.printf("Swapping backends of %s under load for %d s, seed %d%n", machine.model(), settings.seconds(), settings.seed());
+        Verdict verdict = new Soak(context, machine, vfio, configurations, components, settings, out,
+            Boolean.getBoolean("gantry.terminal")).run();
+        out.print(verdict.text());
+        if (!json.isEmpty()) {
+            Files.writeString(Path.of(json), verdict.json());
+        }
+        return verdict.ok();
+    }
+
+    private static long number(String what, String text) {
+        try {
+            return Long.decode(text);
+        } catch (NumberFormatException e) {
+            throw new ErrnoException(Errno.EINVAL, e, "%s '%s' is no number", what, text);
+        }
+    }
+}

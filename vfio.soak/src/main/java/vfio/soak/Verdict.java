@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.soak;
+
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import vfio.api.Swap;
+
+/**
+ * What came of it.
+ *
+ * @param board the machine's model and what was set up on it
+ * @param threads names of threads that were left
+ * @param loaders bundle revisions whose classes were left
+ */
+record Verdict(Settings settings, String board, Referee referee, List<String> threads, Map<String, Integer> loaders) {
+    private static final int SHOWN = 10;
+
+    /** {@return whether every promise held, and enough was done to tell} */
+    boolean ok() {
+        return referee.failed() == 0 && referee.mismatches.sum() == 0 && referee.strayWrites.sum() == 0 && referee.lost.sum() == 0
+            && referee.duplicated.sum() == 0 && referee.unexpectedFaults.sum() == 0 && threads.isEmpty() && loaders.isEmpty()
+            && referee.bytesVerified.sum() > 0 && referee.delivered.sum() > 0 && referee.swaps() > 0;
+    }
+
+    /** {@return the fields that the README of this bundle describes} */
+    String json() {
+        JsonObject json = new JsonObject();
+        json.addProperty("seconds", settings.seconds());
+        json.addProperty("seed", settings.seed());
+        json.addProperty("swaps", referee.swaps());
+        JsonObject kinds = new JsonObject();
+        referee.byKind().forEach(kinds::addProperty);
+        json.add("byKind", kinds);
+        JsonObject dma = new JsonObject();
+        dma.addProperty("bytesVerified", referee.bytesVerified.sum());
+        dma.addProperty("mismatches", referee.mismatches.sum());
+        dma.addProperty("strayWrites", referee.strayWrites.sum());
+        json.add("dma", dma);
+        JsonObject msi = new JsonObject();
+        msi.addProperty("raised", referee.raised.sum());
+        msi.addProperty("delivered", referee.delivered.sum());
+        msi.addProperty("lost", referee.lost.sum());
+        msi.addProperty("duplicated", referee.duplicated.sum());
+        json.add("msi", msi);
+        JsonObject faults = new JsonObject();
+        faults.addProperty("expected", referee.expectedFaults.sum());
+        faults.addProperty("unexpected", referee.unexpectedFaults.sum());
+        json.add("faults", faults);
+        long[] blocked = referee.blockedMicros();
+        JsonObject micros = new JsonObject();
+        micros.addProperty("p50", quantile(blocked, 0.5));
+        micros.addProperty("p99", quantile(blocked, 0.99));
+        micros.addProperty("max", quantile(blocked, 1));
+        json.add("blockedMicros", micros);
+        JsonObject leaks = new JsonObject();
+        leaks.addProperty("threads", threads.size());
+        leaks.addProperty("classLoaders", loaders.values().stream().mapToInt(Integer::intValue).sum());
+        json.add("leaks", leaks);
+        json.addProperty("ok", ok());
+        return new GsonBuilder().setPrettyPrinting().create().toJson(json) + "\n";
+    }
+
+    /** {@return the same for people, with what went wrong} */
+    String text() {
+        StringBuilder text = new StringBuilder();
+        long[] blocked = referee.blockedMicros();
+        List<Swap> reports = referee.reports();
+        line(text, "board", "%s", board);
+        line(text, "swaps", "%d in %d s: %s", referee.swaps(), settings.seconds(), kinds());
+        line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.size(),
+            reports.stream().filter(report -> !report.done()).count(), reports.stream().mapToLong(Swap::mappings).sum());
+        line(text, "DMA blocked", "%s µs (half of the swaps), %s (99 of 100), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
+            quantile(blocked, 1));
+        line(text, "accesses", "%d waited, %d were refused after waiting", reports.stream().mapToLong(Swap::stalled).sum(),
+            reports.stream().mapToLong(Swap::refused).sum());
+        line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d astray", referee.bytesVerified.sum() / 1e6, referee.mismatches.sum(),
+            referee.strayWrites.sum());
+        line(text, "MSIs", "%d raised, %d delivered, %d lost, %d too many; %d carried over a swap", referee.raised.sum(),
+            referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.stream().mapToLong(Swap::carried).sum());
+        line(text, "pins", "%d fired", referee.pins.sum());
+        line(text, "maps, unmaps", "%d, of which %d were told to come again", referee.maps.sum(), referee.againLater.sum());
+        line(text, "faults", "%d due, %d not", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
+        line(text, "left behind", "%d threads, %d class loaders", threads.size(),
+            loaders.values().stream().mapToInt(Integer::intValue).sum());
+        List<String> failures = new ArrayList<>(referee.failures());
+        threads.forEach(name -> failures.add("thread left: " + name));
+        loaders.forEach((name, count) -> failures.add("class loader left: " + name + (count > 1 ? ", " + count + " times" : "")));
+        if (!failures.isEmpty()) {
+            text.append('\n');
+            failures.stream().limit(SHOWN).forEach(failure -> text.append("NOT OK: ").append(failure).append('\n'));
+            int more = Math.max(referee.failed() + threads.size() + loaders.size(), failures.size()) - SHOWN;
+            if (more > 0) {
+                text.append("… and ").append(more).append(" more\n");
+            }
+        }
+        text.append('\n').append(ok() ? "OK: every promise held" : failures.isEmpty() ? "NOT OK: too little was done to tell"
+            : "NOT OK: not every promise held").append("; --seed ").append(settings.seed()).append(" throws the same dice again.\n");
+        return text.toString();
+    }
+
+    /** {@return the swaps by kind in one line} */
+    private String kinds() {
+        return referee.byKind().entrySet().stream().map(kind -> kind.getKey() + " " + kind.getValue()).reduce((a, b) -> a + ", " + b)
+            .orElse("none");
+    }
+
+    private static void line(StringBuilder text, String name, String format, Object... values) {
+        text.append(String.format(Locale.ROOT, "  %-13s ", name)).append(String.format(Locale.ROOT, format, values)).append('\n');
+    }
+
+    /** {@return the smallest value that so much of them does not exceed; 0 of none} */
+    static long quantile(long[] ascending, double share) {
+        return ascending.length == 0 ? 0 : ascending[Math.max(0, (int) Math.ceil(share * ascending.length) - 1)];
+    }
+}
