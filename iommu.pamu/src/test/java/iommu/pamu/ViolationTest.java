@@ -9,11 +9,14 @@ import iommu.api.Geometry;
 import iommu.api.IommuDomain;
 import iommu.api.Violation;
 import iommu.api.Windows;
+import iommu.pamu.unit.Pamu;
+import iommu.pamu.unit.PamuModel;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Access;
+import machine.api.Attachment;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
 import machine.api.DmaPort;
@@ -96,6 +99,22 @@ class ViolationTest {
         board.plugged.close();
         assertEquals(List.of(), driver.violations());
         driver.close();
+    }
+
+    @Test
+    @DisplayName("PAMU: hardware that is taken out while it interrupts leaves its wire low, for whoever comes next")
+    void takenOutAsserted() {
+        board.plugged.close();
+        Attachment plugged = Pamu.attach(board.machine, board.node, PamuModel.DEFAULT);
+        domain(board.driver());
+        try (DmaPort port = board.port(1)) {
+            port.write(0x5000, 4, 1);
+        }
+        assertEquals(1, board.level.get());
+        plugged.close();
+        assertEquals(0, board.level.get());
+        Pamu.attach(board.machine, board.node, PamuModel.DEFAULT);
+        assertEquals(0, board.level.get());
     }
 
     @Test

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import machine.api.Access;
+import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.InterruptInputs;
 import machine.api.Machine;
@@ -69,6 +70,28 @@ public final class Pamu implements TranslationUnit {
      * @throws machine.api.ErrnoException ENODEV if the board lacks an instance or the global utilities
      */
     public static Unit unit(Machine machine, Node node, PamuModel model) {
+        return unit(machine, node, model, new ArrayList<>());
+    }
+
+    /**
+     * Plugs {@link #unit} in.
+     *
+     * @return takes it out again; the wire is low then, whatever was asserted
+     * @throws machine.api.ErrnoException as {@link #unit} and {@link Machine#attach}
+     */
+    public static Attachment attach(Machine machine, Node node, PamuModel model) {
+        List<Violations> instances = new ArrayList<>();
+        Attachment attachment = machine.attach(node, unit(machine, node, model, instances));
+        return () -> {
+            try {
+                attachment.close();
+            } finally {
+                instances.forEach(Violations::powerOff);
+            }
+        };
+    }
+
+    private static Unit unit(Machine machine, Node node, PamuModel model, List<Violations> instances) {
         BypassRegister bypass = new BypassRegister(model.bypassReset());
         List<Unit.Window> windows = new ArrayList<>();
         Map<String, TranslationUnit> translations = new LinkedHashMap<>();
@@ -76,6 +99,7 @@ public final class Pamu implements TranslationUnit {
         for (Node instance : PamuNodes.instances(node)) {
             Violations violations = new Violations(level -> node.interrupts().isEmpty() ? () -> {
             } : machine.line(node.interrupts().get(0), level));
+            instances.add(violations);
             Pamu pamu = new Pamu(translations.size(), machine.bus(), bypass, violations, model);
             long registers = instance.registers().get(0).physical();
             windows.add(new Unit.Window(registers, Registers.BYTES, new RegisterBlock(pamu, violations, model)));

@@ -35,7 +35,7 @@ public final class PamuUnitComponent {
             @Reference(name = "node", target = "(&(compatible=fsl,pamu)(!(machine.builtin=true)))") Node node) {
         PamuModel model = new PamuModel(config.version(), config.max_liodn(), config.max_windows(), config.bypass_reset(),
             ViolationCodes.MODEL);
-        attachment = machine.attach(node, Pamu.unit(machine, node, model));
+        attachment = Pamu.attach(machine, node, model);
     }
 
     /** Takes the unit out: everything behind it is blocked. */

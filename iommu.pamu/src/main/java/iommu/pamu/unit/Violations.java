@@ -79,6 +79,12 @@ final class Violations {
         wire.run();
     }
 
+    /** The hardware is gone, and drives its wire no more: no access and no register write reaches it when this is called. */
+    void powerOff() {
+        interrupts.set(0);
+        wire.run();
+    }
+
     private boolean asserted() {
         int pics = interrupts.get();
         return (pics & STATUS & pics << 1) != 0;
