@@ -64,6 +64,7 @@ class BundleLane extends Lane {
             tenant.attend();
             return tenant.working();
         });
+        referee.settled();
     }
 
     @Override

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import machine.api.ErrnoException;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.InvalidSyntaxException;
@@ -65,7 +64,7 @@ final class IommuLane extends BundleLane {
                 Tenant tenant = tenants.get((first + i) % tenants.size());
                 try {
                     tenant.container().swap(type);
-                } catch (ErrnoException e) {
+                } catch (RuntimeException | LinkageError e) {
                     ContainerLane.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
                         + at, e);
                 }

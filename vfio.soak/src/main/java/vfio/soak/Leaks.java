@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.soak;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.lang.ref.WeakReference;
+import java.lang.runtime.ObjectMethods;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -27,7 +30,7 @@ final class Leaks {
     synchronized void expectGone(Bundle bundle) {
         BundleWiring wiring = bundle.adapt(BundleWiring.class);
         if (wiring != null) {
-            revisions.add(new Revision(bundle + " " + bundle.getVersion(), new WeakReference<>(wiring.getClassLoader())));
+            revisions.add(new Revision(bundle.getSymbolicName() + " " + bundle.getVersion(), new WeakReference<>(wiring.getClassLoader())));
         }
     }
 
@@ -47,6 +50,7 @@ final class Leaks {
     /** {@return bundle revisions whose class loader is still reachable although they were replaced, with how many} */
     synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
+        forget();
         while (true) {
             System.gc();
             revisions.removeIf(revision -> revision.loader.get() == null);
@@ -59,10 +63,22 @@ final class Leaks {
         }
     }
 
-    /** Without the JVM's own. */
+    /** The JVM remembers the type of the latest record whose equals it has made, in a cache of one entry: let that be one of ours. */
+    private static void forget() {
+        try {
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            ObjectMethods.bootstrap(lookup, "equals", MethodType.methodType(boolean.class, Revision.class, Object.class), Revision.class,
+                "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
+        } catch (Throwable e) {
+            throw new IllegalStateException("the JVM does not make an equals for " + Revision.class, e);
+        }
+    }
+
+    /** Without the JVM's own, and without the pool of OSGi promises, which SCR answers with: its threads stay for a minute. */
     private static Set<Thread> threads() {
         Set<Thread> threads = new HashSet<>(Thread.getAllStackTraces().keySet());
-        threads.removeIf(thread -> thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system"));
+        threads.removeIf(thread -> thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system")
+            || thread.getName().startsWith("PromiseFactory,"));
         return threads;
     }
 }

@@ -16,7 +16,7 @@ final class Referee {
     /** For everything that takes a moment at most: what takes so long is hung. */
     static final int PATIENCE_SECONDS = 30;
     private static final int KEPT = 50;
-    private static final int HISTORY = 12;
+    private static final int HISTORY = 24;
 
     final LongAdder bytesVerified = new LongAdder();
     final LongAdder mismatches = new LongAdder();
@@ -47,6 +47,14 @@ final class Referee {
             history.remove();
         }
         history.add(String.format("%.3f s: %s %s", seconds(), kind, what));
+    }
+
+    /** The disturbance that this thread began last has come to its end. */
+    synchronized void settled() {
+        if (history.size() == HISTORY) {
+            history.remove();
+        }
+        history.add(String.format("%.3f s: %s done", seconds(), Thread.currentThread().getName()));
     }
 
     synchronized void reported(Swap report) {
