@@ -35,6 +35,7 @@ final class WireRoute implements Route {
 
     /** Odd while handlers run. Written by the core's handler only. */
     private volatile int passes;
+    /** Whether there is no more to be said of interrupts that nobody handles: one that was under way when its last handler left is none. */
     private volatile boolean reported;
 
     private record Request(InterruptHandler handler, Object identity) {
@@ -138,6 +139,7 @@ final class WireRoute implements Route {
         System.arraycopy(requests, 0, fewer, 0, at);
         System.arraycopy(requests, at + 1, fewer, at, fewer.length - at);
         requests = fewer;
+        reported |= fewer.length == 0;
         decide();
         return true;
     }
