@@ -12,9 +12,9 @@ import java.util.List;
  *
  * @param <S> a state: immutable, with equals and hashCode
  */
-final class Explorer<S> {
+public final class Explorer<S> {
     /** What there is to explore. */
-    interface Model<S> {
+    public interface Model<S> {
         S initial();
 
         /** Tells every state that may come next, whoever moves. */
@@ -29,13 +29,13 @@ final class Explorer<S> {
 
     /** Takes the moves from one state. */
     @FunctionalInterface
-    interface Moves<S> {
+    public interface Moves<S> {
         /** @param who 0 for nobody in particular */
         void to(int who, String what, S next);
     }
 
     /** The model has more states than it was meant to have. */
-    static final class TooLarge extends RuntimeException {
+    public static final class TooLarge extends RuntimeException {
         private static final long serialVersionUID = 1;
 
         TooLarge(int most) {
@@ -49,7 +49,7 @@ final class Explorer<S> {
      * @param broken the promise that does not hold; empty if all do
      * @param trace the shortest way there, in words
      */
-    record Result(int states, long transitions, int depth, String broken, List<String> trace) {
+    public record Result(int states, long transitions, int depth, String broken, List<String> trace) {
         @Override
         public String toString() {
             String size = String.format("%,d states, %,d transitions, depth %d", states, transitions, depth);

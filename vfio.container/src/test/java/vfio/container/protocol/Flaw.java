@@ -2,7 +2,7 @@
 package vfio.container.protocol;
 
 /** A way to get the protocol wrong: for who wants to see that the explorer notices. Each with the scope that shows it, and the promise. */
-enum Flaw {
+public enum Flaw {
     NONE("", null),
     NO_DRAIN_IN_SHUT("P2", Scope.MEMORY),
     COUNTED_AFTER_THE_GATE("P2", Scope.MEMORY),
@@ -25,6 +25,7 @@ enum Flaw {
     FIRST_FAILURE_ENDS_ALL("P4", Scope.TWO_MEMORIES),
     VECTOR_RELEASED_BEFORE_DRAIN("P5", Scope.MESSAGES),
     VECTOR_RELEASED_WHILE_PENDING("P5", Scope.MESSAGES),
+    GATE_OPENED_BY_A_CALL("P5", Scope.MESSAGES),
     MESSAGE_WAITS_LIKE_MEMORY("P5", Scope.MESSAGES),
     KEPT_DELIVERED_BEFORE_DRAIN("P5", Scope.MESSAGES),
     KEPT_DELIVERED_TWICE("P5", Scope.MESSAGES),

@@ -26,7 +26,7 @@ import vfio.container.protocol.State.Where;
  *
  * @param flaw what is done wrong
  */
-record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
+public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
     private static final int VECTORS = 2;
 
     @Override
@@ -66,7 +66,7 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
 
     // What happens to the machine and its bundles while nothing is being swapped.
 
-    private void comings(State state, Moves<State> to) {
+    void comings(State state, Moves<State> to) {
         if (scope.providers()) {
             providers(state, to);
         }
@@ -100,10 +100,14 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
             for (int i = 0; i < scope.containers(); i++) {
                 Box box = state.box(i);
                 if (box.phase() == Phase.BLOCKED && box.user() == User.IDLE) {
-                    // A device might still reach it: then the memory is kept.
+                    // A device might still reach it: then nobody lets go of anything.
                     boolean known = box.late() != Late.NONE || box.old().attached() && flaw != Flaw.LATE_CALL_NOT_UNDONE;
-                    boolean keep = known && flaw != Flaw.CLOSED_BESIDE_A_LATE_CALL;
-                    to.to(i + 1, "its user closes it", state.box(i, box.phase(Phase.CLOSED).gate(Gate.OPEN).ledger(false, false, keep)));
+                    Box closed = box.phase(Phase.CLOSED).gate(Gate.OPEN).ledger(false, false, false);
+                    if (!known || flaw == Flaw.CLOSED_BESIDE_A_LATE_CALL) {
+                        to.to(i + 1, "its user closes it", state.box(i, closed));
+                    } else if (box.late() == Late.NONE) {
+                        to.to(i + 1, "its user closes it, and what did not close does", state.box(i, closed.old(Tables.GONE, Late.NONE)));
+                    }
                 }
             }
         }
@@ -135,7 +139,7 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
 
     // The thread that swaps. It holds the topology lock, and a container's lock while it is at that container.
 
-    private void control(State state, Moves<State> to) {
+    void control(State state, Moves<State> to) {
         Control control = state.control();
         int at = control.box();
         Box box = state.box(at);
@@ -156,6 +160,9 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
             case SERVE -> {
                 if (flaw == Flaw.VECTOR_RELEASED_WHILE_PENDING || state.boxes().stream().noneMatch(one -> one.route().pending())) {
                     to.to(0, "nothing is pending in the controller", state.control(control.step(Step.RELEASE)));
+                } else {
+                    to.to(0, "the cores do not serve in time: what may be pending is presumed", state.control(control.step(Step.RELEASE))
+                        .boxes(one -> one.route().vector() < 0 ? one : one.route(one.route().keep())));
                 }
             }
             case RELEASE -> {
@@ -373,7 +380,7 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
 
     // The user of a container. Who needs the IOMMU waits unless it is ACTIVE.
 
-    private void user(State state, int at, Box box, Moves<State> to) {
+    void user(State state, int at, Box box, Moves<State> to) {
         boolean free = box.phase() == Phase.ACTIVE && !(state.control().step() != Step.IDLE && state.control().box() == at);
         switch (box.user()) {
             case IDLE -> {
@@ -471,7 +478,7 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
             ? "P2: a write lands while all is blocked" : "");
     }
 
-    private Tables hardware(State state, Box box) {
+    Tables hardware(State state, Box box) {
         return !state.unit() ? Tables.GONE : box.tables().attached() ? box.tables() : box.old().attached() ? box.old() : Tables.GONE;
     }
 
@@ -493,7 +500,7 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
 
     // The device's MSI: a write like any other, of what its registers say, and the core that serves it.
 
-    private void msi(State state, int at, Box box, Moves<State> to) {
+    void msi(State state, int at, Box box, Moves<State> to) {
         Access msi = box.msi();
         Route route = box.route();
         Box sent = box.msi(Access.NONE);
@@ -527,6 +534,10 @@ record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> {
                 }
             }
             default -> throw new AssertionError(msi);
+        }
+        if (flaw == Flaw.GATE_OPENED_BY_A_CALL && state.control().job() == Job.MESSAGES_STOP && box.phase() == Phase.QUIESCING
+                && state.control().step() != Step.SHUT && box.gate() != Gate.OPEN) {
+            to.to(at + 1, "its user's call ends with opening the gate", state.box(at, box.gate(Gate.OPEN)));
         }
         if (route.pending() && state.controller()) {
             to.to(at + 1, "the core serves the interrupt", deliver(state, at, box, route.served()));

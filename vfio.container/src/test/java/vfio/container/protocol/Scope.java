@@ -15,7 +15,7 @@ package vfio.container.protocol;
  * @param routing interrupt controller and strategy come and go
  * @param aborting the stall bound is zero at times; otherwise there is one, and it passes
  */
-record Scope(int containers, boolean dma, boolean msi, boolean users, boolean providers, boolean throwing, boolean lying,
+public record Scope(int containers, boolean dma, boolean msi, boolean users, boolean providers, boolean throwing, boolean lying,
         boolean hanging, boolean routing, boolean aborting) {
     /** One container: its memory, and providers that do everything wrong but hang. */
     static final Scope MEMORY = new Scope(1, true, false, true, true, true, true, false, false, true);

@@ -15,12 +15,12 @@ import java.util.function.UnaryOperator;
  * @param control what the thread does that holds the topology lock
  * @param wrong a promise that the last step broke; empty if it broke none
  */
-record State(boolean provider, boolean unit, boolean controller, boolean strategy, Control control, List<Box> boxes, String wrong) {
+public record State(boolean provider, boolean unit, boolean controller, boolean strategy, Control control, List<Box> boxes, String wrong) {
     /** Why the control thread is at work. */
-    enum Job { NONE, PROVIDER_LEAVES, RESTORE, SWAP, MESSAGES_STOP, MESSAGES_GO }
+    public enum Job { NONE, PROVIDER_LEAVES, RESTORE, SWAP, MESSAGES_STOP, MESSAGES_GO }
 
     /** What it does next. */
-    enum Step { IDLE, SHUT, DRAIN, CLOSE, SERVE, RELEASE, LEFT, REPLAY, VERIFY, CONNECT, FLUSH, BELL, ATTACH, CLOSE_OLD, OPEN, OPENED, DELIVER }
+    public enum Step { IDLE, SHUT, DRAIN, CLOSE, SERVE, RELEASE, LEFT, REPLAY, VERIFY, CONNECT, FLUSH, BELL, ATTACH, CLOSE_OLD, OPEN, OPENED, DELIVER }
 
     /**
      * The control thread.
@@ -29,7 +29,7 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
      * @param rollback whether the newcomer of a swap has failed, and the present provider is to get everything back
      * @param leaving which of controller and strategy is about to go
      */
-    record Control(Job job, Step step, int box, boolean rollback, char leaving) {
+    public record Control(Job job, Step step, int box, boolean rollback, char leaving) {
         static final Control IDLE = new Control(Job.NONE, Step.IDLE, 0, false, '-');
 
         @Override
@@ -51,19 +51,19 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
     }
 
     /** The states of architecture, with one for after the end. */
-    enum Phase { ACTIVE, QUIESCING, BLOCKED, RESTORING, CLOSED }
+    public enum Phase { ACTIVE, QUIESCING, BLOCKED, RESTORING, CLOSED }
 
     /** What a container says of why it is blocked: its provider has gone; the last that tried could not take over. */
-    enum Reason { NONE, GONE, FAILED }
+    public enum Reason { NONE, GONE, FAILED }
 
     /** What a port meets: nothing, a bar to wait at, the same when the bound has passed, a bar for messages alone. */
-    enum Gate { OPEN, STALL, REFUSE, MESSAGES }
+    public enum Gate { OPEN, STALL, REFUSE, MESSAGES }
 
     /** What the tables say of the page. */
-    enum Cell { NONE, RIGHT, WRONG }
+    public enum Cell { NONE, RIGHT, WRONG }
 
     /** One domain. */
-    record Tables(Cell cell, boolean bell, boolean attached) {
+    public record Tables(Cell cell, boolean bell, boolean attached) {
         static final Tables GONE = new Tables(Cell.NONE, false, false);
 
         @Override
@@ -85,13 +85,13 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
     }
 
     /** Where the container's user is in a call; he holds its lock but in IDLE. */
-    enum User { IDLE, MAPPING, UNMAPPING, HANGS_MAPPING, HANGS_UNMAPPING }
+    public enum User { IDLE, MAPPING, UNMAPPING, HANGS_MAPPING, HANGS_UNMAPPING }
 
     /** A call that was given up: not there, not done yet, done and not undone yet. */
-    enum Late { NONE, CALLING, DONE }
+    public enum Late { NONE, CALLING, DONE }
 
     /** Where an access is; all but the first two and the last have been counted as in flight. */
-    enum Where { IDLE, READY, COUNTED, AT_BAR, PASSED, MEMORY, ASTRAY, BELL, WAITING }
+    public enum Where { IDLE, READY, COUNTED, AT_BAR, PASSED, MEMORY, ASTRAY, BELL, WAITING }
 
     /**
      * An access of the device.
@@ -99,7 +99,7 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
      * @param message what it sends if it is an MSI: a vector's number
      * @param old whether somebody who drains waits for it
      */
-    record Access(Where where, int message, boolean old) {
+    public record Access(Where where, int message, boolean old) {
         static final Access NONE = new Access(Where.IDLE, -1, false);
 
         @Override
@@ -130,7 +130,7 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
      * @param pending that of the controller
      * @param owed whether a message has been sent that has not arrived: what the promise speaks of, no part of the protocol
      */
-    record Route(int vector, int message, int earlier, boolean kept, boolean pending, boolean owed) {
+    public record Route(int vector, int message, int earlier, boolean kept, boolean pending, boolean owed) {
         @Override
         public int hashCode() {
             return ((vector * 4 + message) * 4 + earlier) * 8 + (kept ? 4 : 0) + (pending ? 2 : 0) + (owed ? 1 : 0);
@@ -173,7 +173,7 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
      * @param tables its domain
      * @param old a domain that is not the container's any more, although it did not close or a call of it was given up
      */
-    record Box(Phase phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held, User user, Tables tables,
+    public record Box(Phase phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held, User user, Tables tables,
             Tables old, Late late, Access dma, Access msi, Route route) {
         Box phase(Phase next) {
             return new Box(next, gate, reason, ledger, believed, held, user, tables, old, late, dma, msi, route);
@@ -242,7 +242,7 @@ record State(boolean provider, boolean unit, boolean controller, boolean strateg
         return (hash * 31 + control.hashCode()) * 31 + boxes.hashCode();
     }
 
-    Box box(int index) {
+    public Box box(int index) {
         return boxes.get(index);
     }
 
