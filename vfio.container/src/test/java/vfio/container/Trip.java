@@ -13,10 +13,18 @@ final class Trip {
     volatile Errno errno = Errno.EIO;
     private int calls;
     private int failing;
+    private String named = "";
+    private boolean always;
 
     synchronized void at(int n) {
         calls = 0;
         failing = n;
+    }
+
+    /** The next call of that name fails, or each until this is called again; none if the name is empty. */
+    synchronized void at(String name, boolean each) {
+        named = name;
+        always = each;
     }
 
     synchronized boolean happened() {
@@ -29,6 +37,10 @@ final class Trip {
     }
 
     private synchronized void count(String what) {
+        if (what.equals(named)) {
+            named = always ? named : "";
+            throw new ErrnoException(errno, "%s fails", what);
+        }
         if (++calls == failing) {
             throw new ErrnoException(errno, "call %d, %s, fails", calls, what);
         }

@@ -118,8 +118,9 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             to.to(0, "the interrupt controller is about to leave",
                 state.control(new Control(Job.MESSAGES_STOP, Step.SHUT, 0, false, 'c')));
         } else {
+            // Who could not be restored for want of it is tried again.
             State there = state.controller(true);
-            to.to(0, "an interrupt controller arrives", there.routable() ? there.control(go()) : there);
+            to.to(0, "an interrupt controller arrives", there.control(new Control(Job.MESSAGES_GO, Step.CONNECT, 0, false, 'c')));
         }
         if (state.strategy()) {
             to.to(0, "the strategy is about to leave", state.controller()
@@ -178,7 +179,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                 if (box.tables().cell() == Cell.WRONG && flaw != Flaw.NOT_VERIFIED) {
                     to.to(at + 1, "reading back finds something else", failed(state, control, at, false));
                 } else {
-                    to.to(at + 1, "read back", state.control(control.step(Step.CONNECT)));
+                    to.to(at + 1, "read back", state.control(control.step(Step.ATTACH)));
                 }
             }
             case CONNECT -> connect(state, control, at, box, to);
@@ -193,8 +194,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                 boolean early = flaw == Flaw.OPEN_BEFORE_DOORBELL && control.job() == Job.MESSAGES_GO && box.gate() != Gate.OPEN;
                 State next = early ? state.box(at, box.gate(Gate.OPEN))
                     : state.box(at, box.tables(box.tables().bell(box.route().vector() >= 0)));
-                to.to(at + 1, early ? "gate open" : "doorbell mapped", early ? next : next.control(control.step(
-                    control.job() == Job.MESSAGES_GO ? Step.OPEN : Step.ATTACH)));
+                to.to(at + 1, early ? "gate open" : "doorbell mapped", early ? next : next.control(control.step(Step.OPEN)));
             }
             case ATTACH -> attach(state, control, at, box, to);
             case OPEN -> {
@@ -277,6 +277,12 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         } else {
             to.to(at + 1, "domain closed", leaving ? next(closed, control, at) : closed.control(control.step(Step.REPLAY)));
         }
+        if (scope.hanging() && !leaving) {
+            // What hangs may happen yet.
+            to.to(at + 1, "closing the domain hangs: given up", flaw == Flaw.HANGING_CLOSE_TAKEN_FOR_NONE
+                ? state.box(at, box.old(box.tables(), Late.DONE).tables(Tables.GONE)).control(control.step(Step.OPEN))
+                : next(state.box(at, after.old(box.tables(), Late.DONE).phase(Phase.BLOCKED).reason(Reason.FAILED)), control, at));
+        }
         if (scope.throwing()) {
             if (leaving) {
                 State open = state.box(at, after.old(box.tables(), Late.NONE));
@@ -298,7 +304,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             to.to(at + 1, "an earlier call hangs: the provider is not asked", failed(state, control, at, false));
             return;
         }
-        Tables table = new Tables(box.ledger() ? Cell.RIGHT : Cell.NONE, false, false);
+        Tables table = new Tables(box.ledger() ? Cell.RIGHT : Cell.NONE, box.route().vector() >= 0, false);
         to.to(at + 1, "ledger replayed", state.box(at, restoring.tables(table)).control(control.step(Step.VERIFY)));
         if (scope.lying() && box.ledger()) {
             to.to(at + 1, "something else replayed", state.box(at, restoring.tables(table.cell(Cell.WRONG)))
@@ -310,7 +316,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private void connect(State state, Control control, int at, Box box, Moves<State> to) {
-        if (control.job() == Job.MESSAGES_GO && box.phase() != Phase.ACTIVE) {
+        if (control.job() == Job.MESSAGES_GO && (box.phase() != Phase.ACTIVE || !state.routable())) {
             to.to(at + 1, "is not active: passed over", next(state, control, at));
             return;
         }
@@ -343,7 +349,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             to.to(at + 1, "attaching throws: a domain that did not close has the device", failed(state, control, at, false));
             return;
         }
-        to.to(at + 1, "device attached", state.box(at, box.tables(tables.attached(true))).control(control.step(Step.OPEN)));
+        to.to(at + 1, "device attached", state.box(at, box.phase(Phase.ACTIVE).tables(tables.attached(true)))
+            .control(control.step(Step.CONNECT)));
         if (scope.throwing()) {
             to.to(at + 1, "attaching throws", failed(state, control, at, false));
             to.to(at + 1, "attaching the last device throws, and so does closing", failed(state, control, at, true));
@@ -371,9 +378,10 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         return switch (control.job()) {
             case PROVIDER_LEAVES -> state.control(last ? control.step(Step.LEFT) : control.box(Step.SHUT, at + 1));
             case RESTORE -> state.control(last ? Control.IDLE : control.box(Step.REPLAY, at + 1));
-            case MESSAGES_GO -> state.control(last ? Control.IDLE : control.box(Step.CONNECT, at + 1));
+            case MESSAGES_GO -> state.control(!last ? control.box(Step.CONNECT, at + 1) : control.which() == 'c' && state.provider()
+                ? new Control(Job.RESTORE, Step.REPLAY, 0, false, '-') : Control.IDLE);
             case MESSAGES_STOP -> !last ? state.control(control.box(Step.RELEASE, at + 1))
-                : control.leaving() == 'c' ? state.controller(false).control(Control.IDLE) : state.strategy(false).control(Control.IDLE);
+                : control.which() == 'c' ? state.controller(false).control(Control.IDLE) : state.strategy(false).control(Control.IDLE);
             default -> state.control(Control.IDLE);
         };
     }

@@ -27,26 +27,26 @@ public record State(boolean provider, boolean unit, boolean controller, boolean 
      *
      * @param box which container it is at
      * @param rollback whether the newcomer of a swap has failed, and the present provider is to get everything back
-     * @param leaving which of controller and strategy is about to go
+     * @param which of controller and strategy leaves or has come
      */
-    public record Control(Job job, Step step, int box, boolean rollback, char leaving) {
+    public record Control(Job job, Step step, int box, boolean rollback, char which) {
         static final Control IDLE = new Control(Job.NONE, Step.IDLE, 0, false, '-');
 
         @Override
         public int hashCode() {
-            return ((job.ordinal() * 32 + step.ordinal()) * 4 + box) * 4 + (rollback ? 2 : 0) + (leaving == 'c' ? 1 : 0);
+            return ((job.ordinal() * 32 + step.ordinal()) * 4 + box) * 4 + (rollback ? 2 : 0) + (which == 'c' ? 1 : 0);
         }
 
         Control step(Step next) {
-            return new Control(job, next, box, rollback, leaving);
+            return new Control(job, next, box, rollback, which);
         }
 
         Control box(Step next, int other) {
-            return new Control(job, next, other, false, leaving);
+            return new Control(job, next, other, false, which);
         }
 
         Control back(Step next) {
-            return new Control(job, next, box, true, leaving);
+            return new Control(job, next, box, true, which);
         }
     }
 
