@@ -49,7 +49,7 @@ final class TranslationCaches {
     /**
      * @param address of the first page; bits below the mask are ignored
      * @param mask AM: 2^mask pages of 4 KiB
-     * @return the granularity performed, 0 for a reserved one
+     * @return the granularity performed, 0 for a reserved one and for a mask above MAMV, which are ignored (VT-d: IOTLB_REG.IAIG)
      */
     int invalidateTranslations(int granularity, int domain, long address, int mask) {
         VarHandle.fullFence();
@@ -62,7 +62,10 @@ final class TranslationCaches {
                 return wholeDomain(domain);
             }
             case VtdRegisters.PAGE -> {
-                if (!capabilities.pageSelective() || mask > Math.min(capabilities.maximumMask(), MOST_PAGES_BITS)) {
+                if (capabilities.pageSelective() && mask > capabilities.maximumMask()) {
+                    return 0;
+                }
+                if (!capabilities.pageSelective() || mask > MOST_PAGES_BITS) {
                     return wholeDomain(domain);
                 }
                 pages(domain, address >>> 12 & -1L << mask, 1L << mask);

@@ -23,6 +23,8 @@ public final class VtdUnit implements TranslationUnit {
     private static final long PRIVATE = 1L << 60;
 
     private final int hostWidth;
+    /** The bits of a device address that are recorded: those below MGAW. */
+    private final long recordedAddress;
     private final boolean cachingMode;
     private final boolean blockUntilEnabled;
     private final FaultRecorder faults;
@@ -47,6 +49,7 @@ public final class VtdUnit implements TranslationUnit {
         }
         this.base = base;
         hostWidth = settings.hostWidth();
+        recordedAddress = (1L << settings.capabilities().addressWidth()) - 1;
         cachingMode = settings.capabilities().cachingMode();
         blockUntilEnabled = settings.blockUntilEnabled();
         faults = new FaultRecorder(bus, settings);
@@ -179,7 +182,7 @@ public final class VtdUnit implements TranslationUnit {
 
     private int refuse(Context context, int requester, long iova, int access, int reason, boolean mapped) {
         if (!context.faultsSilenced || !Reason.qualified(reason)) {
-            faults.record(requester, iova, reason, access == Access.READ);
+            faults.record(requester, iova & recordedAddress, reason, access == Access.READ);
         }
         return Reason.refusal(reason, mapped);
     }

@@ -51,6 +51,14 @@ class FaultRecordingTest {
     }
 
     @Test
+    @DisplayName("VT-d 3: FI has the bits below MGAW; those above are reserved (FRCD.FI: \"treats bits 63:N as reserved\")")
+    void beyondMgaw() {
+        start(1, false);
+        fault(0x100, 0x0005_8765_4321_0234L);
+        assertEquals(0x8765_4321_0000L, bench.reg8(0x220), "MGAW 48");
+    }
+
+    @Test
     @DisplayName("VT-d 3: writing anything but F changes no record; 8-byte writes clear as well")
     void onlyFIsWritable() {
         start(1, false);

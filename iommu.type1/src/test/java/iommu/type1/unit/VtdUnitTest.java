@@ -296,14 +296,18 @@ class VtdUnitTest {
         bench.reg8(0xf8, 1L << 63 | 2L << 60 | 5L << 32);
         assertEquals(2L << 60 | 2L << 57 | 5L << 32, bench.reg8(0xf8));
         assertEquals(0x9001000, go(SID, page + 0x1000, R));
-        // global; and a mask above MAMV is promoted to the domain
+        // global; and a mask above MAMV is ignored: "an incorrect invalidation request" (IOTLB_REG.IAIG 0)
         bench.mem(0x105008, 0xc000003);
         bench.reg8(0xf8, 1L << 63 | 1L << 60);
         assertEquals(0xc000000, go(SID, page, R));
         bench.mem(0x105008, 0xd000003);
         bench.reg8(0xf0, 19);
         bench.reg8(0xf8, 1L << 63 | 3L << 60 | 5L << 32);
-        assertEquals(2, bench.reg8(0xf8) >>> 57 & 3);
+        assertEquals(3L << 60 | 5L << 32, bench.reg8(0xf8), "IVT 0, IAIG 0");
+        assertEquals(0xc000000, go(SID, page, R), "still stale");
+        bench.reg8(0xf0, 18);
+        bench.reg8(0xf8, 1L << 63 | 3L << 60 | 5L << 32);
+        assertEquals(2, bench.reg8(0xf8) >>> 57 & 3, "many pages: the domain");
         assertEquals(0xd000000, go(SID, page, R));
         // reserved granularity: nothing performed
         bench.reg8(0xf8, 1L << 63 | 5L << 32);
