@@ -114,6 +114,15 @@ record MpicStep(Op op, int... values) {
         return new MpicStep(Op.ALL);
     }
 
+    /** {@return the source that is touched; -1 if none in particular} */
+    int source() {
+        return switch (op) {
+            case VPR, MASK, IDR, ILR, WIRE -> a();
+            case RING, MSIR -> 0xe0 + a();
+            default -> -1;
+        };
+    }
+
     int a() {
         return values[0];
     }

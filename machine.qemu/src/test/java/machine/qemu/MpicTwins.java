@@ -6,6 +6,7 @@ import irq.mpic.MsiLayout;
 import irq.mpic.unit.Mpic;
 import irq.mpic.unit.MpicModel;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import machine.api.Bus;
@@ -81,6 +82,7 @@ final class MpicTwins {
     private final List<Cpu> cpus;
     private final Mpic mpic;
     private final Batch batch;
+    private final List<Integer> used;
     private final List<Expected> expected = new ArrayList<>();
     private int step;
     private int marks;
@@ -92,7 +94,8 @@ final class MpicTwins {
     /** For each core what it has in service: whose, priority. */
     private final List<List<int[]>> service = new ArrayList<>();
 
-    private MpicTwins(Board board, int watched, Batch batch) {
+    private MpicTwins(Board board, int watched, Batch batch, List<MpicStep> steps) {
+        used = steps.stream().map(MpicStep::source).filter(source -> source >= 0).distinct().toList();
         this.board = board;
         this.watched = watched;
         this.batch = batch;
@@ -128,7 +131,7 @@ final class MpicTwins {
                     now[0] = raised ? now[0] | 1 << line : now[0] & ~(1 << line);
                 }
             });
-            MpicTwins twins = new MpicTwins(board, watched, qtest.batch());
+            MpicTwins twins = new MpicTwins(board, watched, qtest.batch(), steps);
             twins.begin();
             for (MpicStep each : steps) {
                 twins.step++;
@@ -193,9 +196,7 @@ final class MpicTwins {
             case BASE -> both(timer(each.a(), MpicRegisters.GTBCR), each.b());
             case TIMERVPR -> both(timer(each.a(), MpicRegisters.GTVPR), each.b());
             case TIMERDR -> both(timer(each.a(), MpicRegisters.GTDR), each.b());
-            case RESET -> {
-                return reset();
-            }
+            case RESET -> reset();
             case ALL -> all();
             default -> throw new IllegalArgumentException(each.toString());
         }
@@ -323,18 +324,7 @@ final class MpicTwins {
         both(at, next);
     }
 
-    private boolean reset() {
-        // M12: QEMU's keeps latched edges and what is pending between cores through a reset.
-        for (int ipi : ipiPending) {
-            if (ipi != 0) {
-                return false;
-            }
-        }
-        for (boolean each : latched) {
-            if (each) {
-                return false;
-            }
-        }
+    private void reset() {
         for (int source : SOURCES) {
             if (wire[source]) {
                 wire(source, false);
@@ -344,17 +334,40 @@ final class MpicTwins {
             compared(MsiLayout.BANK + MsiLayout.MSIR_STRIDE * register, -1);
         }
         mark();
-        // M12: and ILR.
-        for (int source : board.ilr() ? SOURCES : new int[0]) {
-            batch.writel(board.pic + ilrAt(source), 0);
-        }
+        forget();
         both(MpicRegisters.GCR, MpicRegisters.RESET);
         service.forEach(List::clear);
+        Arrays.fill(latched, false);
+        Arrays.fill(ipiPending, 0);
         compared(MpicRegisters.GCR, -1);
         both(MpicRegisters.GCR, MpicRegisters.MODE_MIXED);
         all();
         scratch();
-        return true;
+    }
+
+    /** M12: QEMU's keeps ILR, latched edges and what is pending between cores through a reset: takes that away. */
+    private void forget() {
+        for (int source : SOURCES) {
+            if (source < EXTERNALS && latched[source]) {
+                // A level that is not there.
+                batch.writel(board.pic + vprAt(source), MpicRegisters.MASKED | MpicRegisters.LEVEL);
+                line(source, false);
+            }
+            if (board.ilr()) {
+                batch.writel(board.pic + ilrAt(source), 0);
+            }
+        }
+        for (int core = 0; core < board.cores; core++) {
+            batch.writel(board.pic + core(core, MpicRegisters.CTPR), 0);
+        }
+        for (int ipi = 0; ipi < 4; ipi++) {
+            batch.writel(board.pic + MpicRegisters.IPIVPR + 0x10 * ipi, ipiPending[ipi] == 0 ? MpicRegisters.MASKED : 15 << 16);
+            for (int core = 0; core < board.cores; core++) {
+                if ((ipiPending[ipi] >> core & 1) != 0) {
+                    batch.readl(board.pic + core(core, MpicRegisters.IACK));
+                }
+            }
+        }
     }
 
     private void all() {
@@ -377,19 +390,15 @@ final class MpicTwins {
             compared(timer(timer, MpicRegisters.GTDR), -1);
         }
         for (int source : SOURCES) {
+            observe(source);
             compared(idrAt(source), -1);
             compared(ilrAt(source), -1);
         }
     }
 
-    /** The state after a step. */
+    /** The state after a step; sources that are never touched only at {@link MpicStep#all}. */
     private void observe() {
-        for (int source : SOURCES) {
-            // M15: QEMU's takes the activity bit back when a source is acknowledged or its line drops. M9: it shows it for a critical
-            // source that is masked.
-            boolean activity = !serves(source) && !(critical(source) && !board.ilr());
-            compared(vprAt(source), activity ? -1 : ~MpicRegisters.ACTIVITY);
-        }
+        used.forEach(this::observe);
         for (int ipi = 0; ipi < 4; ipi++) {
             compared(MpicRegisters.IPIVPR + 0x10 * ipi, serves(FIRST_IPI + ipi) ? ~MpicRegisters.ACTIVITY : -1);
         }
@@ -399,6 +408,13 @@ final class MpicTwins {
             compared(core(core, MpicRegisters.CTPR), -1);
         }
         mark();
+    }
+
+    private void observe(int source) {
+        // M15: QEMU's takes the activity bit back when a source is acknowledged or its line drops. M9: it shows it for a critical source
+        // that is masked.
+        boolean activity = !serves(source) && !(critical(source) && !board.ilr());
+        compared(vprAt(source), activity ? -1 : ~MpicRegisters.ACTIVITY);
     }
 
     // ---- To both, or to QEMU alone. ----
