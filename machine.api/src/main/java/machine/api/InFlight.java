@@ -9,63 +9,146 @@ import java.util.concurrent.locks.LockSupport;
  * Counts the accesses of one port that are between their translation and their last byte, so that a driver can wait
  * for those that may still use what it has just taken away.
  *
- * <p>Two phases, each with a count of accesses begun and of accesses ended (the scheme of sleepable RCU). New accesses
- * join the current phase. {@link #drain} waits for the leftovers of the other phase, turns the phase, and waits for the
- * one it turned away from; accesses that begin later are in the new phase and cannot delay it. An access that read the
- * phase before the turn but counted itself after the wait has not translated yet when the wait ends, so it sees the
- * tables as they are then.
+ * <p>The first {@value #OWNERS} threads own a word each: odd while the thread is inside an access. Only its owner writes it, so
+ * beginning is a store with a full fence behind it, ending a store, and neither is an atomic addition. {@link #drain} looks at all
+ * words and waits for each that was odd to change; an access that begins later makes another value and cannot delay it. An access inside an
+ * access of the same thread, as when an interrupt's handler makes its device move data, is part of the outer one.
  *
- * <p>Each count has a cache line pair of its own. {@link #enter} and {@link #exit} are lock-free.
+ * <p>Threads beyond these share two phases, each with a count of accesses begun and of accesses ended (the scheme of
+ * sleepable RCU). New accesses join the current phase. {@link #drain} waits for the leftovers of the other phase, turns the phase,
+ * and waits for the one it turned away from. An access that read the phase before the turn but counted itself after the wait has
+ * not translated yet when the wait ends, so it sees the tables as they are then.
+ *
+ * <p>Each word has a cache line pair of its own. {@link #enter} and {@link #exit} are lock-free.
  */
 final class InFlight {
-    private static final VarHandle COUNT = MethodHandles.arrayElementVarHandle(long[].class);
-    private static final int LINE = 16;
-    private static final int BEGUN = LINE;
-    private static final int ENDED = 3 * LINE;
+    /** Threads with a word of their own; a word is free again when its thread has ended. */
+    static final int OWNERS = 4;
 
-    private final long[] counts = new long[6 * LINE];
+    private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
+    private static final VarHandle OWNER = MethodHandles.arrayElementVarHandle(Thread[].class);
+    private static final int LINE = 16;
+    private static final int BEGUN = (OWNERS + 1) * LINE;
+    private static final int ENDED = BEGUN + 2 * LINE;
+    /** What {@link #enter} gives: a phase, 0 or 1; this and above, the place of an owned word; or {@link #INSIDE}. */
+    private static final int OWNED = LINE;
+    private static final int INSIDE = -1;
+    /** So many accesses of threads without a word, less one, and somebody looks for words whose threads have ended. */
+    private static final int REVIEW = 0xff;
+
+    private final long[] words = new long[ENDED + 2 * LINE];
+    private final Thread[] owners = new Thread[OWNERS];
+    /** The words as {@link #drain} found them, all looked at before any is waited for. Guarded by this. */
+    private final long[] seen = new long[OWNERS];
     private volatile int phase;
 
-    /** {@return the phase to hand to {@link #exit}} */
+    /** {@return what to hand to {@link #exit}} */
     int enter() {
-        int joined = phase;
-        join(joined);
-        return joined;
+        Thread me = Thread.currentThread();
+        Thread[] all = owners;
+        for (int i = 0; i < OWNERS; i++) {
+            // No more than a plain read is needed: only this thread can have put itself here.
+            if (all[i] == me) {
+                return begin(OWNED + i * LINE);
+            }
+        }
+        return stranger(me);
     }
 
-    /** The second half of {@link #enter}: the phase may have turned since it was read. */
-    void join(int read) {
-        COUNT.getAndAdd(counts, BEGUN + read * LINE, 1L);
+    void exit(int entered) {
+        if (entered >= OWNED) {
+            WORD.setRelease(words, entered, words[entered] + 1);
+        } else if (entered != INSIDE) {
+            WORD.getAndAdd(words, ENDED + entered * LINE, 1L);
+        }
     }
 
-    void exit(int joined) {
-        COUNT.getAndAdd(counts, ENDED + joined * LINE, 1L);
-    }
-
+    /**
+     * Waits for the accesses that had begun.
+     *
+     * <p>The fence orders what the caller has taken away before the look at the words; with the one in {@link #begin} either the
+     * word is seen odd, or the access sees what the caller left.
+     */
     synchronized void drain() {
+        VarHandle.fullFence();
+        for (int i = 0; i < OWNERS; i++) {
+            seen[i] = (long) WORD.getAcquire(words, OWNED + i * LINE);
+        }
         int now = phase;
         await(1 - now);
         phase = 1 - now;
         await(now);
+        for (int i = 0; i < OWNERS; i++) {
+            for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i]; spins++) {
+                pause(spins);
+            }
+        }
+    }
+
+    private int begin(int at) {
+        long before = words[at];
+        if ((before & 1) != 0) {
+            return INSIDE;
+        }
+        WORD.setOpaque(words, at, before + 1);
+        VarHandle.fullFence();
+        return at;
+    }
+
+    /** A thread that owns no word takes one that is free, or joins the others. */
+    private int stranger(Thread me) {
+        for (int i = 0; i < OWNERS; i++) {
+            if (OWNER.getAcquire(owners, i) == null && OWNER.compareAndSet(owners, i, null, me)) {
+                return begin(OWNED + i * LINE);
+            }
+        }
+        int joined = phase;
+        if ((join(joined) & REVIEW) == REVIEW) {
+            review();
+        }
+        return joined;
+    }
+
+    /**
+     * The second half of joining a phase: it may have turned since it was read.
+     *
+     * @return how many had joined it before
+     */
+    long join(int read) {
+        return (long) WORD.getAndAdd(words, BEGUN + read * LINE, 1L);
+    }
+
+    /** Frees the words of threads that have ended, each of them outside an access, or its {@link #exit} would be missing. */
+    private void review() {
+        for (int i = 0; i < OWNERS; i++) {
+            Thread owner = (Thread) OWNER.getAcquire(owners, i);
+            if (owner != null && !owner.isAlive()) {
+                OWNER.compareAndSet(owners, i, owner, null);
+            }
+        }
     }
 
     private void await(int which) {
         for (int spins = 0; !empty(which); spins++) {
-            if (spins < 1_000) {
-                Thread.onSpinWait();
-            } else {
-                LockSupport.parkNanos(20_000);
-            }
+            pause(spins);
+        }
+    }
+
+    private static void pause(int spins) {
+        if (spins < 1_000) {
+            Thread.onSpinWait();
+        } else {
+            LockSupport.parkNanos(20_000);
         }
     }
 
     /**
      * Ended is read first: an access that ends in between can only make the phase look busier than it is. Begun is read
-     * by an atomic addition of nothing, so that the additions of {@link #enter} come either before it, and are seen, or
+     * by an atomic addition of nothing, so that the additions of {@link #join} come either before it, and are seen, or
      * after it, and then see the tables as the drainer left them; a mere read would not order the two.
      */
     private boolean empty(int which) {
-        long ended = (long) COUNT.getVolatile(counts, ENDED + which * LINE);
-        return (long) COUNT.getAndAdd(counts, BEGUN + which * LINE, 0L) == ended;
+        long ended = (long) WORD.getVolatile(words, ENDED + which * LINE);
+        return (long) WORD.getAndAdd(words, BEGUN + which * LINE, 0L) == ended;
     }
 }

@@ -31,10 +31,12 @@ class DrainTest {
     private final AtomicLong landed = new AtomicLong();
     private final List<Thread> devices = new ArrayList<>();
     private final List<DmaPort> ports = new ArrayList<>();
+    private final List<CountDownLatch> ends = new ArrayList<>();
 
     @AfterEach
     void unplug() throws InterruptedException {
         stop.set(true);
+        ends.forEach(CountDownLatch::countDown);
         for (Thread device : devices) {
             device.join();
         }
@@ -42,7 +44,7 @@ class DrainTest {
     }
 
     /** A unit with a table of one entry in memory: the physical page, 0 if nothing is mapped. It dawdles after reading it. */
-    private void devicesWriting() {
+    private void devicesWriting(int count) {
         machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             long entry = bus.read(ENTRY, 8);
             for (int i = (int) (iova & 0x3f); i > 0; i--) {
@@ -53,8 +55,10 @@ class DrainTest {
             }
             return entry == 0 ? Refusal.UNMAPPED : entry + (iova & 0xff8);
         }), InterruptInputs.NONE));
-        for (int i = 0; i < DEVICES; i++) {
-            DmaPort port = machine.openPort(new Requester(i, "/iommu", i));
+        DmaPort shared = machine.openPort(new Requester(0, "/iommu", 0));
+        ports.add(shared);
+        for (int i = 0; i < count; i++) {
+            DmaPort port = count <= DEVICES ? machine.openPort(new Requester(i, "/iommu", i)) : shared;
             ports.add(port);
             Thread device = new Thread(() -> {
                 byte[] block = new byte[4096];
@@ -99,14 +103,21 @@ class DrainTest {
     @Test
     @DisplayName("P3: device threads write through a mapping that is withdrawn; after sync no write lands")
     void noWriteLandsAfterSync() {
-        devicesWriting();
+        devicesWriting(DEVICES);
+        withdraw(0x10000, ENTRY, 1_000);
+    }
+
+    @Test
+    @DisplayName("P3: the same with more threads in one port than have a word of their own")
+    void noWriteOfACrowdLandsAfterSync() {
+        devicesWriting(InFlight.OWNERS + 3);
         withdraw(0x10000, ENTRY, 1_000);
     }
 
     @Test
     @DisplayName("P3: several drainers at once under continuous load: each is served and none returns early")
     void concurrentDrainers() throws InterruptedException {
-        devicesWriting();
+        devicesWriting(DEVICES);
         AtomicInteger syncs = new AtomicInteger();
         List<Thread> drainers = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
@@ -162,24 +173,67 @@ class DrainTest {
         goLater.countDown();
     }
 
+    /** Shorter than any port's access, so that a store which is still in the core's buffer matters. */
+    @Test
+    @DisplayName("P3: InFlight: an access either is seen by the drain or sees what was taken away before it")
+    void seenOrSees() {
+        InFlight inFlight = new InFlight();
+        AtomicInteger mapped = new AtomicInteger();
+        AtomicLong inside = new AtomicLong();
+        start(() -> {
+            while (!stop.get()) {
+                int entered = inFlight.enter();
+                if (mapped.getOpaque() != 0) {
+                    inside.setOpaque(inside.getPlain() + 1);
+                }
+                inFlight.exit(entered);
+            }
+        });
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(1_000);
+        for (int round = 0; System.nanoTime() < end || round < 20; round++) {
+            long before = inside.getAcquire();
+            mapped.setOpaque(1);
+            while (inside.getAcquire() == before) {
+                Thread.onSpinWait();
+            }
+            mapped.setOpaque(0);
+            inFlight.drain();
+            long drained = inside.getAcquire();
+            for (int look = 0; look < 20; look++) {
+                assertEquals(drained, inside.getAcquire(), "an access went on after the drain, round " + round);
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("InFlight: a thread with a word of its own is waited for until its outermost access ends, and not for the next one")
+    void ownWord() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        int outer = inFlight.enter();
+        int inner = inFlight.enter();
+        Thread first = draining(inFlight);
+        inFlight.exit(inner);
+        first.join(30);
+        assertTrue(first.isAlive(), "drained past the outer access");
+        inFlight.exit(outer);
+        int next = inFlight.enter();
+        first.join(5_000);
+        assertFalse(first.isAlive(), "waits for an access that began later");
+        inFlight.exit(next);
+    }
+
     @Test
     @DisplayName("InFlight: an access that joined before a turn and one after are both waited for by the second drain")
     void twoPhases() throws InterruptedException {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = crowded();
         int old = inFlight.enter();
-        Thread first = new Thread(inFlight::drain);
-        first.start();
-        first.join(30);
-        assertTrue(first.isAlive());
+        Thread first = draining(inFlight);
         int young = inFlight.enter();
         assertEquals(1 - old, young);
         inFlight.exit(old);
         first.join(5_000);
         assertFalse(first.isAlive());
-        Thread second = new Thread(inFlight::drain);
-        second.start();
-        second.join(30);
-        assertTrue(second.isAlive());
+        Thread second = draining(inFlight);
         inFlight.exit(young);
         second.join(5_000);
         assertFalse(second.isAlive());
@@ -191,13 +245,36 @@ class DrainTest {
         InFlight inFlight = new InFlight();
         inFlight.drain();
         inFlight.join(0);                               // had read phase 0 before that drain turned it
-        Thread next = new Thread(inFlight::drain);
-        next.start();
-        next.join(30);
-        assertTrue(next.isAlive(), "drained past an access under way");
+        Thread next = draining(inFlight);
         inFlight.exit(0);
         next.join(5_000);
         assertFalse(next.isAlive());
+    }
+
+    @Test
+    @DisplayName("InFlight: the word of a thread that has ended goes to one that is still at work")
+    void wordsAreInherited() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        CountDownLatch end = crowd(inFlight);
+        int stranger = inFlight.enter();
+        inFlight.exit(stranger);
+        assertTrue(stranger <= 1, "joined the others");
+        end.countDown();
+        for (Thread device : devices) {
+            device.join();
+        }
+        int own = stranger;
+        for (int i = 0; i < 1_000 && own <= 1; i++) {
+            own = inFlight.enter();
+            inFlight.exit(own);
+        }
+        assertTrue(own > 1, "no word of its own after 1,000 accesses");
+        inFlight.drain();
+        assertEquals(own, inFlight.enter());
+        Thread first = draining(inFlight);
+        inFlight.exit(own);
+        first.join(5_000);
+        assertFalse(first.isAlive());
     }
 
     @Test
@@ -224,6 +301,38 @@ class DrainTest {
         closing.join(5_000);
         assertFalse(closing.isAlive());
         assertEquals(1, bus.read(0, 4));
+    }
+
+    /** Every word belongs to a thread that lives. */
+    private InFlight crowded() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        crowd(inFlight);
+        return inFlight;
+    }
+
+    /** {@return what ends the threads that now own all words} */
+    private CountDownLatch crowd(InFlight inFlight) throws InterruptedException {
+        CountDownLatch settled = new CountDownLatch(InFlight.OWNERS);
+        CountDownLatch end = new CountDownLatch(1);
+        ends.add(end);
+        for (int i = 0; i < InFlight.OWNERS; i++) {
+            start(() -> {
+                inFlight.exit(inFlight.enter());
+                settled.countDown();
+                await(end);
+            });
+        }
+        await(settled);
+        return end;
+    }
+
+    /** A drain that has something to wait for. */
+    private static Thread draining(InFlight inFlight) throws InterruptedException {
+        Thread thread = new Thread(inFlight::drain);
+        thread.start();
+        thread.join(30);
+        assertTrue(thread.isAlive(), "drained past an access under way");
+        return thread;
     }
 
     private void start(Runnable access) {
