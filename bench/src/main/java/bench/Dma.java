@@ -29,6 +29,7 @@ public class Dma {
         public int bytes;
         DmaPort port;
         byte[] from;
+        int start;
         long iova;
 
         /** Maps 2 pages more than needed, as single pages. */
@@ -41,7 +42,7 @@ public class Dma {
             DmaBuffer buffer = board.machine.memory().allocate(size, VtdBoard.PAGE, DmaMemory.Layout.SCATTERED);
             domain.map(0, buffer, 0, size, Access.READ_WRITE);
             port = board.port();
-            from = new byte[bytes];
+            from = new byte[bytes + Places.TURN];
             iova = bytes > VtdBoard.PAGE ? 0x80 : 0;
         }
     }
@@ -55,7 +56,8 @@ public class Dma {
     /** A block. */
     @Benchmark
     public int block(Device s) {
-        return checked(s.port.write(s.iova, s.from, 0, s.bytes));
+        s.start = Places.turn(s.start);
+        return checked(s.port.write(s.iova, s.from, s.start, s.bytes));
     }
 
     private static int checked(int status) {

@@ -89,12 +89,14 @@ public class Floor {
         public int bytes;
         byte[] from;
         ByteBuffer to;
+        int start;
 
         /** Touches both. */
         @Setup
         public void setUp() {
-            from = new byte[bytes];
-            to = ByteBuffer.allocateDirect(bytes);
+            from = new byte[bytes + Places.TURN];
+            // On a page, as the machine's memory is.
+            to = ByteBuffer.allocateDirect(bytes + 4096).alignedSlice(4096);
         }
     }
 
@@ -158,7 +160,8 @@ public class Floor {
     /** The copy alone, into memory outside the heap, where the machine's memory is. */
     @Benchmark
     public byte copy(Copies s) {
-        s.to.put(0, s.from, 0, s.bytes);
+        s.start = Places.turn(s.start);
+        s.to.put(0, s.from, s.start, s.bytes);
         return s.to.get(0);
     }
 
