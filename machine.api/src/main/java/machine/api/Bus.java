@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -68,6 +69,21 @@ public interface Bus {
      * {@link FaultListener}: it would wait for itself.
      */
     void sync();
+
+    /**
+     * Listens to stores into memory, for a unit that caches its tables and is coherent, as PAMU is. Whoever stores: cores, programs,
+     * devices.
+     *
+     * <p>A store that began before this may not be noticed, so the snoop gives no stamp until somebody has called
+     * {@link #sync}, which a driver does between writing its tables and enabling the hardware. Does not wait; may be called by an
+     * {@link Mmio}.
+     *
+     * @param ranges of physical addresses, each in one piece of memory, 16 MiB together at most
+     * @return the caller closes it; {@link Snoop#NEVER} if this bus cannot hear of stores there: the unit does not cache
+     */
+    default Snoop snoop(List<Node.Range> ranges) {
+        return Snoop.NEVER;
+    }
 
     /**
      * Hangs a register window into the address space.

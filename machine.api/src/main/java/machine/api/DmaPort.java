@@ -72,7 +72,7 @@ public final class DmaPort implements AutoCloseable {
                         continue;
                     }
                 }
-                int status = physical < 0 ? (int) physical : bus.write(id, physical, size, value);
+                int status = physical < 0 ? (int) physical : bus.counted(id, physical, size, value);
                 return status == Bus.OK ? Bus.OK : refuse(iova, size, Access.WRITE, status);
             }
         } finally {
@@ -99,7 +99,7 @@ public final class DmaPort implements AutoCloseable {
                         continue;
                     }
                 }
-                int status = physical < 0 ? (int) physical : bus.write(id, physical, from, offset, piece);
+                int status = physical < 0 ? (int) physical : bus.counted(id, physical, from, offset, piece);
                 if (status != Bus.OK) {
                     return refuse(iova, piece, Access.WRITE, status);
                 }

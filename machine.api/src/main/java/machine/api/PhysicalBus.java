@@ -15,7 +15,14 @@ public final class PhysicalBus implements Bus {
     }
 
     private final Ram[] memory;
+    /** More than this a snoop does not listen to: no table is as large, and stores into it are slower. */
+    private static final long MOST_SNOOPED = 16L << 20;
+
     private final CopyOnWriteArrayList<InFlight> ports = new CopyOnWriteArrayList<>();
+    /** Stores into memory that no port counts. */
+    private final InFlight cores = new InFlight();
+    /** Snoops that some store under way may not have noticed yet. */
+    private final CopyOnWriteArrayList<Snoop> deaf = new CopyOnWriteArrayList<>();
     private volatile Window[] windows = {};
 
     /**
@@ -52,10 +59,29 @@ public final class PhysicalBus implements Bus {
     @Override
     public int write(int requester, long physical, int size, long value) {
         Ram ram = ram(physical, size);
-        if (ram != null) {
-            ram.write(physical - ram.base(), size, value);
-            return OK;
+        if (ram == null) {
+            return register(requester, physical, size, value);
         }
+        int entered = cores.enter();
+        try {
+            ram.write(physical - ram.base(), size, value);
+        } finally {
+            cores.exit(entered);
+        }
+        return OK;
+    }
+
+    /** As {@link #write(int, long, int, long)}, for a port, which counts the access itself. */
+    int counted(int requester, long physical, int size, long value) {
+        Ram ram = ram(physical, size);
+        if (ram == null) {
+            return register(requester, physical, size, value);
+        }
+        ram.write(physical - ram.base(), size, value);
+        return OK;
+    }
+
+    private int register(int requester, long physical, int size, long value) {
         Window window = window(physical, size);
         if (window == null) {
             return Refusal.NO_TARGET;
@@ -89,10 +115,29 @@ public final class PhysicalBus implements Bus {
     @Override
     public int write(int requester, long physical, byte[] from, int offset, int length) {
         Ram ram = ram(physical, length);
+        if (ram == null) {
+            return pieces(requester, physical, from, offset, length);
+        }
+        int entered = cores.enter();
+        try {
+            ram.write(physical - ram.base(), from, offset, length);
+        } finally {
+            cores.exit(entered);
+        }
+        return OK;
+    }
+
+    /** As {@link #write(int, long, byte[], int, int)}, for a port, which counts the access itself. */
+    int counted(int requester, long physical, byte[] from, int offset, int length) {
+        Ram ram = ram(physical, length);
         if (ram != null) {
             ram.write(physical - ram.base(), from, offset, length);
             return OK;
         }
+        return pieces(requester, physical, from, offset, length);
+    }
+
+    private int pieces(int requester, long physical, byte[] from, int offset, int length) {
         int status = OK;
         for (int done = 0; done < length; ) {
             int size = piece(physical + done, length - done);
@@ -111,8 +156,44 @@ public final class PhysicalBus implements Bus {
     public void sync() {
         // What the caller wrote goes out before the ports are listed: a port that is not listed yet sees it.
         VarHandle.fullFence();
+        Object[] fresh = deaf.isEmpty() ? null : deaf.toArray();
         for (InFlight port : ports) {
             port.drain();
+        }
+        if (fresh != null) {
+            cores.drain();
+            for (Object snoop : fresh) {
+                ((Snoop) snoop).listen();
+                deaf.remove(snoop);
+            }
+        }
+    }
+
+    @Override
+    public Snoop snoop(List<Node.Range> ranges) {
+        long size = 0;
+        for (Node.Range range : ranges) {
+            if (range.size() < 0 || range.size() > MOST_SNOOPED || size + range.size() > MOST_SNOOPED
+                    || range.size() > 0 && ram(range.physical(), (int) range.size()) == null) {
+                return Snoop.NEVER;
+            }
+            size += range.size();
+        }
+        Snoop snoop = new Snoop(ranges, this::forget);
+        for (Ram ram : memory) {
+            if (snoop.touches(ram.base(), ram.size())) {
+                ram.attach(snoop);
+            }
+        }
+        // Last: what listens from now on has been announced to everybody.
+        deaf.add(snoop);
+        return snoop;
+    }
+
+    private void forget(Snoop snoop) {
+        deaf.remove(snoop);
+        for (Ram ram : memory) {
+            ram.detach(snoop);
         }
     }
 

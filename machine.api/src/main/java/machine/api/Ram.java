@@ -14,11 +14,16 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  * <p>Sparse: memory outside the Java heap is taken in pieces of 2 MiB when they are first written, so a machine of 64 GiB costs
  * what its programs touch. Untouched memory reads as zero. Offsets are from {@link #base()}; the caller
  * ({@link PhysicalBus}) has checked them. Thread-safe and lock-free; aligned accesses of 2, 4 and 8 bytes are atomic.
+ *
+ * <p>A store looks its piece up among those that may be written without further ado. A piece is not there before its first
+ * store, nor while a {@link Snoop} listens to some of it; then the store goes the careful way and announces itself to the
+ * snoops it concerns. So snoops cost nothing where nobody listens.
  */
 public final class Ram {
     private static final int CHUNK_SHIFT = 21;
     private static final int CHUNK = 1 << CHUNK_SHIFT;
     private static final long CHUNK_MASK = CHUNK - 1L;
+    private static final int PAGE = 4096;
     private static final VarHandle SHORT = view(short[].class);
     private static final VarHandle INT = view(int[].class);
     private static final VarHandle LONG = view(long[].class);
@@ -26,6 +31,10 @@ public final class Ram {
     private final long base;
     private final long size;
     private final AtomicReferenceArray<ByteBuffer> chunks;
+    /** Those of the chunks that stores may go to directly. */
+    private final AtomicReferenceArray<ByteBuffer> open;
+    /** Replaced, not changed, under the lock. */
+    private volatile Snoop[] snoops = {};
 
     /**
      * @param base physical address of the first byte, a multiple of 4 KiB
@@ -39,6 +48,7 @@ public final class Ram {
         this.base = base;
         this.size = size;
         this.chunks = new AtomicReferenceArray<>((int) ((size + CHUNK_MASK) >>> CHUNK_SHIFT));
+        this.open = new AtomicReferenceArray<>(chunks.length());
     }
 
     /** {@return physical address of the first byte} */
@@ -84,13 +94,11 @@ public final class Ram {
             writeUnaligned(offset, width, value);
             return;
         }
-        ByteBuffer chunk = touch((int) (offset >>> CHUNK_SHIFT));
-        switch (width) {
-            case 1 -> chunk.put(at, (byte) value);
-            case 2 -> SHORT.setRelease(chunk, at, (short) value);
-            case 4 -> INT.setRelease(chunk, at, (int) value);
-            case 8 -> LONG.setRelease(chunk, at, value);
-            default -> throw new IllegalArgumentException("access of " + width + " bytes");
+        ByteBuffer chunk = open.getAcquire((int) (offset >>> CHUNK_SHIFT));
+        if (chunk != null) {
+            put(chunk, at, width, value);
+        } else {
+            carefully(offset, width, value);
         }
     }
 
@@ -114,7 +122,12 @@ public final class Ram {
         while (length > 0) {
             int at = (int) (offset & CHUNK_MASK);
             int step = Math.min(length, CHUNK - at);
-            touch((int) (offset >>> CHUNK_SHIFT)).put(at, from, start, step);
+            ByteBuffer chunk = open.getAcquire((int) (offset >>> CHUNK_SHIFT));
+            if (chunk != null) {
+                chunk.put(at, from, start, step);
+            } else {
+                carefully(offset, from, start, step);
+            }
             offset += step;
             start += step;
             length -= step;
@@ -135,16 +148,103 @@ public final class Ram {
         }
     }
 
-    private ByteBuffer touch(int index) {
-        ByteBuffer chunk = chunks.getAcquire(index);
-        return chunk != null ? chunk : grow(index);
+    /** Announces stores to the snoop from now on; one that is under way may have missed this. */
+    synchronized void attach(Snoop snoop) {
+        Snoop[] next = Arrays.copyOf(snoops, snoops.length + 1);
+        next[snoops.length] = snoop;
+        snoops = next;
+        for (int index = 0; index < chunks.length(); index++) {
+            if (concerns(snoop, index)) {
+                open.set(index, null);
+            }
+        }
     }
 
-    /** Off the road: once per 2 MiB. */
-    private ByteBuffer grow(int index) {
-        ByteBuffer fresh = ByteBuffer.allocateDirect(CHUNK);
-        ByteBuffer winner = chunks.compareAndExchange(index, null, fresh);
-        return winner == null ? fresh : winner;
+    synchronized void detach(Snoop snoop) {
+        snoops = Arrays.stream(snoops).filter(other -> other != snoop).toArray(Snoop[]::new);
+    }
+
+    private static void put(ByteBuffer chunk, int at, int width, long value) {
+        switch (width) {
+            case 1 -> chunk.put(at, (byte) value);
+            case 2 -> SHORT.setRelease(chunk, at, (short) value);
+            case 4 -> INT.setRelease(chunk, at, (int) value);
+            case 8 -> LONG.setRelease(chunk, at, value);
+            default -> throw new IllegalArgumentException("access of " + width + " bytes");
+        }
+    }
+
+    private void carefully(long offset, int width, long value) {
+        Snoop[] all = snoops;
+        ByteBuffer chunk = chunk((int) (offset >>> CHUNK_SHIFT), all);
+        begin(all, offset, width);
+        try {
+            put(chunk, (int) (offset & CHUNK_MASK), width, value);
+        } finally {
+            end(all, offset, width);
+        }
+    }
+
+    /** The bytes lie in one chunk. */
+    private void carefully(long offset, byte[] from, int start, int length) {
+        Snoop[] all = snoops;
+        ByteBuffer chunk = chunk((int) (offset >>> CHUNK_SHIFT), all);
+        begin(all, offset, length);
+        try {
+            chunk.put((int) (offset & CHUNK_MASK), from, start, length);
+        } finally {
+            end(all, offset, length);
+        }
+    }
+
+    private void begin(Snoop[] all, long offset, int length) {
+        for (Snoop snoop : all) {
+            if (snoop.touches(base + offset, length)) {
+                snoop.begin();
+            }
+        }
+    }
+
+    private void end(Snoop[] all, long offset, int length) {
+        for (Snoop snoop : all) {
+            if (snoop.touches(base + offset, length)) {
+                snoop.end();
+            }
+        }
+    }
+
+    private ByteBuffer chunk(int index, Snoop[] all) {
+        ByteBuffer chunk = chunks.getAcquire(index);
+        if (chunk != null) {
+            for (Snoop snoop : all) {
+                if (concerns(snoop, index)) {
+                    return chunk;
+                }
+            }
+        }
+        return admit(index);
+    }
+
+    /** Takes the memory at the first store, and opens it for further ones if nobody listens. */
+    private synchronized ByteBuffer admit(int index) {
+        ByteBuffer chunk = chunks.get(index);
+        if (chunk == null) {
+            // On a page, because the host copies to cache lines that are whole.
+            chunk = ByteBuffer.allocateDirect(CHUNK + PAGE).alignedSlice(PAGE).slice(0, CHUNK);
+            chunks.set(index, chunk);
+        }
+        boolean heard = false;
+        for (Snoop snoop : snoops) {
+            heard |= concerns(snoop, index);
+        }
+        if (!heard) {
+            open.set(index, chunk);
+        }
+        return chunk;
+    }
+
+    private boolean concerns(Snoop snoop, int index) {
+        return snoop.touches(base + ((long) index << CHUNK_SHIFT), CHUNK);
     }
 
     private static VarHandle view(Class<?> array) {
