@@ -233,6 +233,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             words.word(registers + Registers.PC, CONTROL);
             ours |= Registers.bypassBit(i);
         }
+        // PowerPC: sync. The tables are there before anybody is looked up in them, and the caches may begin to listen.
+        bus.sync();
         words.word(bypass, bypassed & ~ours);
         if ((words.word(bypass) & ours) != 0) {
             throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed", bypass,

@@ -75,7 +75,7 @@ public interface Bus {
      * devices.
      *
      * <p>A store that began before this may not be noticed, so the snoop gives no stamp until somebody has called
-     * {@link #sync}, which a driver does between writing its tables and enabling the hardware. Does not wait; may be called by an
+     * {@link #sync}, as a driver does between setting its hardware up and letting devices in. Does not wait; may be called by an
      * {@link Mmio}.
      *
      * @param ranges of physical addresses, each in one piece of memory, 16 MiB together at most

@@ -7,7 +7,7 @@ import machine.api.Mmio;
 
 /**
  * The registers of one PAMU as the cores see them. Before it {@link machine.api.Bus#write}. Concurrency: one short monitor
- * around the register file, never held while anything else is called; violations and PICS are lock-free beside it.
+ * around the register file, never held while anything is called that could wait for a device; violations and PICS are lock-free beside it.
  *
  * <p>Words only: a shorter or misaligned write changes nothing, a write of 8 bytes is two words. ECC and operation errors do
  * not happen in this model, so their status reads as zero and clearing it does nothing.
@@ -76,12 +76,10 @@ final class RegisterBlock implements Mmio {
 
     private synchronized void store(int offset, int value) {
         file[offset / 4] = value;
-        long primary = address(Registers.PPBA);
-        long secondary = address(Registers.SPBA);
-        long operations = address(Registers.OBA);
-        pamu.use(new Tables(file[Registers.PC / 4], primary, Tables.bytes(primary, address(Registers.PPLA)),
-            secondary, Tables.bytes(secondary, address(Registers.SPLA)),
-            operations, Tables.bytes(operations, address(Registers.OLA))));
+        if (offset == Registers.PC || offset < Registers.OLA + 8) {
+            pamu.use(file[Registers.PC / 4], address(Registers.PPBA), address(Registers.PPLA), address(Registers.SPBA),
+                address(Registers.SPLA), address(Registers.OBA), address(Registers.OLA));
+        }
     }
 
     private long address(int offset) {
