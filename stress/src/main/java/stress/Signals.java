@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package stress;
+
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jcstress.annotations.Actor;
+import org.openjdk.jcstress.annotations.Arbiter;
+import org.openjdk.jcstress.annotations.Expect;
+import org.openjdk.jcstress.annotations.JCStressTest;
+import org.openjdk.jcstress.annotations.Outcome;
+import org.openjdk.jcstress.annotations.State;
+import org.openjdk.jcstress.infra.results.II_Result;
+import org.openjdk.jcstress.infra.results.I_Result;
+import vfio.api.EventFd;
+
+/** P5, the last hop: an eventfd loses no signal and counts none twice, and wakes who reads. */
+final class Signals {
+    private Signals() {
+    }
+
+    @JCStressTest
+    @State
+    @Outcome(id = {"0, 2", "1, 1", "2, 0"}, expect = Expect.ACCEPTABLE, desc = "two in all")
+    @Outcome(expect = Expect.FORBIDDEN, desc = "a signal was lost or counted twice")
+    public static class OfPoll {
+        private final EventFd eventFd = new EventFd(0);
+
+        @Actor
+        public void device() {
+            eventFd.signal();
+            eventFd.signal();
+        }
+
+        @Actor
+        public void reader(II_Result result) {
+            result.r1 = (int) eventFd.poll();
+        }
+
+        @Arbiter
+        public void end(II_Result result) {
+            result.r2 = (int) eventFd.poll();
+        }
+    }
+
+    @JCStressTest
+    @State
+    @Outcome(id = "1", expect = Expect.ACCEPTABLE, desc = "woken")
+    @Outcome(expect = Expect.FORBIDDEN, desc = "slept through a signal")
+    public static class OfRead {
+        private final EventFd eventFd = new EventFd(0);
+
+        @Actor
+        public void device() {
+            eventFd.signal();
+        }
+
+        @Actor
+        public void reader(I_Result result) {
+            try {
+                result.r1 = (int) eventFd.read(5, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+}
