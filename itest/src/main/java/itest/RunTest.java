@@ -131,8 +131,8 @@ class RunTest {
     }
 
     private static void assumeQemu(String binary) {
-        assumeTrue(Arrays.stream(System.getenv("PATH").split(File.pathSeparator)).anyMatch(place -> Files.isExecutable(Path.of(place, binary))),
-            () -> "SKIPPED: there is no " + binary);
+        assumeTrue(Arrays.stream(System.getenv("PATH").split(File.pathSeparator))
+            .anyMatch(place -> Files.isExecutable(Path.of(place, binary))), () -> "SKIPPED: there is no " + binary);
     }
 
     @DisplayName("./gantry compare: each strategy that works delivers every interrupt and verifies every byte, on each board")

@@ -91,7 +91,8 @@ public interface Bus {
      * @param physical first address
      * @param size bytes, positive
      * @return takes the window away again; idempotent
-     * @throws ErrnoException EEXIST if the range touches memory or another window; EOPNOTSUPP if the bus is another process's, which takes none
+     * @throws ErrnoException EEXIST if the range touches memory or another window; EOPNOTSUPP if the bus is another
+     *     process's, which takes none
      */
     Attachment attach(long physical, long size, Mmio window);
 }

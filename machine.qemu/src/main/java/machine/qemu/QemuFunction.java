@@ -154,8 +154,8 @@ final class QemuFunction implements PciFunction {
     }
 
     /**
-     * {@inheritDoc} A function with a function-level reset does that. Of any other, what config space holds is cleared; an edu's transfer is
-     * waited for and its registers are cleared, but not its buffer nor its factorial, for which it has no means.
+     * {@inheritDoc} A function with a function-level reset does that. Of any other, what config space holds is cleared; an edu's
+     * transfer is waited for and its registers are cleared, but not its buffer nor its factorial, for which it has no means.
      */
     @Override
     public synchronized void reset() {

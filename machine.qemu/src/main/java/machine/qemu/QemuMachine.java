@@ -123,8 +123,8 @@ public final class QemuMachine implements Machine {
     /** @throws ErrnoException EOPNOTSUPP always: qtest cannot make an access in a device's name */
     @Override
     public DmaPort openPort(Slot slot, int device, int function) {
-        throw new ErrnoException(Errno.EOPNOTSUPP, "no device of ours can be at %s of %s: devices there are QEMU's own, which the machine's "
-            + "options name", slot.address(device, function), slot.name());
+        throw new ErrnoException(Errno.EOPNOTSUPP, "no device of ours can be at %s of %s: devices there are QEMU's own, which the "
+            + "machine's options name", slot.address(device, function), slot.name());
     }
 
     /** As promised; there is a round trip to QEMU in each change of the level. */

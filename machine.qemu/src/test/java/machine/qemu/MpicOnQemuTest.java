@@ -170,7 +170,8 @@ class MpicOnQemuTest {
         one.set(true);
         machine.bus().sync();
         assertEquals(3, calls.get());
-        assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> machine.line(new Wire("/elsewhere", 1, true, "1 2 0 0"))).errno());
+        assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class,
+            () -> machine.line(new Wire("/elsewhere", 1, true, "1 2 0 0"))).errno());
     }
 
     @DisplayName("The driver leaves and a second one takes over: messages of the time between are none of its own")
@@ -214,7 +215,7 @@ class MpicOnQemuTest {
         eventually(() -> calls.get() == 1, "source 3");
     }
 
-    @DisplayName("The bus: little-endian values over a big-endian target; all ones and NO_TARGET where nothing answers; no windows, ports, units")
+    @DisplayName("The bus: little-endian over a big-endian target; all ones and NO_TARGET where nothing answers; no windows, no units")
     @Test
     void bus() {
         Bus bus = machine.bus();

@@ -122,8 +122,8 @@ public final class Workbench {
     String plug(String slotName, String place) throws IOException, InterruptedException {
         Slot slot = slot(slotName);
         if (slot.node().builtIn()) {
-            throw new ErrnoException(Errno.EOPNOTSUPP, "the devices at slot %s are the machine's own, see vfio:devices; none can be plugged in",
-                slotName);
+            throw new ErrnoException(Errno.EOPNOTSUPP,
+                "the devices at slot %s are the machine's own, see vfio:devices; none can be plugged in", slotName);
         }
         int[] at = place.isEmpty() ? next(slot) : parse(place);
         slot.requester(at[0], at[1]);

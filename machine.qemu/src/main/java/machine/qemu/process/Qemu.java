@@ -274,7 +274,8 @@ public final class Qemu implements AutoCloseable {
         int status = process.isAlive() ? -1 : process.exitValue();
         String how = status < 0 ? "has closed its connection"
             : status > SIGNALS ? "was ended by signal " + (status - SIGNALS) : "ended with exit status " + status;
-        return new ErrnoException(Errno.EIO, "%s (process %d) %s; %swhat it said last:%s", launch.binary(), process.pid(), how, hung, said());
+        return new ErrnoException(Errno.EIO, "%s (process %d) %s; %swhat it said last:%s", launch.binary(), process.pid(), how, hung,
+            said());
     }
 
     private String said() {

@@ -105,7 +105,8 @@ class QemuTest {
             if (!qemu.version().startsWith("7.2.")) {
                 return;
             }
-            q.batch().writeq(0xfeb0_0080L, 0x20_0000).writeq(0xfeb0_0088L, 0x4_0000).writeq(0xfeb0_0090L, 4096).writeq(0xfeb0_0098L, 1).run();
+            q.batch().writeq(0xfeb0_0080L, 0x20_0000).writeq(0xfeb0_0088L, 0x4_0000).writeq(0xfeb0_0090L, 4096)
+                .writeq(0xfeb0_0098L, 1).run();
             eventually(() -> !qemu.process().isAlive(), "QEMU has aborted");
             ErrnoException e = assertThrows(ErrnoException.class, () -> q.readl(0));
             assertTrue(e.getMessage().contains("was ended by signal 6; what it said last:\n"), e.getMessage());
@@ -118,7 +119,8 @@ class QemuTest {
     void killed() throws Exception {
         for (boolean kill : new boolean[] {true, false}) {
             Process jvm = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-cp", System.getProperty(
-                "surefire.test.class.path", System.getProperty("java.class.path")), Holder.class.getName()).redirectErrorStream(true).start();
+                "surefire.test.class.path", System.getProperty("java.class.path")), Holder.class.getName())
+                .redirectErrorStream(true).start();
             try (BufferedReader reader = new BufferedReader(new InputStreamReader(jvm.getInputStream()))) {
                 String[] line = reader.readLine().split(" ", 2);
                 ProcessHandle qemu = ProcessHandle.of(Long.parseLong(line[0])).orElseThrow();

@@ -132,7 +132,8 @@ class QtestTest {
         qtest.writel(PIC + 0x1740, 7L << 24);
         assertEquals(List.of("4+"), told);
         assertTrue(qtest.irq(4));
-        assertArrayEquals(new long[] {0x123, 1 << 7, 0}, qtest.batch().readl(PIC + 0x200a0).readl(PIC + 0x1600).writel(PIC + 0x200b0, 0).run());
+        assertArrayEquals(new long[] {0x123, 1 << 7, 0},
+            qtest.batch().readl(PIC + 0x200a0).readl(PIC + 0x1600).writel(PIC + 0x200b0, 0).run());
         assertEquals(List.of("4+", "4-"), told);
         assertFalse(qtest.irq(4));
         ErrnoException e = assertThrows(ErrnoException.class, () -> qtest.interceptIrqIn("/machine/unattached/device[0]/../device[1]"));
