@@ -58,6 +58,7 @@ class EduAgainstEduTest {
     /** QEMU 7.2 aborts when a transfer ends with the last byte of the buffer. */
     private static final int USED = 4095;
     private static final int STATUS = 0x20;
+    private static final int INTERRUPTS = 0x24;
     private static final int COMMAND = 0x98;
     private static final long PATIENCE = 10_000_000_000L;
 
@@ -109,10 +110,10 @@ class EduAgainstEduTest {
             return signals;
         }
 
-        /** Waits while bits of a register are set. */
-        void await(int register, int size, int bits) {
+        /** Waits until a bit of a register is as wanted. */
+        void await(int register, int size, int bit, int wanted) {
             long until = System.nanoTime() + PATIENCE;
-            while ((device.read(Region.BAR0, register, size) & bits) != 0) {
+            while ((device.read(Region.BAR0, register, size) & bit) != wanted) {
                 assertTrue(System.nanoTime() < until, () -> name + " does not come to an end");
             }
         }
@@ -220,7 +221,7 @@ class EduAgainstEduTest {
             side.device.write(Region.BAR0, 0x88, 8, to);
             side.device.write(Region.BAR0, 0x90, 8, bytes);
             side.device.write(Region.BAR0, COMMAND, 8, command);
-            side.await(COMMAND, 8, 1);
+            side.await(COMMAND, 8, 1, 0);
         }
         List<String> seen = recorded(theirs);
         // QEMU 7.2 blocks a write to a read-only page that its IOTLB holds, but records nothing.
@@ -297,10 +298,17 @@ class EduAgainstEduTest {
             switch (random.nextInt(10)) {
                 case 0 -> write(0x04, 4, random.nextInt());
                 case 1 -> {
-                    write(STATUS, 4, random.nextBoolean() ? 0x80 : 0);
+                    boolean interrupt = random.nextBoolean();
+                    write(0x64, 4, 1);
+                    write(STATUS, 4, interrupt ? 0x80 : 0);
                     write(0x08, 4, random.nextInt(20));
-                    ours.await(STATUS, 4, 1);
-                    theirs.await(STATUS, 4, 1);
+                    for (Side side : List.of(ours, theirs)) {
+                        side.await(STATUS, 4, 1, 0);
+                        if (interrupt) {
+                            // QEMU clears the computing bit before it raises the interrupt.
+                            side.await(INTERRUPTS, 4, 1, 1);
+                        }
+                    }
                     interrupts();
                 }
                 case 2 -> {
