@@ -30,7 +30,8 @@ final class PageWalk {
         long snoop = 1L << 11;
         long leaf = common | (capabilities.snoopControl() ? 0 : snoop);
         for (int level = 1; level <= 5; level++) {
-            tableReserved[level] = common | snoop;
+            // TM and SNP are fields of leaves.
+            tableReserved[level] = common | snoop | 1L << 62;
             leafReserved[level] = leaf | PAGE_SIZE;
         }
         leafReserved[1] = leaf;

@@ -119,6 +119,26 @@ class InvalidationQueueTest {
     }
 
     @Test
+    @DisplayName("VT-d 4: a device TLB's invalidation is taken where there are such, without reserved bits")
+    void deviceTlb() {
+        bench = new Bench(Bench.with(0, 0, 1 << 2, 0));
+        bench.reg8(0x90, 0x110000);
+        bench.command(0x04000000L, 0);
+        tail = 0;
+        put(3 | 0x1fL << 16 | 0x18L << 32, 0x7000001);
+        bench.reg(0x88, tail);
+        assertEquals(16, bench.reg(0x80));
+        assertEquals(0, bench.reg(0x34));
+        for (long[] bad : new long[][] {{3 | 1 << 4, 0}, {3 | 1 << 21, 0}, {3 | 1L << 48, 0}, {3, 2}, {3, 1 << 11}}) {
+            bench.mem(0x110010, bad[0]);
+            bench.mem(0x110018, bad[1]);
+            bench.reg(0x88, 32);
+            assertEquals(0x10, bench.reg(0x34));
+            bench.reg(0x34, 0x10);
+        }
+    }
+
+    @Test
     @DisplayName("VT-d 4: a mask above MAMV, a tail beyond the ring, a ring without memory, wide descriptors: IQE")
     void moreErrors() {
         put(0x32 | 5 << 16, 19);

@@ -224,6 +224,18 @@ class VtdUnitTest {
     }
 
     @Test
+    @DisplayName("VT-d 2.1: TM is a field of leaves where there are device TLBs, and reserved in tables even there")
+    void transientMapping() {
+        start(Bench.with(0, 0, 1 << 2, 0));
+        bench.mem(0x105008, 0x4000000007000003L);
+        assertEquals(0x7000234, go(SID, IOVA, R));
+        bench.mem(0x104008, 0x4000000000105003L);
+        flushAll();
+        assertEquals(Refusal.MALFORMED, go(SID, IOVA, R));
+        assertEquals(0xc, fault());
+    }
+
+    @Test
     @DisplayName("VT-d 2: TT 2 passes through up to MGAW and host width, and is invalid without ECAP.PT")
     void passThrough() {
         start(VtdSettings.DEFAULT);
