@@ -24,7 +24,7 @@ class MpicDifferentialTest {
     private static final int[] SEEDS = {1, 2013};
     private static final long FRESH = Long.getLong("gantry.seed", System.nanoTime() & 0xffff_ffffL);
     private static final int LENGTH = 500;
-    private static final int TRIES = 400;
+    private static final int TRIES = Integer.getInteger("gantry.tries", 400);
 
     @DisplayName("MPIC 4.2 and 2.0: fixed seeds look the same on QEMU's")
     @ParameterizedTest
