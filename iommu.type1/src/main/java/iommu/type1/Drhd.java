@@ -4,6 +4,7 @@ package iommu.type1;
 import iommu.api.Violation;
 import java.util.BitSet;
 import java.util.List;
+import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -25,6 +26,7 @@ final class Drhd implements AutoCloseable {
 
     private final Bus bus;
     private final DmaMemory pool;
+    private final Machine machine;
     private final String path;
     private final Registers registers;
     private final VtdCapabilities capabilities;
@@ -45,6 +47,7 @@ final class Drhd implements AutoCloseable {
      * @throws ErrnoException ENODEV if no unit answers; EOPNOTSUPP if it walks no tables we make; ETIMEDOUT; ENOMEM
      */
     Drhd(Machine machine, Node node, Type1Settings settings) {
+        this.machine = machine;
         bus = machine.bus();
         pool = machine.memory();
         path = node.path();
@@ -258,11 +261,32 @@ final class Drhd implements AutoCloseable {
                 queue.close();
             }
             bus.sync();
+            if (fresh != null) {
+                giveBackLater();
+            }
         }
         for (DmaBuffer table : contexts) {
             if (table != null) {
                 table.close();
             }
+        }
+    }
+
+    /**
+     * The page of zeroes is the hardware's, a successor's too, until other hardware is in its place: that has never heard of it. The moment
+     * at which hardware leaves would be too early, for until its ports are blocked it still reads the page.
+     */
+    private void giveBackLater() {
+        Attachment[] watch = new Attachment[1];
+        synchronized (watch) {
+            watch[0] = machine.onReady(node -> {
+                if (node.path().equals(path) && machine.ready(node)) {
+                    synchronized (watch) {
+                        watch[0].close();
+                    }
+                    fresh.close();
+                }
+            });
         }
     }
 

@@ -403,6 +403,23 @@ class Type1DriverTest {
     }
 
     @Test
+    @DisplayName("driver and hardware replaced, again and again: the page of zeroes left to the hardware comes back, and not before")
+    void replaced() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        long start = bench.machine.memory().available();
+        for (int i = 0; i < 10; i++) {
+            // The second one takes the first one's page over.
+            driver(bench).close();
+            driver(bench).close();
+            assertEquals(start - 4096, bench.machine.memory().available(), "the hardware still reads it");
+            bench.attachments.get(i).close();
+            assertEquals(start - 4096, bench.machine.memory().available());
+            bench.plug(0, VtdSettings.DEFAULT);
+            assertEquals(start, bench.machine.memory().available());
+        }
+    }
+
+    @Test
     @DisplayName("P3: unmap and detach return only when an access under way has left")
     void drain() throws InterruptedException {
         for (boolean detach : new boolean[] {false, true}) {
