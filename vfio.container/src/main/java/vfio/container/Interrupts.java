@@ -308,13 +308,18 @@ final class Interrupts {
         }
     }
 
-    /** Both messages are known before the device sends a piece of either. */
+    /**
+     * Both messages are known before the device sends a piece of either. When it is programmed, the earlier one is not on its way any more
+     * and is forgotten: it may be another device's by now, which the hardware cannot tell from this one.
+     */
     private static void program(Route route, long address, int data) {
         route.earlier = route.address;
         route.earlierData = route.data;
         route.address = address;
         route.data = data;
         route.device.config().msiOn(address, data);
+        route.earlier = NONE;
+        route.earlierData = data;
     }
 
     private void connect(Route route) {
