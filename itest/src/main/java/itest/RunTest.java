@@ -177,6 +177,64 @@ class RunTest {
         return result.json;
     }
 
+    @DisplayName("./gantry soak: exit status 0, the seed at the beginning and at the end, all in the JSON")
+    @Test
+    void soak() throws Exception {
+        for (String jar : List.of(PAMU, PC)) {
+            Result result = start(jar, "soak", "--seconds", "3", "--seed", "0x5eed", "--json", directory.resolve("run.json").toString());
+            assertEquals(0, result.status, result.out + result.err);
+            assertTrue(result.out.lines().findFirst().orElseThrow().endsWith("for 3 s, seed " + 0x5eed), result.out);
+            assertTrue(result.out.contains("OK: every promise held; --seed " + 0x5eed), result.out);
+            assertEquals(0x5eed, result.json.get("seed").getAsLong());
+            assertTrue(result.json.get("ok").getAsBoolean());
+        }
+        assertRefused(start(PAMU, "soak", "--seconds", "0"), "must be 1..86400");
+        assertRefused(start(PAMU, "soak", "--seed", "red"), "'red'");
+    }
+
+    @DisplayName("vfio:swap, vfio:swaps, vfio:stall, vfio:retry: a container is moved and its backends' bundles are replaced in a scenario")
+    @Test
+    void swap() throws Exception {
+        Path scenario = Files.writeString(directory.resolve("swap.gosh"), """
+            one = (plug ((slots) get 0))
+            open guest $one
+            geometry guest 0 512M 8
+            map guest 0 256M
+            banks guest 0 4 6
+            irq $one msi
+            ring $one
+            echo (swaps)
+            echo (swap guest pamu)
+            dma $one 0 0x4000000 4096
+            ring $one
+            echo (swap iommu.pamu)
+            dma $one 0 0x4000000 4096
+            ring $one
+            echo (swap irq.mpic)
+            ring $one
+            stall guest 20
+            echo (stall guest)
+            echo (retry guest)
+            rejected EINVAL "a bound of more than an hour" { stall guest 3600001 }
+            rejected ENOENT "neither container nor bundle" { swap nobody }
+            rejected ENODEV "no such type" { swap guest type1 }
+            echo (swaps)
+            """);
+        Result result = start(PAMU, "run", scenario.toString(), "--json", directory.resolve("run.json").toString());
+        assertEquals(0, result.status, result.out + result.err);
+        assertEquals("", result.err);
+        assertTrue(result.out.contains("nothing was swapped yet"), result.out);
+        assertTrue(result.out.contains("20 ms"), result.out);
+        assertTrue(result.out.contains("guest is ACTIVE"), result.out);
+        JsonArray swaps = result.json.getAsJsonArray("swaps");
+        assertEquals(List.of("iommu", "iommu", "controller"), swaps.asList().stream()
+            .map(one -> one.getAsJsonObject().get("backend").getAsString()).toList(), result.out);
+        swaps.asList().stream().map(JsonElement::getAsJsonObject).forEach(one -> {
+            assertEquals("", one.get("failure").getAsString());
+            assertEquals(1, one.get("routes").getAsInt());
+        });
+    }
+
     @DisplayName("vfio:strategies, vfio:use: a container changes its strategy in a scenario; msi … explain and msi … use are the same")
     @Test
     void use() throws Exception {

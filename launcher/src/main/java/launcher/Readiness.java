@@ -17,6 +17,7 @@ import org.osgi.util.tracker.ServiceTracker;
 final class Readiness {
     private static final String COMMANDS = "(&(osgi.command.scope=vfio)(osgi.command.function=report))";
     private static final String SOAK = "(&(osgi.command.scope=vfio)(osgi.command.function=soak))";
+    private static final String INTERRUPTS = "(objectClass=irq.api.InterruptController)";
     private static final String IOMMU = "(objectClass=iommu.api.Iommu)";
     private static final long PATIENCE_SECONDS = 10;
     private static final long GLANCE_MILLIS = 100;
@@ -37,7 +38,7 @@ final class Readiness {
      */
     void await(Log log, boolean isolates) throws InterruptedException, InvalidSyntaxException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        for (String wanted : isolates ? List.of(COMMANDS, SOAK, IOMMU) : List.of(COMMANDS, SOAK)) {
+        for (String wanted : isolates ? List.of(COMMANDS, SOAK, INTERRUPTS, IOMMU) : List.of(COMMANDS, SOAK, INTERRUPTS)) {
             ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(wanted), null);
             tracker.open();
             try {

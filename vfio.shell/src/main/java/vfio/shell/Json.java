@@ -6,10 +6,13 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import irq.api.MsiBank;
 import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
 import machine.api.Access;
 import machine.api.Machine;
 import machine.api.Node;
 import vfio.api.Container;
+import vfio.api.Swap;
 
 /** A run as JSON, for other programs to check; the fields are described in the README of this bundle. Addresses are numbers. */
 final class Json {
@@ -30,6 +33,7 @@ final class Json {
         run.add("dma", dma(journal));
         run.add("msi", msi(journal));
         run.add("faults", faults(journal));
+        run.add("swaps", swaps());
         JsonArray rejected = new JsonArray();
         journal.rejections().forEach(rejection -> rejected.add(rejection.found()));
         run.add("rejected", rejected);
@@ -91,6 +95,27 @@ final class Json {
         JsonArray groups = new JsonArray();
         container.groups().forEach(group -> groups.add(group.number()));
         json.add("groups", groups);
+        return json;
+    }
+
+    private JsonArray swaps() {
+        JsonArray json = new JsonArray();
+        for (Swap swap : bench.vfio().swaps()) {
+            JsonObject one = new JsonObject();
+            one.addProperty("container", swap.container());
+            one.addProperty("backend", swap.backend().name().toLowerCase(Locale.ROOT));
+            one.addProperty("from", swap.from());
+            one.addProperty("to", swap.to());
+            one.addProperty("mappings", swap.mappings());
+            one.addProperty("placements", swap.placements());
+            one.addProperty("routes", swap.routes());
+            one.addProperty("blockedMicros", TimeUnit.NANOSECONDS.toMicros(swap.blockedNanos()));
+            one.addProperty("stalled", swap.stalled());
+            one.addProperty("refused", swap.refused());
+            one.addProperty("carried", swap.carried());
+            one.addProperty("failure", swap.failure());
+            json.add(one);
+        }
         return json;
     }
 

@@ -8,6 +8,7 @@ import java.util.List;
 import machine.api.Access;
 import vfio.api.Container;
 import vfio.api.ContainerState;
+import vfio.api.ContainerState;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
@@ -29,7 +30,8 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
         if (container.iommu().isEmpty() || container.state() != ContainerState.ACTIVE) {
             return new Layout(new Geometry(0, 0), 0, List.of());
         }
-        if (!container.info().capabilities().windowed()) {
+        // What a container holds is known while its IOMMU is away; how the tables are cut is not.
+        if (container.state() != ContainerState.ACTIVE || !container.info().capabilities().windowed()) {
             return paged(container);
         }
         Geometry geometry = container.get(Geometry.class);

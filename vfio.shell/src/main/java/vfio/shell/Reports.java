@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import machine.api.Access;
 import machine.api.Fault;
 import machine.api.Node;
@@ -13,10 +17,12 @@ import machine.api.Slot;
 import vfio.api.Container;
 import vfio.api.MsiChoice;
 import vfio.api.Group;
+import vfio.api.Swap;
 
 /** What a run looks like as text: tables and a picture. */
 final class Reports {
     private static final int BAR = 48;
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT).withZone(ZoneId.systemDefault());
 
     private final Workbench bench;
 
@@ -35,6 +41,7 @@ final class Reports {
         section(text, "Interrupts", interrupts(journal));
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
+        section(text, "Swaps", swaps(bench.vfio().swaps()));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
         return text.toString();
@@ -142,6 +149,15 @@ final class Reports {
                 choice.assessment().reason());
         }
         return table.isEmpty() ? "no bundle provides an MSI strategy\n" : table.toString();
+    }
+
+    static Table swaps(List<Swap> swaps) {
+        Table table = new Table("at", "container", "backend", "from", "to", "mappings", "banks", "MSIs", "blocked µs", "waited", "refused",
+            "carried", "not done because");
+        swaps.forEach(swap -> table.row(TIME.format(swap.at()), swap.container(), swap.backend().name().toLowerCase(Locale.ROOT),
+            swap.from().isEmpty() ? "-" : swap.from(), swap.to().isEmpty() ? "-" : swap.to(), swap.mappings(), swap.placements(), swap.routes(),
+            TimeUnit.NANOSECONDS.toMicros(swap.blockedNanos()), swap.stalled(), swap.refused(), swap.carried(), swap.failure()));
+        return table;
     }
 
     String faults() {

@@ -24,6 +24,8 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicyOption;
 import vfio.api.Container;
 import vfio.api.Device;
 import vfio.api.EventFd;
@@ -60,7 +62,9 @@ public final class Workbench {
 
     private final Machine machine;
     private final Vfio vfio;
-    private final InterruptController controller;
+    /** Comes and goes, as it is swapped: what is plugged stays. */
+    @Reference(name = "interrupts", cardinality = ReferenceCardinality.OPTIONAL, policyOption = ReferencePolicyOption.GREEDY)
+    private volatile InterruptController controller;
     private final ConfigurationAdmin configurations;
     private final Map<String, Configuration> plugged = new LinkedHashMap<>();
     private final Map<String, Opened> opened = new LinkedHashMap<>();
@@ -70,11 +74,9 @@ public final class Workbench {
     /** Built by Declarative Services. */
     @Activate
     public Workbench(@Reference(name = "machine") Machine machine, @Reference(name = "vfio") Vfio vfio,
-            @Reference(name = "interrupts") InterruptController controller,
             @Reference(name = "configurations") ConfigurationAdmin configurations) {
         this.machine = machine;
         this.vfio = vfio;
-        this.controller = controller;
         this.configurations = configurations;
     }
 
@@ -94,8 +96,13 @@ public final class Workbench {
         return vfio;
     }
 
+    /** @throws ErrnoException ENODEV while there is none */
     InterruptController controller() {
-        return controller;
+        InterruptController present = controller;
+        if (present == null) {
+            throw new ErrnoException(Errno.ENODEV, "there is no interrupt controller; start a bundle that provides one");
+        }
+        return present;
     }
 
     Journal journal() {

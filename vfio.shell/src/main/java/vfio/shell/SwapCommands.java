@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import org.apache.felix.service.command.Descriptor;
+import org.osgi.framework.BundleContext;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Reference;
+import vfio.api.Container;
+import vfio.api.Swap;
+
+/** The commands of scope {@code vfio} that replace what containers stand on. */
+@Component(service = SwapCommands.class, property = {
+    "osgi.command.scope=vfio",
+    "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall"})
+public final class SwapCommands {
+    private final Workbench bench;
+    private final Replacement replacement;
+
+    /** Built by Declarative Services. */
+    @Activate
+    public SwapCommands(BundleContext context, @Reference(name = "bench") Workbench bench) {
+        this.bench = bench;
+        this.replacement = new Replacement(context, bench);
+    }
+
+    @Descriptor("replace a backend's bundle by a fresh copy of itself while containers work; shows what each of them says of it")
+    public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
+        return table(replacement.run(bundle, ""));
+    }
+
+    @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle by the one in a jar")
+    public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
+            throws IOException, InterruptedException {
+        if (bench.vfio().containers().stream().anyMatch(container -> container.name().equals(what))) {
+            return table(List.of(bench.container(what).swap(with)));
+        }
+        return table(replacement.run(what, with));
+    }
+
+    @Descriptor("what became of every swap so far, the latest at the end")
+    public String swaps() {
+        List<Swap> swaps = bench.vfio().swaps();
+        return swaps.isEmpty() ? "nothing was swapped yet; try vfio:swap BUNDLE\n" : table(swaps);
+    }
+
+    @Descriptor("try once more to restore a blocked container on the backends that are there now")
+    public String retry(@Descriptor("container") String name) {
+        Container container = bench.container(name);
+        container.retry();
+        return String.format("%s is %s", name, container.state());
+    }
+
+    @Descriptor("show how long devices of a container may wait during a swap")
+    public String stall(@Descriptor("container") String name) {
+        return String.format("%d ms", bench.container(name).stallBound().toMillis());
+    }
+
+    @Descriptor("set how long devices of a container may wait during a swap; 0 refuses their accesses at once")
+    public void stall(@Descriptor("container") String name, @Descriptor("milliseconds, at most an hour") String millis) {
+        try {
+            bench.container(name).stallBound(Duration.ofMillis(Amount.parse(millis)));
+        } catch (IllegalArgumentException e) {
+            throw new ErrnoException(Errno.EINVAL, e, "%s", e.getMessage());
+        }
+    }
+
+    private static String table(List<Swap> swaps) {
+        return Reports.swaps(swaps).toString();
+    }
+}
