@@ -11,9 +11,9 @@ import machine.qemu.VtdTwins.Kind;
  * most of what it changes it invalidates, so that devices may speak.
  */
 final class VtdSequence {
-    /** Pages that devices speak to: neighbours, ends of tables, superpages, the end of 39 bits, beyond 39 and 48 bits. */
+    /** Pages that devices speak to: neighbours, ends of tables, superpages, the end of 39 bits; in a wide unit the first page after it. */
     private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000, 0x40_5000, 0x4020_0000L,
-        0x4020_1000L, 0x7f_ffff_f000L, 1L << 39, 1L << 48};
+        0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
     private static final int FOCUS = 5;
     /** For each page table its level. Two trees: 0, 1, 2, 3 and 4 for addresses from 2 MiB on; 5, 6, 7, 8. */
     private static final int[] LEVELS = {4, 3, 2, 1, 1, 4, 3, 2, 1};
@@ -32,7 +32,7 @@ final class VtdSequence {
         this.kind = kind;
         this.random = random;
         for (int i = 0; i < FOCUS; i++) {
-            pages[i] = PAGES[random.nextInt(PAGES.length)];
+            pages[i] = PAGES[random.nextInt(wide() ? PAGES.length : PAGES.length - 1)];
         }
     }
 
@@ -46,7 +46,8 @@ final class VtdSequence {
                 }
             }
         }
-        steps.add(VtdStep.root(0, VtdTwins.CONTEXTS | 1, 0));
+        steps.add(goodRoot(0));
+        steps.add(goodRoot(1));
         for (int device = 0; device < VtdTwins.SOURCES.length; device++) {
             steps.add(goodContext(device));
         }
@@ -74,30 +75,29 @@ final class VtdSequence {
     private void step() {
         int device = random.nextInt(VtdTwins.SOURCES.length);
         int dice = random.nextInt(1000);
-        if (dice < 400) {
+        if (dice < 430) {
             access(device);
-        } else if (dice < 600) {
+        } else if (dice < 630) {
             changeTable();
-        } else if (dice < 660) {
-            steps.add(random.nextInt(3) == 0 ? goodContext(device) : context(device));
-            invalidateContext(device);
-        } else if (dice < 670) {
-            steps.add(VtdStep.root(random.nextInt(2), root(), random.nextInt(20) == 0 ? 1L << random.nextInt(64) : 0));
-            cleanse();
         } else if (dice < 680) {
-            steps.add(VtdStep.rtaddr(random.nextInt(3) == 0 ? 1 : 0));
-            cleanse();
-        } else if (dice < 690) {
-            steps.add(VtdStep.te(random.nextInt(4) == 0 ? 0 : 1));
+            changeContext(device);
+        } else if (dice < 688) {
+            changeRoot(device);
+        } else if (dice < 694) {
+            steps.add(VtdStep.te(0));
+            access(device);
+            steps.add(VtdStep.te(1));
         } else if (dice < 710) {
             invalidate(domain(), pages[random.nextInt(FOCUS)], random.nextInt(4));
         } else if (dice < 720) {
             steps.add(VtdStep.tlbInv(random.nextInt(4), domain(), pages[random.nextInt(FOCUS)], 0));
+            steps.add(VtdStep.mend());
             steps.add(VtdStep.ctxInv(random.nextInt(4), domain(), VtdTwins.SOURCES[device], random.nextInt(4)));
+            steps.add(VtdStep.mend());
         } else if (dice < 740) {
             cleanse();
         } else if (dice < 755) {
-            steps.add(VtdStep.qie(random.nextInt(4) == 0 ? 0 : 1));
+            steps.add(VtdStep.qie(random.nextInt(3) == 0 ? 0 : 1));
         } else if (dice < 775) {
             steps.add(kind == Kind.DEVICE_TLB && random.nextInt(3) == 0 ? deviceTlb() : descriptor());
             steps.add(VtdStep.mend());
@@ -106,7 +106,9 @@ final class VtdSequence {
         } else if (dice < 815) {
             long page = pages[random.nextInt(FOCUS)];
             steps.add(VtdStep.stale(device, page, random.nextInt(VtdTwins.FRAME_COUNT)));
-            invalidate(domain(), page, 1);
+            for (int tree = 0; tree <= TREE; tree += TREE) {
+                invalidate(domain(tree + 1, 1), page, 1);
+            }
         } else if (dice < 835) {
             steps.add(VtdStep.msi(device, iova() & -4, random.nextInt(0x10000)));
         } else {
@@ -161,6 +163,9 @@ final class VtdSequence {
 
     private long iova() {
         int offset = random.nextInt(4) == 0 ? 0xfff - random.nextInt(64) : random.nextInt(4096);
+        if (random.nextInt(40) == 0) {
+            return offset + (1L << (random.nextBoolean() ? 39 : 48));
+        }
         return pages[random.nextInt(FOCUS)] + offset;
     }
 
@@ -178,7 +183,7 @@ final class VtdSequence {
         long page = pages[random.nextInt(FOCUS)];
         int tree = TREE * random.nextInt(2);
         int dice = random.nextInt(10);
-        int level = dice < 5 ? 1 : dice < 8 ? 2 : dice < 9 ? 3 : 4;
+        int level = dice < 4 ? 1 : dice < 7 ? 2 : dice < 9 ? 3 : 4;
         int table = table(tree, level, page);
         steps.add(VtdStep.pte(table, index(level, page), random.nextInt(5) < 2 ? good(table, page) : entry(table, page)));
         if (random.nextInt(6) > 0) {
@@ -237,8 +242,12 @@ final class VtdSequence {
             steps.add(VtdStep.tlbInv(2, random.nextInt(6) == 0 ? domain() : domain, 0, 0));
         } else {
             int least = Math.max(0, 9 * (Math.min(level, 3) - 1));
-            int mask = random.nextInt(8) == 0 ? 19 : random.nextInt(3) == 0 ? least : Math.min(18, least + random.nextInt(5));
+            int mask = random.nextInt(12) == 0 ? 19 : random.nextInt(3) == 0 ? least : Math.min(18, least + random.nextInt(5));
             steps.add(VtdStep.tlbInv(3, domain, page & -1L << 12 + mask, mask));
+            if (mask > 18) {
+                // Too much: ignored by register, an error by queue.
+                steps.add(VtdStep.mend());
+            }
         }
     }
 
@@ -282,10 +291,37 @@ final class VtdSequence {
         return domain(top + TREE * random.nextInt(2), 2 - top);
     }
 
-    private void invalidateContext(int device) {
+    /** What is wrong with a context is seen once or twice, then it is mended as a rule. */
+    private void changeContext(int device) {
+        steps.add(random.nextInt(4) == 0 ? goodContext(device) : context(device));
         if (random.nextInt(8) == 0) {
             return;
         }
+        invalidateContext(device);
+        access(device);
+        access(device);
+        if (random.nextInt(4) > 0) {
+            steps.add(goodContext(device));
+            invalidateContext(device);
+        }
+    }
+
+    private static VtdStep goodRoot(int table) {
+        return VtdStep.root(table, VtdTwins.CONTEXTS | 1, 0);
+    }
+
+    private void changeRoot(int device) {
+        int table = random.nextInt(2);
+        steps.add(VtdStep.root(table, root(), random.nextInt(12) == 0 ? 1L << random.nextInt(64) : 0));
+        steps.add(VtdStep.rtaddr(table));
+        cleanse();
+        steps.add(VtdStep.clear(3));
+        access(device);
+        steps.add(goodRoot(table));
+        cleanse();
+    }
+
+    private void invalidateContext(int device) {
         int source = VtdTwins.SOURCES[device] ^ (random.nextBoolean() ? 0 : 2 * random.nextInt(3));
         steps.add(random.nextInt(3) == 0 ? VtdStep.ctxInv(1 + random.nextInt(2), domain(), 0, 0)
             : VtdStep.ctxInv(3, domain(), source, random.nextInt(4)));

@@ -527,9 +527,10 @@ final class VtdTwins {
             int source = SOURCES[device];
             Promises.Walk walk = walks ? promises.walk(source, at) : null;
             boolean certain = !walks || promises.certain(source, at) && !stopped();
+            LongUnaryOperator context = context(source);
             // V4: QEMU's lets anything pass through. V14: FPD does not silence its reason 0xb.
-            boolean passes = !known(4) || walk != null || !walks || at >>> capabilities.addressWidth() == 0;
-            passes &= !known(14) || !walks || !silencedReserved(context(source));
+            boolean passes = !walks || !(known(4) && at >>> capabilities.addressWidth() != 0 && (context.applyAsLong(0) & 0xd) == 9)
+                && !(known(14) && silencedReserved(context));
             long physical = walk != null ? walk.physical() : at;
             // Devices do not write to tables and queues.
             boolean tables = toMemory && physical >= ROOTS && physical < FRAMES;
