@@ -46,6 +46,11 @@ final class Framework {
         return CONTEXT.getServiceReferences(type, filter).stream().findAny().isPresent();
     }
 
+    /** Whether there is a service of whatever type. */
+    static boolean present(String filter) throws InvalidSyntaxException {
+        return CONTEXT.getServiceReferences((String) null, filter) != null;
+    }
+
     static Bundle bundle(String name) {
         return Arrays.stream(CONTEXT.getBundles()).filter(bundle -> name.equals(bundle.getSymbolicName())).findFirst()
             .orElseThrow(() -> new AssertionError("no bundle " + name));

@@ -64,7 +64,7 @@ class SoakTest {
         Framework.service(Vfio.class);
         Framework.service(Iommu.class);
         Framework.service(InterruptController.class);
-        Framework.await("the command", () -> Framework.present(Object.class, "(&(osgi.command.scope=vfio)(osgi.command.function=soak))"));
+        Framework.await("the command", () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=soak))"));
         Path file = directory.resolve("soak.json");
         String seconds = Framework.CONTEXT.getProperty("gantry.soak.seconds");
         String seed = Framework.CONTEXT.getProperty("gantry.seed");

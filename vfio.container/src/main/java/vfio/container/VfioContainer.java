@@ -1142,6 +1142,7 @@ final class VfioContainer implements Container {
             capabilities = restored.capabilities();
             provider = newcomer;
             unclosed = null;
+            suspect = suspect != null && service.patience().hangs(suspect) ? suspect : null;
             attached.addAll(plan.requesters());
             valid = null;
             mappable = null;
