@@ -136,7 +136,7 @@ class KnownDifferencesTest {
     }
 
     private static List<VtdStep> mapped(long leaf, VtdStep context) {
-        return List.of(VtdStep.pte(1, 0, 0x11_2003), VtdStep.pte(2, 0, 0x11_3003), VtdStep.pte(3, 0, leaf), VtdStep.root(0, 0x10_2001, 0), context,
-            VtdStep.rtaddr(0), VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.te(1));
+        return List.of(VtdStep.pte(1, 0, 0x11_2003), VtdStep.pte(2, 0, 0x11_3003), VtdStep.pte(3, 0, leaf), VtdStep.root(0, 0x10_2001, 0),
+            context, VtdStep.rtaddr(0), VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.te(1));
     }
 }

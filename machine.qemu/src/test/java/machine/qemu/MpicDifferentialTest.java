@@ -89,7 +89,8 @@ class MpicDifferentialTest {
         int dice = random.nextInt(1000);
         int msi = source >= 0xe0 ? source - 0xe0 : -1;
         if (dice < 250) {
-            return msi < 0 ? MpicStep.wire(source, random.nextInt(2)) : dice < 130 ? MpicStep.ring(msi, random.nextInt(32)) : MpicStep.msir(msi);
+            return msi < 0 ? MpicStep.wire(source, random.nextInt(2))
+                : dice < 130 ? MpicStep.ring(msi, random.nextInt(32)) : MpicStep.msir(msi);
         }
         if (dice < 450) {
             return MpicStep.iack(core);
@@ -117,7 +118,8 @@ class MpicDifferentialTest {
         }
         if (dice < 950) {
             int ipi = random.nextInt(4);
-            return MpicStep.ipivpr(ipi, random.nextInt(4) == 0 ? 1 << 31 : random.nextInt(16) << 16 | random.nextInt(128) << 9 | MpicTwins.FIRST_IPI + ipi);
+            return MpicStep.ipivpr(ipi, random.nextInt(4) == 0 ? 1 << 31
+                : random.nextInt(16) << 16 | random.nextInt(128) << 9 | MpicTwins.FIRST_IPI + ipi);
         }
         if (dice < 955) {
             return MpicStep.mode(board.ilr() && random.nextBoolean() ? 0x6000_0000 : 0x2000_0000);

@@ -133,7 +133,8 @@ record MpicStep(Op op, int... values) {
 
     @Override
     public String toString() {
-        return op.name().toLowerCase() + IntStream.of(values).mapToObj(v -> v >= 0 && v < 10 ? Integer.toString(v) : "0x" + Integer.toHexString(v))
+        return op.name().toLowerCase() + IntStream.of(values)
+            .mapToObj(v -> v >= 0 && v < 10 ? Integer.toString(v) : "0x" + Integer.toHexString(v))
             .collect(Collectors.joining(", ", "(", ")"));
     }
 }

@@ -131,7 +131,8 @@ final class MpicTwins {
     static Result run(Board board, int watched, int lifted, List<MpicStep> steps) {
         try (Qemu qemu = Qemu.start(board.launch())) {
             Qtest qtest = qemu.qtest();
-            String core = qemu.qmp().execute("query-cpus-fast").getAsJsonArray().get(watched).getAsJsonObject().get("qom-path").getAsString();
+            String core = qemu.qmp().execute("query-cpus-fast").getAsJsonArray().get(watched).getAsJsonObject().get("qom-path")
+                .getAsString();
             qtest.interceptIrqIn(core);
             List<Integer> pins = new ArrayList<>();
             int[] now = new int[1];
@@ -513,7 +514,8 @@ final class MpicTwins {
     private int best(int core) {
         int best = -1;
         for (int source : SOURCES) {
-            if (asks(source) && (peekIdr(source) >> core & 1) != 0 && !critical(source) && (best < 0 || priority(source) > priority(best))) {
+            boolean asks = asks(source) && (peekIdr(source) >> core & 1) != 0 && !critical(source);
+            if (asks && (best < 0 || priority(source) > priority(best))) {
                 best = source;
             }
         }
@@ -560,7 +562,8 @@ final class MpicTwins {
         }
         if (register >= MpicRegisters.SOURCE) {
             int part = register & 0x1f;
-            return String.format("%s of source 0x%x", part == 0 ? "VPR" : part == 0x10 ? "IDR" : "ILR", register - MpicRegisters.SOURCE >> 5);
+            return String.format("%s of source 0x%x", part == 0 ? "VPR" : part == 0x10 ? "IDR" : "ILR",
+                register - MpicRegisters.SOURCE >> 5);
         }
         return String.format("register 0x%x", register);
     }

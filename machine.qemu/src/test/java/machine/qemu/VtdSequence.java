@@ -12,8 +12,8 @@ import machine.qemu.VtdTwins.Kind;
  */
 final class VtdSequence {
     /** Pages that devices speak to: neighbours, ends of tables, superpages, the end of 39 bits; in a wide unit the first page after it. */
-    private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000, 0x40_5000, 0x4020_0000L,
-        0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
+    private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000, 0x40_5000,
+        0x4020_0000L, 0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
     private static final int FOCUS = 5;
     /** For each page table its level. Two trees: 0, 1, 2, 3 and 4 for addresses from 2 MiB on; 5, 6, 7, 8. */
     private static final int[] LEVELS = {4, 3, 2, 1, 1, 4, 3, 2, 1};
@@ -367,7 +367,8 @@ final class VtdSequence {
     private VtdStep interrupt(int device) {
         if (random.nextInt(6) == 0) {
             // Compatibility format, to this core or another.
-            return VtdStep.msi(device, 0xfee0_0000L | random.nextInt(3) / 2 << 12 | random.nextInt(4) << 2 & 8, 0x20 + random.nextInt(0xd0));
+            long address = 0xfee0_0000L | random.nextInt(3) / 2 << 12 | random.nextInt(4) << 2 & 8;
+            return VtdStep.msi(device, address, 0x20 + random.nextInt(0xd0));
         }
         int index = random.nextInt(24);
         boolean handle = random.nextInt(3) == 0;

@@ -203,8 +203,8 @@ final class VtdTwins {
                     }
                 }
             } catch (Different | ErrnoException e) {
-                return new Result(taken, String.format("%s: %s", now == null ? "at the start" : "after step " + (steps.indexOf(now) + 1) + ", "
-                    + now, e.getMessage()));
+                String where = now == null ? "at the start" : "after step " + (steps.indexOf(now) + 1) + ", " + now;
+                return new Result(taken, where + ": " + e.getMessage());
             }
             return new Result(taken, null);
         }
@@ -400,7 +400,8 @@ final class VtdTwins {
             both8(iva, page);
             both8(iva + 8, VtdRegisters.START | (long) granularity << 60 | (long) domain << 32);
             // V12: ours performs an invalidation of many pages as one of the domain, as hardware may.
-            long granted = known(12) && granularity == 3 && mask > 12 && mask <= capabilities.maximumMask() ? 0 : (long) GRANTED_TRANSLATIONS << 32;
+            boolean coarser = granularity == 3 && mask > 12 && mask <= capabilities.maximumMask();
+            long granted = known(12) && coarser ? 0 : (long) GRANTED_TRANSLATIONS << 32;
             compared8("IOTLB", iva + 8, VtdRegisters.START | granted);
         }
         if (granularity != 0 && (granularity != 3 || mask <= capabilities.maximumMask())) {
@@ -554,7 +555,8 @@ final class VtdTwins {
                 || walk.physical() == frame || !mayAccess(device, page, 16, true)) {
             return false;
         }
-        long leaf = walk.entries().stream().filter(at -> (bus.read(at, 8) & 0x000f_ffff_ffff_f000L) == walk.physical()).findFirst().orElse(0L);
+        long leaf = walk.entries().stream().filter(each -> (bus.read(each, 8) & 0x000f_ffff_ffff_f000L) == walk.physical()).findFirst()
+            .orElse(0L);
         long old = walk.physical();
         int at = 0x40;
         memory(frame + at, 0);
@@ -580,7 +582,8 @@ final class VtdTwins {
             boolean inOld = Arrays.equals(sent, ours ? ours(old + at, 16) : qtest.memread(old + at, 16));
             boolean inNew = Arrays.equals(sent, ours ? ours(frame + at, 16) : qtest.memread(frame + at, 16));
             if (inOld == inNew) {
-                throw new Different((ours ? "Gantry" : "QEMU") + (inOld ? " has written to the old and to the new frame" : " has written to neither frame"));
+                throw new Different((ours ? "Gantry" : "QEMU") + " has written to "
+                    + (inOld ? "the old and the new frame" : "neither frame"));
             }
         }
         for (long place : new long[] {old + at, frame + at}) {
@@ -695,7 +698,8 @@ final class VtdTwins {
 
     /** What core 0 has been asked for: IRR, and of that TMR. */
     private void requests() throws Different {
-        String ours = requested.entrySet().stream().map(each -> each.getKey() + (each.getValue() ? "(level)" : "")).collect(Collectors.joining(" "));
+        String ours = requested.entrySet().stream().map(each -> each.getKey() + (each.getValue() ? "(level)" : ""))
+            .collect(Collectors.joining(" "));
         String theirs = qemu.qmp().hmp("info lapic").lines().filter(line -> line.startsWith("IRR")).findFirst().orElse("").substring(3)
             .replace("(none)", "").strip();
         if (!ours.equals(theirs)) {
