@@ -3,6 +3,7 @@ package itest;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -28,7 +29,8 @@ import vfio.api.Vfio;
 
 /**
  * Every backend swapped again and again under devices at work, in this framework: both kinds of hardware are installed, and the bundles of
- * the machine at hand come and go. For how long, says {@code -Dgantry.soak.seconds}; by which dice, {@code -Dgantry.seed}.
+ * the machine at hand come and go. Only when {@code -Dgantry.soak.seconds} says for how long; by which dice, {@code -Dgantry.seed}.
+ * {@link RunTest} soaks both boards through the launcher each time.
  */
 class SoakTest {
     private static final Set<String> FIELDS = Set.of("seconds", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks",
@@ -60,6 +62,8 @@ class SoakTest {
     }
 
     private void soak(String board, Set<String> kinds) throws Exception {
+        assumeTrue(!"0".equals(Framework.CONTEXT.getProperty("gantry.soak.seconds")),
+            "SKIPPED: a long soak inside the framework runs with -Dgantry.soak.seconds=N");
         Framework.service(Machines.class).load(Framework.board(board), Map.of());
         Framework.service(Vfio.class);
         Framework.service(Iommu.class);

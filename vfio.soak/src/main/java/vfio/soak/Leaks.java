@@ -84,11 +84,11 @@ final class Leaks {
         }
     }
 
-    /** Without the JVM's own, and without the pool of OSGi promises, which SCR answers with: its threads stay for a minute. */
+    /** Without the JVM's own, and without the pools of the framework's resolver and of OSGi promises: their threads stay for a while. */
     private static Set<Thread> threads() {
         Set<Thread> threads = new HashSet<>(Thread.getAllStackTraces().keySet());
         threads.removeIf(thread -> thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system")
-            || thread.getName().startsWith("PromiseFactory,"));
+            || thread.getName().startsWith("PromiseFactory,") || thread.getName().startsWith("FelixResolver-"));
         return threads;
     }
 }
