@@ -18,45 +18,51 @@ import machine.api.Requester;
 import machine.api.Unit;
 
 /**
- * Devices behind a unit that does next to nothing: its table is one word of memory for each device, whether it translates. Each trial has a
- * device, a table entry, a word of memory and a gate of its own.
+ * A device behind a unit that does next to nothing: its table is one word of memory, whether it translates. Each has a machine of its
+ * own, so that a drain looks at one port and at once.
  */
 final class Bench {
     static final int SLOTS = 256;
-    private static final long TABLE = 0x10000;
-    private static final long LINE = 64;
-    private static final long MESSAGE = 0x8000;
+    private static final long PAGE = 0x1000;
+    /** One memory for all, of which each machine uses a page. */
+    private static final Ram RAM = new Ram(0, SLOTS * PAGE);
 
-    private static final LocalMachine MACHINE = new LocalMachine("stress", new PhysicalBus(List.of(new Ram(0, 0x20000))), List.of(), List.of(),
-        List.of(), 1);
     private static final List<Bench> ALL = new ArrayList<>();
     private static final AtomicInteger NEXT = new AtomicInteger();
 
     static {
-        MACHINE.attach(Place.of("/unit", ""), new Unit(List.of(), Map.of("/unit", (requester, iova, length, access) ->
-            MACHINE.bus().read(TABLE + requester * LINE, 8) == 0 ? Refusal.UNMAPPED : iova), InterruptInputs.NONE));
         for (int i = 0; i < SLOTS; i++) {
-            ALL.add(new Bench(i));
+            ALL.add(new Bench(i * PAGE));
         }
     }
 
     final Gate gate;
     /** What the keeper has kept. */
     final AtomicInteger kept = new AtomicInteger();
-    private final int number;
+    private final Bus bus;
     private final DmaPort port;
+    private final long memory;
+    private final long table;
+    private final long message;
 
-    private Bench(int number) {
-        this.number = number;
-        this.port = MACHINE.openPort(new Requester(number, "/unit", number));
-        this.gate = MACHINE.gate((requester, iova, data) -> {
-            boolean message = iova >= MESSAGE;
-            if (message) {
+    private Bench(long page) {
+        memory = page;
+        table = page + 0x400;
+        message = page + 0x800;
+        PhysicalBus physical = new PhysicalBus(List.of(RAM));
+        LocalMachine machine = new LocalMachine("stress", physical, List.of(), List.of(), List.of(), 1);
+        bus = physical;
+        machine.attach(Place.of("/unit", ""), new Unit(List.of(), Map.of("/unit", (requester, iova, length, access) ->
+            physical.read(table, 8) == 0 ? Refusal.UNMAPPED : iova), InterruptInputs.NONE));
+        port = machine.openPort(new Requester(1, "/unit", 1));
+        gate = machine.gate((requester, iova, data) -> {
+            boolean known = iova == message;
+            if (known) {
                 kept.incrementAndGet();
             }
-            return message;
+            return known;
         });
-        gate.requesters(Set.of(number));
+        gate.requesters(Set.of(1));
     }
 
     /** {@return one that lets its device through and has been reached by nothing} */
@@ -64,46 +70,42 @@ final class Bench {
         Bench bench = ALL.get(NEXT.getAndIncrement() & SLOTS - 1);
         bench.gate.open();
         bench.kept.set(0);
-        MACHINE.bus().write(Bus.CPU, bench.number * LINE, 8, 0);
-        MACHINE.bus().write(Bus.CPU, bench.message(), 4, 0);
-        MACHINE.bus().write(Bus.CPU, TABLE + bench.number * LINE, 8, 1);
+        bench.bus.write(Bus.CPU, bench.memory, 8, 0);
+        bench.bus.write(Bus.CPU, bench.message, 4, 0);
+        bench.bus.write(Bus.CPU, bench.table, 8, 1);
         return bench;
-    }
-
-    private long message() {
-        return MESSAGE + number * LINE;
     }
 
     /** The device writes ones. */
     void write() {
-        port.write(number * LINE, 8, -1);
+        port.write(memory, 8, -1);
     }
 
     int memory() {
-        return (int) MACHINE.bus().read(number * LINE, 8);
+        return (int) bus.read(memory, 8);
     }
 
     /** The device sends its message. */
     void ring() {
-        port.write(message(), 4, 1);
+        port.write(message, 4, 1);
     }
 
     /** {@return whether the message has arrived} */
     int rung() {
-        return (int) MACHINE.bus().read(message(), 4);
+        return (int) bus.read(message, 4);
     }
 
     /** Takes the table entry away and waits. */
     void withdraw() {
-        MACHINE.bus().write(Bus.CPU, TABLE + number * LINE, 8, 0);
-        MACHINE.bus().sync();
+        bus.write(Bus.CPU, table, 8, 0);
+        bus.sync();
     }
 
     void sync() {
-        MACHINE.bus().sync();
+        bus.sync();
     }
 
     void keepMessages() {
-        gate.keepMessages(message());
+        gate.keepMessages(message);
     }
 }
