@@ -12,7 +12,8 @@ import org.osgi.annotation.versioning.ConsumerType;
  *
  * <p>Shut, accesses to memory wait until the gate opens, at most for a bound from the moment it was shut; those that have waited so long,
  * and those that come later, are refused {@link Refusal#BLOCKED}. Messages do not wait: as the posted writes they are, the gate takes
- * them and its {@link Keeper} remembers them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it.
+ * them and its {@link Keeper} remembers them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it. An access inside
+ * another one of the same thread is part of that one, which is: whoever shuts the gate waits for it, until the bound lets it go.
  *
  * <p>Control path. Belongs to whoever made it, who calls one method at a time; the counts may be read by any thread.
  */

@@ -65,7 +65,7 @@ final class VfioContainer implements Container {
     private final DirtyTracking dirty = new DirtyTracking();
     private final Interrupts interrupts;
     private final Quiescence quiescence;
-    /** Departures that could not be dealt with because a provider hung in a call that held the lock. */
+    /** Comings and goings that wait for the lock: a provider may hang in a call that holds it. */
     private final Queue<Runnable> later = new ConcurrentLinkedQueue<>();
     private volatile ContainerState state = ContainerState.UNSET;
     private volatile String reason = "";
@@ -234,11 +234,7 @@ final class VfioContainer implements Container {
                 if (type != null) {
                     throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
                 }
-                VfioService.Provider found = find(wanted);
-                if (found == null) {
-                    throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
-                        service.iommus().stream().map(VfioService.Provider::kind).toList());
-                }
+                VfioService.Provider found = require(wanted);
                 requireBlocked();
                 requireSafeInterrupts(found.iommu().capabilities());
                 ErrnoException obstacle = replayOn(found);
@@ -545,9 +541,7 @@ final class VfioContainer implements Container {
         enter();
         try {
             requireOpen();
-            if (type == null) {
-                throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
-            }
+            requireIommu();
             return service.rankedStrategies().stream().map(ranked -> new MsiChoice(ranked.strategy().name(), ranked.ranking(),
                 assess(ranked.strategy()), ranked.strategy() == strategy, ranked.strategy().name().equals(preferred))).toList();
         } finally {
@@ -608,11 +602,7 @@ final class VfioContainer implements Container {
             try {
                 requireActive();
                 VfioService.Provider next = service.iommus().stream()
-                    .filter(one -> one.kind().equals(kind(wanted)) && one != provider).findFirst().orElse(find(wanted));
-                if (next == null) {
-                    throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
-                        service.iommus().stream().map(VfioService.Provider::kind).toList());
-                }
+                    .filter(one -> one.kind().equals(kind(wanted)) && one != provider).findFirst().orElseGet(() -> require(wanted));
                 Plan plan = plan();
                 service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
                 requireSafeInterrupts(next.iommu().capabilities());
@@ -629,12 +619,21 @@ final class VfioContainer implements Container {
         leftIommu = before.label();
         state = ContainerState.QUIESCING;
         shut();
+        IommuDomain old = domain;
         try {
-            IommuDomain old = domain;
             service.patience().run(before.iommu(), "closing the domain", old::close);
         } catch (RuntimeException e) {
-            state = ContainerState.ACTIVE;
-            route();
+            if (service.patience().hangs(before.iommu())) {
+                // It may close the domain yet: what it translates is not known any more.
+                forgetDomain();
+                unclosed = old;
+                suspect = before.iommu();
+                block(before.label() + " hangs while it closes its domain: " + e.getMessage());
+                report(Swap.Backend.IOMMU, leftIommu, "", reason);
+            } else {
+                state = ContainerState.ACTIVE;
+                route();
+            }
             throw e;
         }
         forgetDomain();
@@ -684,9 +683,7 @@ final class VfioContainer implements Container {
             enter();
             try {
                 requireOpen();
-                if (type == null) {
-                    throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
-                }
+                requireIommu();
                 if (state == ContainerState.BLOCKED) {
                     retryRestore();
                 } else {
@@ -723,7 +720,9 @@ final class VfioContainer implements Container {
     /** A provider is there; if this container waits for one of its kind, it is restored on it. */
     void iommuArrived(VfioService.Provider newcomer) {
         if (!enterInTime()) {
-            // It is tried again when the lock is free.
+            // Whoever lets the lock go sees that there is news, and has every IOMMU announced again.
+            later.add(() -> {
+            });
             return;
         }
         try {
@@ -814,31 +813,31 @@ final class VfioContainer implements Container {
 
     /** There is an interrupt controller: its banks come to where the ledger has them, and what waits for vectors gets them. */
     void controllerArrived(InterruptController controller) {
-        if (!enterInTime()) {
+        hears(() -> controllerHere(controller));
+    }
+
+    private void controllerHere(InterruptController controller) {
+        if (service.controller() != controller) {
             return;
         }
-        try {
-            Steps steps = new Steps();
-            if (state == ContainerState.ACTIVE) {
-                if (interrupts.waiting() > 0) {
-                    shut();
-                }
-                if (session == null) {
-                    steps.take(this::resolve);
-                }
-                // New messages first, then the windows: an old one never meets the new controller.
-                interrupts.connect();
-                steps.take(this::restorePlacements);
-                route();
-                if (interrupts.enabled() || !ledger.placements().isEmpty()) {
-                    report(Swap.Backend.CONTROLLER, leftController, service.controllerLabel(), reason);
-                }
+        Steps steps = new Steps();
+        if (state == ContainerState.ACTIVE) {
+            if (interrupts.waiting() > 0) {
+                shut();
             }
-            devices().forEach(device -> steps.take(() -> device.restore(controller)));
-            steps.end();
-        } finally {
-            leave();
+            if (session == null) {
+                steps.take(this::resolve);
+            }
+            // New messages first, then the windows: an old one never meets the new controller.
+            interrupts.connect();
+            steps.take(this::restorePlacements);
+            route();
+            if (interrupts.enabled() || !ledger.placements().isEmpty()) {
+                report(Swap.Backend.CONTROLLER, leftController, service.controllerLabel(), reason);
+            }
         }
+        devices().forEach(device -> steps.take(() -> device.restore(controller)));
+        steps.end();
     }
 
     /** The controller is about to be forgotten: what devices have sent has reached it when this returns, and nothing follows. */
@@ -875,19 +874,16 @@ final class VfioContainer implements Container {
     }
 
     void strategyArrived() {
-        if (!enterInTime()) {
-            return;
-        }
-        try {
-            if (state == ContainerState.ACTIVE && session == null) {
-                resolve();
-                route();
-                if (session != null && interrupts.enabled()) {
-                    report(Swap.Backend.STRATEGY, leftStrategy, strategy.name(), reason);
-                }
+        hears(this::strategyHere);
+    }
+
+    private void strategyHere() {
+        if (state == ContainerState.ACTIVE && session == null) {
+            resolve();
+            route();
+            if (session != null && interrupts.enabled()) {
+                report(Swap.Backend.STRATEGY, leftStrategy, strategy.name(), reason);
             }
-        } finally {
-            leave();
         }
     }
 
@@ -1042,15 +1038,19 @@ final class VfioContainer implements Container {
 
     void requireActive() {
         requireOpen();
-        if (type == null) {
-            throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
-        }
+        requireIommu();
         if (state != ContainerState.ACTIVE) {
             throw new ErrnoException(Errno.EAGAIN, "container %s is %s: %s", name, state, reason);
         }
     }
 
     // Below: the caller holds the lock.
+
+    private void requireIommu() {
+        if (type == null) {
+            throw new ErrnoException(Errno.EINVAL, "container %s has no IOMMU set; add a group and set one first", name);
+        }
+    }
 
     private void requireOpen() {
         if (state == ContainerState.CLOSED) {
@@ -1076,6 +1076,15 @@ final class VfioContainer implements Container {
 
     private VfioService.Provider find(String wanted) {
         return service.iommus().stream().filter(provider -> provider.kind().equals(kind(wanted))).findFirst().orElse(null);
+    }
+
+    private VfioService.Provider require(String wanted) {
+        VfioService.Provider found = find(wanted);
+        if (found == null) {
+            throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
+                service.iommus().stream().map(VfioService.Provider::kind).toList());
+        }
+        return found;
     }
 
     private UnmapRule rule() {

@@ -148,4 +148,55 @@ class HangTest {
         assertEquals("0 open", board.iommu.state());
         assertTrue(board.machine.memory().available() > available);
     }
+
+    @Test
+    @DisplayName("a domain that hangs when a swap closes it: BLOCKED, for it may be closed yet; when it has returned, retry restores")
+    void hangsInSwap() throws Exception {
+        working();
+        String before = board.iommu.state();
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            await(go, 20_000);
+        };
+        refused(Errno.ETIMEDOUT, "closing the domain", () -> container.swap("pamu"));
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("hangs while it closes its domain"), container.reason());
+        assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+        assertEquals(2, container.mappings().size());
+        refused(Errno.EBUSY, container::close);
+        go.countDown();
+        while (vfio.patience().hangs(board.iommu)) {
+            Thread.sleep(1);
+        }
+        container.retry();
+        assertEquals(before, board.iommu.state());
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("P5: a controller that comes while a provider hangs in a user's call is heard of when the call returns")
+    void comesMeanwhile() throws Exception {
+        working();
+        vfio.removeController(board.controller);
+        assertEquals(0, board.a.raise());
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            inside.countDown();
+            await(go, 20_000);
+        };
+        FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
+        inside.await();
+        vfio.addController(board.controller);
+        assertEquals(0, eventFd.count());
+        go.countDown();
+        user.get();
+        assertEquals(1, eventFd.poll());
+        assertEquals(0, board.a.raise());
+        assertEquals(1, eventFd.poll());
+    }
 }
