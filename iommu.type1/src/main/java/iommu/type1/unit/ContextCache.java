@@ -154,7 +154,8 @@ final class ContextCache {
         if (!capabilities.walks(levels) || !possible) {
             return new Context(version, Reason.CONTEXT_INVALID, silenced);
         }
-        int width = Math.min(capabilities.addressWidth(), 12 + 9 * levels);
+        // No tables, so AW limits nothing there.
+        int width = type == 2 ? capabilities.addressWidth() : Math.min(capabilities.addressWidth(), 12 + 9 * levels);
         return new Context(version, silenced, type == 2, domains.computeIfAbsent(domain, DomainTag::new),
             low & -VtdRegisters.SIZE, levels, width);
     }

@@ -236,13 +236,17 @@ class VtdUnitTest {
     }
 
     @Test
-    @DisplayName("VT-d 2: TT 2 passes through up to MGAW and host width, and is invalid without ECAP.PT")
+    @DisplayName("VT-d 2: TT 2 passes through up to MGAW and host width, whatever AW, and is invalid without ECAP.PT")
     void passThrough() {
         start(VtdSettings.DEFAULT);
         bench.mem(0x101100, 0x9);
         assertEquals(IOVA, go(SID, IOVA, W));
         assertEquals(Refusal.OUTSIDE, go(SID, 1L << 46, W));
         assertEquals(4, fault());
+        start(Bench.with(1L << 9, 0, 0, 0));
+        bench.mem(0x101100, 0x9);
+        bench.mem(0x101108, 0x501);
+        assertEquals(1L << 40, go(SID, 1L << 40, W), "AW is the width of tables, and there are none");
         start(Bench.with(0, 0, 0, 1 << 6));
         bench.mem(0x101100, 0x9);
         assertEquals(Refusal.MALFORMED, go(SID, IOVA, W));
