@@ -143,11 +143,12 @@ final class Promises {
         for (int source : domainOf.keySet()) {
             if (granularity != 3 || ((source ^ device) & 0xffff & ~ignored) == 0) {
                 Set<Integer> left = domainsToInvalidate.get(source);
-                boolean nothing = left.isEmpty();
+                boolean unchanged = left.isEmpty() && !contexts.contains(source) && domainsBefore.get(source).isEmpty();
                 domainsBefore.get(source).add(domainOf.get(source));
                 read(source, entries.apply(source));
-                if (nothing && left.equals(Set.of(domainOf.get(source)))) {
-                    // Still the same domain.
+                if (unchanged && left.equals(Set.of(domainOf.get(source)))) {
+                    // Still the same entry. One of the same domain that was written wants its translations invalidated, too: until then
+                    // they may be used though the entry is malformed by now.
                     left.clear();
                 }
             }
