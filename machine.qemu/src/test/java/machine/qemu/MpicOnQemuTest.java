@@ -144,10 +144,6 @@ class MpicOnQemuTest {
         AtomicInteger calls = new AtomicInteger();
         AtomicReference<Runnable> act = new AtomicReference<>(() -> {
         });
-        Attachment request = driver.request(wire(5), () -> {
-            calls.incrementAndGet();
-            act.get().run();
-        });
         act.set(() -> {
             // A handler lowers the wire of the device it has served.
             if (calls.get() == 1) {
@@ -156,8 +152,13 @@ class MpicOnQemuTest {
                 two.set(false);
             }
         });
+        // Both are up before the source is unmasked, or the first call could find one of them alone.
         two.set(true);
         one.set(true);
+        Attachment request = driver.request(wire(5), () -> {
+            calls.incrementAndGet();
+            act.get().run();
+        });
         eventually(() -> calls.get() == 2 && !machine.cpus().get(0).asserted(), "two calls, and quiet");
         driver.mask(wire(5), true);
         one.set(true);
