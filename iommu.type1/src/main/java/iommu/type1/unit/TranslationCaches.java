@@ -13,6 +13,7 @@ final class TranslationCaches {
     /** Above this many pages an invalidation takes the whole domain: the chip may, and it is faster. */
     private static final int MOST_PAGES_BITS = 12;
 
+    final RecentPages recent = new RecentPages();
     final ContextCache contexts;
     final Iotlb small;
     final Iotlb large;
@@ -33,6 +34,12 @@ final class TranslationCaches {
      * @return the granularity performed, 0 for a reserved one
      */
     int invalidateContexts(int granularity, int source, int functionMask) {
+        int performed = contexts(granularity, source, functionMask);
+        recent.nextGeneration();
+        return performed;
+    }
+
+    private int contexts(int granularity, int source, int functionMask) {
         switch (granularity) {
             case VtdRegisters.GLOBAL, VtdRegisters.DOMAIN -> contexts.invalidateAll();
             case VtdRegisters.DEVICE -> {
@@ -53,6 +60,12 @@ final class TranslationCaches {
      */
     int invalidateTranslations(int granularity, int domain, long address, int mask) {
         VarHandle.fullFence();
+        int performed = translations(granularity, domain, address, mask);
+        recent.nextGeneration();
+        return performed;
+    }
+
+    private int translations(int granularity, int domain, long address, int mask) {
         switch (granularity) {
             case VtdRegisters.GLOBAL -> {
                 contexts.invalidateDomains();

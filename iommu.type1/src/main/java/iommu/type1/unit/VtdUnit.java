@@ -30,6 +30,7 @@ public final class VtdUnit implements TranslationUnit {
     private final FaultRecorder faults;
     private final ContextCache contexts;
     private final TranslationCaches caches;
+    private final RecentPages recent;
     private final Iotlb small;
     private final Iotlb large;
     private final Iotlb huge;
@@ -55,6 +56,7 @@ public final class VtdUnit implements TranslationUnit {
         faults = new FaultRecorder(bus, settings);
         contexts = new ContextCache(bus, settings);
         caches = new TranslationCaches(contexts, settings);
+        recent = caches.recent;
         small = caches.small;
         large = caches.large;
         huge = caches.huge;
@@ -77,6 +79,13 @@ public final class VtdUnit implements TranslationUnit {
 
     @Override
     public long translate(int requester, long iova, int length, int access) {
+        long physical = recent.find(requester, iova, access);
+        return physical >= 0 ? physical : lookUp(requester, iova, length, access);
+    }
+
+    private long lookUp(int requester, long iova, int length, int access) {
+        // Before all else: what is found counts for as long as nothing is invalidated after this.
+        long generation = recent.generation();
         if (iova >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
             // With neither TE nor IRE nobody has set this unit up yet: a message could ring any vector.
             return blockUntilEnabled && !translating && !interrupts.enabled() ? Refusal.BLOCKED : interrupts.target(iova, length, access);
@@ -89,22 +98,22 @@ public final class VtdUnit implements TranslationUnit {
         }
         Context context = contexts.find(requester);
         if (context == null || context.domain == null || context.passThrough || iova >>> context.width != 0) {
-            return rare(requester, iova, access);
+            return rare(requester, iova, access, generation);
         }
         DomainTag domain = context.domain;
         long found = small.find(iova >>> 12, domain);
         if (found >= 0) {
-            return leave(context, requester, iova, access, found, 12);
+            return leave(context, requester, iova, access, found, 12, generation);
         }
         found = large.find(iova >>> 21, domain);
         if (found >= 0) {
-            return leave(context, requester, iova, access, found, 21);
+            return leave(context, requester, iova, access, found, 21, generation);
         }
         found = huge.find(iova >>> 30, domain);
         if (found >= 0) {
-            return leave(context, requester, iova, access, found, 30);
+            return leave(context, requester, iova, access, found, 30, generation);
         }
-        return walk(requester, iova, access);
+        return walk(requester, iova, access, generation);
     }
 
     /** SRTP */
@@ -115,6 +124,7 @@ public final class VtdUnit implements TranslationUnit {
     /** TE */
     void translate(boolean on) {
         translating = on;
+        recent.nextGeneration();
     }
 
     private long window() {
@@ -122,7 +132,7 @@ public final class VtdUnit implements TranslationUnit {
     }
 
     /** The address behind a known translation, if it permits the access. */
-    private long leave(Context context, int requester, long iova, int access, long found, int shift) {
+    private long leave(Context context, int requester, long iova, int access, long found, int shift, long generation) {
         if ((found & access) == 0) {
             return refuse(context, requester, iova, access, access == Access.WRITE ? Reason.WRITE : Reason.READ, (found & 3) != 0);
         }
@@ -130,11 +140,20 @@ public final class VtdUnit implements TranslationUnit {
         if (physical >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
             return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
         }
+        long first = iova & -1L << shift;
+        // A recent page is served without a look at where it lies and leads: none comes there that reaches the interrupt range.
+        if (!reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
+            recent.used(requester, first, shift, (int) found & 3, physical - (iova - first), generation);
+        }
         return physical;
     }
 
+    private static boolean reachesInterrupts(long page, int shift) {
+        return (page ^ VtdRegisters.INTERRUPTS) >>> Math.max(shift, 20) == 0;
+    }
+
     /** No context known, or one that does not look at pages. */
-    private long rare(int requester, long iova, int access) {
+    private long rare(int requester, long iova, int access, long generation) {
         Context context = contexts.find(requester);
         if (context == null) {
             context = contexts.fetch(requester);
@@ -145,14 +164,14 @@ public final class VtdUnit implements TranslationUnit {
         if (iova >>> context.width != 0 || context.passThrough && iova >>> hostWidth != 0) {
             return refuse(context, requester, iova, access, Reason.BEYOND_WIDTH, false);
         }
-        return context.passThrough ? iova : walk(requester, iova, access);
+        return context.passThrough ? iova : walk(requester, iova, access, generation);
     }
 
     /**
      * Counters first, then the context, then the tables: whatever was read before an invalidation is either not cached or
      * not served.
      */
-    private long walk(int requester, long iova, int access) {
+    private long walk(int requester, long iova, int access, long generation) {
         Context context;
         long epoch;
         long cuts;
@@ -162,7 +181,7 @@ public final class VtdUnit implements TranslationUnit {
                 context = contexts.fetch(requester);
             }
             if (context.domain == null || context.passThrough || iova >>> context.width != 0) {
-                return rare(requester, iova, access);
+                return rare(requester, iova, access, generation);
             }
             epoch = context.domain.epoch;
             cuts = context.domain.cuts;
@@ -172,7 +191,7 @@ public final class VtdUnit implements TranslationUnit {
             int shift = PageWalk.shift(found);
             long value = found & (-VtdRegisters.SIZE | 3);
             (shift == 12 ? small : shift == 21 ? large : huge).put(iova >>> shift, context.domain, value, epoch, cuts);
-            return leave(context, requester, iova, access, value, shift);
+            return leave(context, requester, iova, access, value, shift, generation);
         }
         if (cachingMode && !PageWalk.mapped(found) && PageWalk.reason(found) <= Reason.READ && PageWalk.reason(found) >= Reason.WRITE) {
             small.put(iova >>> 12, context.domain, 0, epoch, cuts);

@@ -123,6 +123,78 @@ class InvalidationRaceTest {
     }
 
     @Test
+    @DisplayName("VT-d 4: nor in front of the IOTLB, where a page comes that is used again and again")
+    void recentPage() {
+        for (long to = 0x7000000; to < 0x7800000; to += 0x100000) {
+            memory.write(0x105008, 8, to | 3);
+            page();
+            for (int i = 0; i < 4; i++) {
+                assertEquals(to, go());
+            }
+            page();
+            long next = to + 0x100000;
+            when(0x105008, () -> {
+                memory.write(0x105008, 8, next | 3);
+                page();
+            });
+            assertEquals(to, go(), "in flight");
+            assertEquals(next, go());
+            assertEquals(next, go());
+        }
+    }
+
+    @Test
+    @DisplayName("VT-d 4: whatever is invalidated, TE and SRTP too: nothing in front of the IOTLB is served any more")
+    void everyInvalidation() {
+        long[] to = {0x7000000};
+        Runnable[] ways = {this::page, () -> register(0xf8, 1L << 63 | 2L << 60 | 5L << 32), () -> register(0xf8, 1L << 63 | 1L << 60)};
+        for (Runnable way : ways) {
+            for (int i = 0; i < 4; i++) {
+                assertEquals(to[0], go());
+            }
+            to[0] += 0x100000;
+            memory.write(0x105008, 8, to[0] | 3);
+            way.run();
+            assertEquals(to[0], go());
+        }
+        for (long granularity = 1; granularity <= 3; granularity++) {
+            for (int i = 0; i < 4; i++) {
+                assertEquals(to[0], go());
+            }
+            memory.write(0x101100, 8, 0);
+            register(0x28, 1L << 63 | granularity << 61 | SID << 16 | 5);
+            assertEquals(Refusal.NO_REQUESTER, go());
+            memory.write(0x101100, 8, 0x102001);
+        }
+        for (int i = 0; i < 4; i++) {
+            assertEquals(to[0], go());
+        }
+        registers.write(Bus.CPU, 0x18, 4, 0);
+        assertEquals(Refusal.BLOCKED, go());
+        registers.write(Bus.CPU, 0x18, 4, 0x80000000L);
+        for (int i = 0; i < 4; i++) {
+            assertEquals(to[0], go());
+        }
+    }
+
+    @Test
+    @DisplayName("VT-d 3.14: a superpage over the interrupt range, or onto it, does not hide it, however often it is used")
+    void superpageAndInterrupts() {
+        memory.write(0x103018, 8, 0x106003);
+        memory.write(0x106fb8, 8, 0x7000083);
+        memory.write(0x104010, 8, 0xfee00083L);
+        for (int i = 0; i < 4; i++) {
+            assertEquals(0x7100000, unit.translate(SID, 0xfef00000L, 4, Access.READ));
+        }
+        for (int i = 0; i < 4; i++) {
+            assertEquals(Refusal.MALFORMED, unit.translate(SID, 0x40400000L, 4, Access.WRITE), "onto the interrupt range");
+            assertEquals(0xfef00000L, unit.translate(SID, 0x40500000L, 4, Access.WRITE));
+        }
+        assertEquals(unit.translate(0x20, 0xfee00000L, 4, Access.WRITE), unit.translate(SID, 0xfee00000L, 4, Access.WRITE),
+            "the range answers alike for all");
+    }
+
+    @Test
     @DisplayName("VT-d 4: nor one begun before a domain-selective or global invalidation, for superpages as well")
     void domainAndGlobal() {
         when(0x105008, () -> {
