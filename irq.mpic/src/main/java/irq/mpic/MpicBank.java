@@ -5,6 +5,8 @@ import irq.api.InterruptHandler;
 import irq.api.MsiBank;
 import irq.api.MsiMessage;
 import irq.api.MsiVector;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
@@ -26,6 +28,15 @@ final class MpicBank {
     /** How long giving back waits for the number to become free: many times the longest pass of handlers that do not block. */
     private static final long PATIENCE_NANOS = 1_000_000_000L;
     private static final long PAUSE_NANOS = 20_000;
+    private static final VarHandle RUNNING;
+
+    static {
+        try {
+            RUNNING = MethodHandles.lookup().findVarHandle(MpicBank.class, "running", int.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
 
     private final MpicCore core;
     private final MsiBankNode place;
@@ -138,7 +149,7 @@ final class MpicBank {
                     core.failed("the handler of bank " + description.index() + ", vector", vector, e);
                 }
             }
-            running = NONE;
+            RUNNING.setRelease(this, NONE);
         }
     }
 

@@ -28,7 +28,8 @@ final class MpicCore implements Runnable {
     private final LongAdder unhandled = new LongAdder();
     private final LongAdder spurious = new LongAdder();
     private volatile MsiRoute[] messages = {};
-    private volatile Thread serving;
+    /** For the question whether it is oneself, which a thread's own stores answer: so no fence is needed. */
+    private Thread serving;
     private volatile boolean open;
 
     MpicCore(BigEndianBus bus, long base, int number, int sources, BiConsumer<String, Throwable> report) {

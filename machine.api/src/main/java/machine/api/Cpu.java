@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
@@ -13,13 +15,24 @@ import java.util.concurrent.locks.LockSupport;
  * lowered, which the handler brings about by acknowledging.
  */
 public final class Cpu {
+    private static final VarHandle RUNNING;
+
+    static {
+        try {
+            RUNNING = MethodHandles.lookup().findVarHandle(Cpu.class, "running", Handler.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+
     private final int number;
     private final AtomicInteger requests = new AtomicInteger();
     private volatile boolean asserted;
     private volatile Handler handler;
     /** The handler that is running, or about to look whether it still may. */
     private volatile Handler running;
-    private volatile Thread serving;
+    /** For the question whether it is oneself, which a thread's own stores answer: so no fence is needed. */
+    private Thread serving;
 
     /** One attachment: two of the same code are two. */
     private static final class Handler {
@@ -155,7 +168,8 @@ public final class Cpu {
                     failure.addSuppressed(e);
                 }
             }
-            running = null;
+            // Ordered behind all that the handler did; what orders it before the next look at the pin is the addition below.
+            RUNNING.setRelease(this, null);
             serving = null;
             // Words left meanwhile are taken back only as far as they were seen: none is lost.
             seen = requests.addAndGet(-seen);

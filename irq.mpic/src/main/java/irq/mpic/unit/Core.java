@@ -11,13 +11,15 @@ import machine.api.Cpu;
  * <p>Concurrency: guarded by the lock of {@link Mpic}, except {@link #drive}, which must be called without it.
  */
 final class Core {
-    private static final int NONE = -1;
+    /** No interrupt. */
+    static final int NONE = -1;
 
     private final Cpu cpu;
     private int taskPriority;
     /** What is in service, by priority: only something higher interrupts, so there is one of each at most. */
     private final int[] inService = new int[16];
     private int inServicePriorities;
+    private int offered = NONE;
     private volatile boolean interrupt;
     private volatile boolean critical;
     private volatile boolean machineCheck;
@@ -46,9 +48,17 @@ final class Core {
         return Math.max(taskPriority, 31 - Integer.numberOfLeadingZeros(inServicePriorities));
     }
 
+    /** {@return what an acknowledge is answered with; {@link #NONE} if with the spurious vector} */
+    int offered() {
+        return offered;
+    }
+
+    /** What was offered is in service. It had the highest priority, so nothing that is pending now exceeds the new threshold. */
     void begin(int priority, int interruptNumber) {
         inService[priority] = interruptNumber;
         inServicePriorities |= 1 << priority;
+        offered = NONE;
+        interrupt = false;
     }
 
     /** Ends the one of the highest priority; nothing if there is none. */
@@ -70,12 +80,20 @@ final class Core {
     }
 
     /** {@return whether the level of the interrupt pin has changed} */
-    boolean levels(boolean interruptNow, boolean criticalNow, boolean machineCheckNow) {
-        boolean changed = interrupt != interruptNow;
-        interrupt = interruptNow;
-        critical = criticalNow;
-        machineCheck = machineCheckNow;
-        return changed;
+    boolean offer(int number, boolean criticalNow, boolean machineCheckNow) {
+        // A volatile store costs a fence, and most of the time nothing changes.
+        if (critical != criticalNow) {
+            critical = criticalNow;
+        }
+        if (machineCheck != machineCheckNow) {
+            machineCheck = machineCheckNow;
+        }
+        offered = number;
+        if (interrupt == (number != NONE)) {
+            return false;
+        }
+        interrupt = number != NONE;
+        return true;
     }
 
     boolean critical() {

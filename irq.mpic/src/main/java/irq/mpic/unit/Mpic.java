@@ -221,40 +221,41 @@ public final class Mpic implements Mmio, InterruptInputs {
         refresh(model.cpuMask());
     }
 
-    /** Works out the levels of the pins of these cores anew. */
+    /** After every change: works out anew what these cores are offered, and the levels of their pins. */
     private void refresh(int cpus) {
         for (int left = cpus; left != 0; left &= left - 1) {
             int cpu = Integer.numberOfTrailingZeros(left);
-            if (cores[cpu].levels(offered(cpu) != NONE, sources.critical(cpu), sources.machineCheck(cpu))) {
+            if (cores[cpu].offer(best(cpu), sources.critical(cpu), sources.machineCheck(cpu))) {
                 undriven |= 1 << cpu;
             }
         }
     }
 
     /**
-     * What the core would be given: the pending one of the highest priority, if that exceeds its task priority and what
+     * What the core is to be offered: the pending one of the highest priority, if that exceeds its task priority and what
      * it has in service. Numbers from {@link MpicModel#sources} on are interrupts between cores.
      */
-    private int offered(int cpu) {
+    private int best(int cpu) {
         if ((configuration & MpicRegisters.MODE_MASK) == 0) {
-            return NONE;
+            return Core.NONE;
         }
         int best = sources.best(cpu);
-        int highest = best == NONE ? 0 : sources.priority(best);
-        for (int i = 0; i < IPIS; i++) {
+        int highest = best == Core.NONE ? 0 : sources.priority(best);
+        boolean ipis = (ipiPending[0] | ipiPending[1] | ipiPending[2] | ipiPending[3]) != 0;
+        for (int i = 0; ipis && i < IPIS; i++) {
             int priority = priority(ipiVpr[i]);
             if ((ipiPending[i] >>> cpu & 1) != 0 && ipiVpr[i] >= 0 && priority > highest) {
                 highest = priority;
                 best = model.sources() + i;
             }
         }
-        return highest > cores[cpu].threshold() ? best : NONE;
+        return highest > cores[cpu].threshold() ? best : Core.NONE;
     }
 
     private int acknowledge(int cpu) {
-        int number = offered(cpu);
+        int number = cores[cpu].offered();
         undriven |= 1 << cpu;
-        if (number == NONE) {
+        if (number == Core.NONE) {
             return spurious;
         }
         int vpr;
@@ -262,12 +263,11 @@ public final class Mpic implements Mmio, InterruptInputs {
             vpr = sources.vpr(number);
             sources.acknowledged(number);
             cores[cpu].begin(priority(vpr), number);
-            refresh(sources.destinations(number) | 1 << cpu);
+            refresh(sources.destinations(number) & ~(1 << cpu));
         } else {
             vpr = ipiVpr[number - model.sources()];
             ipiPending[number - model.sources()] &= ~(1 << cpu);
             cores[cpu].begin(priority(vpr), number);
-            refresh(1 << cpu);
         }
         return vpr & MpicRegisters.VECTOR_MASK;
     }

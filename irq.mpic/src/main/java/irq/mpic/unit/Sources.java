@@ -25,6 +25,8 @@ final class Sources {
     /** An edge has arrived and was not acknowledged yet. */
     private final long[] latched;
     private final long[] levelSensitive;
+    /** The words of wired, raised and latched that are not all zero, one bit each: 32 words are {@link MpicRegisters#MAX_SOURCES}. */
+    private int live;
     /** For each core: sources that may interrupt it, whatever they ask now. */
     private final long[][] enabled;
     private final long[][] critical;
@@ -54,6 +56,7 @@ final class Sources {
             idr[source] = 1;
             ilr[source] = MpicRegisters.OUTPUT_INT;
             put(latched, source, false);
+            look(source);
             put(levelSensitive, source, internal(source));
             route(source);
         }
@@ -69,6 +72,7 @@ final class Sources {
         boolean level = internal(source) || (value & MpicRegisters.LEVEL) != 0;
         if (level) {
             put(latched, source, false);
+            look(source);
         }
         put(levelSensitive, source, level);
         route(source);
@@ -100,16 +104,19 @@ final class Sources {
             put(latched, source, true);
         }
         put(wired, source, asserted);
+        look(source);
     }
 
     /** A register of this block asserts its source, or not any more. */
     void raise(int source, boolean asserted) {
         put(raised, source, asserted);
+        look(source);
     }
 
     /** The source was acknowledged: an edge is used up, a level stays for as long as its line does. */
     void acknowledged(int source) {
         put(latched, source, false);
+        look(source);
     }
 
     boolean pending(int source) {
@@ -124,7 +131,8 @@ final class Sources {
     int best(int cpu) {
         int best = -1;
         int highest = 0;
-        for (int word = 0; word < wired.length; word++) {
+        for (int words = live; words != 0; words &= words - 1) {
+            int word = Integer.numberOfTrailingZeros(words);
             for (long left = asking(word) & enabled[cpu][word]; left != 0; left &= left - 1) {
                 int source = (word << 6) + Long.numberOfTrailingZeros(left);
                 int priority = priority(source);
@@ -153,12 +161,19 @@ final class Sources {
     }
 
     private boolean any(long[] of) {
-        for (int word = 0; word < of.length; word++) {
+        for (int words = live; words != 0; words &= words - 1) {
+            int word = Integer.numberOfTrailingZeros(words);
             if (((wired[word] | raised[word]) & of[word]) != 0) {
                 return true;
             }
         }
         return false;
+    }
+
+    private void look(int source) {
+        int word = source >> 6;
+        int bit = 1 << word;
+        live = (wired[word] | raised[word] | latched[word]) != 0 ? live | bit : live & ~bit;
     }
 
     private long asking(int word) {

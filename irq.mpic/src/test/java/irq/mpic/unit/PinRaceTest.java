@@ -59,10 +59,10 @@ class PinRaceTest {
         Core core = new Core(cpu);
         // The handler stands for a second thread that changes the level while the first one still sets the one before.
         cpu.attach(() -> {
-            core.levels(false, false, false);
+            core.offer(Core.NONE, false, false);
             throw new IllegalStateException("broken");
         });
-        core.levels(true, false, false);
+        core.offer(7, false, false);
         assertThrows(IllegalStateException.class, core::drive);
         assertFalse(cpu.asserted());
     }
