@@ -44,7 +44,7 @@ public final class Main {
         }
         try {
             run(quick, json, svg);
-        } catch (RunnerException | IOException e) {
+        } catch (RunnerException | IOException | InterruptedException e) {
             System.err.println("gantry bench: " + e);
             for (Throwable cause : e.getSuppressed()) {
                 cause.printStackTrace();
@@ -53,7 +53,7 @@ public final class Main {
         }
     }
 
-    private static void run(boolean quick, Path json, Path svg) throws RunnerException, IOException {
+    private static void run(boolean quick, Path json, Path svg) throws RunnerException, IOException, InterruptedException {
         Runs.Plan plan = quick ? Runs.Plan.QUICK : Runs.Plan.FULL;
         double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
         long begin = System.nanoTime();

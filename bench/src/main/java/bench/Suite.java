@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package bench;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import org.openjdk.jmh.runner.RunnerException;
@@ -24,7 +25,9 @@ final class Suite {
     }
 
     /** {@return the rows, measured} */
-    List<Row> measure() throws RunnerException {
+    List<Row> measure() throws RunnerException, IOException, InterruptedException {
+        // First, because it is the one that can fail, and soon.
+        List<Row> starts = starts();
         shown("yardstick: one dependent array read", READ);
         translate();
         dma();
@@ -32,6 +35,7 @@ final class Suite {
         map();
         drain();
         swap();
+        rows.addAll(starts);
         return rows;
     }
 
@@ -126,6 +130,17 @@ final class Suite {
         for (int size : new int[] {0, 1_000, 100_000}) {
             shown("yardstick: open, attach, map " + Report.number(size) + ", close", Trial.slow("Gap.bare", "mappings", size));
         }
+    }
+
+    private List<Row> starts() throws IOException, InterruptedException {
+        if (!Startup.possible()) {
+            return List.of();
+        }
+        Startup.Starts starts = new Startup(quick ? 7 : 15).measure();
+        return List.of(
+            new Row("start of ./gantry run to all components active", starts.product(), "bare framework", starts.product() / starts.bare(),
+                1.5, NONE),
+            new Row("yardstick: bare framework, SCR, " + starts.components() + " trivial components", starts.bare(), null, NONE, NONE, NONE));
     }
 
     private void drain() throws RunnerException {

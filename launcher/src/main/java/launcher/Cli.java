@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
@@ -69,10 +70,7 @@ public final class Cli implements Callable<Integer> {
     @Override
     public Integer call() {
         CommandLine line = new CommandLine(new Root());
-        line.addSubcommand(new Run());
-        line.addSubcommand(new Compare());
-        line.addSubcommand(new Soak());
-        line.addSubcommand(new Talk());
+        commands().forEach(line::addSubcommand);
         line.addSubcommand(new CommandLine.HelpCommand());
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
         line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
@@ -82,6 +80,17 @@ public final class Cli implements Callable<Integer> {
         });
         line.setExecutionExceptionHandler((e, command, parsed) -> failed(e));
         return arguments.length == 0 ? line.execute("help") : line.execute(arguments);
+    }
+
+    /**
+     * The command that is asked for, or all of them, for help and for a word that is none: each takes a while to be looked at,
+     * and a start is to be quick.
+     */
+    private List<Callable<Integer>> commands() {
+        List<Callable<Integer>> all = List.of(new Run(), new Compare(), new Soak(), new Talk());
+        List<Callable<Integer>> named = all.stream()
+            .filter(one -> arguments.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(arguments[0])).toList();
+        return named.isEmpty() ? all : named;
     }
 
     /** One line, whatever went wrong; what a user can do nothing about comes with its stack. */
