@@ -29,7 +29,7 @@ import vfio.api.Vfio;
 
 /**
  * Every backend swapped again and again under devices at work, in this framework: both kinds of hardware are installed, and the bundles of
- * the machine at hand come and go. Only when {@code -Dgantry.soak.seconds} says for how long; by which dice, {@code -Dgantry.seed}.
+ * the machine at hand come and go. {@code -Dgantry.soak.seconds} says for how long, 0 leaves it out; {@code -Dgantry.seed} by which dice.
  * {@link RunTest} soaks both boards through the launcher each time.
  */
 class SoakTest {
@@ -63,7 +63,7 @@ class SoakTest {
 
     private void soak(String board, Set<String> kinds) throws Exception {
         assumeTrue(!"0".equals(Framework.CONTEXT.getProperty("gantry.soak.seconds")),
-            "SKIPPED: a long soak inside the framework runs with -Dgantry.soak.seconds=N");
+            "SKIPPED: -Dgantry.soak.seconds=0");
         Framework.service(Machines.class).load(Framework.board(board), Map.of());
         Framework.service(Vfio.class);
         Framework.service(Iommu.class);

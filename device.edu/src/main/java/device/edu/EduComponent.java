@@ -57,12 +57,21 @@ public final class EduComponent {
         int dma_delay_millis() default 0;
     }
 
-    private final Edu edu;
-    private final ServiceRegistration<PciFunction> registration;
+    private final Machine machine;
+    private Edu edu;
+    private ServiceRegistration<PciFunction> registration;
+
+    /**
+     * Built by Declarative Services. Plugs nothing in yet: what has been built when the machine goes is dropped without another call.
+     */
+    @Activate
+    public EduComponent(@Reference(name = "machine") Machine machine) {
+        this.machine = machine;
+    }
 
     /** Plugs the device in and offers it. Errors as {@link Edu}; ENODEV if the machine has no slot of that name. */
     @Activate
-    public EduComponent(Config config, BundleContext context, @Reference(name = "machine") Machine machine) {
+    void activate(Config config, BundleContext context) {
         EduSettings settings = new EduSettings(config.dma_mask(), config.dma_delay_millis());
         Slot slot = slot(machine, config.slot());
         edu = new Edu(machine, slot, config.device(), config.function(), settings);

@@ -38,7 +38,9 @@ class EduComponentTest {
             registry.add(((PciFunction) arguments[1]).name() + " " + properties.get("device.name") + " " + properties.get("device.slot"));
             return registration;
         });
-        return new EduComponent(config, context, board.machine);
+        EduComponent component = new EduComponent(board.machine);
+        component.activate(config, context);
+        return component;
     }
 
     @Test

@@ -70,18 +70,28 @@ public final class Type1Component {
         boolean descriptor_drains() default false;
     }
 
+    private final Machine machine;
+    private final List<Node> nodes;
     private final List<ServiceRegistration<?>> services = new ArrayList<>();
-    private final Type1Driver driver;
+    private Type1Driver driver;
+
+    /**
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     */
+    @Activate
+    public Type1Component(@Reference(name = "machine") Machine machine,
+            @Reference(name = "nodes", cardinality = ReferenceCardinality.AT_LEAST_ONE, policyOption = ReferencePolicyOption.GREEDY,
+                target = "(&(compatible=" + COMPATIBLE + ")(machine.ready=true))") List<Node> nodes) {
+        this.machine = machine;
+        this.nodes = nodes;
+    }
 
     /** Takes the units over if all of them are there, and offers the services. */
     @Activate
-    public Type1Component(BundleContext bundle, Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "nodes", cardinality = ReferenceCardinality.AT_LEAST_ONE, policyOption = ReferencePolicyOption.GREEDY,
-                target = "(&(compatible=" + COMPATIBLE + ")(machine.ready=true))") List<Node> nodes) {
+    void activate(Config config, BundleContext bundle) {
         Set<String> ready = nodes.stream().map(Node::path).collect(Collectors.toSet());
         List<Node> all = machine.nodes().stream().filter(node -> node.compatibleWith(COMPATIBLE)).toList();
         if (!all.stream().allMatch(node -> ready.contains(node.path()))) {
-            driver = null;
             return;
         }
         driver = new Type1Driver(machine, all, new Type1Settings(config.timeout_millis(), config.levels(),
@@ -90,9 +100,14 @@ public final class Type1Component {
         Hashtable<String, Object> properties = new Hashtable<>();
         properties.put(Iommu.KIND, "type1");
         properties.put("vfio.type", 1);
-        driver.remapping().ifPresent(remapping ->
-            services.add(bundle.registerService(InterruptRemapping.class, remapping, new Hashtable<>(properties))));
-        services.add(bundle.registerService(Iommu.class, driver, properties));
+        try {
+            driver.remapping().ifPresent(remapping ->
+                services.add(bundle.registerService(InterruptRemapping.class, remapping, new Hashtable<>(properties))));
+            services.add(bundle.registerService(Iommu.class, driver, properties));
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
     }
 
     /** Withdraws the services, then closes the driver: everything stays blocked. */

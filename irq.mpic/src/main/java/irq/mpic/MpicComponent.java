@@ -2,12 +2,13 @@
 package irq.mpic;
 
 import irq.api.InterruptController;
-import irq.api.InterruptHandler;
-import irq.api.MsiDoorbells;
-import machine.api.Attachment;
+import java.util.Map;
 import machine.api.Machine;
 import machine.api.Node;
-import machine.api.Wire;
+import org.osgi.annotation.bundle.Capability;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.FrameworkUtil;
+import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -16,47 +17,58 @@ import org.osgi.service.log.Logger;
 import org.osgi.service.log.LoggerFactory;
 
 /** The driver as a service, for as long as MPIC hardware answers. All behaviour is in {@link MpicDriver}. */
-@Component(name = "irq.mpic", service = InterruptController.class, immediate = true, property = InterruptController.KIND + "=mpic")
-public final class MpicComponent implements InterruptController {
+@Capability(namespace = "osgi.service", effective = "active",
+    attribute = {"objectClass:List<String>=\"irq.api.InterruptController\"", "irq.kind=mpic"})
+@Component(name = "irq.mpic", service = {}, immediate = true, property = InterruptController.KIND + "=mpic")
+public final class MpicComponent {
     /** The configuration, PID {@code irq.mpic}. */
     public @interface Config {
         /** {@code core}: number of the core that all interrupts go to. */
         int core() default 0;
     }
 
-    private final MpicDriver driver;
+    private final Machine machine;
+    private final Node node;
+    private final Logger log;
+    private MpicDriver driver;
+    private ServiceRegistration<InterruptController> service;
 
     /**
-     * Probes.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     */
+    @Activate
+    public MpicComponent(@Reference(name = "machine") Machine machine,
+            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(machine.ready=true))") Node node,
+            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
+        this.machine = machine;
+        this.node = node;
+        this.log = log;
+    }
+
+    /**
+     * Probes, and offers the service.
      *
      * @throws machine.api.ErrnoException see {@link MpicDriver}
      * @throws IllegalArgumentException if the core's number is negative
      */
     @Activate
-    public MpicComponent(Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(machine.ready=true))") Node node,
-            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
+    void activate(Config config, BundleContext context, Map<String, Object> properties) {
         driver = new MpicDriver(machine, node, new MpicSettings(config.core()), log::error);
+        try {
+            service = context.registerService(InterruptController.class, driver, FrameworkUtil.asDictionary(properties));
+        } catch (RuntimeException | Error e) {
+            driver.close();
+            throw e;
+        }
     }
 
-    /** Masks everything; when this returns no handler runs any more. */
+    /** Withdraws the service and masks everything; when this returns no handler runs any more. */
     @Deactivate
-    public void close() {
-        driver.close();
-    }
-
-    @Override
-    public Attachment request(Wire wire, InterruptHandler handler) {
-        return driver.request(wire, handler);
-    }
-
-    @Override
-    public void mask(Wire wire, boolean masked) {
-        driver.mask(wire, masked);
-    }
-
-    @Override
-    public MsiDoorbells doorbells() {
-        return driver.doorbells();
+    void deactivate() {
+        try {
+            service.unregister();
+        } finally {
+            driver.close();
+        }
     }
 }

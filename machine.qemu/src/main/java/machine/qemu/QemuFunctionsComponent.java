@@ -16,11 +16,19 @@ import org.osgi.service.component.annotations.Reference;
 /** Offers the PCI functions of a QEMU machine as services for as long as it is loaded; other machines have none of their own. */
 @Component(name = "machine.qemu.functions", service = {}, immediate = true)
 public final class QemuFunctionsComponent {
+    private final Machine machine;
     private final List<ServiceRegistration<PciFunction>> functions = new ArrayList<>();
 
-    /** Built by Declarative Services. */
+    /**
+     * Built by Declarative Services. Offers nothing yet: what has been built when the machine goes is dropped without another call.
+     */
     @Activate
-    public QemuFunctionsComponent(BundleContext context, @Reference(name = "machine") Machine machine) {
+    public QemuFunctionsComponent(@Reference(name = "machine") Machine machine) {
+        this.machine = machine;
+    }
+
+    @Activate
+    void activate(BundleContext context) {
         if (machine instanceof QemuMachine qemu) {
             qemu.functions().forEach(function -> functions.add(context.registerService(PciFunction.class, function, null)));
         }

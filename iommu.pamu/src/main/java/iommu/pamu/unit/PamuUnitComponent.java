@@ -27,12 +27,23 @@ public final class PamuUnitComponent {
         int bypass_reset() default 0;
     }
 
-    private final Attachment attachment;
+    private final Machine machine;
+    private final Node node;
+    private Attachment attachment;
+
+    /**
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     */
+    @Activate
+    public PamuUnitComponent(@Reference(name = "machine") Machine machine,
+            @Reference(name = "node", target = "(&(compatible=fsl,pamu)(!(machine.builtin=true)))") Node node) {
+        this.machine = machine;
+        this.node = node;
+    }
 
     /** Attaches; the node is ready when this returns. */
     @Activate
-    public PamuUnitComponent(Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(&(compatible=fsl,pamu)(!(machine.builtin=true)))") Node node) {
+    void activate(Config config) {
         PamuModel model = new PamuModel(config.version(), config.max_liodn(), config.max_windows(), config.bypass_reset(),
             ViolationCodes.MODEL);
         attachment = Pamu.attach(machine, node, model);

@@ -105,11 +105,20 @@ public final class VtdUnitComponent {
         int iotlb_entries() default 131072;
     }
 
+    private final Machine machine;
     private final List<Attachment> units = new ArrayList<>();
+
+    /**
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     */
+    @Activate
+    public VtdUnitComponent(@Reference(name = "machine") Machine machine) {
+        this.machine = machine;
+    }
 
     /** Plugs the units in: all of them or none. */
     @Activate
-    public VtdUnitComponent(Config config, @Reference(name = "machine") Machine machine) {
+    void activate(Config config) {
         VtdSettings settings = VtdSettings.of(config);
         try {
             for (Node node : machine.nodes()) {

@@ -52,14 +52,20 @@ class VtdUnitComponentTest {
     @DisplayName("one component plugs a unit into every DRHD node, or into none, and takes them out again")
     void everyNode() {
         Bench bench = bare(3);
-        VtdUnitComponent component = new VtdUnitComponent(config(Map.of()), bench.machine);
+        VtdUnitComponent component = component(bench);
         bench.nodes.forEach(node -> assertTrue(bench.machine.ready(node)));
         assertEquals(0x10, bench.bus.read(Bench.BASE + 0x2000, 4));
         component.close();
         bench.nodes.forEach(node -> assertFalse(bench.machine.ready(node)));
         assertEquals(0xffffffffL, bench.bus.read(Bench.BASE + 0x2000, 4));
         bench.plug(2, VtdSettings.DEFAULT);
-        assertThrows(ErrnoException.class, () -> new VtdUnitComponent(config(Map.of()), bench.machine));
+        assertThrows(ErrnoException.class, () -> component(bench));
         assertFalse(bench.machine.ready(bench.nodes.get(0)));
+    }
+
+    private static VtdUnitComponent component(Bench bench) {
+        VtdUnitComponent component = new VtdUnitComponent(bench.machine);
+        component.activate(config(Map.of()));
+        return component;
     }
 }

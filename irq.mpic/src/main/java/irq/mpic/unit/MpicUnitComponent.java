@@ -18,8 +18,20 @@ public final class MpicUnitComponent {
         int version() default 0;
     }
 
-    private final Mpic mpic;
-    private final Attachment attachment;
+    private final Machine machine;
+    private final Node node;
+    private Mpic mpic;
+    private Attachment attachment;
+
+    /**
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     */
+    @Activate
+    public MpicUnitComponent(@Reference(name = "machine") Machine machine,
+            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(!(machine.builtin=true)))") Node node) {
+        this.machine = machine;
+        this.node = node;
+    }
 
     /**
      * Attaches; the node is ready when this returns.
@@ -27,8 +39,7 @@ public final class MpicUnitComponent {
      * @throws machine.api.ErrnoException see {@link MpicModel#of}, {@link Mpic#unit} and {@link Machine#attach}
      */
     @Activate
-    public MpicUnitComponent(Config config, @Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(!(machine.builtin=true)))") Node node) {
+    void activate(Config config) {
         mpic = new Mpic(MpicModel.of(machine, node, config.version()), machine.cpus());
         attachment = machine.attach(node, mpic.unit(node));
     }
