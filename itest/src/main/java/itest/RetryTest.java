@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.Windows;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Hashtable;
+import java.util.Map;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Machines;
+import machine.api.PciFunction;
+import org.apache.felix.service.command.CommandProcessor;
+import org.apache.felix.service.command.CommandSession;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.osgi.framework.ServiceRegistration;
+import org.osgi.service.cm.Configuration;
+import org.osgi.service.cm.ConfigurationAdmin;
+import vfio.api.Container;
+import vfio.api.ContainerState;
+import vfio.api.Device;
+import vfio.api.Region;
+import vfio.api.Vfio;
+
+/** What somebody at the shell does about a container: {@code vfio:retry}, {@code vfio:stall}. */
+class RetryTest {
+    private static final long MIB = 1L << 20;
+    /** A type of its own, so that the real provider, whose domains it has, does not take over. */
+    private static final String KIND = "reluctant";
+
+    private Machines machines;
+    private Machine machine;
+    private Configuration plugged;
+    private ServiceRegistration<Iommu> first;
+    private Container container;
+    private CommandSession session;
+
+    @BeforeEach
+    void load() throws Exception {
+        Framework.awaitStart();
+        machines = Framework.service(Machines.class);
+        machine = machines.load(Framework.board("p4080.dtb"), Map.of());
+        plugged = Framework.service(ConfigurationAdmin.class).createFactoryConfiguration("device.edu", "?");
+        plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", -1L)));
+        Vfio vfio = Framework.service(Vfio.class);
+        Framework.service(PciFunction.class);
+        first = register(new ReluctantIommu(Framework.service(Iommu.class), false));
+        Framework.await("the device's group and the type", () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains(KIND));
+        container = vfio.openContainer("guest");
+        container.addGroup(vfio.group(0));
+        container.setIommu(KIND);
+        Framework.await("the commands", () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=retry))"));
+        PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
+        session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out, out);
+    }
+
+    @AfterEach
+    void unload() throws Exception {
+        session.close();
+        container.close();
+        first.unregister();
+        plugged.delete();
+        Framework.await("the device to be gone", () -> !Framework.present(PciFunction.class, null));
+        machines.unload();
+    }
+
+    @DisplayName("vfio:retry: a container whose restore failed stays blocked until it is asked for, and has everything then")
+    @Test
+    void retry() throws Exception {
+        container.set(new Geometry(0, 64 * MIB));
+        container.set(new Windows(1));
+        try (DmaBuffer memory = machine.memory().allocate(64 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
+            container.map(0, memory, 0, 64 * MIB, Access.READ_WRITE);
+        }
+        Device device = container.groups().get(0).device("0000:01:00.0");
+        device.write(Region.CONFIG, 4, 2, 6);
+        long before = container.lookup(0x123456, Access.WRITE);
+        Vfio vfio = Framework.service(Vfio.class);
+
+        ReluctantIommu second = new ReluctantIommu(Framework.service(Iommu.class), true);
+        ServiceRegistration<Iommu> registration = register(second);
+        first.unregister();
+        first = registration;
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains(ReluctantIommu.WHY), container.reason());
+        ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:retry guest"));
+        assertEquals(Errno.ENOSPC, refusal.errno(), refusal.getMessage());
+        assertEquals(ContainerState.BLOCKED, container.state());
+
+        second.relent();
+        assertEquals(ContainerState.BLOCKED, container.state(), "nobody was told");
+        long faults = vfio.faultCount();
+        dma(device);
+        assertEquals(faults + 1, vfio.faultCount());
+
+        assertEquals("guest is ACTIVE", session.execute("vfio:retry guest"));
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals("", container.reason());
+        assertEquals(before, container.lookup(0x123456, Access.WRITE));
+        dma(device);
+        assertEquals(faults + 1, vfio.faultCount());
+        assertEquals("guest is ACTIVE", session.execute("vfio:retry guest"));
+        assertEquals(Errno.ENOENT, assertThrows(ErrnoException.class, () -> session.execute("vfio:retry nobody")).errno());
+    }
+
+    @DisplayName("vfio:stall: shows the bound, sets it, and refuses one that is none")
+    @Test
+    void stall() throws Exception {
+        assertEquals("1000 ms", session.execute("vfio:stall guest"));
+        session.execute("vfio:stall guest 250");
+        assertEquals(Duration.ofMillis(250), container.stallBound());
+        assertEquals("250 ms", session.execute("vfio:stall guest"));
+        ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:stall guest 3600001"));
+        assertEquals(Errno.EINVAL, refusal.errno(), refusal.getMessage());
+        assertEquals("250 ms", session.execute("vfio:stall guest"));
+    }
+
+    private static ServiceRegistration<Iommu> register(Iommu iommu) {
+        return Framework.CONTEXT.registerService(Iommu.class, iommu, new Hashtable<>(Map.of(Iommu.KIND, KIND)));
+    }
+
+    /** Four bytes from the start of the container's memory into the device. */
+    private static void dma(Device device) throws Exception {
+        device.write(Region.BAR0, 0x80, 8, 0);
+        device.write(Region.BAR0, 0x88, 8, 0x40000);
+        device.write(Region.BAR0, 0x90, 8, 4);
+        device.write(Region.BAR0, 0x98, 8, 1);
+        Framework.await("the transfer", () -> (device.read(Region.BAR0, 0x98, 8) & 1) == 0);
+    }
+}
