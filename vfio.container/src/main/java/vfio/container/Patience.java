@@ -61,7 +61,7 @@ final class Patience {
             throw new ErrnoException(Errno.ETIMEDOUT, "%s: an earlier call has not returned from there; replace its bundle", what);
         }
         Work<T> one = new Work<>(provider, what, work, late);
-        Thread thread = new Thread(one, "vfio.container: " + what);
+        Thread thread = new Thread(new Once(one), "vfio.container: " + what);
         thread.setDaemon(true);
         thread.start();
         return one.await(thread);
@@ -74,6 +74,25 @@ final class Patience {
             return null;
         }, nothing -> {
         });
+    }
+
+    /**
+     * What a thread is given to run. A port remembers threads that used it for longer than they live, and a thread remembers this: the
+     * provider's classes must not be kept by it.
+     */
+    private static final class Once implements Runnable {
+        private Runnable work;
+
+        Once(Runnable work) {
+            this.work = work;
+        }
+
+        @Override
+        public void run() {
+            Runnable now = work;
+            work = null;
+            now.run();
+        }
     }
 
     /** One piece of work; its monitor guards what caller and thread share. */

@@ -47,12 +47,7 @@ final class Leaks {
         }
     }
 
-    /**
-     * A leak is what grows. The JVM may remember the types of one revision in caches of its own, as JDK 25 does of the IOMMU's: one of a
-     * bundle is none, however many were replaced.
-     *
-     * @return bundles of which the class loaders of several revisions are still reachable although they were replaced, with how many
-     */
+    /** {@return bundles of which class loaders are still reachable although their revisions were replaced, with how many} */
     synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         forget();
@@ -62,7 +57,6 @@ final class Leaks {
             if (revisions.isEmpty() || System.nanoTime() > deadline) {
                 Map<String, Integer> left = new TreeMap<>();
                 revisions.forEach(revision -> left.merge(revision.bundle, 1, Integer::sum));
-                left.values().removeIf(count -> count == 1);
                 return left;
             }
             Thread.sleep(GLANCE_MILLIS);
