@@ -4,6 +4,7 @@ package bench;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import machine.api.Bus;
+import machine.api.Cpu;
 import machine.api.DmaPort;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -133,10 +134,36 @@ public class Msi {
         }
     }
 
+    /** Parts of the way to the counter, on a board where nothing else happens. */
+    @State(Scope.Benchmark)
+    public static class Parts {
+        final Cpu core = new Cpu(0);
+        private final QoriqBoard board = new QoriqBoard(8);
+        final Bus bus = board.machine.bus();
+
+        /** A handler that does as little as one can. */
+        @Setup
+        public void setUp() {
+            core.attach(() -> core.pin(false));
+        }
+    }
+
     /** To the counter. */
     @Benchmark
     public void toCounter(Device s) {
         s.ring();
+    }
+
+    /** One access to a register of the MPIC: the bus, the unit's lock, which register it is. Four of them are one message. */
+    @Benchmark
+    public long register(Parts s) {
+        return s.bus.read(QoriqBoard.WHOAMI, 4);
+    }
+
+    /** The core's pin up, its handler called, the pin down. */
+    @Benchmark
+    public void pin(Parts s) {
+        s.core.pin(true);
     }
 
     /** To a sleeping thread and its answer back. */

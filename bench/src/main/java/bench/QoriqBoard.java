@@ -37,6 +37,8 @@ final class QoriqBoard {
     static final int LIODN = 193;
     private static final long APERTURE = 1L << 30;
     private static final long CCSR = 0xf_fe00_0000L;
+    /** The MPIC's register that says which core asks: the plainest there is. */
+    static final long WHOAMI = CCSR + 0x40000 + 0x20090;
     private static final String PIC = "/soc/pic@40000";
     private static final String INSTANCE = "/soc/iommu@20000/pamu@0";
 

@@ -91,6 +91,7 @@ final class Suite {
     private void dma() throws RunnerException {
         row("DMA write of 4 B", Trial.of("Dma.value", "bytes", 4), "release store", Trial.of("Floor.store"), NONE);
         row("DMA write of 4 KiB", Trial.of("Dma.block", "bytes", 4_096), "bare copy", Trial.of("Floor.copy", "bytes", 4_096), 1.2);
+        row("of which a core's store of 4 KiB", Trial.of("Dma.store", "bytes", 4_096), "bare copy", Trial.of("Floor.copy", "bytes", 4_096), NONE);
         row("DMA write of 1 MiB, 257 pages", Trial.slow("Dma.block", "bytes", 1 << 20), "bare copy",
             Trial.slow("Floor.copy", "bytes", 1 << 20), NONE);
         row("DMA write of 2 MiB, 513 pages", Trial.slow("Dma.block", "bytes", 2 << 20), "bare copy",
@@ -99,6 +100,8 @@ final class Suite {
 
     private void msi() throws RunnerException {
         row("MSI, write to eventfd counter", Trial.deep("Msi.toCounter"), "atomic add", Trial.of("Floor.atomicAdd"), 10);
+        row("of which one of four register accesses", Trial.deep("Msi.register"), "atomic add", Trial.of("Floor.atomicAdd"), NONE);
+        row("of which the core's pin and its handler", Trial.deep("Msi.pin"), "atomic add", Trial.of("Floor.atomicAdd"), NONE);
         row("MSI, to a waiting thread and back", Trial.deep("Msi.toThread"), "hand-over", Trial.deep("Msi.handOver"), NONE);
         shown("yardstick: atomic add", Trial.of("Floor.atomicAdd"));
         shown("yardstick: hand-over to a parked thread and back", Trial.deep("Msi.handOver"));
