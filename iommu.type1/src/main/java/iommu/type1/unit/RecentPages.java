@@ -34,7 +34,7 @@ final class RecentPages {
     private final long[][] pages = new long[1 << 16][];
     private volatile long generation = 1;
 
-    /** {@return to be read before anything is looked up that is handed to {@link #used}} */
+    /** {@return to be read before anything is looked up that is handed to {@link #keep}} */
     long generation() {
         return generation;
     }
@@ -57,9 +57,12 @@ final class RecentPages {
         int at = place();
         long stamp = (long) WORD.getAcquire(words, at);
         long page = (long) WORD.getOpaque(words, at + PAGE);
+        // This first: who uses each page once is to be through soon.
+        if ((iova ^ page) >>> (page >>> SHIFT & 0x3f) != 0) {
+            return MISS;
+        }
         long distance = (long) WORD.getOpaque(words, at + DISTANCE);
-        if ((long) WORD.getOpaque(words, at + GENERATION) == now && (iova ^ page) >>> (page >>> SHIFT & 0x3f) == 0
-                && (page & access) == access) {
+        if ((long) WORD.getOpaque(words, at + GENERATION) == now && (page & access) == access) {
             VarHandle.acquireFence();
             if ((stamp & 1) == 0 && (long) WORD.getOpaque(words, at) == stamp) {
                 return iova + distance;
@@ -69,33 +72,47 @@ final class RecentPages {
     }
 
     /**
-     * A page was used.
+     * {@return a page in one word}
      *
-     * @param first its device address
+     * @param first its first device address
      * @param shift log2 of its size
      * @param permitted access bits
-     * @param physical its physical address
-     * @param looked the {@link #generation} before anything of this was looked up
      */
-    void used(int source, long first, int shift, int permitted, long physical, long looked) {
+    static long page(long first, int shift, int permitted) {
+        return first | (long) shift << SHIFT | permitted;
+    }
+
+    /** A page was used. {@return whether it was the one before, too, and is worth keeping} */
+    boolean again(int source, long page) {
         long[] words = pages[source];
         if (words == null) {
             words = new long[(THREADS + 1) * LINE];
             pages[source] = words;
         }
-        int at = place();
-        long page = first | (long) shift << SHIFT | permitted;
-        if ((long) WORD.getOpaque(words, at + CANDIDATE) != page) {
-            WORD.setOpaque(words, at + CANDIDATE, page);
-            return;
+        int at = place() + CANDIDATE;
+        if ((long) WORD.getOpaque(words, at) == page) {
+            return true;
         }
+        WORD.setOpaque(words, at, page);
+        return false;
+    }
+
+    /**
+     * After {@link #again}: the page is served from now on.
+     *
+     * @param distance physical address less device address
+     * @param looked the {@link #generation} before anything of this was looked up
+     */
+    void keep(int source, long page, long distance, long looked) {
+        long[] words = pages[source];
+        int at = place();
         long stamp = (long) WORD.getAcquire(words, at);
         if ((stamp & 1) != 0 || !WORD.compareAndSet(words, at, stamp, stamp + 1)) {
             return;
         }
         VarHandle.storeStoreFence();
         WORD.setOpaque(words, at + PAGE, page);
-        WORD.setOpaque(words, at + DISTANCE, physical - first);
+        WORD.setOpaque(words, at + DISTANCE, distance);
         WORD.setOpaque(words, at + GENERATION, looked);
         WORD.setRelease(words, at, stamp + 2);
     }

@@ -141,9 +141,10 @@ public final class VtdUnit implements TranslationUnit {
             return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
         }
         long first = iova & -1L << shift;
+        long page = RecentPages.page(first, shift, (int) found & 3);
         // A recent page is served without a look at where it lies and leads: none comes there that reaches the interrupt range.
-        if (!reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
-            recent.used(requester, first, shift, (int) found & 3, physical - (iova - first), generation);
+        if (recent.again(requester, page) && !reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
+            recent.keep(requester, page, physical - iova, generation);
         }
         return physical;
     }
