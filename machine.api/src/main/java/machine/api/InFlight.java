@@ -83,6 +83,8 @@ final class InFlight {
                 pause(spins);
             }
         }
+        // Else a thread, and what it ran, would be kept for as long as the port.
+        review();
     }
 
     private int begin(int at) {
@@ -122,7 +124,8 @@ final class InFlight {
     private void review() {
         for (int i = 0; i < OWNERS; i++) {
             Thread owner = (Thread) OWNER.getAcquire(owners, i);
-            if (owner != null && !owner.isAlive()) {
+            // The state is a field; whether it is alive, a call out of the JVM's compiled code in older ones.
+            if (owner != null && owner.getState() == Thread.State.TERMINATED) {
                 OWNER.compareAndSet(owners, i, owner, null);
             }
         }

@@ -303,6 +303,23 @@ class DrainTest {
         assertEquals(1, bus.read(0, 4));
     }
 
+    @DisplayName("a drain forgets the threads that have ended: nothing is kept of them, and their words are free")
+    @Test
+    void forgets() throws InterruptedException {
+        InFlight inFlight = new InFlight();
+        crowd(inFlight).countDown();
+        for (Thread device : devices) {
+            device.join();
+        }
+        int shared = inFlight.enter();
+        assertTrue(shared == 0 || shared == 1);
+        inFlight.exit(shared);
+        inFlight.drain();
+        int own = inFlight.enter();
+        assertTrue(own > 1, "no word was free");
+        inFlight.exit(own);
+    }
+
     /** Every word belongs to a thread that lives. */
     private InFlight crowded() throws InterruptedException {
         InFlight inFlight = new InFlight();
