@@ -127,11 +127,11 @@ final class Suite {
 
     private void swap() throws RunnerException {
         for (int size : new int[] {0, 1_000, 100_000}) {
-            row("swap of the IOMMU's provider, " + Report.number(size) + " mapped", Trial.slow("Gap.swap", "mappings", size), "mapping them",
-                Trial.slow("Gap.bare", "mappings", size), NONE);
+            row("swap of the IOMMU's provider, " + Report.number(size) + " mapped", Trial.deep("Gap.swap", "mappings", size), "mapping them",
+                Trial.deep("Gap.bare", "mappings", size), NONE);
         }
         for (int size : new int[] {0, 1_000, 100_000}) {
-            shown("yardstick: open, attach, map " + Report.number(size) + ", close", Trial.slow("Gap.bare", "mappings", size));
+            shown("yardstick: open, attach, map " + Report.number(size) + ", close", Trial.deep("Gap.bare", "mappings", size));
         }
     }
 
