@@ -21,6 +21,8 @@ import machine.api.Unit;
 public final class VtdUnit implements TranslationUnit {
     /** Where the private windows of interrupt remapping begin: above all that RAM and table entries can reach. */
     private static final long PRIVATE = 1L << 60;
+    /** No refusal: to be looked up from the beginning. */
+    private static final long AGAIN = Long.MIN_VALUE;
 
     private final int hostWidth;
     /** The bits of a device address that are recorded: those below MGAW. */
@@ -83,6 +85,10 @@ public final class VtdUnit implements TranslationUnit {
         return physical >= 0 ? physical : lookUp(requester, iova, length, access);
     }
 
+    /**
+     * Not the recent page. One long method on purpose: the compiler leaves it where it is, and {@link #translate} stays short enough
+     * to become part of its callers.
+     */
     private long lookUp(int requester, long iova, int length, int access) {
         // Before all else: what is found counts for as long as nothing is invalidated after this.
         long generation = recent.generation();
@@ -97,23 +103,43 @@ public final class VtdUnit implements TranslationUnit {
             return Refusal.NO_REQUESTER;
         }
         Context context = contexts.find(requester);
-        if (context == null || context.domain == null || context.passThrough || iova >>> context.width != 0) {
-            return rare(requester, iova, access, generation);
+        if (context == null) {
+            context = contexts.fetch(requester);
         }
-        DomainTag domain = context.domain;
-        long found = small.find(iova >>> 12, domain);
-        if (found >= 0) {
-            return leave(context, requester, iova, access, found, 12, generation);
+        if (context.domain == null || context.passThrough || iova >>> context.width != 0) {
+            return rare(context, requester, iova, access);
         }
-        found = large.find(iova >>> 21, domain);
-        if (found >= 0) {
-            return leave(context, requester, iova, access, found, 21, generation);
+        int shift = 12;
+        long found = small.find(iova >>> 12, context.domain);
+        if (found < 0) {
+            shift = 21;
+            found = large.find(iova >>> 21, context.domain);
         }
-        found = huge.find(iova >>> 30, domain);
-        if (found >= 0) {
-            return leave(context, requester, iova, access, found, 30, generation);
+        if (found < 0) {
+            shift = 30;
+            found = huge.find(iova >>> 30, context.domain);
         }
-        return walk(requester, iova, access, generation);
+        if (found < 0) {
+            found = walk(requester, iova, access);
+            if (found < 0) {
+                return found == AGAIN ? lookUp(requester, iova, length, access) : found;
+            }
+            shift = PageWalk.shift(found);
+        }
+        if ((found & access) == 0) {
+            return refuse(context, requester, iova, access, access == Access.WRITE ? Reason.WRITE : Reason.READ, (found & 3) != 0);
+        }
+        long physical = (found & -VtdRegisters.SIZE) + (iova & (1L << shift) - 1);
+        if (physical >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
+            return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
+        }
+        long first = iova & -1L << shift;
+        long page = RecentPages.page(first, shift, (int) found & 3);
+        // A recent page is served without a look at where it lies and leads: none comes there that reaches the interrupt range.
+        if (recent.again(requester, page) && !reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
+            recent.keep(requester, page, physical - iova, generation);
+        }
+        return physical;
     }
 
     /** SRTP */
@@ -131,48 +157,28 @@ public final class VtdUnit implements TranslationUnit {
         return PRIVATE + (base << 8);
     }
 
-    /** The address behind a known translation, if it permits the access. */
-    private long leave(Context context, int requester, long iova, int access, long found, int shift, long generation) {
-        if ((found & access) == 0) {
-            return refuse(context, requester, iova, access, access == Access.WRITE ? Reason.WRITE : Reason.READ, (found & 3) != 0);
-        }
-        long physical = (found & -VtdRegisters.SIZE) + (iova & (1L << shift) - 1);
-        if (physical >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
-            return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
-        }
-        long first = iova & -1L << shift;
-        long page = RecentPages.page(first, shift, (int) found & 3);
-        // A recent page is served without a look at where it lies and leads: none comes there that reaches the interrupt range.
-        if (recent.again(requester, page) && !reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
-            recent.keep(requester, page, physical - iova, generation);
-        }
-        return physical;
-    }
-
     private static boolean reachesInterrupts(long page, int shift) {
         return (page ^ VtdRegisters.INTERRUPTS) >>> Math.max(shift, 20) == 0;
     }
 
-    /** No context known, or one that does not look at pages. */
-    private long rare(int requester, long iova, int access, long generation) {
-        Context context = contexts.find(requester);
-        if (context == null) {
-            context = contexts.fetch(requester);
-        }
+    /** A context that does not look at pages. */
+    private long rare(Context context, int requester, long iova, int access) {
         if (context.fault != 0) {
             return refuse(context, requester, iova, access, context.fault, false);
         }
-        if (iova >>> context.width != 0 || context.passThrough && iova >>> hostWidth != 0) {
+        if (iova >>> context.width != 0 || iova >>> hostWidth != 0) {
             return refuse(context, requester, iova, access, Reason.BEYOND_WIDTH, false);
         }
-        return context.passThrough ? iova : walk(requester, iova, access, generation);
+        return iova;
     }
 
     /**
      * Counters first, then the context, then the tables: whatever was read before an invalidation is either not cached or
      * not served.
+     *
+     * @return as {@link PageWalk#walk}, if it is a page; a refusal; {@link #AGAIN} if the context has become one without pages
      */
-    private long walk(int requester, long iova, int access, long generation) {
+    private long walk(int requester, long iova, int access) {
         Context context;
         long epoch;
         long cuts;
@@ -182,7 +188,7 @@ public final class VtdUnit implements TranslationUnit {
                 context = contexts.fetch(requester);
             }
             if (context.domain == null || context.passThrough || iova >>> context.width != 0) {
-                return rare(requester, iova, access, generation);
+                return AGAIN;
             }
             epoch = context.domain.epoch;
             cuts = context.domain.cuts;
@@ -192,7 +198,7 @@ public final class VtdUnit implements TranslationUnit {
             int shift = PageWalk.shift(found);
             long value = found & (-VtdRegisters.SIZE | 3);
             (shift == 12 ? small : shift == 21 ? large : huge).put(iova >>> shift, context.domain, value, epoch, cuts);
-            return leave(context, requester, iova, access, value, shift, generation);
+            return found;
         }
         if (cachingMode && !PageWalk.mapped(found) && PageWalk.reason(found) <= Reason.READ && PageWalk.reason(found) >= Reason.WRITE) {
             small.put(iova >>> 12, context.domain, 0, epoch, cuts);
