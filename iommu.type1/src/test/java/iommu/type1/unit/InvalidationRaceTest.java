@@ -123,6 +123,17 @@ class InvalidationRaceTest {
     }
 
     @Test
+    @DisplayName("VT-d 3.4: a context that becomes pass-through between its first look and the walk lets the access pass as it is")
+    void passThroughMeanwhile() {
+        whenAgain(0x101100, () -> {
+            memory.write(0x101100, 8, 0x9);
+            register(0x28, 1L << 63 | 1L << 61);
+        });
+        assertEquals(IOVA, go());
+        assertEquals(IOVA, go());
+    }
+
+    @Test
     @DisplayName("VT-d 4: nor in front of the IOTLB, where a page comes that is used again and again")
     void recentPage() {
         for (long to = 0x7000000; to < 0x7800000; to += 0x100000) {
