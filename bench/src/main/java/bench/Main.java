@@ -64,6 +64,10 @@ public final class Main {
             trial.method(), trial.parameters().isEmpty() ? "" : trial.parameters()));
         Suite suite = new Suite(runs, quick);
         List<Row> rows = suite.measure();
+        for (int pass = 2; pass <= plan.passes(); pass++) {
+            runs.nextPass();
+            rows = suite.measure();
+        }
         String jdk = System.getProperty("java.vm.name") + " " + Runtime.version();
         String machine = String.format(Locale.ROOT, "%s, %d cores, load average before %.1f", System.getProperty("os.arch"),
             Runtime.getRuntime().availableProcessors(), load);

@@ -4,9 +4,11 @@ package bench;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.BenchmarkResult;
@@ -20,7 +22,10 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
 
-/** Runs trials, each once however many rows want it, each in JVMs of its own. */
+/**
+ * Runs trials, each once in a pass however many rows want it, each time in a JVM of its own. Of several passes the better figure counts: a
+ * host that is slow for a minute is hardly slow for the same trial in the next pass.
+ */
 final class Runs {
     /** What a JMH iteration allocates for itself varies by about as much, bytes. */
     private static final double SHAKE = 4096;
@@ -28,13 +33,14 @@ final class Runs {
     private final Plan plan;
     private final Consumer<Trial> progress;
     private final Map<Trial, Figure> figures = new LinkedHashMap<>();
+    private final Set<Trial> done = new HashSet<>();
     /** What JMH allocates for itself in one iteration, bytes: seen with a trial that allocates nothing. */
     private double own = Double.NaN;
 
     /**
      * How long to measure.
      *
-     * @param forks JVMs, one after the other
+     * @param passes over all trials
      * @param warmups warm-up iterations
      * @param deepWarmups the same of a deep trial
      * @param warmupMillis length of each
@@ -43,14 +49,14 @@ final class Runs {
      * @param slowIterations measured iterations of a slow trial
      * @param slowMillis length of each
      */
-    record Plan(int forks, int warmups, int deepWarmups, int warmupMillis, int iterations, int millis, int slowIterations, int slowMillis) {
+    record Plan(int passes, int warmups, int deepWarmups, int warmupMillis, int iterations, int millis, int slowIterations, int slowMillis) {
         static final Plan QUICK = new Plan(1, 6, 20, 125, 30, 10, 16, 30);
         static final Plan FULL = new Plan(2, 10, 30, 150, 50, 20, 20, 60);
 
         String text() {
             return String.format(
-                "%d fork(s), %d to %d warm-ups of %d ms, %d iterations of %d ms (slow operations %d of %d ms), lower quartile",
-                forks, warmups, deepWarmups, warmupMillis, iterations, millis, slowIterations, slowMillis);
+                "%d pass(es), %d to %d warm-ups of %d ms, %d iterations of %d ms (slow operations %d of %d ms), lower quartile",
+                passes, warmups, deepWarmups, warmupMillis, iterations, millis, slowIterations, slowMillis);
         }
     }
 
@@ -62,13 +68,16 @@ final class Runs {
     /** {@return what it gives}
      * @throws RunnerException if JMH or the benchmark fails */
     Figure figure(Trial trial) throws RunnerException {
-        Figure known = figures.get(trial);
-        if (known == null) {
+        if (done.add(trial)) {
             progress.accept(trial);
-            known = run(trial);
-            figures.put(trial, known);
+            figures.merge(trial, run(trial), (one, other) -> one.nanos() <= other.nanos() ? one : other);
         }
-        return known;
+        return figures.get(trial);
+    }
+
+    /** Every trial is run again when it is asked for. */
+    void nextPass() {
+        done.clear();
     }
 
     private Figure run(Trial trial) throws RunnerException {
@@ -76,7 +85,7 @@ final class Runs {
         int millis = slow ? plan.slowMillis() : plan.millis();
         ChainedOptionsBuilder options = new OptionsBuilder()
             .include("^bench\\." + trial.method().replace(".", "\\.") + "$")
-            .forks(plan.forks())
+            .forks(1)
             .warmupIterations(trial.pace() == Trial.Pace.DEEP ? plan.deepWarmups() : plan.warmups())
             .warmupTime(TimeValue.milliseconds(plan.warmupMillis()))
             .measurementIterations(slow ? plan.slowIterations() : plan.iterations())
