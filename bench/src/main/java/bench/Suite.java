@@ -18,7 +18,7 @@ final class Suite {
     private final Runs runs;
     private final boolean quick;
     private final List<Row> rows = new ArrayList<>();
-    /** The better of the passes so far. */
+    /** Of the passes so far. */
     private Startup.Starts starts;
 
     Suite(Runs runs, boolean quick) {
@@ -143,7 +143,7 @@ final class Suite {
             return List.of();
         }
         Startup.Starts again = new Startup(quick ? 7 : 11).measure();
-        starts = starts == null || again.product() / again.bare() < starts.product() / starts.bare() ? again : starts;
+        starts = starts == null ? again : starts.better(again);
         return List.of(
             new Row("start of ./gantry run to all components active", starts.product(), "bare framework", starts.product() / starts.bare(),
                 1.5, NONE),
