@@ -143,8 +143,6 @@ class MpicOnQemuTest {
         InterruptLine two = machine.line(wire(5));
         AtomicInteger calls = new AtomicInteger();
         AtomicReference<Runnable> act = new AtomicReference<>(() -> {
-        });
-        act.set(() -> {
             // A handler lowers the wire of the device it has served.
             if (calls.get() == 1) {
                 one.set(false);

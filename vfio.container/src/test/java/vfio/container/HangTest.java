@@ -78,16 +78,8 @@ class HangTest {
     @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call returns, it is restored")
     void hangsInUsersCall() throws Exception {
         working();
-        CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
-        board.trip.each = () -> {
-            board.trip.each = () -> {
-            };
-            inside.countDown();
-            await(go, 20_000);
-        };
-        FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
-        inside.await();
+        FutureTask<Void> user = hangsUntil(go);
         vfio.removeIommu(board.iommu);
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("a call into it has not returned"), container.reason());
@@ -181,8 +173,20 @@ class HangTest {
         working();
         vfio.removeController(board.controller);
         assertEquals(0, board.a.raise());
-        CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
+        FutureTask<Void> user = hangsUntil(go);
+        vfio.addController(board.controller);
+        assertEquals(0, eventFd.count());
+        go.countDown();
+        user.get();
+        assertEquals(1, eventFd.poll());
+        assertEquals(0, board.a.raise());
+        assertEquals(1, eventFd.poll());
+    }
+
+    /** {@return a user's call, in which the provider hangs by now} */
+    private FutureTask<Void> hangsUntil(CountDownLatch go) throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
         board.trip.each = () -> {
             board.trip.each = () -> {
             };
@@ -191,12 +195,6 @@ class HangTest {
         };
         FutureTask<Void> user = begin(() -> container.map(16 * MB, board.memory(0x1000), 0, 0x1000, Access.READ));
         inside.await();
-        vfio.addController(board.controller);
-        assertEquals(0, eventFd.count());
-        go.countDown();
-        user.get();
-        assertEquals(1, eventFd.poll());
-        assertEquals(0, board.a.raise());
-        assertEquals(1, eventFd.poll());
+        return user;
     }
 }
