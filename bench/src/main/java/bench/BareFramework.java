@@ -31,24 +31,17 @@ final class BareFramework {
     private static final String BUNDLES = "launch.bundles";
     private static final String TRIVIAL = "jar/trivial.jar";
 
-    private final int components;
-
-    private BareFramework(int components) {
-        this.components = components;
-    }
-
-    /** {@return how many components there are} */
-    int components() {
-        return components;
+    private BareFramework() {
     }
 
     /**
      * Writes it.
      *
      * @param product a jar of bnd's launcher
+     * @return how many components there are
      * @throws IOException if the one cannot be read, or the other not be written
      */
-    static BareFramework write(Path product, Path to) throws IOException {
+    static int write(Path product, Path to) throws IOException {
         try (JarFile jar = new JarFile(product.toFile()); OutputStream file = Files.newOutputStream(to);
              JarOutputStream out = new JarOutputStream(file, jar.getManifest())) {
             int components = 0;
@@ -76,7 +69,7 @@ final class BareFramework {
             ByteArrayOutputStream text = new ByteArrayOutputStream();
             properties.store(text, null);
             put(out, "launcher.properties", text.toByteArray());
-            return new BareFramework(components);
+            return components;
         }
     }
 
