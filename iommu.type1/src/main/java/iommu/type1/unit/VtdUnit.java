@@ -133,12 +133,8 @@ public final class VtdUnit implements TranslationUnit {
         if (physical >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
             return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
         }
-        long first = iova & -1L << shift;
-        long page = RecentPages.page(first, shift, (int) found & 3);
-        // A recent page is served without a look at where it lies and leads: none comes there that reaches the interrupt range.
-        if (recent.again(requester, page) && !reachesInterrupts(first, shift) && !reachesInterrupts(physical, shift)) {
-            recent.keep(requester, page, physical - iova, generation);
-        }
+        // Neither this page nor where it leads is in the interrupt range, which is whole pages: it may be served without a look.
+        recent.used(requester, iova, access, physical - iova, generation);
         return physical;
     }
 
@@ -155,10 +151,6 @@ public final class VtdUnit implements TranslationUnit {
 
     private long window() {
         return PRIVATE + (base << 8);
-    }
-
-    private static boolean reachesInterrupts(long page, int shift) {
-        return (page ^ VtdRegisters.INTERRUPTS) >>> Math.max(shift, 20) == 0;
     }
 
     /** A context that does not look at pages. */
