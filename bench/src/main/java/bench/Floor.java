@@ -11,6 +11,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.CompilerControl;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
@@ -114,6 +115,7 @@ public class Floor {
 
     /** One read that needs the one before. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public int dependentRead(Small s) {
         int[] next = s.next;
@@ -127,6 +129,7 @@ public class Floor {
 
     /** A read anywhere. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long randomRead(Footprint s) {
         long[] words = s.words;
@@ -142,6 +145,7 @@ public class Floor {
 
     /** A sorted map asked for the range at or below. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long skipList(Ranges s) {
         long state = s.state;

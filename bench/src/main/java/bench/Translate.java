@@ -9,6 +9,7 @@ import machine.api.DmaBuffer;
 import machine.api.TranslationUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.CompilerControl;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
@@ -76,6 +77,7 @@ public class Translate {
 
     /** One address again and again. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long pamuHot(PamuState s) {
         TranslationUnit unit = s.unit;
@@ -89,6 +91,7 @@ public class Translate {
 
     /** One address again and again: the IOTLB knows it. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long type1Hot(Type1State s) {
         VtdUnit unit = s.unit;
@@ -102,6 +105,7 @@ public class Translate {
 
     /** Page after page, around and around. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long type1Sequential(Type1State s) {
         VtdUnit unit = s.unit;
@@ -119,6 +123,7 @@ public class Translate {
 
     /** Any page. */
     @Benchmark
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
     public long type1Random(Type1State s) {
         VtdUnit unit = s.unit;
