@@ -72,8 +72,15 @@ public final class DmaPort implements AutoCloseable {
                         continue;
                     }
                 }
-                int status = physical < 0 ? (int) physical : bus.counted(id, physical, size, value);
-                return status == Bus.OK ? Bus.OK : refuse(iova, size, Access.WRITE, status);
+                if (physical < 0) {
+                    return refuse(iova, size, Access.WRITE, (int) physical);
+                }
+                Ram ram = bus.ram(physical, size);
+                if (ram != null) {
+                    ram.write(physical - ram.base(), size, value);
+                    return Bus.OK;
+                }
+                return answer(iova, size, Access.WRITE, bus.register(id, physical, size, value));
             }
         } finally {
             inFlight.exit(phase);
@@ -86,28 +93,44 @@ public final class DmaPort implements AutoCloseable {
      * @return {@link Bus#OK}, or the {@link Refusal} of the first piece that was refused
      */
     public int write(long iova, byte[] from, int offset, int length) {
+        if (length > 0 && length <= piece(iova)) {
+            return writePiece(iova, from, offset, length);
+        }
+        int size;
+        for (int done = 0; done < length; done += size) {
+            size = Math.min(length - done, piece(iova + done));
+            int status = writePiece(iova + done, from, offset + done, size);
+            if (status != Bus.OK) {
+                return status;
+            }
+        }
+        return Bus.OK;
+    }
+
+    /** Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits behind the block. */
+    private int writePiece(long iova, byte[] from, int offset, int length) {
         int phase = inFlight.enter();
         try {
-            while (length > 0) {
-                int piece = Math.min(length, BOUNDARY - (int) (iova & BOUNDARY - 1));
+            while (true) {
                 TranslationUnit now = unit;
-                long physical = now.translate(id, iova, piece, Access.WRITE);
+                long physical = now.translate(id, iova, length, Access.WRITE);
                 if (physical == Refusal.STALLED) {
-                    physical = ((Gate.Bar) now).pass(id, iova, piece, Access.WRITE);
+                    physical = ((Gate.Bar) now).pass(id, iova, length, Access.WRITE);
                     if (physical == Refusal.STALLED) {
                         phase = await((Gate.Bar) now, phase);
                         continue;
                     }
                 }
-                int status = physical < 0 ? (int) physical : bus.counted(id, physical, from, offset, piece);
-                if (status != Bus.OK) {
-                    return refuse(iova, piece, Access.WRITE, status);
+                if (physical < 0) {
+                    return refuse(iova, length, Access.WRITE, (int) physical);
                 }
-                iova += piece;
-                offset += piece;
-                length -= piece;
+                Ram ram = bus.ram(physical, length);
+                if (ram != null) {
+                    ram.write(physical - ram.base(), from, offset, length);
+                    return Bus.OK;
+                }
+                return answer(iova, length, Access.WRITE, bus.registers(id, physical, from, offset, length));
             }
-            return Bus.OK;
         } finally {
             inFlight.exit(phase);
         }
@@ -120,32 +143,53 @@ public final class DmaPort implements AutoCloseable {
      *     all ones, as a device sees a failed completion
      */
     public int read(long iova, byte[] to, int offset, int length) {
+        if (length > 0 && length <= piece(iova)) {
+            return readPiece(iova, to, offset, length);
+        }
+        int size;
+        for (int done = 0; done < length; done += size) {
+            size = Math.min(length - done, piece(iova + done));
+            int status = readPiece(iova + done, to, offset + done, size);
+            if (status != Bus.OK) {
+                Arrays.fill(to, offset + done, offset + length, (byte) -1);
+                return status;
+            }
+        }
+        return Bus.OK;
+    }
+
+    private int readPiece(long iova, byte[] to, int offset, int length) {
         int phase = inFlight.enter();
         try {
-            while (length > 0) {
-                int piece = Math.min(length, BOUNDARY - (int) (iova & BOUNDARY - 1));
+            while (true) {
                 TranslationUnit now = unit;
-                long physical = now.translate(id, iova, piece, Access.READ);
+                long physical = now.translate(id, iova, length, Access.READ);
                 if (physical == Refusal.STALLED) {
-                    physical = ((Gate.Bar) now).pass(id, iova, piece, Access.READ);
+                    physical = ((Gate.Bar) now).pass(id, iova, length, Access.READ);
                     if (physical == Refusal.STALLED) {
                         phase = await((Gate.Bar) now, phase);
                         continue;
                     }
                 }
-                int status = physical < 0 ? (int) physical : bus.read(physical, to, offset, piece);
+                Ram ram = physical < 0 ? null : bus.ram(physical, length);
+                if (ram != null) {
+                    ram.read(physical - ram.base(), to, offset, length);
+                    return Bus.OK;
+                }
+                int status = physical < 0 ? (int) physical : bus.read(physical, to, offset, length);
                 if (status != Bus.OK) {
                     Arrays.fill(to, offset, offset + length, (byte) -1);
-                    return refuse(iova, piece, Access.READ, status);
                 }
-                iova += piece;
-                offset += piece;
-                length -= piece;
+                return answer(iova, length, Access.READ, status);
             }
-            return Bus.OK;
         } finally {
             inFlight.exit(phase);
         }
+    }
+
+    /** {@return how much from there on may be one request} */
+    private static int piece(long iova) {
+        return BOUNDARY - (int) (iova & BOUNDARY - 1);
     }
 
     /** Control path: puts another unit (or {@link TranslationUnit#NONE}) in front of the bus. The caller drains. A port
@@ -198,6 +242,10 @@ public final class DmaPort implements AutoCloseable {
         inFlight.exit(phase);
         bar.await(this);
         return inFlight.enter();
+    }
+
+    private int answer(long iova, int length, int access, int status) {
+        return status == Bus.OK ? Bus.OK : refuse(iova, length, access, status);
     }
 
     private int refuse(long iova, int length, int access, int refusal) {

@@ -3,6 +3,7 @@ package machine.api;
 
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 
@@ -15,6 +16,8 @@ public final class PhysicalBus implements Bus {
     }
 
     private final Ram[] memory;
+    /** Looked at before the others, for most accesses go there; null if there is no memory. */
+    private final Ram largest;
     /** More than this a snoop does not listen to: no table is as large, and stores into it are slower. */
     private static final long MOST_SNOOPED = 16L << 20;
 
@@ -39,6 +42,7 @@ public final class PhysicalBus implements Bus {
                     below.base(), this.memory[i].base()));
             }
         }
+        largest = memory.stream().max(Comparator.comparingLong(Ram::size)).orElse(null);
     }
 
     /** {@return the machine's memory by ascending address} */
@@ -71,17 +75,8 @@ public final class PhysicalBus implements Bus {
         return OK;
     }
 
-    /** As {@link #write(int, long, int, long)}, for a port, which counts the access itself. */
-    int counted(int requester, long physical, int size, long value) {
-        Ram ram = ram(physical, size);
-        if (ram == null) {
-            return register(requester, physical, size, value);
-        }
-        ram.write(physical - ram.base(), size, value);
-        return OK;
-    }
-
-    private int register(int requester, long physical, int size, long value) {
+    /** A write that reaches no memory. */
+    int register(int requester, long physical, int size, long value) {
         Window window = window(physical, size);
         if (window == null) {
             return Refusal.NO_TARGET;
@@ -116,7 +111,7 @@ public final class PhysicalBus implements Bus {
     public int write(int requester, long physical, byte[] from, int offset, int length) {
         Ram ram = ram(physical, length);
         if (ram == null) {
-            return pieces(requester, physical, from, offset, length);
+            return registers(requester, physical, from, offset, length);
         }
         int entered = cores.enter();
         try {
@@ -127,17 +122,8 @@ public final class PhysicalBus implements Bus {
         return OK;
     }
 
-    /** As {@link #write(int, long, byte[], int, int)}, for a port, which counts the access itself. */
-    int counted(int requester, long physical, byte[] from, int offset, int length) {
-        Ram ram = ram(physical, length);
-        if (ram != null) {
-            ram.write(physical - ram.base(), from, offset, length);
-            return OK;
-        }
-        return pieces(requester, physical, from, offset, length);
-    }
-
-    private int pieces(int requester, long physical, byte[] from, int offset, int length) {
+    /** A block that reaches no memory: one request for each register. */
+    int registers(int requester, long physical, byte[] from, int offset, int length) {
         int status = OK;
         for (int done = 0; done < length; ) {
             int size = piece(physical + done, length - done);
@@ -216,14 +202,23 @@ public final class PhysicalBus implements Bus {
         }
     }
 
-    private Ram ram(long physical, int length) {
+    /** {@return the memory in which all of that lies, which a port counts its own stores into; null if there is none} */
+    Ram ram(long physical, int length) {
+        return largest != null && holds(largest, physical, length) ? largest : other(physical, length);
+    }
+
+    private Ram other(long physical, int length) {
         for (Ram ram : memory) {
-            long offset = physical - ram.base();
-            if (offset >= 0 && offset <= ram.size() - length) {
+            if (holds(ram, physical, length)) {
                 return ram;
             }
         }
         return null;
+    }
+
+    private static boolean holds(Ram ram, long physical, int length) {
+        long offset = physical - ram.base();
+        return offset >= 0 && offset <= ram.size() - length;
     }
 
     private Window window(long physical, int size) {

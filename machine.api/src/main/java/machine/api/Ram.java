@@ -119,18 +119,12 @@ public final class Ram {
     }
 
     void write(long offset, byte[] from, int start, int length) {
-        while (length > 0) {
-            int at = (int) (offset & CHUNK_MASK);
-            int step = Math.min(length, CHUNK - at);
-            ByteBuffer chunk = open.getAcquire((int) (offset >>> CHUNK_SHIFT));
-            if (chunk != null) {
-                chunk.put(at, from, start, step);
-            } else {
-                carefully(offset, from, start, step);
-            }
-            offset += step;
-            start += step;
-            length -= step;
+        int at = (int) (offset & CHUNK_MASK);
+        ByteBuffer chunk = open.getAcquire((int) (offset >>> CHUNK_SHIFT));
+        if (chunk != null && length <= CHUNK - at) {
+            chunk.put(at, from, start, length);
+        } else {
+            carefully(offset, from, start, length);
         }
     }
 
@@ -185,15 +179,19 @@ public final class Ram {
         }
     }
 
-    /** The bytes lie in one chunk. */
     private void carefully(long offset, byte[] from, int start, int length) {
-        Snoop[] all = snoops;
-        ByteBuffer chunk = chunk((int) (offset >>> CHUNK_SHIFT), all);
-        begin(all, offset, length);
-        try {
-            chunk.put((int) (offset & CHUNK_MASK), from, start, length);
-        } finally {
-            end(all, offset, length);
+        int step;
+        for (int done = 0; done < length; done += step) {
+            int at = (int) (offset + done & CHUNK_MASK);
+            step = Math.min(length - done, CHUNK - at);
+            Snoop[] all = snoops;
+            ByteBuffer chunk = chunk((int) (offset + done >>> CHUNK_SHIFT), all);
+            begin(all, offset + done, step);
+            try {
+                chunk.put(at, from, start + done, step);
+            } finally {
+                end(all, offset + done, step);
+            }
         }
     }
 

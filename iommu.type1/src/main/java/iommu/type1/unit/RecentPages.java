@@ -110,7 +110,7 @@ final class RecentPages {
 
     private static int place(int source, int access) {
         int thread = (int) Thread.currentThread().getId() & THREADS - 1;
-        return ((source ^ source >>> 8) & SOURCES - 1) * THREADS * 2 + thread * 2 + (access & 1);
+        return ((source ^ source >>> 8) & SOURCES - 1) << 4 | thread << 1 | access & 1;
     }
 
     private static long tag(long iova, int access) {
