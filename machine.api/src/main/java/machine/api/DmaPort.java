@@ -151,7 +151,7 @@ public final class DmaPort implements AutoCloseable {
             size = Math.min(length - done, piece(iova + done));
             int status = readPiece(iova + done, to, offset + done, size);
             if (status != Bus.OK) {
-                Arrays.fill(to, offset + done, offset + length, (byte) -1);
+                Arrays.fill(to, offset + done + size, offset + length, (byte) -1);
                 return status;
             }
         }

@@ -67,6 +67,11 @@ class DmaPortTest {
         assertArrayEquals(new byte[] {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0}, to);
         assertEquals(List.of(new Fault(193, 0x4000, 8, Access.READ, Refusal.UNMAPPED)), faults);
         assertEquals("requester 0xc1: read of 8 bytes at iova 0x4000: UNMAPPED", faults.get(0).toString());
+        byte[] more = new byte[0x3000];
+        assertEquals(Refusal.UNMAPPED, port.read(0x3000, more, 0, 0x2800));
+        assertEquals(-1, more[0x1000]);
+        assertEquals(-1, more[0x27ff], "beyond the piece that was refused");
+        assertEquals(0, more[0x2800]);
     }
 
     @Test
@@ -78,6 +83,30 @@ class DmaPortTest {
         assertEquals(Refusal.NO_TARGET, port.read(0x8000, to, 0, 4));
         assertArrayEquals(new byte[] {-1, -1, -1, -1}, to);
         assertEquals(3, faults.size());
+    }
+
+    @Test
+    @DisplayName("DmaPort: a register is told who writes, for a value and for each word of a block")
+    void registers() {
+        List<String> written = new ArrayList<>();
+        bus.attach(0x200000, 0x1000, new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                return 0x1122_3344L + offset;
+            }
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                written.add(String.format("%d: %x+%d = %x", requester, offset, size, value));
+            }
+        });
+        assertEquals(Bus.OK, port.write(0x8000, 4, 0xcafe));
+        assertEquals(Bus.OK, port.write(0x8000, new byte[] {1, 2, 3, 4, 5, 6}, 0, 6));
+        assertEquals(List.of("193: 0+4 = cafe", "193: 0+4 = 4030201", "193: 4+2 = 605"), written);
+        byte[] to = new byte[4];
+        assertEquals(Bus.OK, port.read(0x8000, to, 0, 4));
+        assertArrayEquals(new byte[] {0x44, 0x33, 0x22, 0x11}, to);
+        assertEquals(List.of(), faults);
     }
 
     @Test

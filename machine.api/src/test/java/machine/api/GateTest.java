@@ -61,6 +61,7 @@ class GateTest {
         FutureTask<Integer> task = new FutureTask<>(access::getAsInt);
         new Thread(task, "device").start();
         while (gate.stalled() == before) {
+            assertFalse(task.isDone(), "it did not wait");
             Thread.onSpinWait();
         }
         return task;

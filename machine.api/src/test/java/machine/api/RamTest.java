@@ -65,6 +65,8 @@ class RamTest {
         byte[] data = new byte[CHUNK + 2];
         new Random(1).nextBytes(data);
         ram.write(CHUNK - 1, data, 0, data.length);
+        // Once more: now each chunk is there.
+        ram.write(CHUNK - 1, data, 0, data.length);
         byte[] back = new byte[data.length + 2];
         ram.read(CHUNK - 2, back, 0, back.length);
         assertEquals(0, back[0]);

@@ -69,6 +69,7 @@ class SnoopTest {
         heard(true, () -> bus.write(0x1000_0078, 8, 1), "the second range");
         heard(false, () -> bus.write(0x1000_0080, 8, 1), "behind the second range");
         heard(true, () -> bus.write(Bus.CPU, TABLE - 0x800, block, 0, 0x3000), "a block over all of it, and over two pieces");
+        heard(true, () -> bus.write(Bus.CPU, TABLE - 0x2000, new byte[0x3800], 0, 0x3800), "a block whose first piece begins far below");
         heard(true, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1001), "a block that ends inside");
         heard(false, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1000), "a block that ends before");
         machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
