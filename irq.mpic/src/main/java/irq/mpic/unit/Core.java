@@ -80,7 +80,18 @@ final class Core {
     }
 
     /** {@return whether the level of the interrupt pin has changed} */
-    boolean offer(int number, boolean criticalNow, boolean machineCheckNow) {
+    boolean offer(int number) {
+        offered = number;
+        boolean level = number != NONE;
+        if (interrupt == level) {
+            return false;
+        }
+        interrupt = level;
+        return true;
+    }
+
+    /** The levels of the other two pins. */
+    void level(boolean criticalNow, boolean machineCheckNow) {
         // A volatile store costs a fence, and most of the time nothing changes.
         if (critical != criticalNow) {
             critical = criticalNow;
@@ -88,12 +99,6 @@ final class Core {
         if (machineCheck != machineCheckNow) {
             machineCheck = machineCheckNow;
         }
-        offered = number;
-        if (interrupt == (number != NONE)) {
-            return false;
-        }
-        interrupt = number != NONE;
-        return true;
     }
 
     boolean critical() {

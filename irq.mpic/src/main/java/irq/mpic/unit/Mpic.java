@@ -225,31 +225,38 @@ public final class Mpic implements Mmio, InterruptInputs {
     private void refresh(int cpus) {
         for (int left = cpus; left != 0; left &= left - 1) {
             int cpu = Integer.numberOfTrailingZeros(left);
-            if (cores[cpu].offer(best(cpu), sources.critical(cpu), sources.machineCheck(cpu))) {
+            Core core = cores[cpu];
+            if (core.offer(best(cpu, core.threshold()))) {
                 undriven |= 1 << cpu;
+            }
+            if (sources.special()) {
+                core.level(sources.critical(cpu), sources.machineCheck(cpu));
             }
         }
     }
 
     /**
-     * What the core is to be offered: the pending one of the highest priority, if that exceeds its task priority and what
-     * it has in service. Numbers from {@link MpicModel#sources} on are interrupts between cores.
+     * What the core is to be offered: the pending one of the highest priority, if that exceeds the threshold. Numbers from
+     * {@link MpicModel#sources} on are interrupts between cores.
      */
-    private int best(int cpu) {
+    private int best(int cpu, int threshold) {
         if ((configuration & MpicRegisters.MODE_MASK) == 0) {
             return Core.NONE;
         }
-        int best = sources.best(cpu);
-        int highest = best == Core.NONE ? 0 : sources.priority(best);
-        boolean ipis = (ipiPending[0] | ipiPending[1] | ipiPending[2] | ipiPending[3]) != 0;
-        for (int i = 0; ipis && i < IPIS; i++) {
+        int best = sources.best(cpu, threshold);
+        return (ipiPending[0] | ipiPending[1] | ipiPending[2] | ipiPending[3]) == 0 ? best
+            : bestIpi(cpu, best, best == Core.NONE ? threshold : sources.priority(best));
+    }
+
+    private int bestIpi(int cpu, int best, int highest) {
+        for (int i = 0; i < IPIS; i++) {
             int priority = priority(ipiVpr[i]);
             if ((ipiPending[i] >>> cpu & 1) != 0 && ipiVpr[i] >= 0 && priority > highest) {
                 highest = priority;
                 best = model.sources() + i;
             }
         }
-        return highest > cores[cpu].threshold() ? best : Core.NONE;
+        return best;
     }
 
     private int acknowledge(int cpu) {

@@ -31,6 +31,8 @@ final class Sources {
     private final long[][] enabled;
     private final long[][] critical;
     private final long[][] machineCheck;
+    /** Whether any source was ever routed to one of the latter two: few systems do so. */
+    private boolean special;
 
     Sources(MpicModel model) {
         this.model = model;
@@ -127,10 +129,14 @@ final class Sources {
         return (vpr[source] & MpicRegisters.PRIORITY_MASK) >>> MpicRegisters.PRIORITY_SHIFT;
     }
 
-    /** {@return the pending source of the highest priority for that core, the lowest number among equals; -1 if none} */
-    int best(int cpu) {
+    /**
+     * {@return the pending source of the highest priority for that core, the lowest number among equals; -1 if none}
+     *
+     * @param threshold what its priority has to exceed
+     */
+    int best(int cpu, int threshold) {
         int best = -1;
-        int highest = 0;
+        int highest = threshold;
         for (int words = live; words != 0; words &= words - 1) {
             int word = Integer.numberOfTrailingZeros(words);
             for (long left = asking(word) & enabled[cpu][word]; left != 0; left &= left - 1) {
@@ -143,6 +149,11 @@ final class Sources {
             }
         }
         return best;
+    }
+
+    /** {@return whether a critical interrupt or a machine check can be asserted, or ever could} */
+    boolean special() {
+        return special;
     }
 
     /** {@return the level of that core's critical interrupt: priority and acknowledge do not matter, before 4.1 the mask neither} */
@@ -193,6 +204,7 @@ final class Sources {
                 output = MpicRegisters.OUTPUT_CRITICAL;
             }
         }
+        special |= output != MpicRegisters.OUTPUT_INT;
         for (int cpu = 0; cpu < enabled.length; cpu++) {
             boolean here = (to >>> cpu & 1) != 0;
             put(enabled[cpu], source, here && deliverable && output == MpicRegisters.OUTPUT_INT);

@@ -59,10 +59,10 @@ class PinRaceTest {
         Core core = new Core(cpu);
         // The handler stands for a second thread that changes the level while the first one still sets the one before.
         cpu.attach(() -> {
-            core.offer(Core.NONE, false, false);
+            core.offer(Core.NONE);
             throw new IllegalStateException("broken");
         });
-        core.offer(7, false, false);
+        core.offer(7);
         assertThrows(IllegalStateException.class, core::drive);
         assertFalse(cpu.asserted());
     }
