@@ -328,6 +328,18 @@ class MpicTest {
     }
 
     @Test
+    @DisplayName("MPIC 2: a machine check alone, where no source was ever a critical interrupt; GCR[RST] ends it")
+    void machineCheckAlone() {
+        board.put(0x10000 + 0x20 * 24, 0x00000024);
+        board.put(0x10018 + 0x20 * 24, 2);
+        board.line(24).set(true);
+        assertTrue(board.mpic.machineCheck(0));
+        assertFalse(board.pin(0));
+        board.put(0x1020, 0x80000000);
+        assertFalse(board.mpic.machineCheck(0));
+    }
+
+    @Test
     @DisplayName("MPIC 2: before 4.0 there is no ILR, and IDR bit 30-n is the critical interrupt of core n")
     void oldOutputs() {
         Board old = new Board(2, Board.threeBanks(), 0x0301).enable();
