@@ -10,6 +10,7 @@ import machine.api.DmaMemory;
 import machine.api.DmaPort;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.CompilerControl;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
@@ -21,6 +22,8 @@ import org.openjdk.jmh.annotations.State;
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class Dma {
+    private static final int TURN_BYTES = 1 << 20;
+
     /** A device and what it may write to. */
     @State(Scope.Benchmark)
     public static class Device {
@@ -57,18 +60,46 @@ public class Dma {
         return checked(s.port.write(s.iova, 4, 0x1234_5678));
     }
 
-    /** A block. */
+    /** A block, and a bare copy in turn. */
     @Benchmark
-    public int block(Device s) {
-        s.start = Places.turn(s.start);
-        return checked(s.port.write(s.iova, s.from, s.start, s.bytes));
+    public void block(Device s, Floor.Copies copies, Turns turns) {
+        int count = turn(s);
+        long begin = System.nanoTime();
+        blocks(s, count);
+        long middle = System.nanoTime();
+        Floor.copies(copies, count);
+        turns.add(count, begin, middle);
     }
 
     /** The same block, stored by a core: what the port and the translation add is the rest. */
     @Benchmark
-    public int store(Device s) {
-        s.start = Places.turn(s.start);
-        return checked(s.bus.write(Bus.CPU, s.physical, s.from, s.start, s.bytes));
+    public void store(Device s, Floor.Copies copies, Turns turns) {
+        int count = turn(s);
+        long begin = System.nanoTime();
+        stores(s, count);
+        long middle = System.nanoTime();
+        Floor.copies(copies, count);
+        turns.add(count, begin, middle);
+    }
+
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
+    static void blocks(Device s, int count) {
+        for (int i = 0; i < count; i++) {
+            s.start = Places.turn(s.start);
+            checked(s.port.write(s.iova, s.from, s.start, s.bytes));
+        }
+    }
+
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
+    static void stores(Device s, int count) {
+        for (int i = 0; i < count; i++) {
+            s.start = Places.turn(s.start);
+            checked(s.bus.write(Bus.CPU, s.physical, s.from, s.start, s.bytes));
+        }
+    }
+
+    private static int turn(Device s) {
+        return Math.max(1, TURN_BYTES / s.bytes);
     }
 
     private static int checked(int status) {

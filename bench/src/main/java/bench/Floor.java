@@ -161,12 +161,13 @@ public class Floor {
         return answer;
     }
 
-    /** The copy alone, into memory outside the heap, where the machine's memory is. */
-    @Benchmark
-    public byte copy(Copies s) {
-        s.start = Places.turn(s.start);
-        s.to.put(0, s.from, s.start, s.bytes);
-        return s.to.get(0);
+    /** Copies alone, into memory outside the heap, where the machine's memory is. */
+    @CompilerControl(CompilerControl.Mode.DONT_INLINE)
+    static void copies(Copies s, int count) {
+        for (int i = 0; i < count; i++) {
+            s.start = Places.turn(s.start);
+            s.to.put(0, s.from, s.start, s.bytes);
+        }
     }
 
     /** Four bytes stored with release, as memory of the machine is. */

@@ -70,7 +70,7 @@ final class Runs {
     Figure figure(Trial trial) throws RunnerException {
         if (done.add(trial)) {
             progress.accept(trial);
-            figures.merge(trial, run(trial), (one, other) -> one.nanos() <= other.nanos() ? one : other);
+            figures.merge(trial, run(trial), Figure::better);
         }
         return figures.get(trial);
     }
@@ -100,13 +100,21 @@ final class Runs {
             throw new RunnerException(trial + " is " + results.size() + " benchmarks");
         }
         RunResult result = results.iterator().next();
-        List<Double> scores = new ArrayList<>();
+        List<Double> nanos = new ArrayList<>();
+        List<Double> ratios = new ArrayList<>();
         for (BenchmarkResult fork : result.getBenchmarkResults()) {
             for (IterationResult iteration : fork.getIterationResults()) {
-                scores.add(iteration.getPrimaryResult().getScore());
+                Map<String, Result> counted = iteration.getSecondaryResults();
+                if (counted.containsKey("road")) {
+                    nanos.add(counted.get("road").getScore() / counted.get("operations").getScore());
+                    ratios.add(counted.get("road").getScore() / counted.get("yardstick").getScore());
+                } else {
+                    nanos.add(iteration.getPrimaryResult().getScore());
+                }
             }
         }
-        Collections.sort(scores);
+        Collections.sort(nanos);
+        Collections.sort(ratios);
         Result<?> allocated = result.getSecondaryResults().get("gc.alloc.rate.norm");
         double bytes = allocated == null ? Double.NaN : allocated.getScore();
         double operations = millis * 1e6 / result.getPrimaryResult().getScore();
@@ -114,7 +122,8 @@ final class Runs {
             own = bytes * operations;
         }
         double theirs = bytes * operations - own;
-        return new Figure(scores.get(scores.size() / 4), theirs < SHAKE ? 0 : theirs / operations);
+        return new Figure(nanos.get(nanos.size() / 4), ratios.isEmpty() ? Double.NaN : ratios.get(ratios.size() / 2),
+            theirs < SHAKE ? 0 : theirs / operations);
     }
 
     /**

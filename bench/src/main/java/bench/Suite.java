@@ -93,12 +93,10 @@ final class Suite {
 
     private void dma() throws RunnerException {
         row("DMA write of 4 B", Trial.of("Dma.value", "bytes", 4), "release store", Trial.of("Floor.store"), NONE);
-        row("DMA write of 4 KiB", Trial.of("Dma.block", "bytes", 4_096), "bare copy", Trial.of("Floor.copy", "bytes", 4_096), 1.2);
-        row("of which a core's store of 4 KiB", Trial.of("Dma.store", "bytes", 4_096), "bare copy", Trial.of("Floor.copy", "bytes", 4_096), NONE);
-        row("DMA write of 1 MiB, 257 pages", Trial.slow("Dma.block", "bytes", 1 << 20), "bare copy",
-            Trial.slow("Floor.copy", "bytes", 1 << 20), NONE);
-        row("DMA write of 2 MiB, 513 pages", Trial.slow("Dma.block", "bytes", 2 << 20), "bare copy",
-            Trial.slow("Floor.copy", "bytes", 2 << 20), NONE);
+        inTurns("DMA write of 4 KiB", Trial.of("Dma.block", "bytes", 4_096), "bare copy", 1.2);
+        inTurns("of which a core's store of 4 KiB", Trial.of("Dma.store", "bytes", 4_096), "bare copy", NONE);
+        inTurns("DMA write of 1 MiB, 257 pages", Trial.slow("Dma.block", "bytes", 1 << 20), "bare copy", NONE);
+        inTurns("DMA write of 2 MiB, 513 pages", Trial.slow("Dma.block", "bytes", 2 << 20), "bare copy", NONE);
     }
 
     private void msi() throws RunnerException {
@@ -163,6 +161,11 @@ final class Suite {
         Figure floor = runs.figure(other);
         Figure figure = runs.figure(trial);
         rows.add(new Row(name, figure.nanos(), yardstick, figure.nanos() / floor.nanos(), limit, figure.bytesPerOp()));
+    }
+
+    private void inTurns(String name, Trial trial, String yardstick, double limit) throws RunnerException {
+        Figure figure = runs.figure(trial);
+        rows.add(new Row(name, figure.nanos(), yardstick, figure.ratio(), limit, figure.bytesPerOp()));
     }
 
     private void shown(String name, Trial trial) throws RunnerException {
