@@ -9,8 +9,9 @@ import java.util.Arrays;
  *
  * <p>A port is opened by {@link Machine#openPort} and belongs to one device model; several devices may share one
  * requester id and still have a port each. Transfers are cut where PCIe cuts them, at 4 KiB boundaries, and stop at the
- * first piece that is refused: what went before has happened. May be used by several threads of the device at once;
- * lock-free; allocates only when an access is refused.
+ * first piece that is refused: what went before has happened. Each piece is an access of its own, so {@link Bus#sync} waits for one
+ * piece at most and not for a whole transfer. May be used by several threads of the device at once; lock-free; allocates only when an
+ * access is refused.
  */
 public final class DmaPort implements AutoCloseable {
     private static final int BOUNDARY = 4096;
