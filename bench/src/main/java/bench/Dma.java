@@ -63,23 +63,13 @@ public class Dma {
     /** A block, and a bare copy in turn. */
     @Benchmark
     public void block(Device s, Floor.Copies copies, Turns turns) {
-        int count = turn(s);
-        long begin = System.nanoTime();
-        blocks(s, count);
-        long middle = System.nanoTime();
-        Floor.copies(copies, count);
-        turns.add(count, begin, middle);
+        turns.take(turn(s), s, Dma::blocks, copies, Floor::copies);
     }
 
     /** The same block, stored by a core: what the port and the translation add is the rest. */
     @Benchmark
     public void store(Device s, Floor.Copies copies, Turns turns) {
-        int count = turn(s);
-        long begin = System.nanoTime();
-        stores(s, count);
-        long middle = System.nanoTime();
-        Floor.copies(copies, count);
-        turns.add(count, begin, middle);
+        turns.take(turn(s), s, Dma::stores, copies, Floor::copies);
     }
 
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)

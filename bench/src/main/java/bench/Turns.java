@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package bench;
 
+import java.util.function.ObjIntConsumer;
 import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
 
 /**
- * What the road and its yardstick take in turns of some microseconds, in one JVM: a host that is slow for a minute is so for both, and
+ * What the road and its yardstick take in turns of some ten microseconds, in one JVM: a host that is slow for a minute is so for both, and
  * the ratio stays. For trials that a host makes twice as slow, such as copies.
  */
 @State(Scope.Thread)
@@ -19,8 +20,12 @@ public class Turns {
     /** Operations of each. */
     public long operations;
 
-    /** The road was taken so often from the one moment to the next, and the yardstick from then until now. */
-    void add(int count, long begin, long middle) {
+    /** Takes the road so often, then the yardstick. The loops must not be inlined here, or they would share what the compiler knows. */
+    <R, Y> void take(int count, R onRoad, ObjIntConsumer<R> roads, Y atYardstick, ObjIntConsumer<Y> yardsticks) {
+        long begin = System.nanoTime();
+        roads.accept(onRoad, count);
+        long middle = System.nanoTime();
+        yardsticks.accept(atYardstick, count);
         yardstick += System.nanoTime() - middle;
         road += middle - begin;
         operations += count;
