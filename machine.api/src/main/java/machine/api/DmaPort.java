@@ -94,47 +94,7 @@ public final class DmaPort implements AutoCloseable {
      * @return {@link Bus#OK}, or the {@link Refusal} of the first piece that was refused
      */
     public int write(long iova, byte[] from, int offset, int length) {
-        if (length > 0 && length <= piece(iova)) {
-            return writePiece(iova, from, offset, length);
-        }
-        int size;
-        for (int done = 0; done < length; done += size) {
-            size = Math.min(length - done, piece(iova + done));
-            int status = writePiece(iova + done, from, offset + done, size);
-            if (status != Bus.OK) {
-                return status;
-            }
-        }
-        return Bus.OK;
-    }
-
-    /** Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits behind the block. */
-    private int writePiece(long iova, byte[] from, int offset, int length) {
-        int phase = inFlight.enter();
-        try {
-            while (true) {
-                TranslationUnit now = unit;
-                long physical = now.translate(id, iova, length, Access.WRITE);
-                if (physical == Refusal.STALLED) {
-                    physical = ((Gate.Bar) now).pass(id, iova, length, Access.WRITE);
-                    if (physical == Refusal.STALLED) {
-                        phase = await((Gate.Bar) now, phase);
-                        continue;
-                    }
-                }
-                if (physical < 0) {
-                    return refuse(iova, length, Access.WRITE, (int) physical);
-                }
-                Ram ram = bus.ram(physical, length);
-                if (ram != null) {
-                    ram.write(physical - ram.base(), from, offset, length);
-                    return Bus.OK;
-                }
-                return answer(iova, length, Access.WRITE, bus.registers(id, physical, from, offset, length));
-            }
-        } finally {
-            inFlight.exit(phase);
-        }
+        return transfer(iova, from, offset, length, Access.WRITE);
     }
 
     /**
@@ -144,44 +104,56 @@ public final class DmaPort implements AutoCloseable {
      *     all ones, as a device sees a failed completion
      */
     public int read(long iova, byte[] to, int offset, int length) {
+        return transfer(iova, to, offset, length, Access.READ);
+    }
+
+    private int transfer(long iova, byte[] block, int offset, int length, int access) {
         if (length > 0 && length <= piece(iova)) {
-            return readPiece(iova, to, offset, length);
+            return transferPiece(iova, block, offset, length, access);
         }
         int size;
         for (int done = 0; done < length; done += size) {
             size = Math.min(length - done, piece(iova + done));
-            int status = readPiece(iova + done, to, offset + done, size);
+            int status = transferPiece(iova + done, block, offset + done, size, access);
             if (status != Bus.OK) {
-                Arrays.fill(to, offset + done + size, offset + length, (byte) -1);
+                if (access == Access.READ) {
+                    Arrays.fill(block, offset + done + size, offset + length, (byte) -1);
+                }
                 return status;
             }
         }
         return Bus.OK;
     }
 
-    private int readPiece(long iova, byte[] to, int offset, int length) {
+    /** Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits behind the block. */
+    private int transferPiece(long iova, byte[] block, int offset, int length, int access) {
         int phase = inFlight.enter();
         try {
             while (true) {
                 TranslationUnit now = unit;
-                long physical = now.translate(id, iova, length, Access.READ);
+                long physical = now.translate(id, iova, length, access);
                 if (physical == Refusal.STALLED) {
-                    physical = ((Gate.Bar) now).pass(id, iova, length, Access.READ);
+                    physical = ((Gate.Bar) now).pass(id, iova, length, access);
                     if (physical == Refusal.STALLED) {
                         phase = await((Gate.Bar) now, phase);
                         continue;
                     }
                 }
                 Ram ram = physical < 0 ? null : bus.ram(physical, length);
-                if (ram != null) {
-                    ram.read(physical - ram.base(), to, offset, length);
-                    return Bus.OK;
+                if (ram == null) {
+                    int status = physical < 0 ? (int) physical : access == Access.WRITE
+                        ? bus.registers(id, physical, block, offset, length) : bus.read(physical, block, offset, length);
+                    if (status != Bus.OK && access == Access.READ) {
+                        Arrays.fill(block, offset, offset + length, (byte) -1);
+                    }
+                    return answer(iova, length, access, status);
                 }
-                int status = physical < 0 ? (int) physical : bus.read(physical, to, offset, length);
-                if (status != Bus.OK) {
-                    Arrays.fill(to, offset, offset + length, (byte) -1);
+                if (access == Access.WRITE) {
+                    ram.write(physical - ram.base(), block, offset, length);
+                } else {
+                    ram.read(physical - ram.base(), block, offset, length);
                 }
-                return answer(iova, length, Access.READ, status);
+                return Bus.OK;
             }
         } finally {
             inFlight.exit(phase);

@@ -18,6 +18,7 @@ public final class PhysicalBus implements Bus {
     private final Ram[] memory;
     /** Looked at before the others, for most accesses go there; null if there is no memory. */
     private final Ram largest;
+    private final Ram[] others;
     /** More than this a snoop does not listen to: no table is as large, and stores into it are slower. */
     private static final long MOST_SNOOPED = 16L << 20;
 
@@ -43,6 +44,7 @@ public final class PhysicalBus implements Bus {
             }
         }
         largest = memory.stream().max(Comparator.comparingLong(Ram::size)).orElse(null);
+        others = memory.stream().filter(ram -> ram != largest).toArray(Ram[]::new);
     }
 
     /** {@return the machine's memory by ascending address} */
@@ -208,7 +210,7 @@ public final class PhysicalBus implements Bus {
     }
 
     private Ram other(long physical, int length) {
-        for (Ram ram : memory) {
+        for (Ram ram : others) {
             if (holds(ram, physical, length)) {
                 return ram;
             }
