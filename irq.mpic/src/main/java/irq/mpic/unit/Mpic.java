@@ -229,7 +229,7 @@ public final class Mpic implements Mmio, InterruptInputs {
             if (core.offer(best(cpu, core.threshold()))) {
                 undriven |= 1 << cpu;
             }
-            if (sources.special()) {
+            if (sources.otherOutputs()) {
                 core.level(sources.critical(cpu), sources.machineCheck(cpu));
             }
         }

@@ -32,7 +32,7 @@ final class Sources {
     private final long[][] critical;
     private final long[][] machineCheck;
     /** Whether any source was ever routed to one of the latter two: few systems do so. */
-    private boolean special;
+    private boolean otherOutputs;
 
     Sources(MpicModel model) {
         this.model = model;
@@ -152,8 +152,8 @@ final class Sources {
     }
 
     /** {@return whether a critical interrupt or a machine check can be asserted, or ever could} */
-    boolean special() {
-        return special;
+    boolean otherOutputs() {
+        return otherOutputs;
     }
 
     /** {@return the level of that core's critical interrupt: priority and acknowledge do not matter, before 4.1 the mask neither} */
@@ -204,7 +204,7 @@ final class Sources {
                 output = MpicRegisters.OUTPUT_CRITICAL;
             }
         }
-        special |= output != MpicRegisters.OUTPUT_INT;
+        otherOutputs |= output != MpicRegisters.OUTPUT_INT;
         for (int cpu = 0; cpu < enabled.length; cpu++) {
             boolean here = (to >>> cpu & 1) != 0;
             put(enabled[cpu], source, here && deliverable && output == MpicRegisters.OUTPUT_INT);
