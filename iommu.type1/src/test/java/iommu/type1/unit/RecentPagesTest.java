@@ -58,9 +58,9 @@ class RecentPagesTest {
     void sources() {
         keep(SOURCE, 0x5000, Access.READ, 0x1000);
         assertEquals(RecentPages.MISS, pages.find(NEIGHBOUR, 0x5000, Access.READ));
-        for (int high = 1; high != 0; high <<= 1) {
-            assertEquals(high >>> 16 == 0 && (SOURCE & high) == 0 || high >>> 16 != 0 ? RecentPages.MISS : 0x6000,
-                pages.find(SOURCE | high, 0x5000, Access.READ), () -> "another source id");
+        for (int bit = 1; bit != 0; bit <<= 1) {
+            assertEquals((SOURCE & bit) != 0 ? 0x6000 : RecentPages.MISS, pages.find(SOURCE | bit, 0x5000, Access.READ),
+                "source id 0x" + Integer.toHexString(SOURCE | bit));
         }
         keep(NEIGHBOUR, 0x5000, Access.READ, 0x3000);
         assertEquals(0x8000, pages.find(NEIGHBOUR, 0x5000, Access.READ));
