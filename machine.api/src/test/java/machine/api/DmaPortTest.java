@@ -56,6 +56,9 @@ class DmaPortTest {
         assertEquals(0, bus.read(0x14000, 8));
         assertEquals(List.of(new Fault(193, 0x4000, 4096, Access.WRITE, Refusal.UNMAPPED)), faults);
         assertEquals(2, requests.size());
+        byte[] same = new byte[0x2000];
+        Arrays.fill(same, (byte) 5);
+        assertArrayEquals(same, data, "what was to be written is the device's");
     }
 
     @Test
