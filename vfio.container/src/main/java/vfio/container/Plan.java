@@ -161,8 +161,12 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
         return IovaRanges.reserved(offered, requesters, provider);
     }
 
-    /** Reads a restored mapping back: each extent's first byte, and the last of all. */
-    private static void verify(IommuDomain domain, Mapping mapping) {
+    /**
+     * Reads a mapping back: each extent's first byte, and the last of all.
+     *
+     * @throws ErrnoException EIO if an access reaches something else
+     */
+    static void verify(IommuDomain domain, Mapping mapping) {
         DmaBuffer buffer = mapping.buffer();
         for (int access : new int[] {Access.READ, Access.WRITE}) {
             boolean allowed = (mapping.access() & access) != 0;

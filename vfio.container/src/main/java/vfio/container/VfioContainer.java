@@ -335,7 +335,7 @@ final class VfioContainer implements Container {
             buffer.retain();
             try {
                 domain.map(iova, buffer, offset, length, flags);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 buffer.release();
                 throw e;
             }
@@ -630,11 +630,15 @@ final class VfioContainer implements Container {
                 suspect = before.iommu();
                 block(before.label() + " hangs while it closes its domain: " + e.getMessage());
                 report(Swap.Backend.IOMMU, leftIommu, "", reason);
-            } else {
+                throw e;
+            }
+            if (intact(before, old)) {
                 state = ContainerState.ACTIVE;
                 route();
+                throw e;
             }
-            throw e;
+            // Against the contract it has changed something. If it still keeps devices from others, nobody can take over.
+            unclosed = old;
         }
         forgetDomain();
         state = ContainerState.RESTORING;
@@ -979,8 +983,9 @@ final class VfioContainer implements Container {
     private void hearLate() {
         try {
             hear().end();
-        } catch (RuntimeException e) {
-            reason += "; a departure did not end well: " + e.getMessage();
+        } catch (Throwable e) {
+            // Whatever it is: whoever enters has no way to let the lock go again if this throws.
+            reason += "; a departure did not end well: " + e;
         }
     }
 
@@ -1346,12 +1351,37 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** Blocks every device; if that fails nothing has changed. */
+    /** Blocks every device; if that fails nothing has changed, or the container is BLOCKED and the domain to be closed once more. */
     private void closeDomain() {
         if (domain != null) {
             IommuDomain old = domain;
-            service.patience().run(provider.iommu(), "closing the domain", old::close);
+            VfioService.Provider its = provider;
+            try {
+                service.patience().run(its.iommu(), "closing the domain", old::close);
+            } catch (RuntimeException e) {
+                if (!service.patience().hangs(its.iommu()) && !intact(its, old)) {
+                    shut();
+                    forgetDomain();
+                    unclosed = old;
+                    block("the domain of " + its.label() + " did not close: " + e.getMessage());
+                }
+                throw e;
+            }
             forgetDomain();
+        }
+    }
+
+    /** Whether a domain whose close has thrown is as it was: it still answers, and as the ledger says. */
+    private boolean intact(VfioService.Provider its, IommuDomain left) {
+        List<Mapping> mappings = ledger.mappings();
+        try {
+            service.patience().run(its.iommu(), "reading its domain back", () -> {
+                left.lookup(0, Access.READ);
+                mappings.forEach(mapping -> Plan.verify(left, mapping));
+            });
+            return true;
+        } catch (RuntimeException e) {
+            return false;
         }
     }
 

@@ -44,6 +44,9 @@ final class FakeIommu implements Iommu, TranslationUnit {
     int maxWindows = 256;
     /** What it gets wrong: added to each physical address it maps; -1 refuses to map. */
     long lie;
+    /** What happens when a domain has been closed. */
+    Runnable closed = () -> {
+    };
     private final boolean windowed;
     private final Bus bus;
 
@@ -278,6 +281,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
                 table.clear();
             }
             bus.sync();
+            closed.run();
         }
     }
 }

@@ -12,6 +12,7 @@ import static vfio.container.HotSwapTest.begin;
 import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
@@ -181,6 +182,28 @@ class HangTest {
         user.get();
         assertEquals(1, eventFd.poll());
         assertEquals(0, board.a.raise());
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("P6: an Error out of news that is heard late does not keep the lock: others go on, and the reason names it")
+    void errorInLateNews() throws Exception {
+        working();
+        CountDownLatch go = new CountDownLatch(1);
+        FutureTask<Void> user = hangsUntil(go);
+        vfio.removeController(board.controller);
+        board.trip.each = () -> {
+            throw new NoClassDefFoundError("a class that is gone");
+        };
+        go.countDown();
+        user.get();
+        board.trip.each = () -> {
+        };
+        FutureTask<Void> other = begin(() -> container.mappings());
+        other.get(20, TimeUnit.SECONDS);
+        assertEquals(ContainerState.ACTIVE, container.state());
+        vfio.addController(board.controller);
+        board.a.raise();
         assertEquals(1, eventFd.poll());
     }
 

@@ -145,6 +145,54 @@ class HotSwapTest {
     }
 
     @Test
+    @DisplayName("P4: a domain that throws when it has been closed does not leave an ACTIVE container behind that has none")
+    void closesAndThrows() {
+        working();
+        String before = board.iommu.state();
+        FakeIommu second = second();
+        for (Runnable thrower : throwers()) {
+            board.iommu.closed = thrower;
+            container.swap("pamu");
+            board.iommu.closed = () -> {
+            };
+            assertEquals(ContainerState.ACTIVE, container.state());
+            assertEquals(before, second.state());
+            assertEquals("0 open", board.iommu.state());
+            assertEquals(0, container.lookup(0, Access.READ) - container.mappings().get(0).buffer().physical(0));
+            container.swap("pamu");
+            assertEquals(before, board.iommu.state());
+        }
+    }
+
+    @Test
+    @DisplayName("P1: a container whose domain throws when it has been closed is BLOCKED; closed once more it gives its memory back")
+    void closesAndThrowsAtTheEnd() {
+        long available = board.machine.memory().available();
+        working();
+        for (Runnable thrower : throwers()) {
+            board.iommu.closed = thrower;
+            refused(Errno.EIO, container::close);
+            assertEquals(ContainerState.BLOCKED, container.state());
+            assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
+            board.iommu.closed = () -> {
+            };
+            container.retry();
+            assertEquals(ContainerState.ACTIVE, container.state());
+        }
+        container.close();
+        assertEquals("0 open", board.iommu.state());
+        assertTrue(board.machine.memory().available() <= available);
+    }
+
+    private static List<Runnable> throwers() {
+        return List.of(() -> {
+            throw new ErrnoException(Errno.EIO, "closed, and throws");
+        }, () -> {
+            throw new NoClassDefFoundError("closed, and throws");
+        });
+    }
+
+    @Test
     @DisplayName("neither provider can: BLOCKED with both reasons, the ledger whole; retry restores")
     void neither() {
         working();
