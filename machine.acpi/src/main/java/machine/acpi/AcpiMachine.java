@@ -38,8 +38,9 @@ final class AcpiMachine {
     }
 
     static Machine of(DmarTable table, AcpiOptions options) {
-        AcpiMemory memory = new AcpiMemory(table, options.memory());
-        return new AcpiMachine(table, new PciTopology(table, options.bridges())).build(memory, options.cpus());
+        List<String> warnings = new ArrayList<>(table.warnings());
+        AcpiMemory memory = new AcpiMemory(table, options.memory(), warnings);
+        return new AcpiMachine(table, new PciTopology(table, options.bridges(), warnings)).build(memory, options.cpus(), warnings);
     }
 
     /** {@return the path of the node of a remapping unit} */
@@ -47,7 +48,7 @@ final class AcpiMachine {
         return String.format("/drhd@%x", drhd.base());
     }
 
-    private Machine build(AcpiMemory memory, int cpus) {
+    private Machine build(AcpiMemory memory, int cpus, List<String> warnings) {
         root.with("oem-id", table.oemId()).with("oem-table-id", table.oemTableId())
             .with("host-address-width", table.addressWidth()).with("flags", table.flags());
         nodes.add(root);
@@ -62,7 +63,7 @@ final class AcpiMachine {
             slots.add(new PciSlot(bus, topology, node));
         }
         return new LocalMachine(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), new PhysicalBus(memory.pieces()),
-            memory.free(), nodes, slots, cpus);
+            memory.free(), nodes, slots, cpus, warnings);
     }
 
     private void add(Structure structure) {
@@ -109,14 +110,14 @@ final class AcpiMachine {
 
     /** Requester ids of the scopes of one type. */
     private int[] named(Scoped structure, ScopeType type) {
-        return structure.scopes().stream().filter(scope -> scope.type() == type)
+        return structure.scopes().stream().filter(scope -> scope.type() == type && topology.believes(scope))
             .mapToInt(scope -> topology.requester(structure.segment(), scope)).toArray();
     }
 
     /** Pairs of enumeration id and requester id. */
     private int[] numbered(Scoped structure, ScopeType type) {
         int[] ids = named(structure, type);
-        int[] numbers = structure.scopes().stream().filter(scope -> scope.type() == type)
+        int[] numbers = structure.scopes().stream().filter(scope -> scope.type() == type && topology.believes(scope))
             .mapToInt(DmarTable.DeviceScope::enumerationId).toArray();
         int[] pairs = new int[2 * ids.length];
         for (int i = 0; i < ids.length; i++) {

@@ -4,6 +4,7 @@ package machine.acpi;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.Collectors;
 import machine.acpi.DmarTable.Drhd;
 import machine.acpi.DmarTable.Rmrr;
 import machine.api.Errno;
@@ -22,24 +23,44 @@ final class AcpiMemory {
     /** Of RAM, and of RMRRs outside of it: the page directory of {@link Ram} is proportional to it. */
     private static final long MAX = 1L << 40;
 
+    private static final List<Range> DEFAULT = List.of(new Range(0, 2L << 30), new Range(4L << 30, 2L << 30));
+
     private final List<Range> pieces;
     private final List<Range> free;
 
-    AcpiMemory(DmarTable table, List<Range> memory) {
+    /**
+     * @param memory what the user says; empty: {@code 0+2G,0x100000000+2G}, as far as it is inside the host address width and clear of
+     *     registers
+     * @param warnings gets a line for each RMRR that cannot be had as memory
+     */
+    AcpiMemory(DmarTable table, List<Range> memory, List<String> warnings) {
+        List<Range> windows = windows(table);
         List<Range> ram = sorted(memory);
-        check(table, ram);
+        if (ram.isEmpty()) {
+            long end = 1L << Math.min(table.addressWidth(), 52);
+            ram = subtract(subtract(DEFAULT, List.of(new Range(end, (1L << 52) - end + 1))), windows);
+        } else {
+            check(table, ram, windows);
+        }
         List<Range> kept = joined(table);
         pieces = new ArrayList<>(ram);
         long outside = 0;
-        for (Range piece : subtract(kept, ram)) {
-            pieces.add(piece);
-            outside += piece.size();
-            if (outside > MAX) {
-                throw DmarReader.malformed(48, "RMRRs of more than 0x%x bytes outside of memory", MAX);
+        List<Range> firmwares = subtract(subtract(kept, ram), windows);
+        for (Range piece : firmwares) {
+            if (piece.size() > MAX - outside) {
+                warnings.add(String.format("DMAR: RMRRs of more than 0x%x bytes outside of memory; there is no memory at 0x%x+0x%x", MAX,
+                    piece.physical(), piece.size()));
+            } else {
+                pieces.add(piece);
+                outside += piece.size();
             }
         }
+        for (Range window : windows) {
+            table.all(Rmrr.class).filter(rmrr -> touch(range(rmrr), window)).forEach(rmrr -> warnings.add(DmarReader.at(rmrr.offset(),
+                "RMRR 0x%x..0x%x lies over the registers at 0x%x+0x%x; there is no memory", rmrr.base(), rmrr.limit(), window.physical(),
+                window.size())));
+        }
         free = subtract(subtract(ram, List.of(new Range(0, LOW))), kept);
-        checkWindows(table);
     }
 
     List<Ram> pieces() {
@@ -50,7 +71,7 @@ final class AcpiMemory {
         return free;
     }
 
-    private static void check(DmarTable table, List<Range> ram) {
+    private static void check(DmarTable table, List<Range> ram, List<Range> windows) {
         long total = 0;
         long end = 0;
         for (Range piece : ram) {
@@ -65,26 +86,42 @@ final class AcpiMemory {
             throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x bytes up to 0x%x; at most 0x%x within the DMAR's %d bits",
                 total, end - 1, MAX, table.addressWidth());
         }
-    }
-
-    /** No two register windows may meet, nor a window and memory. */
-    private void checkWindows(DmarTable table) {
-        List<Range> windows = new ArrayList<>(List.of(AcpiMachine.LAPIC));
-        for (Drhd drhd : table.all(Drhd.class).toList()) {
-            windows.add(new Range(drhd.base(), drhd.size()));
-        }
-        List<Range> all = new ArrayList<>(windows);
-        all.addAll(pieces);
-        all = sorted(all);
-        for (int i = 1; i < all.size(); i++) {
-            Range below = all.get(i - 1);
-            Range above = all.get(i);
-            if (below.physical() + below.size() > above.physical()) {
-                throw new ErrnoException(Errno.EINVAL,
-                    "0x%x+0x%x overlaps 0x%x+0x%x: DRHD registers, local APICs, RMRRs and memory exclude each other; see option memory",
-                    below.physical(), below.size(), above.physical(), above.size());
+        for (Range piece : ram) {
+            for (Range window : windows) {
+                if (touch(piece, window)) {
+                    throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x+0x%x overlaps the registers at 0x%x+0x%x%s",
+                        piece.physical(), piece.size(), window.physical(), window.size(), clear(subtract(ram, windows)));
+                }
             }
         }
+    }
+
+    /** {@return the memory that is clear of registers, to be said instead} */
+    private static String clear(List<Range> left) {
+        return left.isEmpty() ? "; nothing of it is clear of registers"
+            : left.stream().map(piece -> String.format("0x%x+0x%x", piece.physical(), piece.size()))
+                .collect(Collectors.joining(",", "; say memory=", ""));
+    }
+
+    private static boolean touch(Range a, Range b) {
+        return a.physical() < b.physical() + b.size() && b.physical() < a.physical() + a.size();
+    }
+
+    /** {@return the register windows in order; no two may meet} */
+    private static List<Range> windows(DmarTable table) {
+        List<Range> windows = new ArrayList<>(List.of(AcpiMachine.LAPIC));
+        for (Drhd drhd : table.all(Drhd.class).toList()) {
+            Range window = new Range(drhd.base(), drhd.size());
+            for (Range other : windows) {
+                if (touch(window, other)) {
+                    throw DmarReader.malformed(drhd.offset(), "DRHD registers 0x%x+0x%x overlap %s at 0x%x+0x%x; have the firmware corrected",
+                        window.physical(), window.size(), other == AcpiMachine.LAPIC ? "the local APICs" : "another unit's",
+                        other.physical(), other.size());
+                }
+            }
+            windows.add(window);
+        }
+        return sorted(windows);
     }
 
     /** The RMRRs, those that overlap or touch as one. */

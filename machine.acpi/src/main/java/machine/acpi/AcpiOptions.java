@@ -15,7 +15,7 @@ import machine.api.Node;
 /**
  * What a DMAR table does not say.
  *
- * @param memory pieces of RAM in the order given
+ * @param memory pieces of RAM in the order given; empty if the user said nothing
  * @param cpus number of cores
  * @param bridges PCI bridges by name
  */
@@ -37,7 +37,7 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
     private static final Pattern NUMBER = Pattern.compile("(0x[0-9a-fA-F]{1,13}|[0-9]{1,15})([KMG]?)");
 
     static AcpiOptions of(Map<String, String> options) {
-        List<Node.Range> memory = List.of(new Node.Range(0, 2L << 30), new Node.Range(4L << 30, 2L << 30));
+        List<Node.Range> memory = List.of();
         int cpus = 4;
         Map<String, Bridge> bridges = new LinkedHashMap<>();
         for (Map.Entry<String, String> option : new TreeMap<>(options).entrySet()) {
@@ -64,7 +64,7 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
             long size = parts.length == 2 ? number(parts[1]) : -1;
             if (base < 0 || size <= 0 || ((base | size) & 0xfff) != 0) {
                 throw new ErrnoException(Errno.EINVAL,
-                    "option memory=%s: give base+size,... of whole 4 KiB pages, such as 0x0+2G,0x100000000+2G", value);
+                    "option memory=%s: give base+size,... of whole 4 KiB pages, in decimal or hex, with K, M or G", value);
             }
             memory.add(new Node.Range(base, size));
         }
@@ -106,7 +106,7 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
         int bus = device < 0 || matcher.group(5) == null ? -1 : Integer.parseInt(matcher.group(5), 16);
         if (device < 0 || bus == 0) {
             throw new ErrnoException(Errno.EINVAL,
-                "option %s=%s: give <slot>/<device>.<function>[,pci|pcie][,bus=<number>], in hex, such as pci0/1c.0,pcie,bus=5",
+                "option %s=%s: give <slot>/<device>.<function>[,pci|pcie][,bus=<number>], in hex",
                 name, value);
         }
         return new Bridge(matcher.group(1), device << 3 | Integer.parseInt(matcher.group(3)), "pci".equals(matcher.group(4)), bus);

@@ -11,14 +11,16 @@ import java.util.stream.Stream;
  * @param oemTableId eight characters, without trailing blanks
  * @param addressWidth host address width in bits
  * @param flags {@link #INTERRUPT_REMAPPING} and others
- * @param structures the remapping structures in order
+ * @param structures the remapping structures in order, without those that were left out
+ * @param warnings what was gone on with although it is wrong; one line each, with its offset
  */
-record DmarTable(String oemId, String oemTableId, int addressWidth, int flags, List<Structure> structures) {
+record DmarTable(String oemId, String oemTableId, int addressWidth, int flags, List<Structure> structures, List<String> warnings) {
     /** In flags: the platform supports interrupt remapping. */
     static final int INTERRUPT_REMAPPING = 1;
 
     DmarTable {
         structures = List.copyOf(structures);
+        warnings = List.copyOf(warnings);
     }
 
     <S extends Structure> Stream<S> all(Class<S> type) {

@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import machine.acpi.DmarTable.DeviceScope;
 import machine.acpi.DmarTable.Drhd;
+import machine.acpi.DmarTable.Rmrr;
 import machine.acpi.DmarTable.Scoped;
 import machine.acpi.DmarTable.ScopeType;
 import machine.api.Errno;
@@ -35,15 +36,22 @@ final class PciTopology {
     /** Places of functions that some scope calls an endpoint. */
     private final Map<PciBus, Set<Integer>> functions = new HashMap<>();
     private final List<PciBus> buses = new ArrayList<>();
+    private final Set<DeviceScope> disbelieved = new HashSet<>();
+    private final List<String> warnings;
     private int requesters;
 
-    PciTopology(DmarTable table, Map<String, AcpiOptions.Bridge> bridges) {
+    /** @param warnings gets a line for each scope that contradicts an earlier one and is left out */
+    PciTopology(DmarTable table, Map<String, AcpiOptions.Bridge> bridges, List<String> warnings) {
+        this.warnings = warnings;
         root(0, 0);
-        table.structures().forEach(structure -> {
-            if (structure instanceof Scoped scoped) {
-                scopes(scoped);
-            }
-        });
+        // What only tells of caches must not contradict what tells of units.
+        for (boolean protects : new boolean[] {true, false}) {
+            table.structures().forEach(structure -> {
+                if (structure instanceof Scoped scoped && protects == (scoped instanceof Drhd || scoped instanceof Rmrr)) {
+                    scopes(scoped, protects);
+                }
+            });
+        }
         Map<String, PciBus> named = named(bridges);
         number(bridges, named);
         named.forEach((name, bus) -> bus.name = name);
@@ -112,11 +120,16 @@ final class PciTopology {
         bus.bridges.values().forEach(next -> below(next, ids));
     }
 
-    private void scopes(Scoped structure) {
+    /** {@return whether a scope is gone by} */
+    boolean believes(DeviceScope scope) {
+        return !disbelieved.contains(scope);
+    }
+
+    private void scopes(Scoped structure, boolean protects) {
         root(structure.segment(), 0);
         String unit = structure instanceof Drhd drhd ? AcpiMachine.path(drhd) : null;
         if (structure instanceof Drhd drhd && drhd.includePciAll()) {
-            includeAll.put(drhd.segment(), unit);
+            includeAll.putIfAbsent(drhd.segment(), unit);
         }
         for (DeviceScope scope : structure.scopes()) {
             boolean pci = scope.type() == ScopeType.ENDPOINT || scope.type() == ScopeType.BRIDGE;
@@ -124,14 +137,26 @@ final class PciTopology {
                 continue;
             }
             root(structure.segment(), scope.startBus());
-            PciBus bus = walk(structure.segment(), scope);
-            int last = scope.path().get(scope.path().size() - 1);
-            if (scope.type() == ScopeType.ENDPOINT) {
-                endpoint(bus, last, unit, scope);
-            } else if (scope.type() == ScopeType.BRIDGE) {
-                PciBus behind = bridge(bus, last, scope);
-                behind.unit = agreed(behind.unit, unit, scope);
+            try {
+                scope(structure.segment(), scope, unit);
+            } catch (ErrnoException e) {
+                if (protects) {
+                    throw e;
+                }
+                disbelieved.add(scope);
+                warnings.add(e.reason() + "; the scope is left out");
             }
+        }
+    }
+
+    private void scope(int segment, DeviceScope scope, String unit) {
+        PciBus bus = walk(segment, scope);
+        int last = scope.path().get(scope.path().size() - 1);
+        if (scope.type() == ScopeType.ENDPOINT) {
+            endpoint(bus, last, unit, scope);
+        } else if (scope.type() == ScopeType.BRIDGE) {
+            PciBus behind = bridge(bus, last, scope);
+            behind.unit = agreed(behind.unit, unit, scope);
         }
     }
 
@@ -153,11 +178,12 @@ final class PciTopology {
         return bus.bridges.computeIfAbsent(function, place -> new PciBus(bus.segment, bus, place, -1));
     }
 
-    private static String agreed(String before, String unit, DeviceScope scope) {
+    /** The first unit that names a device has it. */
+    private String agreed(String before, String unit, DeviceScope scope) {
         if (before != null && unit != null && !before.equals(unit)) {
-            throw DmarReader.malformed(scope.offset(), "device scope belongs to %s already and to %s now", before, unit);
+            warnings.add(DmarReader.at(scope.offset(), "device scope belongs to %s already and to %s now; the first counts", before, unit));
         }
-        return unit == null ? before : unit;
+        return before == null ? unit : before;
     }
 
     private static ErrnoException contradiction(PciBus bus, int function, DeviceScope scope) {

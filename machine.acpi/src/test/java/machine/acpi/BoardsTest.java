@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
@@ -21,6 +22,8 @@ import machine.api.Slot;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Real tables, where they are at hand, and the example of the launcher. */
 class BoardsTest {
@@ -83,6 +86,31 @@ class BoardsTest {
         assertArrayEquals(new int[] {0x10}, rmrr.cells("requesters"));
         machine.bus().write(0x87bffff8L, 8, 0x1234);
         assertEquals(0x1234, machine.bus().read(0x87bffff8L, 8), "firmware's memory is memory");
+    }
+
+    @DisplayName("Real tables, as firmware left them: units, RMRRs, and what is warned of")
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "qemu-q35.dmar | 1 | 0 | ", "surface-laptop-studio.dmar | 4 | 1 | ", "apple-imacpro1,1.dmar | 4 | 1 | ",
+        "fwts-snb.dmar | 2 | 2 | ", "dell-5drhd.dmar | 5 | 1 | ", "surface-pro-10.dmar | 2 | 0 | ", "supermicro-icelake-2s.dmar | 10 | 2 | ",
+        "edk2-mtl-satc-sidp.dmar | 2 | 0 | ",
+        // Each entry twice but the RMRR: the second one is for the same device and another region.
+        "apple-imacpro1,1-double.dmar | 4 | 2 | 0x98 0xb8 0xe0 0x128 0x1b8", "drhd-twice.dmar | 2 | 2 | 0x48",
+        "include-all-first.dmar | 2 | 2 | 0x50", "tail-zero-padded-in-length.dmar | 2 | 2 | 0xb8",
+        "rmrr-end-before-start.dmar | 2 | 1 | 0x70", "rmrr-zero-zero.dmar | 2 | 1 | 0x70", "one-covered-place.dmar | 1 | 0 | "})
+    void summary(String file, int units, int rmrrs, String warned) throws IOException {
+        Machine machine = board(file);
+        assertEquals(units, machine.nodes().stream().filter(node -> node.compatibleWith("intel,vt-d")).count());
+        assertEquals(rmrrs, machine.nodes().stream().filter(node -> node.compatibleWith("intel,rmrr")).count());
+        assertEquals(warned == null ? "" : warned, machine.warnings().stream().map(warning -> warning.replaceAll("DMAR at offset (\\w+): .*", "$1"))
+            .collect(Collectors.joining(" ")), machine.warnings().toString());
+    }
+
+    @Test
+    @DisplayName("A unit whose address firmware left 0 is refused: it is switched off")
+    void switchedOff() throws IOException {
+        ErrnoException e = assertThrows(ErrnoException.class, () -> board("lenovo-flex15-drhd0.dmar"));
+        assertTrue(e.getMessage().contains("0x38: DRHD base 0x0: this unit is switched off by firmware"), e.getMessage());
     }
 
     @Test

@@ -70,6 +70,24 @@ final class Table {
         return structure(type, head(body.length).put(body));
     }
 
+    /** Overwrites a length, which is 16 bits, at an offset of the table. */
+    Table cut(int offset, int length) {
+        byte[] body = structures.toByteArray();
+        body[offset - 48] = (byte) length;
+        body[offset - 47] = (byte) (length >> 8);
+        structures.reset();
+        structures.writeBytes(body);
+        return this;
+    }
+
+    /** Bytes that are no structure. */
+    Table trailing(int... values) {
+        for (int value : values) {
+            structures.write(value);
+        }
+        return this;
+    }
+
     byte[] bytes() {
         byte[] body = structures.toByteArray();
         ByteBuffer bytes = ByteBuffer.allocate(48 + body.length).order(ByteOrder.LITTLE_ENDIAN);

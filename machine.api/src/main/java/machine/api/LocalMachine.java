@@ -32,6 +32,7 @@ public final class LocalMachine implements Machine {
     private final List<Node> nodes;
     private final List<Slot> slots;
     private final List<Cpu> cpus;
+    private final List<String> warnings;
     private final List<Consumer<Node>> readyListeners = new CopyOnWriteArrayList<>();
     private final List<FaultListener> faultListeners = new CopyOnWriteArrayList<>();
 
@@ -51,6 +52,16 @@ public final class LocalMachine implements Machine {
      * @param cpus number of cores
      */
     public LocalMachine(String model, PhysicalBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cpus) {
+        this(model, bus, free, nodes, slots, cpus, List.of());
+    }
+
+    /**
+     * @param free memory to hand out, all of it inside the bus's memory
+     * @param cpus number of cores
+     * @param warnings see {@link #warnings}
+     */
+    public LocalMachine(String model, PhysicalBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cpus,
+            List<String> warnings) {
         this.model = model;
         this.bus = bus;
         this.memory = new DmaMemory(bus, free);
@@ -61,6 +72,7 @@ public final class LocalMachine implements Machine {
             cores.add(new Cpu(i));
         }
         this.cpus = List.copyOf(cores);
+        this.warnings = List.copyOf(warnings);
     }
 
     @Override
@@ -91,6 +103,11 @@ public final class LocalMachine implements Machine {
     @Override
     public List<Cpu> cpus() {
         return cpus;
+    }
+
+    @Override
+    public List<String> warnings() {
+        return warnings;
     }
 
     @Override

@@ -32,6 +32,14 @@ public interface Machine extends AutoCloseable {
     List<Cpu> cpus();
 
     /**
+     * {@return what is wrong with the machine's description and was gone on with, in the order it was found: one line each, with the place
+     * (node or offset) and what was done about it; empty if nothing is}
+     */
+    default List<String> warnings() {
+        return List.of();
+    }
+
+    /**
      * Plugs a hardware model into the place a node describes: its register windows onto the bus, its translation units
      * in front of the ports behind them, its interrupt inputs onto the wires; then the node is ready. All or nothing.
      *

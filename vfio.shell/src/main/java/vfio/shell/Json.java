@@ -27,6 +27,7 @@ final class Json {
         JsonObject run = new JsonObject();
         run.addProperty("scenario", journal.title());
         run.add("machine", machine());
+        run.add("warnings", warnings(bench.machine()));
         JsonArray containers = new JsonArray();
         bench.vfio().containers().forEach(container -> containers.add(container(container)));
         run.add("containers", containers);
@@ -45,6 +46,13 @@ final class Json {
         run.add("failures", failures);
         run.addProperty("ok", journal.ok());
         return new GsonBuilder().setPrettyPrinting().serializeNulls().create().toJson(run) + "\n";
+    }
+
+    /** {@return what is wrong with the machine's description, one line each} */
+    static JsonArray warnings(Machine machine) {
+        JsonArray warnings = new JsonArray();
+        machine.warnings().forEach(warnings::add);
+        return warnings;
     }
 
     private JsonObject machine() {

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import machine.api.Access;
 import machine.api.Fault;
 import machine.api.Node;
@@ -42,6 +43,7 @@ final class Reports {
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
         section(text, "Swaps", swaps(bench.vfio().swaps()));
+        text.append(warnings());
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
         return text.toString();
@@ -66,7 +68,12 @@ final class Reports {
             bench.controller().doorbells().free(bank.index())));
         section(text, "Places for devices", slots);
         section(text, "MSI banks", banks);
-        return text.toString();
+        return text.append(warnings()).toString();
+    }
+
+    /** {@return what is wrong with the machine's description and was gone on with; empty if nothing is} */
+    private String warnings() {
+        return bench.machine().warnings().stream().map(warning -> "\nWarning: " + warning + '\n').collect(Collectors.joining());
     }
 
     String groups() {
