@@ -401,7 +401,7 @@ public final class Edu implements PciFunction, AutoCloseable {
                 if (transfer ? transfer(epoch) : factorial(epoch)) {
                     signal(epoch);
                 }
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) {
                 report(e);
             }
         }
@@ -409,7 +409,12 @@ public final class Edu implements PciFunction, AutoCloseable {
 
     /** What a unit, a doorbell or a handler behind it threw is reported, and is not the device's end. */
     private void report(Throwable e) {
-        engine.getUncaughtExceptionHandler().uncaughtException(engine, e);
+        try {
+            engine.getUncaughtExceptionHandler().uncaughtException(engine, e);
+        } catch (Throwable again) {
+            e.addSuppressed(again);
+            System.getLogger("device.edu").log(System.Logger.Level.ERROR, name + ": what it spoke to failed", e);
+        }
     }
 
     /** {@return false when the device is closed} */
@@ -483,7 +488,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             refusal = toMemory
                 ? port.write(to & settings.dmaMask(), buffer, (int) (from - BUFFER), (int) bytes)
                 : port.read(from & settings.dmaMask(), buffer, (int) (to - BUFFER), (int) bytes);
-        } catch (RuntimeException | Error e) {
+        } catch (Throwable e) {
             report(e);
             refusal = Refusal.UNSUPPORTED;
         }

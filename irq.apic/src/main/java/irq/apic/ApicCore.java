@@ -23,6 +23,8 @@ final class ApicCore implements Runnable {
     private static final InterruptHandler DRAINING = () -> {
     };
 
+    private static final System.Logger LOG = System.getLogger("irq.apic");
+
     private final Bus bus;
     private final long page;
     private final int id;
@@ -103,8 +105,8 @@ final class ApicCore implements Runnable {
             } else {
                 handler.interrupt();
             }
-        } catch (RuntimeException | Error e) {
-            report.accept("the handler of vector 0x" + Integer.toHexString(vector) + " of core " + id + " failed", e);
+        } catch (Throwable e) {
+            failed("the handler of vector 0x" + Integer.toHexString(vector) + " of core " + id + " failed", e);
         } finally {
             running = NONE;
             if (bus.write(page + ApicRegisters.END_OF_INTERRUPT, 4, 0) == Bus.OK && handlers.get(vector) == DRAINING) {
@@ -113,10 +115,23 @@ final class ApicCore implements Runnable {
         }
     }
 
-    /** Either the core sees DRAINING after its EOI or the withdrawer sees the bit gone; whoever comes last frees the slot. */
+    private void failed(String what, Throwable failure) {
+        try {
+            report.accept(what, failure);
+        } catch (Throwable e) {
+            failure.addSuppressed(e);
+            LOG.log(System.Logger.Level.ERROR, what + ", and so did who is to be told", failure);
+        }
+    }
+
+    /**
+     * IRR is read before ISR: the APIC sets the bit in the one before it clears it in the other, so it is not missed on its way. Either the
+     * core sees DRAINING after its EOI or the withdrawer sees the bit gone; whoever comes last frees the slot.
+     */
     private void settle(int vector) {
         int word = 16 * (vector / 32);
-        int bits = get(ApicRegisters.REQUEST + word) | get(ApicRegisters.IN_SERVICE + word);
+        int bits = get(ApicRegisters.REQUEST + word);
+        bits |= get(ApicRegisters.IN_SERVICE + word);
         if ((bits >>> (vector & 31) & 1) == 0) {
             handlers.compareAndSet(vector, DRAINING, null);
         }

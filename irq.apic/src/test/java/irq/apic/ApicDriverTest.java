@@ -12,6 +12,7 @@ import irq.api.MsiDoorbells;
 import irq.api.MsiMessage;
 import irq.api.MsiRequest;
 import irq.api.MsiVector;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +22,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiConsumer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Wire;
@@ -108,6 +110,30 @@ class ApicDriverTest {
             assertEquals(List.of("the handler of vector 0x30 of core 0 failed", "the handler of vector 0x30 of core 0 failed"), reports);
             assertEquals(1, good.get());
             assertFalse(board.pin(0));
+            assertEquals(0, board.get(0, 0x110), "nothing stays in service");
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    @DisplayName("A handler that throws a checked exception, and a report that throws too, leave the core and the vector in order")
+    void handlerThrowsAnything() {
+        Board board = new Board(1);
+        AtomicInteger good = new AtomicInteger();
+        BiConsumer<String, Throwable> broken = (what, why) -> {
+            throw new NoClassDefFoundError("stale");
+        };
+        try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.empty(), broken)) {
+            MsiVector bad = driver.doorbells().allocate(request(() -> ApicDriverTest.<RuntimeException>throwAny(new IOException("checked"))));
+            driver.doorbells().allocate(request(good::incrementAndGet));
+            board.ring(0xfee00000, 0x30);
+            board.ring(0xfee00000, 0x31);
+            assertEquals(1, good.get());
+            driver.doorbells().release(bad);
             assertEquals(0, board.get(0, 0x110), "nothing stays in service");
         }
     }

@@ -145,7 +145,7 @@ final class MpicBank {
             } else {
                 try {
                     handler.interrupt();
-                } catch (RuntimeException | Error e) {
+                } catch (Throwable e) {
                     core.failed("the handler of bank " + description.index() + ", vector", vector, e);
                 }
             }

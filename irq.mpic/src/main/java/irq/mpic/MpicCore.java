@@ -20,6 +20,8 @@ final class MpicCore implements Runnable {
     /** Vector of the interrupt by which the driver asks its own core to look at withdrawn MSI vectors. */
     static final int SETTLE = 0xfffe;
 
+    private static final System.Logger LOG = System.getLogger("irq.mpic");
+
     private final BigEndianBus bus;
     private final long block;
     private final int number;
@@ -93,8 +95,15 @@ final class MpicCore implements Runnable {
         failed(origin, which, new ErrnoException(Errno.ENOENT, "nobody handles it; more of them are only counted"));
     }
 
+    /** Never throws: there is an interrupt to be ended. */
     void failed(String origin, int which, Throwable failure) {
-        report.accept(origin + " 0x" + Integer.toHexString(which) + " of core " + number, failure);
+        String what = origin + " 0x" + Integer.toHexString(which) + " of core " + number;
+        try {
+            report.accept(what, failure);
+        } catch (Throwable e) {
+            failure.addSuppressed(e);
+            LOG.log(System.Logger.Level.ERROR, what + ", and who is to be told failed as well", failure);
+        }
     }
 
     /** Acknowledge, handlers, end of interrupt. A spurious vector is not ended. */

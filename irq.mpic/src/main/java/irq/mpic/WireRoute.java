@@ -100,7 +100,7 @@ final class WireRoute implements Route {
         for (Request request : now) {
             try {
                 request.handler.interrupt();
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) {
                 core.failed("a handler of source", source, e);
             }
         }

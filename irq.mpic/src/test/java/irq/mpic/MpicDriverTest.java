@@ -11,6 +11,7 @@ import irq.api.InterruptHandler;
 import irq.api.MsiMessage;
 import irq.api.MsiRequest;
 import irq.api.MsiVector;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -264,6 +265,28 @@ class MpicDriverTest {
         assertEquals(2, board.reports.size());
         assertTrue(board.reports.get(0).contains("broken"));
         assertFalse(board.pin(0));
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    @DisplayName("MSI, wire: a checked exception out of a handler leaves core, vector and wire in order: others are served, both can be given back")
+    void throwingAnything() {
+        MsiVector bad = allocate(0, () -> MpicDriverTest.<RuntimeException>throwAny(new IOException("checked")));
+        MsiVector good = allocate(0, () -> calls++);
+        Attachment wire = driver.request(Board.wire(5, 0), () -> MpicDriverTest.<RuntimeException>throwAny(new IOException("checked")));
+        ring(bad);
+        board.line(5).set(true);
+        ring(good);
+        assertEquals(1, calls);
+        assertEquals(2, board.reports.size());
+        wire.close();
+        driver.doorbells().release(bad);
+        assertEquals(255, driver.doorbells().free(0));
+        assertTrue(board.machine.cpus().get(0).rest(0));
     }
 
     @Test

@@ -3,7 +3,7 @@ package machine.api;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -12,9 +12,20 @@ import java.util.concurrent.locks.LockSupport;
  *
  * <p>The handler runs on the thread that asserted the pin, as an interrupt runs on whatever the core was doing, and never
  * on two threads at once: a second thread leaves word and goes on, the first looks again. It runs until the pin is
- * lowered, which the handler brings about by acknowledging.
+ * lowered, which the handler brings about by acknowledging. A thread does not serve what others assert for as long as they
+ * like: after {@value #TURN} runs of the handler it offers the duty, for a moment between two runs, to whoever asserts the pin then; if
+ * nobody does, it goes on. So nobody ever waits for another thread, and no assertion is left to a thread that may not come.
+ *
+ * <p>What the handler throws is logged with its class, whatever it is, and is not the asserting thread's concern. The handler is called
+ * again when the pin is asserted next.
  */
 public final class Cpu {
+    /** Runs of the handler on one thread before another that asserts the pin may take over. */
+    static final int TURN = 32;
+    /** How long the duty is offered, in turns of an empty loop: some runs of a handler. */
+    private static final int OFFER_SPINS = 100;
+    /** In the count of words: the duty is anybody's who takes this away. */
+    private static final long OFFERED = 1L << 62;
     private static final VarHandle RUNNING;
 
     static {
@@ -26,7 +37,8 @@ public final class Cpu {
     }
 
     private final int number;
-    private final AtomicInteger requests = new AtomicInteger();
+    /** Words left for who serves, its own included; 0 while nobody serves. */
+    private final AtomicLong requests = new AtomicLong();
     private volatile boolean asserted;
     private volatile Handler handler;
     /** The handler that is running, or about to look whether it still may. */
@@ -62,12 +74,7 @@ public final class Cpu {
         return asserted;
     }
 
-    /**
-     * The unit drives the pin. Lock-free.
-     *
-     * @throws RuntimeException what the handler threw, on the thread that ran it; the pin stays as it is, and whoever
-     *     asserted it meanwhile has been served
-     */
+    /** The unit drives the pin. Lock-free. */
     public void pin(boolean level) {
         asserted = level;
         if (level) {
@@ -76,8 +83,9 @@ public final class Cpu {
     }
 
     /**
-     * The first half of {@link #pin}, for a unit that must not run handlers where it drives the pin: notes the level. Who asserts it
-     * so has {@link #serve} called on another thread. Lock-free.
+     * The first half of {@link #pin}, for a unit that must not run handlers where it drives the pin, or that looks again whether the
+     * level is right before it lets them run: notes the level. Who asserts it so calls {@link #serve} afterwards, or has it called on
+     * another thread. Lock-free.
      */
     public void level(boolean level) {
         asserted = level;
@@ -89,7 +97,6 @@ public final class Cpu {
      * @return takes the handler away; when that returns, the handler does not run any more (unless it was the handler
      *     itself that called)
      * @throws ErrnoException EBUSY if there is a handler already
-     * @throws RuntimeException what the handler threw when it was called at once; it is not attached then
      */
     public Attachment attach(Runnable interruptHandler) {
         Handler fresh = new Handler(interruptHandler);
@@ -99,14 +106,8 @@ public final class Cpu {
             }
             handler = fresh;
         }
-        Attachment attachment = () -> detach(fresh);
-        try {
-            serve();
-        } catch (RuntimeException | Error e) {
-            attachment.close();
-            throw e;
-        }
-        return attachment;
+        serve();
+        return () -> detach(fresh);
     }
 
     /**
@@ -142,43 +143,90 @@ public final class Cpu {
 
     /**
      * The second half: runs the handler, if there is one, for as long as the pin is asserted; or leaves that to the thread that is
-     * doing so.
-     *
-     * @throws RuntimeException as {@link #pin} does
+     * doing so, or hands it to one that asserts the pin meanwhile.
      */
     public void serve() {
-        if (requests.getAndIncrement() != 0) {
+        long before = requests.getAndIncrement();
+        if (before != 0 && ((before & OFFERED) == 0 || !take())) {
             return;
         }
-        Throwable failure = null;
-        int seen = 1;
+        long seen = 1;
         do {
-            serving = Thread.currentThread();
-            try {
-                for (Handler current = handler; asserted && current != null; current = handler) {
-                    running = current;
-                    if (handler == current) {
-                        current.code.run();
-                    }
-                }
-            } catch (RuntimeException | Error e) {
-                if (failure == null) {
-                    failure = e;
-                } else if (failure != e) {
-                    failure.addSuppressed(e);
-                }
-            }
-            // Ordered behind all that the handler did; what orders it before the next look at the pin is the addition below.
-            RUNNING.setRelease(this, null);
-            serving = null;
+            seen = handle(seen);
             // Words left meanwhile are taken back only as far as they were seen: none is lost.
-            seen = requests.addAndGet(-seen);
-        } while (seen != 0);
-        if (failure instanceof Error error) {
-            throw error;
+        } while (seen != 0 && (seen = requests.addAndGet(-seen)) != 0);
+    }
+
+    /**
+     * Runs the handler until the pin is low, or it has thrown something.
+     *
+     * @param before how many words had been seen
+     * @return how many have been seen; 0 if another thread has the duty now
+     */
+    private long handle(long before) {
+        long seen = before;
+        int runs = 0;
+        serving = Thread.currentThread();
+        for (Handler current = handler; asserted && current != null; current = handler) {
+            if (runs >= TURN && requests.get() != seen) {
+                if (!offer()) {
+                    return 0;
+                }
+                serving = Thread.currentThread();
+                seen = 1;
+                runs = 0;
+            }
+            if (!run(current)) {
+                break;
+            }
+            runs++;
         }
-        if (failure instanceof RuntimeException exception) {
-            throw exception;
+        rested();
+        return seen;
+    }
+
+    /** {@return whether it threw nothing} */
+    private boolean run(Handler current) {
+        running = current;
+        try {
+            if (handler == current) {
+                current.code.run();
+            }
+            return true;
+        } catch (Throwable e) {
+            ForeignCode.failed("the interrupt handler of core " + number, current.code, e);
+            return false;
         }
+    }
+
+    /** No handler runs. Ordered behind all that it did; what orders it before the next look at the pin is a change of the words. */
+    private void rested() {
+        RUNNING.setRelease(this, null);
+        serving = null;
+    }
+
+    /**
+     * Lets another thread have the duty, if there is one that asserts the pin just now or would if it had this core.
+     *
+     * @return whether nobody took it
+     */
+    private boolean offer() {
+        rested();
+        requests.getAndAdd(OFFERED);
+        Thread.yield();
+        for (int i = 0; i < OFFER_SPINS && (requests.get() & OFFERED) != 0; i++) {
+            Thread.onSpinWait();
+        }
+        return take();
+    }
+
+    /** Takes the duty if it is offered, and with it all words left so far: who has it looks at the pin now. */
+    private boolean take() {
+        for (long now = requests.get(); (now & OFFERED) != 0; now = requests.get()) {
+            if (requests.compareAndSet(now, 1)) {
+                return true;
+            }
+        }
+        return false;
     }
 }

@@ -36,7 +36,7 @@ final class InterruptPin {
             InterruptInputs to;
             synchronized (this) {
                 // Asked under the lock, so that a level which is out of date by now is never the last one noted.
-                boolean asserted = level.getAsBoolean();
+                boolean asserted = ask(level, last[0]);
                 if (last[0] == asserted) {
                     return;
                 }
@@ -44,8 +44,26 @@ final class InterruptPin {
                 driven += asserted ? 1 : -1;
                 to = note();
             }
-            to.settle();
+            settle(to);
         };
+    }
+
+    /** A device that cannot say its level leaves its wire as it is. */
+    private boolean ask(BooleanSupplier level, boolean before) {
+        try {
+            return level.getAsBoolean();
+        } catch (Throwable e) {
+            ForeignCode.failed("the level of a wire to input " + input + " of " + controller, level, e);
+            return before;
+        }
+    }
+
+    private void settle(InterruptInputs to) {
+        try {
+            to.settle();
+        } catch (Throwable e) {
+            ForeignCode.failed("driving the pins of " + controller, to, e);
+        }
     }
 
     /** Tells a controller that has just been attached, if there is something to tell. */
@@ -55,7 +73,7 @@ final class InterruptPin {
             told = false;
             to = note();
         }
-        to.settle();
+        settle(to);
     }
 
     /** The controller is looked up under the lock: one attached just now is told by this, or asks again by replay. */
@@ -63,9 +81,13 @@ final class InterruptPin {
         if (driven > 0 == told) {
             return InterruptInputs.NONE;
         }
-        told = !told;
         InterruptInputs to = inputs.apply(controller);
-        to.set(input, told);
+        told = !told;
+        try {
+            to.set(input, told);
+        } catch (Throwable e) {
+            ForeignCode.failed("input " + input + " of " + controller, to, e);
+        }
         return to;
     }
 }

@@ -241,7 +241,11 @@ public final class LocalMachine implements Machine {
 
     private void report(Fault fault) {
         for (FaultListener listener : faultListeners) {
-            listener.fault(fault);
+            try {
+                listener.fault(fault);
+            } catch (Throwable e) {
+                ForeignCode.failed("a listener of refused accesses", listener, e);
+            }
         }
     }
 

@@ -78,7 +78,7 @@ public interface Machine extends AutoCloseable {
      * so that of two threads that change it the later one wins; and it remembers it for a controller that comes later.
      *
      * @param level whether the device asserts the wire now; asked by any thread with a lock held: must be quick, must take no lock that is
-     *     held while the result of this is run
+     *     held while the result of this is run; if it throws, that is logged and the wire stays as it is
      * @return what to run whenever the level may have changed; it may run interrupt handlers
      */
     Runnable line(Wire wire, BooleanSupplier level);

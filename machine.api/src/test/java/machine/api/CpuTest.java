@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -14,6 +16,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 @Timeout(30)
 class CpuTest {
@@ -210,32 +214,114 @@ class CpuTest {
         assertEquals(2, runs.get());
     }
 
-    @Test
-    @DisplayName("Cpu: a handler that throws loses nobody else's assertion, and the thrower gets the exception")
-    void handlerThrows() {
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    static List<Throwable> anything() {
+        return List.of(new IllegalStateException("a bad driver"), new StackOverflowError(), new IOException("a checked one"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("anything")
+    @DisplayName("Cpu: a handler that throws, whatever it is, is not its caller's concern, and loses nobody else's assertion")
+    void handlerThrows(Throwable thrown) {
         AtomicInteger runs = new AtomicInteger();
         cpu.attach(() -> {
             if (runs.incrementAndGet() == 1) {
                 cpu.pin(true);                          // as another thread would: leaves word
-                throw new IllegalStateException("a bad driver");
+                CpuTest.<RuntimeException>throwAny(thrown);
             }
             cpu.pin(false);
         });
-        assertThrows(IllegalStateException.class, () -> cpu.pin(true));
+        cpu.pin(true);
         assertEquals(2, runs.get());
         cpu.pin(true);
         assertEquals(3, runs.get());
+        assertTrue(cpu.rest(0), "the core is as dead as if a handler still ran");
+    }
+
+    @ParameterizedTest
+    @MethodSource("anything")
+    @DisplayName("Cpu: a handler that throws when it is attached is attached, and can be taken away")
+    void attachThrows(Throwable thrown) {
+        cpu.pin(true);
+        Attachment bad = cpu.attach(() -> CpuTest.<RuntimeException>throwAny(thrown));
+        bad.close();
+        cpu.attach(() -> cpu.pin(false)).close();
+        assertFalse(cpu.asserted());
     }
 
     @Test
-    @DisplayName("Cpu: a handler that throws when it is attached is not attached")
-    void attachThrows() {
-        cpu.pin(true);
-        assertThrows(IllegalStateException.class, () -> cpu.attach(() -> {
-            throw new IllegalStateException("a bad driver");
-        }));
-        cpu.attach(() -> cpu.pin(false)).close();
+    @DisplayName("Cpu: who asserted a pin that stays asserted is relieved by another thread that asserts it; the handler is never on two")
+    void relieved() throws InterruptedException {
+        AtomicBoolean relieved = new AtomicBoolean();
+        AtomicInteger inside = new AtomicInteger();
+        AtomicBoolean concurrent = new AtomicBoolean();
+        CountDownLatch serving = new CountDownLatch(1);
+        cpu.attach(() -> {
+            concurrent.compareAndSet(false, inside.incrementAndGet() != 1);
+            serving.countDown();
+            if (relieved.get()) {
+                cpu.pin(false);
+            }
+            inside.decrementAndGet();
+        });
+        Thread first = new Thread(() -> {
+            cpu.pin(true);
+            relieved.set(true);
+        });
+        first.setDaemon(true);
+        first.start();
+        assertTrue(serving.await(10, TimeUnit.SECONDS));
+        // Ends only if the first is let go: until then the pin stays asserted.
+        while (!relieved.get()) {
+            cpu.pin(true);
+        }
+        first.join();
+        cpu.serve();
+        assertFalse(concurrent.get(), "the handler ran on two threads at once");
         assertFalse(cpu.asserted());
+    }
+
+    @Test
+    @DisplayName("Cpu: of four threads that assert an endless storm each is let go again and again, and nothing is lost at its end")
+    void storm() throws InterruptedException {
+        int threads = 4;
+        int each = 2_000;
+        AtomicInteger left = new AtomicInteger(threads);
+        AtomicInteger inside = new AtomicInteger();
+        AtomicBoolean concurrent = new AtomicBoolean();
+        cpu.attach(() -> {
+            concurrent.compareAndSet(false, inside.incrementAndGet() != 1);
+            if (left.get() == 0) {
+                cpu.pin(false);
+            }
+            inside.decrementAndGet();
+        });
+        Thread[] asserting = new Thread[threads];
+        for (int i = 0; i < threads; i++) {
+            asserting[i] = new Thread(() -> {
+                for (int n = 0; n < each; n++) {
+                    cpu.pin(true);
+                }
+                if (left.decrementAndGet() == 0) {
+                    cpu.pin(true);
+                }
+            });
+            asserting[i].start();
+        }
+        // The last one would serve for ever, had it asserted before the others were done.
+        while (left.get() != 0) {
+            cpu.pin(true);
+        }
+        for (Thread thread : asserting) {
+            thread.join();
+        }
+        assertFalse(concurrent.get(), "the handler ran on two threads at once");
+        assertFalse(cpu.asserted(), "the last assertion was not served");
+        assertTrue(cpu.rest(0));
     }
 
     @Test

@@ -3,9 +3,9 @@ package machine.api;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -161,7 +161,7 @@ class InterruptPinTest {
                 throw new IllegalStateException("a bad controller");
             }
         });
-        assertThrows(IllegalStateException.class, () -> one.set(true));
+        one.set(true);
         assertEquals(List.of("1+", "1-"), told);
     }
 
@@ -190,5 +190,56 @@ class InterruptPinTest {
         line.set(true);
         assertEquals(1, heard.get());
         assertFalse(level.get());
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    @DisplayName("a device that cannot say its level leaves its wire as it is, and those that share the input go on")
+    void levelThrows() {
+        controller(this::log);
+        AtomicBoolean level = new AtomicBoolean(true);
+        AtomicBoolean dead = new AtomicBoolean();
+        Runnable update = machine.line(new Wire("/pic", 5, true, ""), () -> {
+            if (dead.get()) {
+                InterruptPinTest.<RuntimeException>throwAny(new IOException("dead"));
+            }
+            return level.get();
+        });
+        InterruptLine other = line(5);
+        update.run();
+        dead.set(true);
+        level.set(false);
+        update.run();
+        other.set(true);
+        other.set(false);
+        assertEquals(List.of("5+"), told);
+        dead.set(false);
+        update.run();
+        assertEquals(List.of("5+", "5-"), told);
+    }
+
+    @Test
+    @DisplayName("a controller that throws, whatever it is, hears the next change, and the device goes on")
+    void inputsThrow() {
+        controller(new InterruptInputs() {
+            @Override
+            public void set(int input, boolean asserted) {
+                log(input, asserted);
+                InterruptPinTest.<RuntimeException>throwAny(new IOException("dead"));
+            }
+
+            @Override
+            public void settle() {
+                throw new StackOverflowError();
+            }
+        });
+        InterruptLine one = line(5);
+        one.set(true);
+        one.set(false);
+        assertEquals(List.of("5+", "5-"), told);
     }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -233,6 +234,25 @@ class LocalMachineTest {
         port.write(0x100, 4, 1);
         assertEquals(3, one.size());
         second.close();
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    @DisplayName("Machine.onFault: what a listener throws, a checked exception too, is neither the device's concern nor another listener's")
+    void faultListenerThrows() {
+        List<Fault> heard = new ArrayList<>();
+        for (Throwable thrown : List.of(new IllegalStateException("stale"), new NoClassDefFoundError("stale"), new IOException("stale"))) {
+            machine.onFault(fault -> LocalMachineTest.<RuntimeException>throwAny(thrown));
+        }
+        machine.onFault(heard::add);
+        DmaPort port = machine.openPort(new Requester(5, "/iommu", 0));
+        assertEquals(Refusal.BLOCKED, port.write(0x100, 4, 1));
+        assertEquals(Refusal.BLOCKED, port.read(0x100, new byte[4], 0, 4));
+        assertEquals(2, heard.size());
     }
 
     @Test

@@ -10,8 +10,6 @@ import machine.api.Cpu;
  * it would wait for replies of its own.
  */
 final class Pins implements AutoCloseable {
-    private static final System.Logger LOG = System.getLogger("machine.qemu");
-
     private final List<Cpu> cpus;
     private final Thread thread = new Thread(this::run, "machine.qemu interrupts");
     private volatile boolean closed;
@@ -56,16 +54,7 @@ final class Pins implements AutoCloseable {
                 continue;
             }
             rung = false;
-            for (Cpu cpu : cpus) {
-                try {
-                    cpu.serve();
-                } catch (RuntimeException | Error e) {
-                    // Nobody else is there to hear it. A QEMU that was closed meanwhile is no news.
-                    if (!closed) {
-                        LOG.log(System.Logger.Level.ERROR, "the interrupt handler of core " + cpu.number() + " failed", e);
-                    }
-                }
-            }
+            cpus.forEach(Cpu::serve);
         }
     }
 }

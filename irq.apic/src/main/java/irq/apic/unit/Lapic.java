@@ -139,14 +139,17 @@ public final class Lapic {
 
     /**
      * Puts the pin where the registers want it. Two threads may come here with different findings and reach the pin in the
-     * wrong order; whoever was last looks again, so that the pin always ends up right.
+     * wrong order; whoever was last looks again, so that the pin always ends up right. Only then, and once, is what is asserted served.
      */
     void drive() {
         boolean level;
         do {
             level = offered();
-            cpu.pin(level);
+            cpu.level(level);
         } while (level != offered());
+        if (level) {
+            cpu.serve();
+        }
     }
 
     void error(int bit) {
@@ -229,14 +232,17 @@ public final class Lapic {
         return vector;
     }
 
-    /** A request of the same vector that arrives before its bit is cleared here joins this one: nobody has served it yet. */
+    /**
+     * A request of the same vector that arrives before its bit is cleared here joins this one: nobody has served it yet. In service first:
+     * who reads IRR and then ISR, without the lock, finds it in one of them.
+     */
     private synchronized int take() {
         int vector = highest(requested);
         if (!enabled() || vector >> 4 <= processorPriority >> 4) {
             return spurious & 0xff;
         }
-        put(requested, vector, false);
         put(inService, vector, true);
+        put(requested, vector, false);
         prioritise();
         return vector;
     }

@@ -168,22 +168,9 @@ public final class LapicUnit implements Mmio {
         }
     }
 
-    /** All of them: a core's handler that throws must not keep the interrupt from the others. */
     private void drive() {
-        RuntimeException first = null;
         for (Lapic lapic : lapics) {
-            try {
-                lapic.drive();
-            } catch (RuntimeException e) {
-                if (first == null) {
-                    first = e;
-                } else {
-                    first.addSuppressed(e);
-                }
-            }
-        }
-        if (first != null) {
-            throw first;
+            lapic.drive();
         }
     }
 

@@ -45,6 +45,35 @@ class LapicRaceTest {
         device.join();
     }
 
+    @Test
+    @DisplayName("APIC: a vector is in IRR, in ISR or in both until it is ended; who reads IRR and then ISR never misses it")
+    void neverInNeither() throws InterruptedException {
+        Board board = new Board(1);
+        board.enable();
+        // Odd while 0x41 is requested or in service.
+        AtomicInteger phase = new AtomicInteger();
+        AtomicInteger missed = new AtomicInteger();
+        Thread reader = new Thread(() -> {
+            for (int now = phase.get(); now >= 0; now = phase.get()) {
+                int bits = board.get(0, 0x220) | board.get(0, 0x120);
+                if ((now & 1) != 0 && (bits & 2) == 0 && phase.get() == now) {
+                    missed.incrementAndGet();
+                }
+            }
+        });
+        reader.start();
+        for (int i = 0; i < 20 * ROUNDS; i++) {
+            board.ring(0xfee00000, 0x41);
+            phase.set(2 * i + 1);
+            board.get(0, 0x3f0);
+            phase.set(2 * i + 2);
+            board.put(0, 0xb0, 0);
+        }
+        phase.set(-1);
+        reader.join();
+        assertEquals(0, missed.get(), "times it was in neither");
+    }
+
     private static void awaitAtLeast(AtomicInteger counter, int value) {
         for (int spins = 0; counter.get() < value; spins++) {
             if (spins < 2_000) {

@@ -314,9 +314,7 @@ class LapicTest {
             board.get(1, ACK);
             throw new IllegalStateException("core 1");
         });
-        IllegalStateException e = assertThrows(IllegalStateException.class, () -> board.ring(0xfeeff000, 0x41));
-        assertEquals("core 0", e.getMessage());
-        assertEquals("core 1", e.getSuppressed()[0].getMessage());
+        board.ring(0xfeeff000, 0x41);
         assertTrue(board.pin(2));
         assertTrue(board.pin(3));
     }

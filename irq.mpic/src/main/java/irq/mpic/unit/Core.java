@@ -111,29 +111,17 @@ final class Core {
 
     /**
      * Brings the core's pin to the level it should have. Threads that race here may set an old level, but each looks again
-     * after it has set one, so whoever comes last leaves the right one. While the pin is asserted the driver's handler runs
-     * inside {@link Cpu#pin}, on this thread.
+     * after it has set one, so whoever comes last leaves the right one. Only then, and once, is what is asserted served: while the pin is
+     * asserted the driver's handler runs inside {@link Cpu#serve}, on this thread or on another that asserts it.
      */
     void drive() {
-        Throwable failure = null;
         boolean level;
         do {
             level = interrupt;
-            try {
-                cpu.pin(level);
-            } catch (RuntimeException | Error e) {
-                if (failure == null) {
-                    failure = e;
-                } else if (failure != e) {
-                    failure.addSuppressed(e);
-                }
-            }
+            cpu.level(level);
         } while (level != interrupt);
-        if (failure instanceof Error error) {
-            throw error;
-        }
-        if (failure instanceof RuntimeException exception) {
-            throw exception;
+        if (level) {
+            cpu.serve();
         }
     }
 }

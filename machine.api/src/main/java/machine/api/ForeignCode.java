@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package machine.api;
+
+/**
+ * Reports what code that is not ours threw when it was called back: a handler, a listener, a level. Whoever called it goes on, since
+ * neither the device nor the user on whose thread it ran can do anything about it.
+ */
+final class ForeignCode {
+    private static final System.Logger LOG = System.getLogger("machine.api");
+
+    private ForeignCode() {
+    }
+
+    /**
+     * @param role what it was called as, e.g. a listener of faults
+     * @param code its class is named
+     */
+    static void failed(String role, Object code, Throwable thrown) {
+        try {
+            LOG.log(System.Logger.Level.ERROR, role + " failed (" + code.getClass().getName() + ")", thrown);
+        } catch (Throwable again) {
+            // A log that cannot be written to, as on a stack that is full: there is nobody else to tell, and the caller has to go on.
+            thrown.addSuppressed(again);
+        }
+    }
+}
