@@ -84,6 +84,11 @@ final class InvalidationQueue {
         run();
     }
 
+    /** IQE cleared: what stopped the queue does not hold it any more, so it goes on at the head without another IQT. */
+    void resume() {
+        run();
+    }
+
     /** ICS */
     synchronized int readCompletion() {
         return waited ? 1 : 0;

@@ -107,7 +107,12 @@ final class RegisterBlock implements Mmio {
         }
         switch (at) {
             case VtdRegisters.GCMD -> globalCommand(value);
-            case VtdRegisters.FSTS -> faults.writeStatus(value);
+            case VtdRegisters.FSTS -> {
+                faults.writeStatus(value);
+                if ((value & VtdRegisters.IQE) != 0) {
+                    queue.resume();
+                }
+            }
             case VtdRegisters.FECTL, VtdRegisters.FECTL + 4, VtdRegisters.FECTL + 8, VtdRegisters.FECTL + 12 ->
                 faults.event().write(at - VtdRegisters.FECTL >> 2, value);
             case VtdRegisters.IQT -> queue.tail(value);

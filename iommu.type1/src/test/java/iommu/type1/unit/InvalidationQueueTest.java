@@ -95,7 +95,7 @@ class InvalidationQueueTest {
     }
 
     @ParameterizedTest
-    @DisplayName("VT-d 4: a malformed descriptor sets IQE and stops the queue at it; it goes on when IQE is cleared and IQT written")
+    @DisplayName("VT-d 4: a malformed descriptor sets IQE and stops the queue at it; it goes on when IQE is cleared, without another IQT")
     @ValueSource(longs = {0x0, 0x6, 0x7, 0xf, 0x3, 0x1, 0x2, 0x12 | 1 << 8, 0x11 | 1 << 6, 0x14 | 1 << 5, 0x25 | 1 << 7, 0x32 | 1L << 40})
     void errors(long low) {
         bench.reg(0x3c, 0x42);
@@ -113,7 +113,6 @@ class InvalidationQueueTest {
         assertEquals(16, bench.reg(0x80), "stopped");
         bench.mem(0x110010, 0x12);
         bench.reg(0x34, 0x10);
-        bench.reg(0x88, tail);
         assertEquals(1, bench.bus.read(0x112000, 4));
         assertEquals(0, bench.reg(0x34));
     }
