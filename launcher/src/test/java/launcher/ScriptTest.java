@@ -197,21 +197,6 @@ class ScriptTest {
         assertTrue(Files.readString(Path.of(properties.substring(properties.indexOf('=') + 1))).contains(home + "/"));
     }
 
-    @DisplayName("test --help, test -h, bench --help, bench -h are help; no argument is help; nothing is tested or measured")
-    @Test
-    void help() throws Exception {
-        gantry("run");
-        for (String verb : List.of("test", "bench")) {
-            for (String flag : List.of("--help", "-h")) {
-                Result result = gantry(verb, flag);
-                assertEquals(0, result.status, result.err);
-                assertTrue(result.out.endsWith("\nhelp\n" + verb + "\n"), result.out);
-            }
-        }
-        assertTrue(gantry().out.endsWith("\nhelp\n"));
-        assertEquals(1, builds());
-    }
-
     @DisplayName("A closed standard output is exit 2, before any work")
     @Test
     void closed() throws Exception {
