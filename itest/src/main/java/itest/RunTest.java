@@ -97,6 +97,24 @@ class RunTest {
         assertEquals(1, passes(PC, "qemu-q35.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
     }
 
+    @DisplayName("./gantry run, compare: a table that is gone on with is warned of, in the report and in the JSON; one without fault is not")
+    @Test
+    void warned() throws Exception {
+        Path table = LAUNCHER.resolve("boards/q35.dmar");
+        assertEquals(0, run(PC, table).json.getAsJsonArray("warnings").size());
+        byte[] bytes = Files.readAllBytes(table);
+        bytes[9]++;
+        Path wrong = Files.write(directory.resolve("checksum.dmar"), bytes);
+        for (String verb : List.of("run", "compare")) {
+            Result result = start(PC, verb, "--machine", wrong.toString(), "--json", directory.resolve("run.json").toString());
+            assertEquals(0, result.status, result.out + result.err);
+            JsonArray warnings = result.json.getAsJsonArray("warnings");
+            assertEquals(1, warnings.size(), warnings.toString());
+            assertTrue(warnings.get(0).getAsString().startsWith("DMAR at offset 0x9: checksum"), warnings.toString());
+            assertTrue(result.out.contains("\nWarning: " + warnings.get(0).getAsString() + "\n"), result.out);
+        }
+    }
+
     @DisplayName("./gantry run --machine qemu:q35: QEMU's VT-d, local APIC and edu under these drivers")
     @Test
     void qemuPc() throws Exception {

@@ -5,7 +5,6 @@ import com.google.gson.GsonBuilder;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import java.util.List;
-import java.util.stream.Collectors;
 
 /** A comparison of strategies as text, as JSON (its fields are in the README of this bundle) and as a picture. */
 final class ComparisonReport {
@@ -37,7 +36,7 @@ final class ComparisonReport {
         return String.format("MSI strategies on %s, best ranked first%n%n%s%n", bench.machine().model(), table)
             + String.format("µs is from the device's register to the signal, median; in adds of an AtomicLong nobody contends for, %.1f ns "
                 + "each.%n", comparison.addNanos())
-            + bench.machine().warnings().stream().map(warning -> "Warning: " + warning + '\n').collect(Collectors.joining())
+            + Reports.warnings(bench.machine())
             + (failures.isEmpty() ? String.format("OK: %d of %d strategies work here; each delivered every interrupt and verified every "
                 + "byte.%n", feasible, comparison.results().size()) : "NOT OK:\n  " + String.join("\n  ", failures) + "\n");
     }

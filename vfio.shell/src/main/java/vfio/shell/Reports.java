@@ -11,6 +11,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import machine.api.Access;
 import machine.api.Fault;
+import machine.api.Machine;
 import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
@@ -43,7 +44,7 @@ final class Reports {
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
         section(text, "Swaps", swaps(bench.vfio().swaps()));
-        text.append(warnings());
+        text.append(warnings(bench.machine()));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
         return text.toString();
@@ -68,12 +69,12 @@ final class Reports {
             bench.controller().doorbells().free(bank.index())));
         section(text, "Places for devices", slots);
         section(text, "MSI banks", banks);
-        return text.append(warnings()).toString();
+        return text.append(warnings(bench.machine())).toString();
     }
 
     /** {@return what is wrong with the machine's description and was gone on with; empty if nothing is} */
-    private String warnings() {
-        return bench.machine().warnings().stream().map(warning -> "\nWarning: " + warning + '\n').collect(Collectors.joining());
+    static String warnings(Machine machine) {
+        return machine.warnings().stream().map(warning -> "\nWarning: " + warning + '\n').collect(Collectors.joining());
     }
 
     String groups() {
