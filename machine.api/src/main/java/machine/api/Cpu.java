@@ -206,7 +206,7 @@ public final class Cpu {
     }
 
     /**
-     * Lets another thread have the duty, if there is one that asserts the pin just now or would if it had this core.
+     * Offers the duty, for a moment, to whoever asserts the pin. The yield lets a thread do so that only lacks a processor.
      *
      * @return whether nobody took it
      */

@@ -214,11 +214,6 @@ class CpuTest {
         assertEquals(2, runs.get());
     }
 
-    @SuppressWarnings("unchecked")
-    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
-        throw (T) thrown;
-    }
-
     static List<Throwable> anything() {
         return List.of(new IllegalStateException("a bad driver"), new StackOverflowError(), new IOException("a checked one"));
     }
@@ -231,7 +226,7 @@ class CpuTest {
         cpu.attach(() -> {
             if (runs.incrementAndGet() == 1) {
                 cpu.pin(true);                          // as another thread would: leaves word
-                CpuTest.<RuntimeException>throwAny(thrown);
+                Throwing.any(thrown);
             }
             cpu.pin(false);
         });
@@ -247,7 +242,7 @@ class CpuTest {
     @DisplayName("Cpu: a handler that throws when it is attached is attached, and can be taken away")
     void attachThrows(Throwable thrown) {
         cpu.pin(true);
-        Attachment bad = cpu.attach(() -> CpuTest.<RuntimeException>throwAny(thrown));
+        Attachment bad = cpu.attach(() -> Throwing.any(thrown));
         bad.close();
         cpu.attach(() -> cpu.pin(false)).close();
         assertFalse(cpu.asserted());

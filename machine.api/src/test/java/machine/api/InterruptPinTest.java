@@ -192,11 +192,6 @@ class InterruptPinTest {
         assertFalse(level.get());
     }
 
-    @SuppressWarnings("unchecked")
-    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
-        throw (T) thrown;
-    }
-
     @Test
     @DisplayName("a device that cannot say its level leaves its wire as it is, and those that share the input go on")
     void levelThrows() {
@@ -205,7 +200,7 @@ class InterruptPinTest {
         AtomicBoolean dead = new AtomicBoolean();
         Runnable update = machine.line(new Wire("/pic", 5, true, ""), () -> {
             if (dead.get()) {
-                InterruptPinTest.<RuntimeException>throwAny(new IOException("dead"));
+                Throwing.any(new IOException("dead"));
             }
             return level.get();
         });
@@ -229,7 +224,7 @@ class InterruptPinTest {
             @Override
             public void set(int input, boolean asserted) {
                 log(input, asserted);
-                InterruptPinTest.<RuntimeException>throwAny(new IOException("dead"));
+                Throwing.any(new IOException("dead"));
             }
 
             @Override

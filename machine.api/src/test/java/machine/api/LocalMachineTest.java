@@ -236,17 +236,12 @@ class LocalMachineTest {
         second.close();
     }
 
-    @SuppressWarnings("unchecked")
-    private static <T extends Throwable> void throwAny(Throwable thrown) throws T {
-        throw (T) thrown;
-    }
-
     @Test
     @DisplayName("Machine.onFault: what a listener throws, a checked exception too, is neither the device's concern nor another listener's")
     void faultListenerThrows() {
         List<Fault> heard = new ArrayList<>();
         for (Throwable thrown : List.of(new IllegalStateException("stale"), new NoClassDefFoundError("stale"), new IOException("stale"))) {
-            machine.onFault(fault -> LocalMachineTest.<RuntimeException>throwAny(thrown));
+            machine.onFault(fault -> Throwing.any(thrown));
         }
         machine.onFault(heard::add);
         DmaPort port = machine.openPort(new Requester(5, "/iommu", 0));
