@@ -124,7 +124,9 @@ class ApicDriverTest {
     void handlerThrowsAnything() {
         Board board = new Board(1);
         AtomicInteger good = new AtomicInteger();
+        List<Throwable> told = new ArrayList<>();
         BiConsumer<String, Throwable> broken = (what, why) -> {
+            told.add(why);
             throw new NoClassDefFoundError("stale");
         };
         try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.empty(), broken)) {
@@ -133,6 +135,8 @@ class ApicDriverTest {
             board.ring(0xfee00000, 0x30);
             board.ring(0xfee00000, 0x31);
             assertEquals(1, good.get());
+            assertEquals("checked", told.get(0).getMessage());
+            assertEquals("stale", told.get(0).getSuppressed()[0].getMessage());
             driver.doorbells().release(bad);
             assertEquals(0, board.get(0, 0x110), "nothing stays in service");
         }

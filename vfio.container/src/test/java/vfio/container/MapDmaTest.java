@@ -2,6 +2,7 @@
 package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.MB;
 import static vfio.container.Board.refused;
@@ -372,6 +373,24 @@ class MapDmaTest {
         assertEquals(7, other.msi("UNMAP", 0x50000));
         assertEquals(Refusal.UNMAPPED, other.lookup(0x50000, Access.WRITE));
         assertTrue(other.msiPlacements().isEmpty());
+    }
+
+    @Test
+    @DisplayName("P6: a map that ends in an Error has changed nothing, and holds no memory: what is closed then goes back")
+    void errorInMap() {
+        long available = board.machine.memory().available();
+        DmaBuffer one = board.memory(0x1000);
+        String before = board.iommu.state();
+        board.trip.each = () -> {
+            throw new NoClassDefFoundError("a class that is gone");
+        };
+        assertThrows(NoClassDefFoundError.class, () -> container.map(0x0900_0000, one, 0, 0x1000, RW));
+        board.trip.each = () -> {
+        };
+        assertEquals(before, board.iommu.state());
+        assertEquals(Refusal.UNMAPPED, container.lookup(0x0900_0000, Access.READ));
+        one.close();
+        assertEquals(available, board.machine.memory().available());
     }
 
     @Test
