@@ -147,7 +147,8 @@ public interface Container extends AutoCloseable {
      * <li>{@link DmaFlags#UNMAP_ALL} takes everything.
      * <li>{@link DmaFlags#UNMAP_VADDR}, alone or with ALL, takes nothing away: it makes the vaddr of what would go invalid. The memory
      *     stays held and reachable by devices; no group can be added until {@link DmaFlags#MAP_VADDR} or a true unmap.
-     * <li>{@link DmaFlags#UNMAP_GET_DIRTY_BITMAP} reports the pages that go as {@link #dirtyPages} does, beginning at {@code iova}.
+     * <li>{@link DmaFlags#UNMAP_GET_DIRTY_BITMAP} reports the pages that go as {@link #dirtyPages} does, beginning at {@code iova}. The
+     *     report is written before they go; if they cannot go, the bitmap is as it was.
      * </ul>
      *
      * @param bitmap for UNMAP_GET_DIRTY_BITMAP; otherwise ignored and may be null
@@ -248,7 +249,8 @@ public interface Container extends AutoCloseable {
      * the present one; if there is only the present one, it builds everything anew.
      *
      * <p>What can be seen beforehand not to fit is refused before anything is touched; if the newcomer fails later, the present provider
-     * gets everything back, and only if that fails, too, the container is {@link ContainerState#BLOCKED} until {@link #retry}.
+     * gets everything back, and only if that fails, too, the container is {@link ContainerState#BLOCKED} until {@link #retry}. A move to a
+     * type that does not track dirty pages ends the tracking.
      *
      * @param type as {@link #setIommu}
      * @return the report

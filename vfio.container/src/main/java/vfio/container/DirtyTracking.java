@@ -19,7 +19,7 @@ final class DirtyTracking {
 
     private boolean on;
 
-    /** A container that is set anew does not track. */
+    /** A container that is set anew does not track, nor does one that has moved to a type that cannot. */
     void reset() {
         on = false;
     }
@@ -34,18 +34,26 @@ final class DirtyTracking {
             return;
         }
         IovaRanges.checkRange(iova, length, page);
-        checkBitmap(length, bitmap, page);
+        Report report = report(iova, length, bitmap, page);
         // The rule of v2 is the rule of a report: what it finds it has found whole.
         new UnmapRule.Whole().pieces(ledger, iova, length);
-        report(iova, length, bitmap, ledger.touching(iova, iova + length - 1));
+        report.write(ledger.touching(iova, iova + length - 1));
     }
 
-    /** Whether a report of that many bytes can be written there. */
-    void checkBitmap(long length, DirtyBitmap bitmap, long page) {
+    /**
+     * {@return a report of that range, if it can be written there; nothing is written yet}
+     *
+     * @throws ErrnoException EINVAL without a bitmap, for a wrong size or page size, or while nothing is tracked; EFAULT if it cannot be
+     *     written
+     */
+    Report report(long iova, long length, DirtyBitmap bitmap, long page) {
         if (bitmap == null) {
             throw new ErrnoException(Errno.EINVAL, "a report of dirty pages needs a bitmap");
         }
-        checkSize(Long.divideUnsigned(length, page), bitmap.bits().remaining());
+        // The user's buffer is the user's: its position and limit are looked at once.
+        ByteBuffer bits = bitmap.bits().slice();
+        long pages = Long.divideUnsigned(length, page);
+        checkSize(pages, bits.remaining());
         if (bitmap.pageSize() != page) {
             throw new ErrnoException(Errno.EINVAL, "a bit of the bitmap stands for 0x%x bytes; it must be the smallest page, 0x%x",
                 bitmap.pageSize(), page);
@@ -53,9 +61,10 @@ final class DirtyTracking {
         if (!on) {
             throw new ErrnoException(Errno.EINVAL, "dirty pages are not tracked; START that first");
         }
-        if (bitmap.bits().isReadOnly()) {
+        if (bits.isReadOnly()) {
             throw new ErrnoException(Errno.EFAULT, "the bitmap is read-only");
         }
+        return new Report(iova, page, bits.limit((int) DirtyBitmap.bytes(pages)));
     }
 
     /** Whether a bitmap of that many bytes may report that many pages. */
@@ -66,14 +75,36 @@ final class DirtyTracking {
         }
     }
 
-    /** Writes the words of the range: 1 for each page of a mapping. The bitmap has been checked. */
-    static void report(long iova, long length, DirtyBitmap bitmap, Iterable<Mapping> mappings) {
-        long page = bitmap.pageSize();
-        ByteBuffer words = bitmap.bits().slice();
-        fill(words, 0, (int) DirtyBitmap.bytes(length / page), 0);
-        for (Mapping mapping : mappings) {
-            long first = Long.divideUnsigned(mapping.iova() - iova, page);
-            mark(words, first, first + mapping.length() / page);
+    /** The words of a range in a user's bitmap, with room for what they were: an unmap that fails has reported nothing. */
+    static final class Report {
+        private final long iova;
+        private final long page;
+        private final ByteBuffer words;
+        private ByteBuffer before;
+
+        private Report(long iova, long page, ByteBuffer words) {
+            this.iova = iova;
+            this.page = page;
+            this.words = words;
+        }
+
+        /** Remembers what is there, so that {@link #takeBack} can put it back. */
+        void remember() {
+            before = ByteBuffer.allocate(words.remaining());
+            before.put(0, words, 0, words.remaining());
+        }
+
+        /** Writes the words of the range: 1 for each page of a mapping. No mapping leaves the range. */
+        void write(Iterable<Mapping> mappings) {
+            fill(words, 0, words.limit(), 0);
+            for (Mapping mapping : mappings) {
+                long first = Long.divideUnsigned(mapping.iova() - iova, page);
+                mark(words, first, first + mapping.length() / page);
+            }
+        }
+
+        void takeBack() {
+            words.put(0, before, 0, words.remaining());
         }
     }
 

@@ -358,24 +358,22 @@ final class VfioContainer implements Container {
             long page = capabilities.smallestPage();
             UnmapRule.checkFlags(flags, capabilities.windowed());
             boolean all = (flags & DmaFlags.UNMAP_ALL) != 0;
-            boolean report = (flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) != 0;
             if (!all) {
                 IovaRanges.checkRange(iova, length, page);
             } else if (iova != 0 || length != 0) {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: to unmap ALL both must be 0", iova, length);
             }
-            if (report) {
-                dirty.checkBitmap(length, bitmap, page);
-            }
+            DirtyTracking.Report report = (flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) == 0 ? null
+                : dirty.report(iova, length, bitmap, page);
             List<UnmapRule.Piece> pieces = all ? UnmapRule.all(ledger) : rule().pieces(ledger, iova, length);
             if ((flags & DmaFlags.UNMAP_VADDR) != 0) {
                 Vaddrs.invalidate(ledger, pieces);
-            } else {
+            } else if (report == null) {
                 remove(pieces);
                 resolveAgain();
-            }
-            if (report) {
-                DirtyTracking.report(iova, length, bitmap, pieces.stream().map(UnmapRule.Piece::mapping).toList());
+            } else {
+                removeReported(pieces, report);
+                resolveAgain();
             }
             return pieces.stream().mapToLong(UnmapRule.Piece::length).sum();
         } finally {
@@ -391,7 +389,7 @@ final class VfioContainer implements Container {
             if (capabilities.windowed()) {
                 throw new ErrnoException(Errno.ENOTTY, "type %s does not track dirty pages", type);
             }
-            if (!type.endsWith(V2)) {
+            if (!tracks()) {
                 throw new ErrnoException(Errno.EACCES, "type %s does not track dirty pages; set %s%s instead", type, type, V2);
             }
             dirty.operate(flags, iova, length, bitmap, ledger, capabilities.smallestPage());
@@ -659,6 +657,9 @@ final class VfioContainer implements Container {
             throw new ErrnoException(obstacle.errno(), obstacle, "container %s is BLOCKED: %s", name, reason);
         }
         type = wanted;
+        if (!tracks()) {
+            dirty.reset();
+        }
         state = ContainerState.ACTIVE;
         Steps steps = new Steps();
         steps.take(this::resolveOnOther);
@@ -1079,6 +1080,11 @@ final class VfioContainer implements Container {
         return type.endsWith(V2) ? type.substring(0, type.length() - V2.length()) : type;
     }
 
+    /** Whether the type that is set can track dirty pages: VFIO's second version of type1 alone does. */
+    private boolean tracks() {
+        return type.endsWith(V2) && !capabilities.windowed();
+    }
+
     private VfioService.Provider find(String wanted) {
         return service.iommus().stream().filter(provider -> provider.kind().equals(kind(wanted))).findFirst().orElse(null);
     }
@@ -1225,6 +1231,25 @@ final class VfioContainer implements Container {
                 domain.mapDoorbell(placement.iova(), page, placement.length());
             }
             Plan.verify(domain, placement.iova(), Access.WRITE, page);
+        }
+    }
+
+    /**
+     * As {@link #remove}, with a report that is written before anything is taken away, as Linux does: a user's memory may turn out not to be
+     * there, and what is unmapped cannot be asked again.
+     */
+    private void removeReported(List<UnmapRule.Piece> pieces, DirtyTracking.Report report) {
+        report.remember();
+        try {
+            report.write(pieces.stream().map(UnmapRule.Piece::mapping).toList());
+            remove(pieces);
+        } catch (RuntimeException | Error e) {
+            try {
+                report.takeBack();
+            } catch (RuntimeException | Error again) {
+                e.addSuppressed(again);
+            }
+            throw e;
         }
     }
 

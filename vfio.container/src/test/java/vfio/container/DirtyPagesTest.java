@@ -3,6 +3,7 @@ package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.api.DmaFlags.DIRTY_GET_BITMAP;
 import static vfio.api.DmaFlags.DIRTY_START;
@@ -27,6 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Container;
 import vfio.api.DirtyBitmap;
+import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 
 /** VFIO_IOMMU_DIRTY_PAGES. */
@@ -97,6 +99,45 @@ class DirtyPagesTest {
         container.addGroup(board.vfio.group(1));
         container.setIommu("type1v2");
         refused(Errno.EINVAL, "START", () -> container.dirtyPages(DIRTY_GET_BITMAP, 0x10000, 0x4000, bitmap(8)));
+    }
+
+    @Test
+    @DisplayName("DIRTY_PAGES: a move to type1 ends tracking, one back does not begin it; UNMAP_DMA writes nothing and unmaps nothing")
+    void move() {
+        container.dirtyPages(DIRTY_START, 0, 0, null);
+        container.swap("type1");
+        DirtyBitmap bitmap = bitmap(8);
+        String before = board.iommu.state() + container.mappings();
+        for (long length : new long[] {0x1000, 0x4000, 0x20000}) {
+            refused(Errno.EINVAL, "not tracked", () -> container.unmap(0x10000, length, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
+        }
+        refused(Errno.EACCES, "type1v2", () -> container.dirtyPages(DIRTY_STOP, 0, 0, null));
+        assertEquals(0, bitmap.bits().getLong(0));
+        assertEquals(before, board.iommu.state() + container.mappings());
+        container.swap("type1v2");
+        refused(Errno.EINVAL, "START", () -> container.dirtyPages(DIRTY_GET_BITMAP, 0x10000, 0x4000, bitmap));
+        container.dirtyPages(DIRTY_START, 0, 0, null);
+        board.trip.at(1);
+        refused(Errno.EIO, () -> container.swap("type1"));
+        container.dirtyPages(DIRTY_GET_BITMAP, 0x10000, 0x4000, bitmap);
+        assertEquals(0xf, bitmap.bits().getLong(0), "a move that failed has ended nothing");
+    }
+
+    @Test
+    @DisplayName("UNMAP_DMA GET_DIRTY_BITMAP: a bitmap that shrinks meanwhile is written as it was given; whatever throws, nothing is reported")
+    void bitmapOfTheUser() {
+        container.dirtyPages(DIRTY_START, 0, 0, null);
+        DirtyBitmap bitmap = bitmap(8);
+        board.trip.each = () -> bitmap.bits().limit(0);
+        assertEquals(0x4000, container.unmap(0x10000, 0x4000, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
+        bitmap.bits().limit(8);
+        assertEquals(0xf, bitmap.bits().getLong(0));
+        bitmap.bits().putLong(0, 0x55);
+        board.trip.each = () -> {
+            throw new StackOverflowError("a test's");
+        };
+        assertThrows(StackOverflowError.class, () -> container.unmap(0x20000, 0x4000, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
+        assertEquals(0x55, bitmap.bits().getLong(0));
     }
 
     @ParameterizedTest(name = "GET_BITMAP {0}")
@@ -193,7 +234,8 @@ class DirtyPagesTest {
     void model() {
         System.out.println("DirtyPagesTest.model -Dgantry.seed=" + SEED);
         Random random = new Random(SEED);
-        container.dirtyPages(DIRTY_START, 0, 0, null);
+        DirtyTracking tracking = new DirtyTracking();
+        tracking.operate(DIRTY_START, 0, 0, null, new Ledger(), 0x1000);
         for (int round = 0; round < 300; round++) {
             List<Mapping> mappings = new ArrayList<>();
             int pages = 1 + random.nextInt(300);
@@ -209,7 +251,7 @@ class DirtyPagesTest {
             byte[] bytes = new byte[48];
             random.nextBytes(bytes);
             DirtyBitmap bitmap = new DirtyBitmap(0x1000, ByteBuffer.wrap(bytes));
-            DirtyTracking.report(0x40000, pages * 0x1000L, bitmap, mappings);
+            tracking.report(0x40000, pages * 0x1000L, bitmap, 0x1000).write(mappings);
             long words = DirtyBitmap.bytes(pages);
             for (int page = 0; page < words * 8; page++) {
                 assertEquals(page < pages && mapped[page], bitmap.dirty(page), "round " + round + " page " + page);
