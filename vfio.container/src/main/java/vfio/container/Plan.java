@@ -69,6 +69,10 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
             }
         }
         for (Mapping mapping : mappings) {
+            if (offered.windowed() && !mapping.vaddrValid()) {
+                // A windowed type has no flag VADDR: nobody could give it another there, nor add a group.
+                throw unfit(mapping, "its vaddr is invalid, and a windowed type has no flag VADDR; map it with VADDR, or unmap it, then swap");
+            }
             if (((mapping.iova() | mapping.offset() | mapping.length()) & page - 1) != 0) {
                 throw unfit(mapping, String.format("it maps multiples of 0x%x; unmap it, or map it by such", page));
             }

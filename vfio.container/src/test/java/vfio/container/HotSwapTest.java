@@ -31,7 +31,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
 import vfio.api.Device;
+import vfio.api.DmaFlags;
 import vfio.api.EventFd;
+import vfio.api.Mapping;
 import vfio.api.Swap;
 
 /** The swap that a user asks for, stalling, reports. What happens by itself is in {@link SwapTest}, what hangs in {@link HangTest}. */
@@ -245,6 +247,29 @@ class HotSwapTest {
         other.map(0x5000, board.memory(0x1000), 0, 0x1000, Access.READ);
         refused(Errno.EINVAL, "a windowed type needs an aperture first", () -> other.swap("pamu"));
         assertEquals(ContainerState.ACTIVE, other.state());
+    }
+
+    @Test
+    @DisplayName("a move to a windowed type while a vaddr is invalid: EINVAL naming the mapping; with another vaddr, or unmapped, it goes")
+    void invalidVaddr() {
+        working();
+        FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
+        vfio.addIommu(paged, "type1");
+        board.acts(paged);
+        container.swap("type1v2");
+        Mapping first = container.mappings().get(0);
+        container.unmap(0, 0, DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR, null);
+        String before = paged.state() + container.mappings();
+        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit: its vaddr is invalid", () -> container.swap("pamu"));
+        assertEquals(before, paged.state() + container.mappings());
+        assertEquals(Optional.of("type1v2"), container.iommu());
+        container.swap("type1");
+        container.map(0, first.buffer(), first.offset(), first.length(), DmaFlags.MAP_VADDR);
+        refused(Errno.EINVAL, "the mapping 0x800000", () -> container.swap("pamu"));
+        container.unmap(8 * MB, 0x1000);
+        board.acts(board.iommu);
+        container.swap("pamu");
+        assertEquals(first.buffer().physical(first.offset()), container.lookup(0, Access.WRITE));
     }
 
     @Test
