@@ -20,7 +20,7 @@ public final class Main {
     /**
      * Exits with 0 if everything was measured, 1 if something could not be, 2 for a wrong command line.
      *
-     * @param words {@code --quick}, {@code --json FILE}, {@code --svg FILE}, {@code --help}
+     * @param words {@code --quick}, {@code --json FILE}, {@code --svg FILE}, {@code --help} or {@code -h}
      */
     public static void main(String[] words) {
         boolean quick = false;
@@ -29,7 +29,7 @@ public final class Main {
         for (int i = 0; i < words.length; i++) {
             if (words[i].equals("--quick")) {
                 quick = true;
-            } else if (words[i].equals("--help")) {
+            } else if (words[i].equals("--help") || words[i].equals("-h")) {
                 System.out.println(USAGE);
                 return;
             } else if (words[i].equals("--json") && i + 1 < words.length) {

@@ -292,6 +292,7 @@ class RunTest {
         assertRefused(run(PAMU, directory.resolve("missing.dtb")), "there is no file");
         assertRefused(run(PAMU, directory), "not a file");
         assertRefused(start(PAMU, "run", "--what"), "--what");
+        assertRefused(start(PAMU, "rum"), "there is no command rum");
         assertRefused(start(PAMU, "run", "--set", "nonsense=1"), "nonsense");
         assertRefused(start(PAMU, "run", "missing.gosh"), "missing.gosh");
         if (Files.isRegularFile(REAL.resolve("p2020ds.dtb"))) {

@@ -26,8 +26,12 @@ import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * The command line. The framework's launcher calls it on the main thread when all bundles are started; what it gives is the
@@ -69,37 +73,61 @@ public final class Cli implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        return line(arguments).execute(arguments.length == 0 ? new String[] {"help"} : arguments);
+    }
+
+    /** {@return what reads the command line; writes to standard output and standard error} */
+    CommandLine line(String... words) {
         CommandLine line = new CommandLine(new Root());
-        commands().forEach(line::addSubcommand);
+        commands(words).forEach(line::addSubcommand);
         line.addSubcommand(new CommandLine.HelpCommand());
+        line.getSubcommands().get("help").getCommandSpec().usageMessage().description("Shows this, or what a command takes.");
+        line.getCommandSpec().versionProvider(this::version);
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
         line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
-        line.setParameterExceptionHandler((e, words) -> {
-            System.err.println("gantry: " + e.getMessage() + "; see ./gantry help");
-            return UNUSABLE;
-        });
-        line.setExecutionExceptionHandler((e, command, parsed) -> failed(e));
-        return arguments.length == 0 ? line.execute("help") : line.execute(arguments);
+        line.setParameterExceptionHandler((e, rest) -> misused(e));
+        line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, command.getErr()));
+        return line;
     }
 
     /**
      * The command that is asked for, or all of them, for help and for a word that is none: each takes a while to be looked at,
      * and a start is to be quick.
      */
-    private List<Callable<Integer>> commands() {
-        List<Callable<Integer>> all = List.of(new Run(), new Compare(), new Soak(), new Talk());
-        List<Callable<Integer>> named = all.stream()
-            .filter(one -> arguments.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(arguments[0])).toList();
+    private List<Object> commands(String... words) {
+        List<Object> all = List.of(new Run(), new Compare(), new Soak(), new Talk(), new Tests(), new Bench(), new Version());
+        List<Object> named = all.stream()
+            .filter(one -> words.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(words[0])).toList();
         return named.isEmpty() ? all : named;
     }
 
+    private String[] version() {
+        return new String[] {
+            "gantry " + context.getBundle().getVersion(),
+            String.format("Java %s (%s), %s %s", Runtime.version(), System.getProperty("java.vendor"), System.getProperty("os.name"),
+                System.getProperty("os.arch"))};
+    }
+
+    /** One line, and where the right use is shown. */
+    private static int misused(ParameterException e) {
+        CommandLine asked = e.getCommandLine();
+        boolean root = asked.getParent() == null;
+        String message = e.getMessage();
+        if (e instanceof UnmatchedArgumentException unmatched && root && !unmatched.isUnknownOption()) {
+            message = String.format("there is no command %s; there are %s", unmatched.getUnmatched().get(0), asked.getSubcommands().keySet());
+        }
+        asked.getErr().println("gantry: " + (message.endsWith(".") ? message.substring(0, message.length() - 1) : message)
+            + "; see ./gantry help" + (root ? "" : " " + asked.getCommandName()));
+        return UNUSABLE;
+    }
+
     /** One line, whatever went wrong; what a user can do nothing about comes with its stack. */
-    private static int failed(Exception e) {
+    private static int failed(Exception e, PrintWriter err) {
         if (e instanceof ErrnoException || e instanceof Unusable || e instanceof IOException) {
-            System.err.println("gantry: " + (e instanceof FileSystemException file
+            err.println("gantry: " + (e instanceof FileSystemException file
                 ? file.getFile() + " cannot be read or written: " + e.getClass().getSimpleName() : e.getMessage()));
         } else {
-            e.printStackTrace();
+            e.printStackTrace(err);
         }
         return UNUSABLE;
     }
@@ -113,20 +141,72 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
+    /** What every command takes. */
+    private abstract static class Helped {
+        @Option(names = {"-h", "--help"}, usageHelp = true, description = "show this")
+        private boolean help;
+    }
+
     @Command(name = "gantry", description = "A VFIO platform for the JVM: real boards, PAMU windows, MSI banks.",
-        synopsisSubcommandLabel = "COMMAND", footer = {"", "./gantry test runs all tests, ./gantry bench measures."})
-    private static final class Root implements Runnable {
+        synopsisSubcommandLabel = "COMMAND", footer = {"", "./gantry help COMMAND shows what a command takes."})
+    private static final class Root extends Helped implements Runnable {
+        @Option(names = {"-V", "--version"}, versionHelp = true, description = "show the version, and that of Java")
+        private boolean version;
+
+        @Spec
+        private CommandSpec spec;
+
+        /** Options without a command, none of which asked for help. */
         @Override
         public void run() {
-            throw new IllegalStateException("there is always a subcommand");
+            throw new ParameterException(spec.commandLine(), "a command is missing");
         }
     }
 
-    /** What every command that needs a machine takes. */
-    private abstract class OnMachine implements Callable<Integer> {
-        @Option(names = {"-h", "--help"}, usageHelp = true, description = "show this")
-        private boolean help;
+    @Command(name = "version", description = "Shows the version, and that of Java.")
+    private final class Version extends Helped implements Runnable {
+        @Spec
+        private CommandSpec spec;
 
+        @Override
+        public void run() {
+            spec.parent().commandLine().printVersionHelp(spec.commandLine().getOut());
+        }
+    }
+
+    /** What the script in the checkout does itself, before any of this runs. */
+    private abstract static class OfScript extends Helped implements Callable<Integer> {
+        @Spec
+        private CommandSpec spec;
+
+        @Override
+        public final Integer call() throws Unusable {
+            throw new Unusable(spec.name() + " needs the sources: start it as ./gantry " + spec.name() + " in the checkout");
+        }
+    }
+
+    @Command(name = "test", description = {"Runs all tests, on the JDK in use and on the newest one beside it.",
+        "Exits with 0 if all passed, 1 if not, 2 if it could not begin."})
+    private static final class Tests extends OfScript {
+        @Parameters(paramLabel = "WORD", description = "passed on to Maven, e.g. -Dgantry.seed=42")
+        private List<String> words;
+    }
+
+    @Command(name = "bench", description = {"Measures every stretch of the road, beside what it could cost; prints one table, judges nothing.",
+        "Exits with 0 if everything was measured, 1 if not, 2 if it could not begin."})
+    private static final class Bench extends OfScript {
+        @Option(names = "--quick", description = "fewer sizes, one pass: 3 minutes where it takes a quarter of an hour")
+        private boolean quick;
+
+        @Option(names = "--json", paramLabel = "FILE", description = "write the table as JSON")
+        private String json;
+
+        @Option(names = "--svg", paramLabel = "FILE", description = "write the plot")
+        private String svg;
+    }
+
+    /** What every command that needs a machine takes. */
+    private abstract class OnMachine extends Helped implements Callable<Integer> {
         @Option(names = "--machine", paramLabel = "FILE",
             description = "a device tree (.dtb), an ACPI DMAR table, or qemu:q35, qemu:ppce500; by default a P4080 example board")
         private String machine;

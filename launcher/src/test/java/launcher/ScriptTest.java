@@ -197,6 +197,19 @@ class ScriptTest {
         assertTrue(Files.readString(Path.of(properties.substring(properties.indexOf('=') + 1))).contains(home + "/"));
     }
 
+    @DisplayName("test --help and bench -h, wherever among the words: what the product says of them, and neither tests nor benchmarks begin")
+    @Test
+    void helpOfTheScriptsOwn() throws Exception {
+        for (String[] words : List.of(new String[] {"test", "--help"}, new String[] {"test", "-Dx=y", "-h"}, new String[] {"bench", "-h"},
+                new String[] {"bench", "--quick", "--help"})) {
+            Result result = gantry(words);
+            assertEquals(0, result.status, result.err);
+            assertTrue(result.out.endsWith("\nhelp\n" + words[0] + "\n"), result.out);
+        }
+        assertEquals(1, builds());
+        assertFalse(Files.readString(built).contains("verify"));
+    }
+
     @DisplayName("A closed standard output is exit 2, before any work")
     @Test
     void closed() throws Exception {
