@@ -50,7 +50,12 @@ public interface Device extends AutoCloseable {
      */
     int setIrqs(IrqSet set);
 
-    /** Function-level reset. Interrupts stay enabled; what the device was doing is over. */
+    /**
+     * Function-level reset. What the device was doing is over; interrupts stay enabled, and the command register stays as the user has it,
+     * bus mastering included.
+     *
+     * @throws machine.api.ErrnoException ENODEV when the device is closed
+     */
     void reset();
 
     /** Disables its interrupts, stops its bus mastering and gives it back. Idempotent. */

@@ -11,12 +11,13 @@ import java.util.Objects;
  * The argument of VFIO_DEVICE_SET_IRQS.
  *
  * <p>Refused with EINVAL: an index the device does not have, a start or start + count beyond its vectors, more than one kind of
- * data. Refused with ENOTTY: an action the index does not have (MSI cannot be masked).
+ * data, no eventfd to enable an index with, and whatever has no data while the index is not enabled: to signal REQ, or to disable it, there
+ * has to be an eventfd. Refused with ENOTTY: an action the index does not have (MSI cannot be masked).
  *
  * @param index of {@link Irq}
  * @param action what to do
  * @param start first vector
- * @param count number of vectors; TRIGGER with no data and count 0 disables the index
+ * @param count number of vectors; TRIGGER with no data and count 0 disables the index, whichever vector it starts at
  * @param data with what
  * @param booleans for BOOL: which of the vectors
  * @param eventFds for EVENTFD: one a vector, null takes a vector's eventfd away

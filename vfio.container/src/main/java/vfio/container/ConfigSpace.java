@@ -28,6 +28,8 @@ final class ConfigSpace {
     private static final int CONTROL_ENABLE = 0x0001_0000;
     private static final int CONTROL_64BIT = 0x0080_0000;
     private static final int CONTROL_VECTORS = 0x0070_0000;
+    private static final int CONTROL_CAPABLE = 0x000e_0000;
+    private static final int CONTROL_CAPABLE_TO_VECTORS = 3;
 
     private final PciFunction function;
     private final int size;
@@ -111,10 +113,18 @@ final class ConfigSpace {
         }
     }
 
-    /** Reset has cleared the device's registers: writes again what the host had programmed. */
-    synchronized void afterReset(boolean intxMasked) {
-        command(MEMORY | (intxMasked ? INTX_OFF : 0));
+    /** {@return what a reset clears and {@link #afterReset} brings back: what the user has turned on} */
+    synchronized int command() {
+        return dword(COMMAND) & PASSED_ON;
+    }
+
+    /**
+     * Reset has cleared the device's registers: writes again what the host had programmed and the user had turned on, the message before
+     * the device may send one. Linux does so around every function-level reset (pci_dev_save_and_disable, pci_dev_restore).
+     */
+    synchronized void afterReset(int command, boolean intxMasked) {
         program();
+        command(command | (intxMasked ? INTX_OFF : 0));
     }
 
     synchronized long read(int offset, int bytes) {
@@ -139,7 +149,9 @@ final class ConfigSpace {
         } else if (word == INTERRUPT) {
             scratch[word / 4] = scratch[word / 4] & ~0xff | merged & 0xff;
         } else if (word == msi && msi != 0) {
-            scratch[word / 4] = scratch[word / 4] & ~CONTROL_VECTORS | merged & CONTROL_VECTORS;
+            // As vfio_msi_config_write of Linux 6.1: no more are enabled than the device is capable of.
+            int most = (scratch[word / 4] & CONTROL_CAPABLE) << CONTROL_CAPABLE_TO_VECTORS;
+            scratch[word / 4] = scratch[word / 4] & ~CONTROL_VECTORS | Math.min(merged & CONTROL_VECTORS, most);
         } else if (insideMsi(word)) {
             scratch[word / 4] = merged;
         }

@@ -128,8 +128,11 @@ final class VfioDevice implements Device {
         container.enter();
         try {
             requireOpen();
-            function.reset();
-            config.afterReset(intx == null || intxMasked);
+            int command = config.command();
+            Steps steps = new Steps();
+            steps.take(function::reset);
+            steps.take(() -> config.afterReset(command, intx == null || intxMasked));
+            steps.end();
         } finally {
             container.leave();
         }
@@ -251,7 +254,7 @@ final class VfioDevice implements Device {
     }
 
     private ErrnoException inactive(IrqSet set) {
-        return new ErrnoException(Errno.EINVAL, "irq index %d of device %s is not enabled", set.index(), name());
+        return new ErrnoException(Errno.EINVAL, "irq index %d of device %s is not enabled; give it an eventfd first", set.index(), name());
     }
 
     private void requireOtherOff(Object other, String which) {
@@ -341,39 +344,52 @@ final class VfioDevice implements Device {
 
     // MSI
 
+    /**
+     * In the order of vfio_pci_set_msi_trigger (Linux 6.1, vfio_pci_intrs.c): to disable all vectors no range of them is looked at, and new
+     * eventfds are, even for none.
+     */
     private int msi(IrqSet set) {
         if (set.action() != IrqSet.Action.TRIGGER) {
             throw notOffered(set);
         }
-        boolean more = set.start() + set.count() > 1;
-        if (set.data() == IrqSet.Data.EVENTFD && msi == null) {
-            requireOtherOff(intx, "its interrupt pin");
-            if (more) {
-                // The host gives one vector a device: several need consecutive numbers (MPIC: hwirqs are single).
-                return 1;
-            }
-            if (set.count() > 0) {
-                container.requireActive();
-                msi = container.interrupts().enable(this, new Relay(set.eventFds().get(0)));
-            }
-            return 0;
+        if (msi == null && set.data() == IrqSet.Data.EVENTFD) {
+            return enableMsi(set);
         }
         if (msi == null) {
             throw inactive(set);
         }
-        if (more) {
+        if (disables(set)) {
+            disableMsi();
+            return 0;
+        }
+        if (set.start() + set.count() > 1 || set.data() == IrqSet.Data.EVENTFD && set.start() > 0) {
             throw new ErrnoException(Errno.EINVAL, "vectors %d+%d of device %s; vector 0 alone is enabled", set.start(), set.count(),
                 name());
         }
-        if (disables(set)) {
-            disableMsi();
-        } else if (set.count() > 0) {
+        if (set.count() > 0) {
             if (set.data() == IrqSet.Data.EVENTFD) {
                 msi.relay().target(set.eventFds().get(0));
             } else if (fires(set)) {
                 msi.relay().interrupt();
             }
         }
+        return 0;
+    }
+
+    /** {@return 0, or how many vectors there are for a device if more are asked for} */
+    private int enableMsi(IrqSet set) {
+        requireOtherOff(intx, "its interrupt pin");
+        if (set.start() + set.count() > 1) {
+            // The host gives one vector a device: several need consecutive numbers (MPIC: hwirqs are single).
+            return 1;
+        }
+        if (set.count() == 0) {
+            // Linux asks its allocator for start + count vectors, which refuses none, and then finds none of the wanted ones among them.
+            throw new ErrnoException(Errno.EINVAL, "vectors %d+0 of device %s: MSI is off, and no eventfd enables nothing; give it one",
+                set.start(), name());
+        }
+        container.requireActive();
+        msi = container.interrupts().enable(this, new Relay(set.eventFds().get(0)));
         return 0;
     }
 
@@ -385,9 +401,13 @@ final class VfioDevice implements Device {
 
     // REQ
 
+    /** As vfio_pci_set_ctx_trigger_single of Linux 6.1: with no data there has to be an eventfd, to be signalled or to be taken away. */
     private int request(IrqSet set) {
         if (set.action() != IrqSet.Action.TRIGGER) {
             throw notOffered(set);
+        }
+        if (set.data() == IrqSet.Data.NONE && request == null) {
+            throw inactive(set);
         }
         if (disables(set)) {
             request = null;

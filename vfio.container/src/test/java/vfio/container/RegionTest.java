@@ -124,6 +124,20 @@ class RegionTest {
         assertEquals(0xffffffffL, space.read(0x14, 4));
     }
 
+    @ParameterizedTest(name = "capable of 1 << {0}, written 1 << {1}, read 1 << {2}")
+    @DisplayName("MSI: no more vectors can be written than the device is capable of")
+    @CsvSource({"0, 0, 0", "0, 1, 0", "0, 7, 0", "1, 0, 0", "1, 1, 1", "1, 2, 1", "1, 7, 1", "5, 5, 5", "5, 6, 5", "5, 3, 3"})
+    void vectors(int capable, int written, int read) {
+        device.close();
+        board.a.mmc = capable;
+        device = board.vfio.group(1).device("0000:01:00.0");
+        config(MSI + 2, 2, 0x0080 | written << 4);
+        assertEquals(0x0080 | capable << 1 | read << 4, config(MSI + 2, 2));
+        config(MSI + 2, 1, 0);
+        config(MSI, 4, (long) written << 20);
+        assertEquals(0x0080 | capable << 1 | read << 4, config(MSI + 2, 2));
+    }
+
     @Test
     @DisplayName("MSI address, data and enable of the user never reach the device; what the host programs is not shown")
     void msi() {

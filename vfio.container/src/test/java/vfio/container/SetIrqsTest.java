@@ -24,6 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
@@ -86,6 +87,12 @@ class SetIrqsTest {
         "MSI loopback: not active              | none | 1  | TRIGGER | 0 | 1 | NONE    | EINVAL",
         "MSI loopback: past the allocated      | msi  | 1  | TRIGGER | 1 | 1 | BOOL    | EINVAL",
         "MSI retarget: past the allocated      | msi  | 1  | TRIGGER | 0 | 2 | EVENTFD | EINVAL",
+        "MSI EVENTFD 0: enables nothing        | none | 1  | TRIGGER | 0 | 0 | EVENTFD | EINVAL",
+        "MSI EVENTFD 0: enables nothing else   | none | 1  | TRIGGER | 1 | 0 | EVENTFD | EINVAL",
+        "MSI retarget of none past the allocated | msi | 1 | TRIGGER | 1 | 0 | EVENTFD | EINVAL",
+        "REQ loopback: no eventfd              | none | 4  | TRIGGER | 0 | 1 | NONE    | EINVAL",
+        "REQ disable: no eventfd               | none | 4  | TRIGGER | 0 | 0 | NONE    | EINVAL",
+        "REQ EVENTFD 0                         | none | 4  | TRIGGER | 0 | 0 | EVENTFD | EINVAL",
         "REQ MASK                              | none | 4  | MASK    | 0 | 1 | NONE    | ENOTTY",
         "REQ UNMASK                            | none | 4  | UNMASK  | 0 | 1 | NONE    | ENOTTY",
         "REQ count > 1                         | none | 4  | TRIGGER | 0 | 2 | NONE    | EINVAL",
@@ -129,6 +136,7 @@ class SetIrqsTest {
     void fewer() {
         assertEquals(1, device.setIrqs(msi(eventFd, other)));
         assertEquals(1, device.setIrqs(IrqSet.eventFds(Irq.MSI, 1, eventFd)));
+        assertEquals(1, device.setIrqs(IrqSet.eventFds(Irq.MSI, 2)));
         assertFalse(board.a.msiEnabled());
         assertEquals(0, board.controller.used());
         assertEquals(List.of(), container.msiRoutes());
@@ -153,6 +161,27 @@ class SetIrqsTest {
         assertFalse(board.a.msiEnabled());
         assertEquals(0, board.controller.used());
         refused(Errno.EINVAL, () -> device.setIrqs(IrqSet.disable(Irq.MSI)));
+    }
+
+    @ParameterizedTest(name = "start {0}")
+    @DisplayName("MSI: TRIGGER with no data and count 0 disables all of them, whichever vector it starts at")
+    @ValueSource(ints = {0, 1, 2, 3})
+    void disable(int start) {
+        device.setIrqs(msi(eventFd));
+        assertEquals(0, device.setIrqs(IrqSet.none(Irq.MSI, TRIGGER, start, 0)));
+        assertFalse(board.a.msiEnabled());
+        assertEquals(0, board.controller.used());
+        assertEquals(List.of(), container.msiRoutes());
+    }
+
+    @Test
+    @DisplayName("MSI: no booleans do nothing, up to the end of what is enabled")
+    void noBooleans() {
+        device.setIrqs(msi(eventFd));
+        assertEquals(0, device.setIrqs(set(Irq.MSI, TRIGGER, 0, 0, BOOL)));
+        assertEquals(0, device.setIrqs(set(Irq.MSI, TRIGGER, 1, 0, BOOL)));
+        refused(Errno.EINVAL, () -> device.setIrqs(set(Irq.MSI, TRIGGER, 2, 0, BOOL)));
+        assertEquals(4, eventFd.count());
     }
 
     @Test
@@ -197,15 +226,33 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("RESET: interrupts stay enabled, bus mastering is off")
+    @DisplayName("RESET: interrupts stay enabled, and the command register is as the user left it")
     void reset() {
         device.setIrqs(msi(eventFd));
-        device.reset();
+        for (int command : new int[] {0x0006, 0x0004, 0x0147, 0x0002, 0x0000}) {
+            device.write(Region.CONFIG, 4, 2, command);
+            int resets = board.a.resets;
+            device.reset();
+            assertEquals(resets + 1, board.a.resets);
+            assertEquals(command, device.read(Region.CONFIG, 4, 2));
+            assertEquals(command | 0x400, board.a.register(4, 2), "the host's mask stays");
+        }
         assertTrue(board.a.msiEnabled());
         assertEquals(0x1000_0140L, board.a.msiAddress());
-        assertEquals(0, board.a.register(4, 2) & 4);
         board.a.raise();
         assertEquals(5, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("RESET: a user's INTx stays unmasked, or masked, as it was")
+    void resetWithPin() {
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        device.reset();
+        assertEquals(0x0006, board.a.register(4, 2));
+        board.a.raise();
+        assertEquals(5, eventFd.poll());
+        device.reset();
+        assertEquals(0x0406, board.a.register(4, 2), "it has fired and not been unmasked");
     }
 
     // INTx
@@ -287,13 +334,17 @@ class SetIrqsTest {
     @Test
     @DisplayName("REQ: set, loopback, take away")
     void request() {
-        device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
+        assertEquals(0, device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(true))), "as in Linux, nobody to signal is no error");
         device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, other));
         device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
         device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(false)));
         assertEquals(1, other.poll());
         device.setIrqs(IrqSet.disable(Irq.REQ));
-        device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
+        refused(Errno.EINVAL, "eventfd first", () -> device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1)));
+        refused(Errno.EINVAL, "eventfd first", () -> device.setIrqs(IrqSet.disable(Irq.REQ)));
+        device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, other));
+        device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, (EventFd) null));
+        refused(Errno.EINVAL, "eventfd first", () -> device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1)));
         assertEquals(0, other.count());
         assertEquals(NONE, IrqSet.disable(Irq.REQ).data());
     }
