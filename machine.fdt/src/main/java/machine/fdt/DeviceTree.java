@@ -25,7 +25,8 @@ final class DeviceTree {
     /** Entries of one {@code ranges}: more than any bus has. */
     private static final int MAX_RANGES = 64;
     private static final long PAMU_BLOCK = 0x1000;
-    private static final long ADDRESS_LIMIT = 1L << 52;
+    /** No machine has memory or registers beyond; see {@link machine.api.Ram}. */
+    static final long ADDRESS_LIMIT = 1L << 52;
 
     /** One enabled node. */
     final class TreeNode implements Node {
@@ -144,6 +145,15 @@ final class DeviceTree {
     /** {@return the enabled nodes, parents before children} */
     List<TreeNode> nodes() {
         return Collections.unmodifiableList(nodes);
+    }
+
+    /** {@return what the children of {@code /reserved-memory} keep from being used. (Devicetree specification 0.4, section 3.5.)} */
+    List<Node.Range> reserved() {
+        return nodes.stream().filter(DeviceTree::inReservedMemory).flatMap(node -> node.registers.stream()).toList();
+    }
+
+    static boolean inReservedMemory(TreeNode node) {
+        return node.parent != null && reservedMemory(node.parent);
     }
 
     TreeNode root() {
@@ -269,7 +279,7 @@ final class DeviceTree {
 
     /** {@return the physical address of an address on a bus; negative if no {@code ranges} on the way up passes it on} */
     private long translate(TreeNode bus, long address, long size) {
-        for (TreeNode at = bus; at.parent != null; at = at.parent) {
+        for (TreeNode at = bus; at.parent != null && !reservedMemory(at); at = at.parent) {
             if (!at.has("ranges")) {
                 return -1;
             }
@@ -290,6 +300,11 @@ final class DeviceTree {
             address = found;
         }
         return address;
+    }
+
+    /** {@return whether its children are places in physical memory: Linux reads them as such whatever its {@code ranges} say} */
+    private static boolean reservedMemory(TreeNode node) {
+        return node.parent != null && node.parent.parent == null && node.name.split("@", 2)[0].equals("reserved-memory");
     }
 
     /** {@return child address, parent address, size of each entry; PCI's first cell, a space code, is left out} */

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.LocalMachine;
@@ -33,6 +34,7 @@ public final class FdtMachineSource implements MachineSource {
     private static final long MOST_MEMORY = 1L << 40;
     /** The bus looks through them one by one. */
     private static final int MOST_PIECES = 64;
+    private static final long PAGE = 4096;
     /** Low memory that is the firmware's and is not handed out. */
     private static final long FIRMWARE = 16L << 20;
 
@@ -59,7 +61,7 @@ public final class FdtMachineSource implements MachineSource {
         }
         PhysicalBus bus = new PhysicalBus(memory.stream().map(range -> new Ram(range.physical(), range.size())).toList());
         String model = tree.root().text("model");
-        return new LocalMachine(model.isEmpty() ? locator : model, bus, free(memory, flat.reserved()), List.copyOf(tree.nodes()),
+        return new LocalMachine(model.isEmpty() ? locator : model, bus, free(memory, reserved(flat, tree)), List.copyOf(tree.nodes()),
             List.copyOf(slots), cpus(tree));
     }
 
@@ -127,7 +129,7 @@ public final class FdtMachineSource implements MachineSource {
     private static Map<Node.Range, String> taken(DeviceTree tree) {
         Map<Node.Range, String> taken = new LinkedHashMap<>();
         for (DeviceTree.TreeNode node : tree.nodes()) {
-            if (!node.text("device_type").equals(MEMORY) && !inReservedMemory(node)) {
+            if (!node.text("device_type").equals(MEMORY) && !DeviceTree.inReservedMemory(node)) {
                 node.registers().stream().filter(range -> range.size() > 0).forEach(range -> taken.put(range, node.path()));
             }
             if (isPcie(node)) {
@@ -137,18 +139,21 @@ public final class FdtMachineSource implements MachineSource {
         return taken;
     }
 
-    private static boolean inReservedMemory(Node node) {
-        return node.path().startsWith("/reserved-memory");
-    }
-
     private static boolean touch(Node.Range a, Node.Range b) {
         return a.physical() < b.physical() + b.size() && b.physical() < a.physical() + a.size();
     }
 
-    private static List<Node.Range> free(List<Node.Range> memory, List<FlatTree.Reserved> reserved) {
-        List<Node.Range> holes = new ArrayList<>(List.of(new Node.Range(0, FIRMWARE)));
-        reserved.forEach(hole -> holes.add(new Node.Range(hole.address() & -4096, (hole.address() + hole.size() + 4095 & -4096)
-            - (hole.address() & -4096))));
+    /** What is memory and nobody's to hand out: firmware's own, what it asks to keep in either of two ways, in whole pages. */
+    private static List<Node.Range> reserved(FlatTree flat, DeviceTree tree) {
+        List<Node.Range> reserved = new ArrayList<>(List.of(new Node.Range(0, FIRMWARE)));
+        Stream.concat(flat.reserved().stream(), tree.reserved().stream()).filter(range -> range.size() > 0).forEach(range -> {
+            long start = range.physical() & -PAGE;
+            reserved.add(new Node.Range(start, (range.physical() + range.size() + PAGE - 1 & -PAGE) - start));
+        });
+        return reserved;
+    }
+
+    private static List<Node.Range> free(List<Node.Range> memory, List<Node.Range> holes) {
         List<Node.Range> free = new ArrayList<>(memory);
         for (Node.Range hole : holes) {
             List<Node.Range> left = new ArrayList<>();

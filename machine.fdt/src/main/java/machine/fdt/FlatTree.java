@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Set;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Node;
 
 /**
  * Reads the flattened form of a device tree, versions 16 and 17, strictly: whatever the bytes are, the answer is a tree or
@@ -31,10 +32,6 @@ final class FlatTree {
             this.name = name;
             this.offset = offset;
         }
-    }
-
-    /** A range the tree keeps from being used (/memreserve/). */
-    record Reserved(long address, long size) {
     }
 
     private static final int HEADER = 40;
@@ -113,9 +110,9 @@ final class FlatTree {
         return root;
     }
 
-    /** {@return the memory reservations} */
-    List<Reserved> reserved() {
-        List<Reserved> found = new ArrayList<>();
+    /** {@return what the memory reservation block (/memreserve/) keeps from being used, as far as there can be memory} */
+    List<Node.Range> reserved() {
+        List<Node.Range> found = new ArrayList<>();
         for (int entry = reservations; ; entry += 16) {
             if (entry > bytes.limit() - 16) {
                 throw broken(entry, "the memory reservations have no end");
@@ -125,13 +122,14 @@ final class FlatTree {
             if (address == 0 && size == 0) {
                 return found;
             }
-            if (address < 0 || size < 0 || address + size < 0) {
-                throw broken(entry, "memory reservation 0x%x+0x%x", address, size);
-            }
             if (found.size() == MAX_RESERVATIONS) {
                 throw broken(entry, "there are more than %d memory reservations", MAX_RESERVATIONS);
             }
-            found.add(new Reserved(address, size));
+            // Both are unsigned; one that passes the end of memory ends there, as with Linux (memblock_cap_size).
+            long room = DeviceTree.ADDRESS_LIMIT - address;
+            if (address >= 0 && room > 0) {
+                found.add(new Node.Range(address, size < 0 ? room : Math.min(size, room)));
+            }
         }
     }
 
