@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -208,6 +209,29 @@ class RunTest {
         }
         assertRefused(start(PAMU, "soak", "--seconds", "0"), "must be 1..86400");
         assertRefused(start(PAMU, "soak", "--seed", "red"), "'red'");
+        assertRefused(start(PAMU, "soak", "--json", directory.resolve("nowhere/run.json").toString()), "there is no such directory");
+    }
+
+    @DisplayName("./gantry soak, ended by a signal: the verdict of what was done until then, its seed, its JSON, nothing left in the temp folder")
+    @Test
+    void soakEndedEarly() throws Exception {
+        Path temporary = Files.createDirectory(directory.resolve("tmp"));
+        Process process = process(List.of("-Djava.io.tmpdir=" + temporary), PAMU, "soak", "--seconds", "600", "--seed", "0x5eed", "--json",
+            directory.resolve("run.json").toString());
+        Path out = directory.resolve("out");
+        Framework.await("swaps", () -> Files.readString(out).contains("5/600 s"));
+        // SIGTERM; a terminal's Ctrl-C goes the same way.
+        process.destroy();
+        Result result = end(process);
+        assertEquals(143, result.status, result.out + result.err);
+        assertTrue(result.out.contains("OK: every promise held in the ") && result.out.contains("s of 600 s that it ran; --seed " + 0x5eed),
+            result.out);
+        assertTrue(result.json.get("ok").getAsBoolean());
+        assertEquals(600, result.json.get("seconds").getAsInt());
+        assertTrue(result.json.get("ran").getAsDouble() >= 5 && result.json.get("ran").getAsDouble() < 60, result.out);
+        try (Stream<Path> left = Files.list(temporary)) {
+            assertEquals(List.of(), left.toList());
+        }
     }
 
     @DisplayName("vfio:swap, vfio:swaps, vfio:stall, vfio:retry: a container is moved and its backends' bundles are replaced in a scenario")
@@ -346,21 +370,32 @@ class RunTest {
     }
 
     private Result start(String jar, String... arguments) throws IOException, InterruptedException {
-        Path out = directory.resolve("out");
-        Path err = directory.resolve("err");
-        Path json = directory.resolve("run.json");
-        Files.deleteIfExists(json);
+        return end(process(List.of(), jar, arguments));
+    }
+
+    private Process process(List<String> flags, String jar, String... arguments) throws IOException {
+        Files.deleteIfExists(directory.resolve("run.json"));
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
         if (Runtime.version().feature() >= 23) {
             command.add(1, "--sun-misc-unsafe-memory-access=allow");
         }
+        command.addAll(1, flags);
         command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile()).start();
+        Process process = new ProcessBuilder(command).redirectOutput(directory.resolve("out").toFile())
+            .redirectError(directory.resolve("err").toFile()).start();
         process.getOutputStream().close();
+        return process;
+    }
+
+    private Result end(Process process) throws IOException, InterruptedException {
+        Path out = directory.resolve("out");
+        Path err = directory.resolve("err");
+        Path json = directory.resolve("run.json");
         if (!process.waitFor(60, TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
-            throw new AssertionError("not finished after 60 s: " + command + "\n" + Files.readString(out) + Files.readString(err));
+            throw new AssertionError("not finished after 60 s: " + process.info().commandLine().orElse("") + "\n" + Files.readString(out)
+                + Files.readString(err));
         }
         return new Result(process.exitValue(), Files.readString(out), Files.readString(err),
             Files.exists(json) ? JsonParser.parseString(Files.readString(json)).getAsJsonObject() : new JsonObject());

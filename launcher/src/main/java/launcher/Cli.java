@@ -347,7 +347,8 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "soak", description = {"Swaps every backend again and again while devices are at work, and compares everything.",
-        "Exits with 0 if every promise held, 1 if not, 2 if it could not begin."})
+        "Ctrl-C, or a TERM signal, ends the swaps early: what was done until then is judged.",
+        "Exits with 0 if every promise held, 1 if not, 2 if it could not begin, 128 and the signal's number if it held until a signal."})
     private final class Soak extends OnMachine {
         @Option(names = "--seconds", paramLabel = "N", description = "for how long; by default 30")
         private String seconds;
@@ -364,8 +365,8 @@ public final class Cli implements Callable<Integer> {
             options.put("seconds", seconds);
             options.put("seed", seed);
             options.put("json", json);
-            try (Shell shell = new Shell(context, processor)) {
-                return Boolean.TRUE.equals(shell.call("vfio:soak", options)) ? OK : NOT_OK;
+            try (Shell shell = new Shell(context, processor); Interruption interruption = new Interruption(() -> shell.run("vfio:enough"))) {
+                return Boolean.TRUE.equals(shell.call("vfio:soak", options)) ? interruption.status() : NOT_OK;
             }
         }
     }

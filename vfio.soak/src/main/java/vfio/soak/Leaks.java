@@ -20,6 +20,15 @@ final class Leaks {
     private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final long GLANCE_MILLIS = 50;
 
+    /**
+     * What was found.
+     *
+     * @param threads that are alive and were not at the beginning, by name
+     * @param loaders bundles of which class loaders are still reachable although their revisions were replaced, with how many
+     */
+    record Left(List<String> threads, Map<String, Integer> loaders) {
+    }
+
     private record Revision(String bundle, WeakReference<ClassLoader> loader) {
     }
 
@@ -34,12 +43,17 @@ final class Leaks {
         }
     }
 
-    /** {@return threads that are alive and were not at the beginning, by name, after they had time to end} */
-    List<String> threadsLeft() throws InterruptedException {
+    /** {@return what there is after all had time to end; the calling thread does not count} */
+    Left left() throws InterruptedException {
+        return new Left(threadsLeft(), loadersLeft());
+    }
+
+    private List<String> threadsLeft() throws InterruptedException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         while (true) {
             Set<Thread> now = threads();
             now.removeAll(before);
+            now.remove(Thread.currentThread());
             if (now.isEmpty() || System.nanoTime() > deadline) {
                 return now.stream().map(Thread::getName).sorted().toList();
             }
@@ -47,8 +61,7 @@ final class Leaks {
         }
     }
 
-    /** {@return bundles of which class loaders are still reachable although their revisions were replaced, with how many} */
-    synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
+    private synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         forget();
         while (true) {

@@ -45,16 +45,28 @@ abstract class Loop {
         return stopping;
     }
 
-    /** Waits until it has stopped; who does not stop is a failure, with where they are. */
-    final void join() throws InterruptedException {
-        thread.join(TimeUnit.SECONDS.toMillis(2 * Referee.PATIENCE_SECONDS));
+    /**
+     * Waits until it has stopped; who does not stop is a failure, with where they are.
+     *
+     * @param deadline as {@link System#nanoTime}; what has passed still gets a moment
+     * @return whether it has stopped
+     */
+    final boolean join(long deadline) throws InterruptedException {
+        thread.join(Math.max(1, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime())));
         if (thread.isAlive()) {
-            StringBuilder where = new StringBuilder(thread.getName() + " does not come to an end");
-            for (StackTraceElement element : thread.getStackTrace()) {
-                where.append("\n      at ").append(element);
-            }
-            referee.fail("%s", where);
+            referee.fail("%s does not come to an end:%s", thread.getName(), stack(thread));
+            return false;
         }
+        return true;
+    }
+
+    /** {@return where a thread is, a line per call} */
+    static String stack(Thread thread) {
+        StringBuilder where = new StringBuilder();
+        for (StackTraceElement element : thread.getStackTrace()) {
+            where.append("\n      at ").append(element);
+        }
+        return where.toString();
     }
 
     private void run() {

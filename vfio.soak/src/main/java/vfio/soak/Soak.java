@@ -9,9 +9,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -27,6 +30,8 @@ import org.osgi.framework.ServiceReference;
 import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
+import vfio.api.Container;
+import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Swap;
@@ -34,7 +39,10 @@ import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
 
-/** One run: devices plugged, containers opened, everybody set to work, backends swapped for the time given, all compared, all taken away. */
+/**
+ * One run: devices plugged, containers opened, everybody set to work, backends swapped for the time given, all compared, all taken away.
+ * An {@link Overseer} waits for it: there is a verdict, too, if a provider hangs any of it, or if the user has had enough.
+ */
 final class Soak {
     private static final int CONTAINERS = 2;
     /** Of each container: one that copies, one that sends bursts, one whose pin it is, one gone mad. */
@@ -43,6 +51,7 @@ final class Soak {
     private static final long GLANCE_MILLIS = 200;
     /** For how long devices go on when the last swap has ended. */
     private static final long AFTERWARDS_MILLIS = 300;
+    private static final Set<String> SERVICES = Set.of(Iommu.class.getName(), InterruptController.class.getName(), MsiStrategy.class.getName());
 
     private final BundleContext context;
     private final Machine machine;
@@ -54,6 +63,12 @@ final class Soak {
     private final Referee referee = new Referee();
     private final SplittableRandom random;
     private final Leaks leaks = new Leaks();
+    private final Overseer overseer = new Overseer(referee);
+
+    // Written by the thread that does it, and read by whoever waits.
+    private volatile String board = "nothing was set up";
+    private volatile double ran;
+    private volatile boolean ending;
 
     Soak(BundleContext context, Machine machine, Vfio vfio, ConfigurationAdmin configurations, ServiceComponentRuntime components,
             Settings settings, PrintStream out, boolean terminal) {
@@ -68,40 +83,125 @@ final class Soak {
     }
 
     /**
-     * Does it.
+     * Does it. An interrupt of the thread that calls is as {@link #end}.
      *
      * @throws ErrnoException if it cannot begin: ENODEV without an IOMMU, an interrupt controller or a strategy; ENOSPC if the
      *     machine has no places for devices; what VFIO throws
      */
-    Verdict run() throws IOException, InterruptedException, InvalidSyntaxException {
+    Verdict run() throws IOException, InvalidSyntaxException {
+        overseer.phase("setting up", Referee.PATIENCE_SECONDS);
+        try {
+            return overseer.oversee(this::direct, this::end).orElseGet(() -> new Verdict(settings, board, referee, ran, Optional.empty()));
+        } catch (ExecutionException e) {
+            throw failure(e.getCause());
+        } finally {
+            progress.end();
+        }
+    }
+
+    /** Ends the swaps early; what was done until then is judged. Any thread. */
+    void end() {
+        ending = true;
+    }
+
+    /** {@return what ended the direction, as this thread may throw it; an error is thrown at once} */
+    private static IOException failure(Throwable thrown) throws IOException, InvalidSyntaxException {
+        if (thrown instanceof RuntimeException known) {
+            throw known;
+        } else if (thrown instanceof Error known) {
+            throw known;
+        } else if (thrown instanceof InvalidSyntaxException known) {
+            throw known;
+        }
+        return thrown instanceof IOException known ? known : new IOException("the soak cannot begin: " + thrown.getMessage(), thrown);
+    }
+
+    /** All of it, on a thread of its own. */
+    private Verdict direct() throws IOException, BundleException, InterruptedException, InvalidSyntaxException {
         String type = vfio.iommuTypes().stream().findFirst()
             .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no IOMMU type is there; see vfio:machine"));
         List<Backend> iommus = backends(Iommu.class);
         List<Backend> others = new ArrayList<>(backends(InterruptController.class));
         others.addAll(backends(MsiStrategy.class));
-        long memory = machine.memory().available();
-        String board;
-        ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee::reported, null);
-        try (Places places = new Places(machine, vfio, configurations)) {
-            List<List<String>> sets = places.plug(CONTAINERS, DEVICES);
-            board = String.format("%s: %s, %d containers with %d devices each; swapped: %s", machine.model(), type, sets.size(), DEVICES,
-                concat(iommus, others).stream().map(Backend::name).collect(Collectors.joining(", ")));
-            work(type, sets, iommus, others);
-            for (Backend backend : concat(iommus, others)) {
+        List<Backend> all = concat(iommus, others);
+        boolean begun = false;
+        try {
+            long memory = untouched(all);
+            ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee::reported, null);
+            try (Places places = new Places(machine, vfio, configurations)) {
+                List<List<String>> sets = places.plug(CONTAINERS, DEVICES);
+                board = String.format("%s: %s, %d containers with %d devices each; swapped: %s", machine.model(), type, sets.size(), DEVICES,
+                    all.stream().map(Backend::name).collect(Collectors.joining(", ")));
+                begun = true;
+                work(type, sets, iommus, others);
+                overseer.phase("pulling the devices out", Referee.PATIENCE_SECONDS);
+            } finally {
+                listening.unregister();
+            }
+            overseer.phase("putting the original bundles back", 2 * Referee.PATIENCE_SECONDS);
+            for (Backend backend : all) {
                 backend.original();
             }
-        } catch (BundleException e) {
-            throw new IOException("a bundle cannot be put back: " + e.getMessage(), e);
-        } finally {
-            listening.unregister();
+            long left = memory - untouched(all);
+            if (left > 0) {
+                referee.fail("0x%x bytes of the machine's memory were not given back", left);
+            }
+        } catch (BundleException | IOException | RuntimeException e) {
+            if (!begun) {
+                throw e;
+            }
+            // What was done so far is judged all the same.
+            referee.fail("taking all away", e);
         }
-        if (machine.memory().available() != memory) {
-            referee.fail("0x%x bytes of the machine's memory were not given back", memory - machine.memory().available());
-        }
+        overseer.phase("looking for what was left behind", Referee.PATIENCE_SECONDS);
         progress.say("looking for what was left behind …");
-        Verdict verdict = new Verdict(settings, board, referee, leaks.threadsLeft(), leaks.loadersLeft());
-        progress.end();
-        return verdict;
+        return new Verdict(settings, board, referee, ran, Optional.of(leaks.left()));
+    }
+
+    /**
+     * Starts every backend anew. A driver may keep tables for as long as it runs, such as one per bus that it has met: only what is free
+     * when all have just started can be compared.
+     *
+     * @return bytes of the machine's memory that are free then
+     */
+    private long untouched(List<Backend> backends) throws BundleException, InterruptedException {
+        Map<String, Integer> before = providers();
+        Set<String> working = working();
+        for (Backend backend : backends) {
+            backend.stop();
+        }
+        for (Backend backend : backends) {
+            backend.start();
+        }
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS / 2);
+        while (!providers().equals(before) || !working().containsAll(working)) {
+            if (System.nanoTime() > deadline) {
+                throw new ErrnoException(Errno.ETIMEDOUT, "after a restart of %s the machine has %s within %d s, and not %s; see the log",
+                    backends.stream().map(Backend::name).toList(), providers(), Referee.PATIENCE_SECONDS / 2, before);
+            }
+            Thread.sleep(1);
+        }
+        return machine.memory().available();
+    }
+
+    /** {@return how many services there are of each kind that is swapped} */
+    private Map<String, Integer> providers() {
+        Map<String, Integer> providers = new TreeMap<>();
+        for (String service : SERVICES) {
+            try {
+                ServiceReference<?>[] references = context.getServiceReferences(service, null);
+                providers.put(service, references == null ? 0 : references.length);
+            } catch (InvalidSyntaxException e) {
+                throw new IllegalStateException("no filter is always one", e);
+            }
+        }
+        return providers;
+    }
+
+    /** {@return the containers that translate, by name: others than those of the soak} */
+    private Set<String> working() {
+        return vfio.containers().stream().filter(container -> container.state() == ContainerState.ACTIVE).map(Container::name)
+            .collect(Collectors.toSet());
     }
 
     private void work(String type, List<List<String>> sets, List<Backend> iommus, List<Backend> others) throws InterruptedException {
@@ -125,10 +225,15 @@ final class Soak {
             lanes.forEach(Loop::start);
             watch();
             progress.say("letting the last swap end …");
-            end(lanes);
+            overseer.phase("the end of swaps and work", 3 * Referee.PATIENCE_SECONDS);
+            boolean ended = end(lanes);
             Thread.sleep(AFTERWARDS_MILLIS);
-            end(workers);
+            if (!end(workers) || !ended) {
+                // Whatever they wait for may hold what comparing takes.
+                return;
+            }
             progress.say("comparing all memory …");
+            overseer.phase("comparing all memory", Referee.PATIENCE_SECONDS);
             for (Tenant tenant : tenants) {
                 tenant.inspect();
                 tenant.compareTables();
@@ -163,17 +268,20 @@ final class Soak {
         workers.add(churner);
     }
 
-    /** Lets time pass. */
+    /** Lets time pass, until it is over or whoever waits for the verdict wants it now. */
     private void watch() throws InterruptedException {
+        overseer.phase("swapping", settings.seconds() + Referee.PATIENCE_SECONDS);
         long begin = System.nanoTime();
-        for (long passed = 0; passed < settings.seconds(); passed = TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - begin)) {
+        do {
             Thread.sleep(GLANCE_MILLIS);
-            progress.show(referee, (int) passed);
-        }
+            ran = (System.nanoTime() - begin) / 1e9;
+            progress.show(referee, (int) ran);
+        } while (ran < settings.seconds() && !ending);
     }
 
     /** Closes everything on a thread of its own: what hangs there is to be seen, not to be joined. */
     private void close(List<Tenant> tenants, List<Churner> churners) throws InterruptedException {
+        overseer.phase("closing the containers", 2 * Referee.PATIENCE_SECONDS);
         Loop closing = new Loop("closing", referee, random.split()) {
             @Override
             void turn() {
@@ -183,14 +291,18 @@ final class Soak {
             }
         };
         closing.start();
-        closing.join();
+        closing.join(System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS));
     }
 
-    private static void end(List<Loop> loops) throws InterruptedException {
+    /** {@return whether all have come to an end; who has not is a failure} */
+    private static boolean end(List<Loop> loops) throws InterruptedException {
         loops.forEach(Loop::stop);
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS);
+        boolean ended = true;
         for (Loop loop : loops) {
-            loop.join();
+            ended &= loop.join(deadline);
         }
+        return ended;
     }
 
     /**

@@ -6,23 +6,23 @@ import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
+import java.util.Optional;
 import vfio.api.Swap;
 
 /**
  * What came of it.
  *
  * @param board the machine's model and what was set up on it
- * @param threads names of threads that were left
- * @param loaders bundle revisions whose classes were left
+ * @param ran for how many seconds backends were swapped: fewer than asked for if somebody wanted the verdict earlier
+ * @param left what was left behind; empty if nobody got as far as to look, which is never OK
  */
-record Verdict(Settings settings, String board, Referee referee, List<String> threads, Map<String, Integer> loaders) {
+record Verdict(Settings settings, String board, Referee referee, double ran, Optional<Leaks.Left> left) {
     private static final int SHOWN = 10;
 
     /** {@return whether every promise held, and enough was done to tell} */
     boolean ok() {
         return referee.failed() == 0 && referee.mismatches.sum() == 0 && referee.strayWrites.sum() == 0 && referee.lost.sum() == 0
-            && referee.duplicated.sum() == 0 && referee.unexpectedFaults.sum() == 0 && threads.isEmpty() && loaders.isEmpty()
+            && referee.duplicated.sum() == 0 && referee.unexpectedFaults.sum() == 0 && left.filter(found -> found.threads().isEmpty() && found.loaders().isEmpty()).isPresent()
             && referee.bytesVerified.sum() > 0 && referee.delivered.sum() > 0 && referee.swaps() > 0;
     }
 
@@ -30,6 +30,7 @@ record Verdict(Settings settings, String board, Referee referee, List<String> th
     String json() {
         JsonObject json = new JsonObject();
         json.addProperty("seconds", settings.seconds());
+        json.addProperty("ran", Math.round(ran * 10) / 10.0);
         json.addProperty("seed", settings.seed());
         json.addProperty("swaps", referee.swaps());
         JsonObject kinds = new JsonObject();
@@ -57,8 +58,10 @@ record Verdict(Settings settings, String board, Referee referee, List<String> th
         micros.addProperty("max", quantile(blocked, 1));
         json.add("blockedMicros", micros);
         JsonObject leaks = new JsonObject();
-        leaks.addProperty("threads", threads.size());
-        leaks.addProperty("classLoaders", loaders.values().stream().mapToInt(Integer::intValue).sum());
+        left.ifPresent(found -> {
+            leaks.addProperty("threads", found.threads().size());
+            leaks.addProperty("classLoaders", sum(found));
+        });
         json.add("leaks", leaks);
         json.addProperty("ok", ok());
         return new GsonBuilder().setPrettyPrinting().create().toJson(json) + "\n";
@@ -70,7 +73,7 @@ record Verdict(Settings settings, String board, Referee referee, List<String> th
         long[] blocked = referee.blockedMicros();
         List<Swap> reports = referee.reports();
         line(text, "board", "%s", board);
-        line(text, "swaps", "%d in %d s: %s", referee.swaps(), settings.seconds(), kinds());
+        line(text, "swaps", "%d in %.0f s: %s", referee.swaps(), ran, kinds());
         line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.size(),
             reports.stream().filter(report -> !report.done()).count(), reports.stream().mapToLong(Swap::mappings).sum());
         line(text, "DMA blocked", "%s µs (half of the swaps), %s (99 of 100), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
@@ -84,20 +87,23 @@ record Verdict(Settings settings, String board, Referee referee, List<String> th
         line(text, "pins", "%d fired", referee.pins.sum());
         line(text, "maps, unmaps", "%d, of which %d were told to come again", referee.maps.sum(), referee.againLater.sum());
         line(text, "faults", "%d due, %d not", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
-        line(text, "left behind", "%d threads, %d class loaders", threads.size(),
-            loaders.values().stream().mapToInt(Integer::intValue).sum());
+        line(text, "left behind", "%s", left.map(found -> found.threads().size() + " threads, " + sum(found) + " class loaders")
+            .orElse("nobody could look"));
         List<String> failures = new ArrayList<>(referee.failures());
-        threads.forEach(name -> failures.add("thread left: " + name));
-        loaders.forEach((name, count) -> failures.add("class loader left: " + name + (count > 1 ? ", " + count + " times" : "")));
+        left.ifPresent(found -> {
+            found.threads().forEach(name -> failures.add("thread left: " + name));
+            found.loaders().forEach((name, count) -> failures.add("class loader left: " + name + (count > 1 ? ", " + count + " times" : "")));
+        });
         if (!failures.isEmpty()) {
             text.append('\n');
             failures.stream().limit(SHOWN).forEach(failure -> text.append("NOT OK: ").append(failure).append('\n'));
-            int more = Math.max(referee.failed() + threads.size() + loaders.size(), failures.size()) - SHOWN;
+            int more = failures.size() - referee.failures().size() + referee.failed() - SHOWN;
             if (more > 0) {
                 text.append("… and ").append(more).append(" more\n");
             }
         }
-        text.append('\n').append(ok() ? "OK: every promise held" : failures.isEmpty() ? "NOT OK: too little was done to tell"
+        String early = ran < settings.seconds() ? String.format(Locale.ROOT, " in the %.0f s of %d s that it ran", ran, settings.seconds()) : "";
+        text.append('\n').append(ok() ? "OK: every promise held" + early : failures.isEmpty() ? "NOT OK: too little was done to tell" + early
             : "NOT OK: not every promise held").append("; --seed ").append(settings.seed()).append(" throws the same dice again.\n");
         return text.toString();
     }
@@ -106,6 +112,10 @@ record Verdict(Settings settings, String board, Referee referee, List<String> th
     private String kinds() {
         return referee.byKind().entrySet().stream().map(kind -> kind.getKey() + " " + kind.getValue()).reduce((a, b) -> a + ", " + b)
             .orElse("none");
+    }
+
+    private static int sum(Leaks.Left found) {
+        return found.loaders().values().stream().mapToInt(Integer::intValue).sum();
     }
 
     private static void line(StringBuilder text, String name, String format, Object... values) {

@@ -10,6 +10,7 @@ import com.google.gson.JsonParser;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import machine.api.Errno;
@@ -19,6 +20,8 @@ import org.junit.jupiter.api.Test;
 import vfio.api.Swap;
 
 class VerdictTest {
+    private static final Leaks.Left NOTHING = new Leaks.Left(List.of(), Map.of());
+
     private static Referee good() {
         Referee referee = new Referee();
         referee.swap("stop", "iommu.pamu");
@@ -35,15 +38,15 @@ class VerdictTest {
     }
 
     private static Verdict verdict(Referee referee) {
-        return new Verdict(new Settings(5, 42), "a board", referee, List.of(), Map.of());
+        return new Verdict(new Settings(5, 42), "a board", referee, 5, Optional.of(NOTHING));
     }
 
     @DisplayName("The JSON: exactly the fields it is known for, with what was counted")
     @Test
     void json() {
         JsonObject json = JsonParser.parseString(verdict(good()).json()).getAsJsonObject();
-        assertEquals(Set.of("seconds", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
-        assertEquals("{\"seconds\":5,\"seed\":42,\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
+        assertEquals(Set.of("seconds", "ran", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
+        assertEquals("{\"seconds\":5,\"ran\":5.0,\"seed\":42,\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
             + "\"dma\":{\"bytesVerified\":4096,\"mismatches\":0,\"strayWrites\":0},"
             + "\"msi\":{\"raised\":5,\"delivered\":4,\"lost\":0,\"duplicated\":0},\"faults\":{\"expected\":7,\"unexpected\":0},"
             + "\"blockedMicros\":{\"p50\":20,\"p99\":30,\"max\":30},\"leaks\":{\"threads\":0,\"classLoaders\":0},\"ok\":true}", json.toString());
@@ -66,7 +69,8 @@ class VerdictTest {
         nothing.bytesVerified.add(1);
         nothing.delivered.add(1);
         assertFalse(verdict(nothing).ok(), "nothing was swapped");
-        Verdict left = new Verdict(new Settings(5, 42), "a board", good(), List.of("worker"), Map.of("iommu.pamu 1.0.0", 2));
+        Verdict left = new Verdict(new Settings(5, 42), "a board", good(), 5,
+            Optional.of(new Leaks.Left(List.of("worker"), Map.of("iommu.pamu 1.0.0", 2))));
         assertFalse(left.ok());
         assertTrue(left.text().contains("thread left: worker"));
         assertTrue(left.text().contains("class loader left: iommu.pamu 1.0.0, 2 times"));
