@@ -59,7 +59,7 @@ public interface IommuDomain extends AutoCloseable {
 
     /**
      * What the tables say, read back from the hardware's own tables: the control path's answer to "what would a device
-     * reach there", for verification.
+     * reach there", for verification. With no requester attached it is read as well: what the first one would be given.
      *
      * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
      * @return the physical address, or a negative {@link machine.api.Refusal}
@@ -70,7 +70,7 @@ public interface IommuDomain extends AutoCloseable {
      * Sets an attribute.
      *
      * @throws machine.api.ErrnoException ENOTTY if this type does not have it; EINVAL for a value the hardware cannot take; EBUSY
-     *     if it cannot change while something is mapped. Protection never lapses while it changes
+     *     if it cannot change while something is mapped; ENOSPC if tables are full. Protection never lapses while it changes
      */
     void set(DomainAttribute attribute);
 

@@ -24,6 +24,10 @@ import machine.api.Refusal;
 /**
  * An aperture and its windows, for any number of LIODNs; each has a PPAACT entry and a range of SPAACT entries of its own.
  *
+ * <p>While no LIODN is attached the same entries lie in memory as a <em>draft</em>, under a number that no LIODN has, so that
+ * {@link #lookup} reads what a device would be given. The first LIODN that is attached takes the draft's entries over as they are; when
+ * the last one leaves they are the draft's again. A domain without a LIODN so takes as many SPAACT entries as one with a single one.
+ *
  * <p>Attributes: {@link Geometry}, then {@link Windows}; a new geometry makes the window count unset. {@link Enable}: on for a
  * fresh domain. {@link Stash}: {@code Stash(0, 0)} until set. Before they are set, Geometry has size 0 and Windows count 0.
  *
@@ -39,9 +43,10 @@ final class PamuDomain implements IommuDomain {
     private static final long PAGE = 4096;
     private static final Geometry UNSET = new Geometry(0, 0);
 
-    /** A requester under this domain. */
+    /** A requester under this domain, or its draft. */
     static final class Member {
         final PamuDomain domain;
+        /** Of a draft: where its primary entry lies, see {@link PamuTables#takeDraft}. */
         final int liodn;
         /** Index of window 1's SPAACT entry. Guarded by the domain. */
         int first;
@@ -70,6 +75,7 @@ final class PamuDomain implements IommuDomain {
 
     private final PamuDriver driver;
     private final PamuTables tables;
+    private final Member draft;
 
     // Guarded by this.
     private final Map<Integer, Member> members = new LinkedHashMap<>();
@@ -81,9 +87,11 @@ final class PamuDomain implements IommuDomain {
     private int cache;
     private boolean closed;
 
+    /** @throws ErrnoException ENOSPC if there is no place for one more draft */
     PamuDomain(PamuDriver driver) {
         this.driver = driver;
         this.tables = driver.tables();
+        this.draft = new Member(this, tables.takeDraft());
     }
 
     @Override
@@ -99,6 +107,11 @@ final class PamuDomain implements IommuDomain {
             throw other.domain == this
                 ? new ErrnoException(Errno.EEXIST, "LIODN 0x%x is attached to this domain already", requester)
                 : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there", requester);
+        }
+        if (members.isEmpty()) {
+            members.put(requester, member);
+            takeOver(member);
+            return;
         }
         member.first = tables.take(secondaries(windows.length));
         if (member.first < 0) {
@@ -179,8 +192,7 @@ final class PamuDomain implements IommuDomain {
 
     /**
      * {@inheritDoc} Read for every attached requester: the first refusal if there is one, MALFORMED if their tables disagree.
-     * With none attached there are no tables, and this is what an attached one would reach. Without a mapping, or disabled:
-     * NO_REQUESTER, as V is 0 then.
+     * With none attached it is the draft that is read. Without a mapping, or disabled: NO_REQUESTER, as V is 0 then.
      */
     @Override
     public synchronized long lookup(long iova, int access) {
@@ -188,12 +200,9 @@ final class PamuDomain implements IommuDomain {
         if (access != Access.READ && access != Access.WRITE) {
             throw new IllegalArgumentException("access " + access + ": ask for READ or WRITE");
         }
-        if (members.isEmpty()) {
-            return expected(iova, access);
-        }
         long answer = 0;
         boolean first = true;
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             long one = tables.lookup(member.liodn, iova, access);
             if (one < 0) {
                 return one;
@@ -248,6 +257,9 @@ final class PamuDomain implements IommuDomain {
                 return;
             }
             release(new ArrayList<>(members.values()));
+            clear(draft);
+            tables.give(draft.first, secondaries(windows.length));
+            tables.giveDraft(draft.liodn);
             closed = true;
         }
         driver.forget(this);
@@ -274,13 +286,13 @@ final class PamuDomain implements IommuDomain {
         if (wanted.equals(geometry)) {
             return;
         }
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             tables.give(member.first, secondaries(windows.length));
             member.first = 0;
         }
         geometry = wanted;
         windows = new Window[0];
-        members.values().forEach(this::write);
+        laid().forEach(this::write);
     }
 
     private void setWindows(int count) {
@@ -296,20 +308,20 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000", count,
                 geometry.size());
         }
-        int[] ranges = members.values().stream().mapToInt(member -> member.first).toArray();
+        int[] ranges = laid().stream().mapToInt(member -> member.first).toArray();
         tables.exchange(ranges, secondaries(windows.length), secondaries(count));
         int i = 0;
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             member.first = ranges[i++];
         }
         windows = new Window[count];
         Arrays.fill(windows, Window.NONE);
-        members.values().forEach(this::write);
+        laid().forEach(this::write);
     }
 
     private void setEnable(boolean on) {
         enabled = on;
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             if (on) {
                 synchronized (tables.primaries) {
                     member.tripped = false;
@@ -327,7 +339,7 @@ final class PamuDomain implements IommuDomain {
     private void setStash(Stash wanted) {
         cache = StashTarget.find(driver.machine(), wanted);
         stash = wanted;
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             for (int i = 0; i < windows.length; i++) {
                 tables.pair(entry(member, i), Paace.ATTRIBUTES, attributes(i));
             }
@@ -372,7 +384,7 @@ final class PamuDomain implements IommuDomain {
         }
         System.arraycopy(fresh, 0, windows, first, count);
         mapped += count;
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             // Window 0 last: its entry is the one that gates.
             for (int i = first + count - 1; i >= Math.max(first, 1); i--) {
                 write(member, i);
@@ -387,7 +399,7 @@ final class PamuDomain implements IommuDomain {
 
     /** Windows that are not mapped any more: valid bits first, then wait, then the rest of the words. */
     private void takeDown(BitSet gone) {
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             if (mapped == 0 || gone.get(0)) {
                 gate(member);
             }
@@ -396,7 +408,7 @@ final class PamuDomain implements IommuDomain {
             }
         }
         driver.machine().bus().sync();
-        for (Member member : members.values()) {
+        for (Member member : laid()) {
             for (int i = gone.nextSetBit(0); i >= 0; i = gone.nextSetBit(i + 1)) {
                 tables.pair(entry(member, i), Paace.TRANSLATED, translated(i));
             }
@@ -416,12 +428,21 @@ final class PamuDomain implements IommuDomain {
             driver.machine().bus().sync();
         }
         for (Member member : leaving) {
-            for (int i = 0; i < Math.max(1, windows.length); i++) {
-                clear(entry(member, i));
-            }
-            tables.give(member.first, secondaries(windows.length));
+            clear(member);
             members.remove(member.liodn);
+            if (members.isEmpty()) {
+                draft.first = member.first;
+                write(draft);
+            } else {
+                tables.give(member.first, secondaries(windows.length));
+            }
             driver.members().remove(member.liodn);
+        }
+    }
+
+    private void clear(Member member) {
+        for (int i = 0; i < Math.max(1, windows.length); i++) {
+            clear(entry(member, i));
         }
     }
 
@@ -431,6 +452,33 @@ final class PamuDomain implements IommuDomain {
                 tables.pair(entry, offset, 0);
             }
         }
+    }
+
+    /** {@return whose entries lie in memory: every requester's or, while there is none, the draft's} */
+    private Collection<Member> laid() {
+        return members.isEmpty() ? List.of(draft) : members.values();
+    }
+
+    /**
+     * Makes the draft's entries a requester's, word by word as they lie in memory: what was read back is what it gets. Only the LIODN in
+     * the secondary entries is another one, and V of its primary entry comes last.
+     */
+    private void takeOver(Member member) {
+        member.first = draft.first;
+        for (int i = 1; i < windows.length; i++) {
+            long entry = entry(member, i);
+            int word1 = (int) tables.first(entry);
+            tables.pair(entry, Paace.ADDRESS, Paace.secondary(member.liodn, Paace.access(word1), (word1 & Paace.VALID) != 0));
+        }
+        long from = tables.primary(draft.liodn);
+        long to = tables.primary(member.liodn);
+        synchronized (tables.primaries) {
+            for (int offset = Paace.INDEX; offset >= Paace.ADDRESS; offset -= 8) {
+                tables.pair(to, offset, tables.pair(from, offset));
+            }
+        }
+        clear(from);
+        draft.first = 0;
     }
 
     /** All of a requester's entries, window 0 last. V is 0 before. */
@@ -480,22 +528,6 @@ final class PamuDomain implements IommuDomain {
 
     private long entry(Member member, int i) {
         return i == 0 ? tables.primary(member.liodn) : tables.secondary(member.first + i - 1);
-    }
-
-    private long expected(long iova, int access) {
-        if (!enabled || mapped == 0) {
-            return Refusal.NO_REQUESTER;
-        }
-        if (!geometry.contains(iova)) {
-            return Refusal.OUTSIDE;
-        }
-        long offset = iova - geometry.start();
-        Window window = windows[(int) (offset / windowSize())];
-        offset %= windowSize();
-        if (offset >= window.size) {
-            return windows.length == 1 ? Refusal.OUTSIDE : Refusal.UNMAPPED;
-        }
-        return (window.access & access) == access ? window.physical + offset : Refusal.DENIED;
     }
 
     private long windowSize() {

@@ -13,8 +13,11 @@ import machine.api.Machine;
 import machine.api.Refusal;
 
 /**
- * The three tables in one naturally aligned block of memory: PPAACT at 0, SPAACT at 0x20000, OMT at 0x40000; and the pool of
- * SPAACT entries. All PAMUs of the chip share them.
+ * The three tables in one naturally aligned block of memory: PPAACT at 0, SPAACT at 0x20000, OMT at 0x40000; and the pools of
+ * SPAACT entries and of drafts. All PAMUs of the chip share them.
+ *
+ * <p>Drafts are primary entries behind the PPAACT's limit (PPLA, exclusive), up to the SPAACT: no LIODN selects them, so the hardware
+ * refuses who has such a number before it reads one, and the driver reads them as it reads the others.
  *
  * <p>Written in the order the hardware needs: on the way up the pair with V last, on the way down first; see
  * {@link iommu.pamu.table.Paace}. Primary entries' first pairs are written under {@link #primaries} only, because a
@@ -23,6 +26,8 @@ import machine.api.Refusal;
 final class PamuTables {
     /** Entries of the PPAACT: LIODNs 0..0x4ff. */
     static final int PRIMARIES = 0x500;
+    /** Drafts: numbers from {@link #PRIMARIES} on. */
+    static final int DRAFTS = 0x300;
     /** Entries of the SPAACT. */
     static final int SECONDARIES = 0x800;
 
@@ -38,6 +43,7 @@ final class PamuTables {
     private final BigEndian memory;
     private final long base;
     private final BitSet taken = new BitSet(SECONDARIES);
+    private final BitSet drafts = new BitSet(DRAFTS);
 
     /** @throws ErrnoException ENOMEM if there is no such block */
     PamuTables(Machine machine) {
@@ -78,7 +84,7 @@ final class PamuTables {
         return base + USED;
     }
 
-    /** {@return the physical address of a LIODN's entry} */
+    /** {@return the physical address of a LIODN's or draft's entry} */
     long primary(int liodn) {
         return base + (long) liodn * Paace.BYTES;
     }
@@ -95,7 +101,31 @@ final class PamuTables {
 
     /** {@return words 0 and 1 of an entry} */
     long first(long entry) {
-        return memory.pair(entry + Paace.ADDRESS);
+        return pair(entry, Paace.ADDRESS);
+    }
+
+    /** {@return one pair of an entry} */
+    long pair(long entry, int offset) {
+        return memory.pair(entry + offset);
+    }
+
+    /**
+     * {@return the number of a draft, now taken; its entry is all zeroes}
+     *
+     * @throws ErrnoException ENOSPC if all are taken
+     */
+    synchronized int takeDraft() {
+        int draft = drafts.nextClearBit(0);
+        if (draft == DRAFTS) {
+            throw new ErrnoException(Errno.ENOSPC, "all 0x%x domains of the PAMUs are open; close one", DRAFTS);
+        }
+        drafts.set(draft);
+        return PRIMARIES + draft;
+    }
+
+    /** Returns a draft, its entry all zeroes. */
+    synchronized void giveDraft(int number) {
+        drafts.clear(number - PRIMARIES);
     }
 
     /** {@return the first of so many adjacent free SPAACT entries, now taken; -1 if there are none} */
@@ -156,7 +186,7 @@ final class PamuTables {
             SECONDARIES);
     }
 
-    /** {@return what a device with that LIODN would reach, by the words in memory} */
+    /** {@return what a device with that LIODN, or with that draft's entries, would reach, by the words in memory} */
     long lookup(int liodn, long iova, int access) {
         long entry = primary(liodn);
         long first = first(entry);
