@@ -13,7 +13,10 @@ public record ReservedRegion(long start, long end, Kind kind) {
     public enum Kind {
         /** Writes there are interrupt requests and never enter translation (x86: 0xfee00000). */
         MSI,
-        /** Identity-mapped for firmware's sake while the device lives (x86: RMRR). */
+        /**
+         * To be mapped one to one for firmware's sake while the device lives (x86: RMRR). A requester with one is not attached for a user,
+         * unless whoever attaches knows that the device can do without.
+         */
         DIRECT,
         /** Kept by software for the doorbells that MSIs go through where translation is no exception for them (ARM: 0x08000000). */
         SOFTWARE_MSI,

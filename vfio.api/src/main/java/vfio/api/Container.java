@@ -71,7 +71,8 @@ public interface Container extends AutoCloseable {
      *
      * @throws machine.api.ErrnoException EINVAL without a group, if one is set, or if what is reserved for the devices leaves no valid
      *     address; ENODEV if no provider has that type; EPERM if doorbells lie outside its translation and no interrupt
-     *     controller verifies who rings them, unless the host allows that; what the provider throws
+     *     controller verifies who rings them, unless the host allows that, or if firmware wants memory mapped for a device (an RMRR) that is
+     *     not of a class that can do without; what the provider throws
      */
     void setIommu(String type);
 

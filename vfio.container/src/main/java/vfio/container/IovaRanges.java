@@ -96,12 +96,22 @@ final class IovaRanges {
     }
 
     /** {@return what is reserved in a domain with those requesters, by ascending start} */
-    static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Iommu provider) {
+    static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Set<Integer> relaxed, Iommu provider) {
         Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
             .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
         regions.addAll(capabilities.reserved());
-        requesters.forEach(requester -> regions.addAll(provider.reservedRegions(requester)));
+        requesters.forEach(requester -> regions.addAll(own(requester, relaxed, provider)));
         return List.copyOf(regions);
+    }
+
+    /**
+     * {@return what a provider says is reserved for a requester; without what firmware wants mapped for it if it can do without, as Linux
+     *     leaves direct-relaxable regions to the user}
+     */
+    static List<ReservedRegion> own(int requester, Set<Integer> relaxed, Iommu provider) {
+        List<ReservedRegion> regions = provider.reservedRegions(requester);
+        return relaxed.contains(requester)
+            ? regions.stream().filter(region -> region.kind() != ReservedRegion.Kind.DIRECT).toList() : regions;
     }
 
     /** Whether what is reserved leaves any address to map. */
@@ -120,6 +130,8 @@ final class IovaRanges {
      */
     static void checkReserved(List<ReservedRegion> regions, int requester, BiFunction<Long, Long, Mapping> mappings,
             List<MsiPlacement> placements) {
+        // Linux refuses the attach before it looks for conflicts (vfio_iommu_type1_attach_group).
+        checkEligible(regions, requester);
         for (ReservedRegion region : regions) {
             Mapping there = mappings.apply(region.start(), region.end());
             if (there != null) {
@@ -134,6 +146,22 @@ final class IovaRanges {
                         "MSI bank %d at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; take it away first",
                         placement.bank(), placement.iova(), region.start(), region.end(), region.kind(), requester);
                 }
+            }
+        }
+    }
+
+    /**
+     * Whether a requester for which those regions are reserved may be in a user's domain at all. It may not if firmware wants memory mapped
+     * for it: there it is not, and whatever firmware still has the device do would go astray, or into the user's memory.
+     *
+     * @throws ErrnoException EPERM, in the words of Linux's intel_iommu_attach_device
+     */
+    static void checkEligible(List<ReservedRegion> regions, int requester) {
+        for (ReservedRegion region : regions) {
+            if (region.kind() == ReservedRegion.Kind.DIRECT) {
+                throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to platform RMRR requirement: "
+                    + "firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, or, if it can do without, add its class to "
+                    + "relaxable.rmrr.classes in the configuration vfio.container", requester, region.start(), region.end());
             }
         }
     }

@@ -26,8 +26,10 @@ import vfio.api.msi.MsiPlacement;
  * @param mappings by ascending iova
  * @param doorbells the placements that can be made now, with their banks' pages
  * @param requesters who is attached, when all else is verified
+ * @param relaxed those of them that can do without what firmware wants mapped for them
  */
-record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Integer> requesters) {
+record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Integer> requesters,
+        Set<Integer> relaxed) {
     /**
      * A placement, with where its bank is now.
      *
@@ -53,9 +55,11 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     /**
      * Whether a provider could hold it, as far as its capabilities tell.
      *
-     * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change
+     * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change; EPERM for a requester that must not
+     *     be attached
      */
     void checkFits(Iommu provider) {
+        requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider), requester));
         IommuCapabilities offered = provider.capabilities();
         long page = offered.smallestPage();
         List<ReservedRegion> reserved = reserved(provider, offered);
@@ -152,7 +156,8 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     /** Nobody is attached unless all that is mapped or placed may be, for each of them, and some address is left. */
     private void checkRequesters(Iommu provider, IommuCapabilities offered) {
         List<MsiPlacement> placements = doorbells.stream().map(Doorbell::placement).toList();
-        requesters.forEach(requester -> IovaRanges.checkReserved(provider.reservedRegions(requester), requester, this::first, placements));
+        requesters.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, provider), requester,
+            this::first, placements));
         IovaRanges.checkSomeLeft(offered, reserved(provider, offered), requesters);
     }
 
@@ -162,7 +167,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     }
 
     private List<ReservedRegion> reserved(Iommu provider, IommuCapabilities offered) {
-        return IovaRanges.reserved(offered, requesters, provider);
+        return IovaRanges.reserved(offered, requesters, relaxed, provider);
     }
 
     /**

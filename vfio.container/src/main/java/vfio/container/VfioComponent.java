@@ -19,6 +19,9 @@ import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.metatype.annotations.AttributeDefinition;
+import org.osgi.service.metatype.annotations.Designate;
+import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 import vfio.api.Container;
 import vfio.api.Group;
 import vfio.api.Swap;
@@ -31,8 +34,10 @@ import vfio.api.msi.MsiStrategy;
  * references are dynamic; each arrival and departure has been dealt with when the framework's call returns.
  */
 @Component(name = "vfio.container", immediate = true)
+@Designate(ocd = VfioComponent.Config.class)
 public final class VfioComponent implements Vfio {
     /** The configuration, PID {@code vfio.container}. */
+    @ObjectClassDefinition(name = "vfio.container", description = "What the host allows each container")
     public @interface Config {
         /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. */
         int dma_entry_limit() default 65_535;
@@ -54,6 +59,13 @@ public final class VfioComponent implements Vfio {
 
         /** {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, at least 1. */
         long provider_timeout() default 10_000;
+
+        /**
+         * {@code relaxable.rmrr.classes}: PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware
+         * wants memory mapped one to one for them (an RMRR). The default is what Linux takes as relaxable: USB and graphics.
+         */
+        @AttributeDefinition(description = "PCI classes, 2, 4 or 6 hexadecimal digits, of devices that are given to users in spite of an RMRR")
+        String[] relaxable_rmrr_classes() default {"0c03", "03"};
     }
 
     private final VfioService service;
@@ -66,7 +78,8 @@ public final class VfioComponent implements Vfio {
     @Activate
     public VfioComponent(Config config, @Reference(name = "machine") Machine machine) {
         service = new VfioService(machine, new VfioService.Settings(config.dma_entry_limit(), config.locked_memory_limit(),
-            config.allow_unsafe_interrupts(), Duration.ofMillis(config.stall_bound()), Duration.ofMillis(config.provider_timeout())));
+            config.allow_unsafe_interrupts(), Duration.ofMillis(config.stall_bound()), Duration.ofMillis(config.provider_timeout()),
+            List.of(config.relaxable_rmrr_classes())));
     }
 
     @Deactivate

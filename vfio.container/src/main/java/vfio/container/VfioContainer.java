@@ -1126,7 +1126,14 @@ final class VfioContainer implements Container {
         if (service.controller() != null) {
             ledger.placements().forEach(placement -> doorbells.add(new Plan.Doorbell(placement, bank(placement.bank()).page())));
         }
-        return new Plan(ledger.attributes(), ledger.mappings(), doorbells, members());
+        return new Plan(ledger.attributes(), ledger.mappings(), doorbells, members(), relaxed());
+    }
+
+    /** {@return who of all groups can do without what firmware wants mapped for it} */
+    private Set<Integer> relaxed() {
+        Set<Integer> relaxed = new TreeSet<>();
+        groups.forEach(group -> relaxed.addAll(group.relaxedRequesters()));
+        return relaxed;
     }
 
     /** {@return the requester ids of all groups} */
@@ -1287,7 +1294,10 @@ final class VfioContainer implements Container {
         Iommu iommu = provider.iommu();
         Set<Integer> joining = members();
         joining.removeAll(attached);
-        joining.forEach(requester -> IovaRanges.checkReserved(iommu.reservedRegions(requester), requester, ledger::first,
+        Set<Integer> relaxed = relaxed();
+        // All, not only who joins: a device that has come may speak by the id of one that is attached.
+        members().forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, iommu), requester));
+        joining.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, iommu), requester, ledger::first,
             ledger.placements()));
         if (!joining.isEmpty()) {
             Set<Integer> all = new TreeSet<>(attached);
@@ -1307,7 +1317,7 @@ final class VfioContainer implements Container {
     }
 
     private List<ReservedRegion> reserved(IommuCapabilities offered, Set<Integer> requesters) {
-        return IovaRanges.reserved(offered, requesters, provider.iommu());
+        return IovaRanges.reserved(offered, requesters, relaxed(), provider.iommu());
     }
 
     /** What the session keeps from the user. */

@@ -4,8 +4,10 @@ package vfio.container;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.PciFunction;
@@ -19,6 +21,8 @@ final class VfioGroup implements Group {
     private final VfioService service;
     private final Map<String, PciFunction> functions = new ConcurrentSkipListMap<>();
     private final Map<String, VfioDevice> open = new ConcurrentHashMap<>();
+    /** Names of functions that can do without what firmware wants mapped for them. */
+    private final Set<String> relaxed = ConcurrentHashMap.newKeySet();
     private volatile VfioContainer owner;
 
     VfioGroup(int number, VfioService service) {
@@ -84,16 +88,33 @@ final class VfioGroup implements Group {
         return List.copyOf(open.values());
     }
 
-    /** @throws ErrnoException EEXIST if it has a device of that name */
-    void add(PciFunction function) {
+    /** {@return the requester ids of which every device can do without what firmware wants mapped for it} */
+    Set<Integer> relaxedRequesters() {
+        Set<Integer> found = new TreeSet<>(requesters());
+        functions.values().stream().filter(function -> !relaxed.contains(function.name()))
+            .forEach(function -> found.remove(function.requester().id()));
+        return found;
+    }
+
+    /**
+     * A device is there.
+     *
+     * @param canDoWithout what firmware wants mapped for it
+     * @throws ErrnoException EEXIST if it has a device of that name
+     */
+    void add(PciFunction function, boolean canDoWithout) {
         if (functions.putIfAbsent(function.name(), function) != null) {
             throw new ErrnoException(Errno.EEXIST, "%s has a device %s already; take that one out first", this, function.name());
+        }
+        if (canDoWithout) {
+            relaxed.add(function.name());
         }
     }
 
     /** Tells the device's user, closes the device and forgets it; does nothing if it is not in the group. */
     void remove(PciFunction function) {
         if (functions.remove(function.name(), function)) {
+            relaxed.remove(function.name());
             VfioDevice device = open.get(function.name());
             if (device != null) {
                 device.leaving();

@@ -45,9 +45,11 @@ public final class VfioService implements Vfio, AutoCloseable {
      * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
      * @param stallBound how long a new container's devices may wait during a swap, see {@link Container#stallBound}
      * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
+     * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware wants
+     *     memory mapped one to one for them
      */
     public record Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
-            Duration providerTimeout) {
+            Duration providerTimeout, List<String> relaxableClasses) {
         /** No limit of locked memory. */
         public static final long UNLIMITED = Long.MAX_VALUE;
         /** As Linux comes. */
@@ -58,7 +60,13 @@ public final class VfioService implements Vfio, AutoCloseable {
             this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, Duration.ofSeconds(1), Duration.ofSeconds(10));
         }
 
-        /** @throws IllegalArgumentException if a limit is too low */
+        /** With Linux's relaxable classes: USB and graphics. */
+        public Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
+                Duration providerTimeout) {
+            this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, stallBound, providerTimeout, RelaxableClasses.LINUX.prefixes());
+        }
+
+        /** @throws IllegalArgumentException if a limit is too low, or a class no such */
         public Settings {
             if (entryLimit < 1) {
                 throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
@@ -70,6 +78,7 @@ public final class VfioService implements Vfio, AutoCloseable {
                 throw new IllegalArgumentException("a stall bound of " + stallBound + " and a provider timeout of " + providerTimeout
                     + "; the one must not be negative, the other must be positive");
             }
+            relaxableClasses = new RelaxableClasses(relaxableClasses).prefixes();
         }
     }
 
@@ -93,6 +102,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final Patience patience;
     private final Attachment faultSubscription;
     private final Settings settings;
+    private final RelaxableClasses relaxable;
     private final Object topology = new Object();
     private final Object vectors = new Object();
 
@@ -117,6 +127,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     public VfioService(Machine machine, Settings settings) {
         this.machine = machine;
         this.settings = settings;
+        this.relaxable = new RelaxableClasses(settings.relaxableClasses());
         this.patience = new Patience(settings.providerTimeout());
         this.faultSubscription = machine.onFault(faults::add);
     }
@@ -246,13 +257,15 @@ public final class VfioService implements Vfio, AutoCloseable {
      * A device is there, perhaps in a group that is in use.
      *
      * @throws ErrnoException EEXIST if there is a device of that name; EINVAL if its group is in a container whose IOMMU cannot
-     *     attach it: the device then stays blocked and is not in the group
+     *     attach it, EPERM if firmware wants memory mapped for it that it cannot do without: the device then stays blocked and is not in
+     *     the group
      */
     public void addFunction(PciFunction function) {
+        boolean relaxed = relaxable.include(RelaxableClasses.classCode(function));
         synchronized (topology) {
             int number = function.requester().group();
             VfioGroup group = groups.getOrDefault(number, new VfioGroup(number, this));
-            group.add(function);
+            group.add(function, relaxed);
             VfioContainer container = group.owner();
             if (container != null) {
                 try {

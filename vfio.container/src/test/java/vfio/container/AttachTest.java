@@ -2,11 +2,13 @@
 package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.refused;
 
 import iommu.api.ReservedRegion;
 import iommu.api.ReservedRegion.Kind;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -94,9 +96,9 @@ class AttachTest {
     // Mappings 0x10000+0x4000 and 0x20000+0x1000, bank 0 at 0x50000.
     @ParameterizedTest(name = "reserved {0}..{1} ({2})")
     @DisplayName("attach (4.1): a mapping or a doorbell inside a reserved region of the group: EINVAL, naming it, nothing changed")
-    @CsvSource({"0x10000, 0x10fff, DIRECT", "0x13fff, 0x14fff, RESERVED", "0xf000, 0x10000, MSI", "0x0, 0xffffffff, DIRECT",
-        "0x11000, 0x11fff, DIRECT", "0x14000, 0x20000, DIRECT", "0x50000, 0x50fff, DIRECT", "0x50fff, 0x51fff, RESERVED",
-        "0x4f000, 0x50000, DIRECT"})
+    @CsvSource({"0x10000, 0x10fff, RESERVED", "0x13fff, 0x14fff, RESERVED", "0xf000, 0x10000, MSI", "0x0, 0xffffffff, RESERVED",
+        "0x11000, 0x11fff, RESERVED", "0x14000, 0x20000, RESERVED", "0x50000, 0x50fff, RESERVED", "0x50fff, 0x51fff, RESERVED",
+        "0x4f000, 0x50000, RESERVED"})
     void reservedConflict(long start, long end, Kind kind) {
         for (String type : List.of("type1", "type1v2")) {
             Board board = Board.type1();
@@ -105,23 +107,95 @@ class AttachTest {
             container.map(0x10000, memory, 0, 0x4000, RW);
             container.map(0x20000, memory, 0, 0x1000, RW);
             container.msi("MAP", 0, 0x50000);
-            board.iommu.own.put(0x21, List.of(new ReservedRegion(0x60000, 0x60fff, Kind.DIRECT), new ReservedRegion(start, end, kind)));
+            board.iommu.own.put(0x21, List.of(new ReservedRegion(0x60000, 0x60fff, Kind.RESERVED), new ReservedRegion(start, end, kind)));
             refusesGroup(board, container, Errno.EINVAL, "(" + kind + ") for requester 0x21");
             container.map(0x70000, memory, 0, 0x1000, RW);
         }
     }
 
     @Test
-    @DisplayName("attach: a device plugged into a group of the container whose RMRR holds a mapping: EINVAL, it stays out, nothing changed")
+    @DisplayName("attach: a device plugged into a group of the container whose own reserved region holds a mapping: EINVAL, it stays out, nothing changed")
     void plugged() {
         Board board = Board.type1();
         Container container = container(board, "type1v2");
         container.map(0x10000, board.memory(0x1000), 0, 0x1000, RW);
-        board.iommu.own.put(0x17, List.of(new ReservedRegion(0x10000, 0x1ffff, Kind.DIRECT)));
+        board.iommu.own.put(0x17, List.of(new ReservedRegion(0x10000, 0x1ffff, Kind.RESERVED)));
         String before = everything(board, container);
         refused(Errno.EINVAL, "0x17", () -> board.vfio.addFunction(board.function("0000:01:00.7", 0x17, 1)));
         assertEquals(before, everything(board, container));
         container.map(0x11000, board.memory(0x1000), 0, 0x1000, RW);
+    }
+
+    private static final ReservedRegion RMRR = new ReservedRegion(0x7f80_0000, 0x7f81_ffff, Kind.DIRECT);
+
+    @ParameterizedTest
+    @DisplayName("attach: firmware wants memory mapped for it (RMRR): EPERM for a group that joins, SET_IOMMU, a move and a plug; none is touched")
+    @ValueSource(strings = {"type1", "type1v2"})
+    void rmrr(String type) {
+        Board board = Board.type1();
+        board.iommu.own.put(0x21, List.of(RMRR));
+        Container container = container(board, type);
+        container.map(0x7f80_0000, board.memory(0x1000), 0, 0x1000, RW);
+        refusesGroup(board, container, Errno.EPERM, "requester 0x21 is ineligible for IOMMU domain attach due to platform RMRR requirement: "
+            + "firmware wants 0x7f800000..0x7f81ffff");
+        Container other = board.vfio.openContainer("two");
+        other.addGroup(board.vfio.group(2));
+        refused(Errno.EPERM, "0x21", () -> other.setIommu(type));
+        assertEquals(ContainerState.UNSET, other.state());
+        assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
+        FakeIommu second = board.newIommu();
+        second.own.put(0x12, List.of(RMRR));
+        board.vfio.addIommu(second, "type1", "the second", 0);
+        String before = everything(board, container);
+        refused(Errno.EPERM, "0x12", () -> container.swap(type));
+        assertEquals(0, board.vfio.swaps().size(), "not even begun");
+        board.iommu.own.put(0x17, List.of(RMRR));
+        refused(Errno.EPERM, "0x17", () -> board.vfio.addFunction(board.function("0000:01:00.7", 0x17, 1)));
+        assertEquals(before, everything(board, container));
+    }
+
+    @ParameterizedTest(name = "class 0x{0}, relaxable {1}: {2}")
+    @DisplayName("attach: RMRRs of USB and graphics are relaxable as in Linux, or of what is configured; they are no obstacle to a mapping")
+    @CsvSource(nullValues = "null", value = {"0c0330, null, true", "0c0300, null, true", "030000, null, true", "038000, null, true",
+        "0c0500, null, false", "0c8003, null, false", "00ff00, null, false", "020300, null, false", "00ff00, 00ff, true",
+        "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false", "00ff00, 00, true", "030000, 0c03, false", "030000, '', false"})
+    void relaxable(String code, String classes, boolean relaxable) {
+        Board board = classes == null ? Board.type1() : Board.type1(new VfioService.Settings(10, VfioService.Settings.UNLIMITED, true,
+            Duration.ZERO, Duration.ofSeconds(20), classes.isEmpty() ? List.of() : List.of(classes.split(" "))));
+        FakeFunction function = board.function("0000:03:00.0", 0x31, 3);
+        function.set(0x08, 4, Long.parseLong(code, 16) << 8 | 0x10);
+        board.vfio.addFunction(function);
+        board.iommu.own.put(0x31, List.of(RMRR, new ReservedRegion(0x1000, 0x1fff, Kind.RESERVED)));
+        Container container = container(board, "type1v2");
+        if (!relaxable) {
+            refused(Errno.EPERM, "relaxable.rmrr.classes", () -> container.addGroup(board.vfio.group(3)));
+            return;
+        }
+        DmaBuffer memory = board.memory(0x1000);
+        container.map(0x7f80_0000, memory, 0, 0x1000, RW);
+        container.addGroup(board.vfio.group(3));
+        assertEquals(memory.physical(0), board.memoryOf(0x31, 0x7f80_0000));
+        container.map(0x7f81_0000, memory, 0, 0x1000, RW);
+        refused(Errno.EINVAL, "valid ranges", () -> container.map(0x1000, memory, 0, 0x1000, RW));
+        assertEquals(List.of(0x1000L, 0xfee00000L), container.reserved().stream().map(ReservedRegion::start).toList());
+        container.swap("type1");
+        assertEquals(2, container.mappings().size());
+        // Somebody of another class speaks by the same id: what firmware wants concerns it as well.
+        FakeFunction alias = board.function("0000:03:00.1", 0x31, 3);
+        alias.set(0x08, 4, 0x0780_0000);
+        String before = everything(board, container);
+        refused(Errno.EPERM, "0x31", () -> board.vfio.addFunction(alias));
+        assertEquals(before, everything(board, container));
+        assertEquals(List.of("0000:03:00.0"), board.vfio.group(3).devices());
+    }
+
+    @ParameterizedTest
+    @DisplayName("relaxable.rmrr.classes: what is no class is refused, naming it")
+    @ValueSource(strings = {"3", "0c033", "usb", "0x03", "0c033000", "-1"})
+    void noClass(String text) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> new VfioService.Settings(10, 10, false,
+            Duration.ZERO, Duration.ofSeconds(1), List.of("03", text)));
+        assertTrue(e.getMessage().contains('"' + text + '"'), e.getMessage());
     }
 
     @Test
@@ -131,7 +205,7 @@ class AttachTest {
         Container container = container(board, "type1v2");
         DmaBuffer memory = board.memory(0x4000);
         container.map(0x10000, memory, 0, 0x4000, RW);
-        board.iommu.own.put(0x21, List.of(new ReservedRegion(0x14000, 0x1ffff, Kind.DIRECT)));
+        board.iommu.own.put(0x21, List.of(new ReservedRegion(0x14000, 0x1ffff, Kind.RESERVED)));
         container.addGroup(board.vfio.group(2));
         assertEquals(new IovaRange(0, 0x13fff), container.info().ranges().get(0));
         refused(Errno.EINVAL, "valid ranges", () -> container.map(0x14000, memory, 0, 0x1000, RW));

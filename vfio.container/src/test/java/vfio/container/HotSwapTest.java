@@ -234,7 +234,7 @@ class HotSwapTest {
         long faults = vfio.faultCount();
         refused(Errno.EINVAL, "at most 32 windows; set fewer", () -> container.swap("pamu"));
         second.maxWindows = 256;
-        second.own.put(0x12, List.of(new ReservedRegion(0x40_0000, 0x40_0fff, ReservedRegion.Kind.DIRECT)));
+        second.own.put(0x12, List.of(new ReservedRegion(0x40_0000, 0x40_0fff, ReservedRegion.Kind.RESERVED)));
         refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit", () -> container.swap("pamu"));
         refused(Errno.ENODEV, "no IOMMU of type smmu", () -> container.swap("smmu"));
         assertEquals(before, board.iommu.state());

@@ -230,8 +230,8 @@ class MapDmaTest {
     @Test
     @DisplayName("GET_INFO: a device's own reserved range leaves the valid ones; attaching it where something is mapped: EINVAL")
     void ownReserved() {
-        ReservedRegion rmrr = new ReservedRegion(0x30000, 0x3ffff, ReservedRegion.Kind.DIRECT);
-        board.iommu.own.put(0x21, List.of(rmrr));
+        ReservedRegion own = new ReservedRegion(0x30000, 0x3ffff, ReservedRegion.Kind.RESERVED);
+        board.iommu.own.put(0x21, List.of(own));
         container.map(0x3f000, memory, 0, 0x1000, RW);
         refused(Errno.EINVAL, "requester 0x21", () -> container.addGroup(board.vfio.group(2)));
         assertEquals(1, container.groups().size());
@@ -240,7 +240,7 @@ class MapDmaTest {
         refused(Errno.EINVAL, "valid ranges", () -> container.map(0x3f000, memory, 0, 0x1000, RW));
         assertEquals(List.of(new IovaRange(0, 0x2ffff), new IovaRange(0x40000, 0xfedfffffL),
             new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)), container.info().ranges());
-        assertEquals(List.of(rmrr, new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), container.reserved());
+        assertEquals(List.of(own, new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), container.reserved());
     }
 
     // UNMAP_DMA. Three mappings of 0x4000: 0x10000, 0x14000 (adjacent), 0x20000.

@@ -3,6 +3,7 @@ package vfio.soak;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Hashtable;
 import java.util.LinkedHashMap;
@@ -10,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -65,7 +67,10 @@ final class Places implements AutoCloseable {
         return sets;
     }
 
-    /** The free places of a slot whose groups are nobody's. On bus 0 the chipset's own places, 0 to 2, are left out. */
+    /**
+     * The free places of a slot whose groups are nobody's. On bus 0 the chipset's own places, 0 to 2, are left out; and so is a place that
+     * firmware wants memory mapped for (RMRR), whose device is not given to a user.
+     */
     private List<Integer> free(Slot slot, Set<Integer> taken) {
         Set<String> present = new HashSet<>();
         Set<Integer> used = new HashSet<>(taken);
@@ -75,9 +80,15 @@ final class Places implements AutoCloseable {
                 used.add(group.number());
             }
         });
+        Set<Integer> wanted = wantedByFirmware();
         int first = slot.address(0, 0).contains(":00:00.0") ? 3 : 0;
         return IntStream.range(first, PLACES).filter(place -> slot.covers(place, 0) && !present.contains(slot.address(place, 0))
-            && !used.contains(slot.requester(place, 0).group())).boxed().toList();
+            && !used.contains(slot.requester(place, 0).group()) && !wanted.contains(slot.requester(place, 0).id())).boxed().toList();
+    }
+
+    private Set<Integer> wantedByFirmware() {
+        return machine.nodes().stream().filter(node -> node.compatibleWith("intel,rmrr"))
+            .flatMapToInt(node -> Arrays.stream(node.cells("requesters"))).boxed().collect(Collectors.toSet());
     }
 
     private String plug(Slot slot, int place) throws IOException, InterruptedException {
