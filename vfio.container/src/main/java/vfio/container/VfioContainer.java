@@ -79,6 +79,9 @@ final class VfioContainer implements Container {
     private String leftIommu = "";
     private String leftController = "";
     private String leftStrategy = "";
+    /** Whether another interrupt controller, or strategy, has come while the IOMMU was away: reported when devices are let through again. */
+    private boolean owesController;
+    private boolean owesStrategy;
     /** The provider that was given up on because it hung: it may do yet what it was asked to. */
     private Iommu suspect;
     /** A domain that could not be closed when its provider left: the hardware may still translate by it. */
@@ -755,8 +758,21 @@ final class VfioContainer implements Container {
         }
         route();
         report(Swap.Backend.IOMMU, leftIommu, newcomer.label(), "");
+        reportOwed();
         steps.end();
         return null;
+    }
+
+    /** What else was swapped while the IOMMU was away. */
+    private void reportOwed() {
+        if (owesController && service.controller() != null) {
+            owesController = false;
+            report(Swap.Backend.CONTROLLER, leftController, service.controllerLabel(), reason);
+        }
+        if (owesStrategy) {
+            owesStrategy = false;
+            report(Swap.Backend.STRATEGY, leftStrategy, strategy == null ? "" : strategy.name(), reason);
+        }
     }
 
     /** The provider is about to go: devices are held back, blocked, and what was in flight has left when this returns. */
@@ -826,7 +842,10 @@ final class VfioContainer implements Container {
             return;
         }
         Steps steps = new Steps();
-        if (state == ContainerState.ACTIVE) {
+        boolean concerned = interrupts.enabled() || !ledger.placements().isEmpty();
+        if (state != ContainerState.ACTIVE) {
+            owesController |= concerned;
+        } else {
             if (interrupts.waiting() > 0) {
                 shut();
             }
@@ -837,7 +856,7 @@ final class VfioContainer implements Container {
             interrupts.connect();
             steps.take(this::restorePlacements);
             route();
-            if (interrupts.enabled() || !ledger.placements().isEmpty()) {
+            if (concerned || !ledger.placements().isEmpty()) {
                 report(Swap.Backend.CONTROLLER, leftController, service.controllerLabel(), reason);
             }
         }
@@ -860,7 +879,9 @@ final class VfioContainer implements Container {
     }
 
     private void controllerGone(String label, boolean served) {
-        leftController = label;
+        if (!owesController) {
+            leftController = label;
+        }
         if (!served) {
             interrupts.presume();
         }
@@ -898,7 +919,9 @@ final class VfioContainer implements Container {
 
     private void strategyGone(MsiStrategy leaving) {
         if (strategy == leaving) {
-            leftStrategy = leaving.name();
+            if (!owesStrategy) {
+                leftStrategy = leaving.name();
+            }
             Steps steps = new Steps();
             if (interrupts.enabled()) {
                 shut();
@@ -914,6 +937,8 @@ final class VfioContainer implements Container {
                 if (interrupts.enabled()) {
                     report(Swap.Backend.STRATEGY, leftStrategy, strategy == null ? "" : strategy.name(), reason);
                 }
+            } else {
+                owesStrategy |= interrupts.enabled();
             }
             steps.end();
         }
@@ -1438,6 +1463,8 @@ final class VfioContainer implements Container {
             capabilities = null;
             type = null;
             reason = "";
+            owesController = false;
+            owesStrategy = false;
             state = ContainerState.UNSET;
             quiescence.open();
             quiescence.requesters(Set.of());

@@ -464,4 +464,28 @@ class HotSwapTest {
         Swap last = vfio.swaps().get(2);
         assertEquals(List.of(Swap.Backend.STRATEGY, "auto", "auto", 1L), List.of(last.backend(), last.from(), last.to(), last.carried()));
     }
+
+    @Test
+    @DisplayName("a controller and a strategy are swapped while the IOMMU is away: both are reported when devices are let through again")
+    void whileAway() {
+        working();
+        vfio.addStrategy(board.auto, 10);
+        container.msiStrategy("auto");
+        vfio.removeIommu(board.iommu);
+        vfio.removeController(board.controller);
+        vfio.addController(new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80), "the next");
+        vfio.removeController(vfio.controller());
+        vfio.addController(new FakeController(board.bus, board.trip, 0xd0000000L, 3, 4, 0x60), "the third");
+        vfio.removeStrategy(board.auto);
+        int before = vfio.swaps().size();
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu", "a new one", 0);
+        assertEquals(List.of("IOMMU pamu>a new one", "CONTROLLER interrupt controller>the third", "STRATEGY auto>"),
+            vfio.swaps().stream().skip(before).map(one -> one.backend() + " " + one.from() + '>' + one.to()).toList());
+        vfio.removeIommu(next);
+        vfio.addIommu(next, "pamu", "a new one", 0);
+        assertEquals(Swap.Backend.IOMMU, vfio.swaps().get(vfio.swaps().size() - 1).backend(), "reported once");
+        assertEquals(before + 4, vfio.swaps().size());
+    }
 }

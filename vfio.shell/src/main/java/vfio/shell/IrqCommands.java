@@ -80,7 +80,7 @@ public final class IrqCommands {
                 throw new ErrnoException(Errno.EIO, "no doorbell answers at 0x%x", doorbell);
             }
             long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
-            return record(new Journal.Interrupt("-", "-", index, number, doorbell, message.data(), delivered + due.poll(), strays.get(),
+            return record(new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(), strays.get(),
                 (System.nanoTime() - begin) / 1000));
         } finally {
             taken.forEach(controller.doorbells()::release);
@@ -129,7 +129,7 @@ public final class IrqCommands {
                 changed.run();
             }
             long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
-            return record(new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), -1, -1, 0, 0,
+            return record(new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), false, -1, -1, 0, 0,
                 delivered + due.poll(), early, (System.nanoTime() - begin) / 1000));
         } finally {
             level.set(false);

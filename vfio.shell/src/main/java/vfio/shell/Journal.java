@@ -11,13 +11,40 @@ import machine.api.Refusal;
 
 /** What was tried and what came of it. Thread-safe. */
 final class Journal {
-    /** A transfer that should work: how many bytes were compared, how many of them (guards included) were wrong. */
-    record Transfer(String container, String device, long from, long to, long bytes, long mismatches, String remark) {
+    /**
+     * A transfer that should work.
+     *
+     * @param bytes how many were compared
+     * @param mismatches how many of them (guards included) were wrong
+     * @param refused how many accesses of the device were refused meanwhile
+     * @param refusal which was the first, and why; empty if none was
+     */
+    record Transfer(String container, String device, long from, long to, long bytes, long mismatches, long refused, String refusal,
+            String remark) {
+        boolean ok() {
+            return mismatches == 0 && refused == 0;
+        }
+
+        /** {@return what came of it, in words} */
+        String outcome() {
+            return refused == 0 ? String.format("%d bytes, %d wrong", bytes, mismatches)
+                : String.format("%d bytes, %d accesses refused: %s; %d wrong for it", bytes, refused, refusal, mismatches);
+        }
     }
 
-    /** An interrupt that should arrive: at its own eventfd once, and at no other. {@code bank} is -1 for a pin. */
-    record Interrupt(String container, String device, int bank, int vector, long address, int data, long delivered, long stray,
-            long micros) {
+    /**
+     * An interrupt that should arrive: at its own eventfd once, and at no other.
+     *
+     * @param message whether it is an MSI and not a pin
+     * @param bank -1 for a pin, and for an MSI that has no vector
+     */
+    record Interrupt(String container, String device, boolean message, int bank, int vector, long address, int data, long delivered,
+            long stray, long micros) {
+        /** {@return which way it takes} */
+        String through() {
+            return !message ? "pin" : bank < 0 ? "MSI without a vector" : "bank " + bank;
+        }
+
         boolean ok() {
             return delivered == 1 && stray == 0;
         }
@@ -71,17 +98,17 @@ final class Journal {
 
     synchronized void add(Transfer transfer) {
         transfers.add(transfer);
-        if (transfer.mismatches() > 0) {
-            failures.add(String.format("%s: %d bytes wrong in the transfer 0x%x -> 0x%x", transfer.device(),
-                transfer.mismatches(), transfer.from(), transfer.to()));
+        if (!transfer.ok()) {
+            failures.add(String.format("%s: in the transfer 0x%x -> 0x%x: %s", transfer.device(), transfer.from(), transfer.to(),
+                transfer.outcome()));
         }
     }
 
     synchronized void add(Interrupt interrupt) {
         interrupts.add(interrupt);
         if (!interrupt.ok()) {
-            failures.add(String.format("%s: one interrupt raised, %d delivered to its eventfd, %d to others", interrupt.device(),
-                interrupt.delivered(), interrupt.stray()));
+            failures.add(String.format("%s: one interrupt raised (%s), %d delivered to its eventfd, %d to others", interrupt.device(),
+                interrupt.through(), interrupt.delivered(), interrupt.stray()));
         }
     }
 

@@ -5,8 +5,10 @@ import com.google.gson.GsonBuilder;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import irq.api.MsiBank;
+import irq.api.MsiDoorbells;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import machine.api.Access;
 import machine.api.Machine;
@@ -35,6 +37,7 @@ final class Json {
         run.add("msi", msi(journal));
         run.add("faults", faults(journal));
         run.add("swaps", swaps());
+        run.add("failedSwaps", failedSwaps());
         JsonArray rejected = new JsonArray();
         journal.rejections().forEach(rejection -> rejected.add(rejection.found()));
         run.add("rejected", rejected);
@@ -64,11 +67,11 @@ final class Json {
             json.addProperty("rmrrs", count("intel,rmrr"));
             return json;
         }
-        List<MsiBank> banks = bench.controller().doorbells().banks();
+        Optional<List<MsiBank>> banks = bench.doorbells().map(MsiDoorbells::banks);
         json.addProperty("pamus", machine.nodes().stream().filter(node -> node.compatibleWith("fsl,pamu"))
             .mapToInt(node -> node.children().size()).sum());
-        json.addProperty("msiBanks", banks.size());
-        json.addProperty("vectorsPerBank", banks.isEmpty() ? 0 : banks.get(0).vectors());
+        json.addProperty("msiBanks", banks.map(List::size).orElse(null));
+        json.addProperty("vectorsPerBank", banks.map(some -> some.isEmpty() ? 0 : some.get(0).vectors()).orElse(null));
         json.addProperty("pcie", machine.slots().stream().filter(slot -> slot.pcie()).count());
         return json;
     }
@@ -81,6 +84,8 @@ final class Json {
         Layout layout = Layout.of(container);
         JsonObject json = new JsonObject();
         json.addProperty("name", container.name());
+        json.addProperty("state", container.state().name());
+        json.addProperty("reason", container.reason());
         json.addProperty("iommu", container.iommu().orElse(null));
         json.addProperty("strategy", container.msiStrategy().orElse(null));
         JsonObject geometry = new JsonObject();
@@ -127,18 +132,31 @@ final class Json {
         return json;
     }
 
+    private JsonArray failedSwaps() {
+        JsonArray json = new JsonArray();
+        for (Workbench.FailedSwap swap : bench.failedSwaps()) {
+            JsonObject one = new JsonObject();
+            one.addProperty("what", swap.what());
+            one.addProperty("with", swap.with());
+            one.addProperty("failure", swap.why());
+            json.add(one);
+        }
+        return json;
+    }
+
     private static JsonObject dma(Journal journal) {
         JsonObject json = new JsonObject();
         json.addProperty("transfers", journal.transfers().size());
         json.addProperty("bytesVerified", journal.transfers().stream().mapToLong(Journal.Transfer::bytes).sum());
         json.addProperty("mismatches", journal.transfers().stream().mapToLong(Journal.Transfer::mismatches).sum());
+        json.addProperty("refused", journal.transfers().stream().mapToLong(Journal.Transfer::refused).sum());
         json.addProperty("blocked", journal.attempts().stream().filter(Journal.Attempt::refused).count());
         return json;
     }
 
     private static JsonObject msi(Journal journal) {
         JsonObject json = new JsonObject();
-        List<Journal.Interrupt> msis = journal.interrupts().stream().filter(interrupt -> interrupt.bank() >= 0).toList();
+        List<Journal.Interrupt> msis = journal.interrupts().stream().filter(Journal.Interrupt::message).toList();
         json.addProperty("raised", msis.size());
         json.addProperty("delivered", msis.stream().mapToLong(Journal.Interrupt::delivered).sum());
         JsonObject banks = new JsonObject();

@@ -6,13 +6,17 @@ import iommu.api.Windows;
 import java.util.ArrayList;
 import java.util.List;
 import machine.api.Access;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import vfio.api.Container;
-import vfio.api.ContainerState;
 import vfio.api.ContainerState;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
-/** How a container's addresses are laid out: its windows if it has some, else its mappings. What every picture is made of. */
+/**
+ * How a container's addresses are laid out: its windows if it has some, else its mappings. What every picture is made of. While its IOMMU
+ * is away, the mappings are what the container holds; nothing passes then, and {@link Container#state} says so.
+ */
 record Layout(Geometry geometry, int windows, List<Row> rows) {
     /** What one row of the layout is used for. */
     enum Use { MEMORY, DOORBELL, DISABLED }
@@ -27,13 +31,24 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
     }
 
     static Layout of(Container container) {
-        if (container.iommu().isEmpty() || container.state() != ContainerState.ACTIVE) {
+        if (container.iommu().isEmpty()) {
             return new Layout(new Geometry(0, 0), 0, List.of());
         }
-        // What a container holds is known while its IOMMU is away; how the tables are cut is not.
-        if (container.state() != ContainerState.ACTIVE || !container.info().capabilities().windowed()) {
-            return paged(container);
+        if (container.state() == ContainerState.ACTIVE) {
+            try {
+                return container.info().capabilities().windowed() ? windowed(container) : paged(container);
+            } catch (ErrnoException e) {
+                // Its IOMMU may go at any moment.
+                if (e.errno() != Errno.EAGAIN) {
+                    throw e;
+                }
+            }
         }
+        // What a container holds is known while its IOMMU is away; how the tables are cut is not.
+        return paged(container);
+    }
+
+    private static Layout windowed(Container container) {
         Geometry geometry = container.get(Geometry.class);
         int windows = container.get(Windows.class).count();
         List<Row> rows = new ArrayList<>();

@@ -50,8 +50,8 @@ final class Replacement {
      */
     List<Swap> run(String name, String jar) throws IOException, InterruptedException {
         Bundle bundle = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName())).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are %s and %s", name,
-                bench.vfio().containers().stream().map(Container::name).toList(), providers()));
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are containers %s and backends %s", name,
+                bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
         List<Swap> before = bench.vfio().swaps();
         Map<Container, Integer> working = new LinkedHashMap<>();
         bench.vfio().containers().stream().filter(one -> one.state() == ContainerState.ACTIVE)
@@ -91,13 +91,6 @@ final class Replacement {
             }
             Thread.sleep(2);
         }
-    }
-
-    /** {@return the bundles that say they provide something of the machine's to containers} */
-    private List<String> providers() {
-        return Arrays.stream(context.getBundles()).map(Bundle::getSymbolicName)
-            .filter(name -> name.startsWith("iommu.") || name.startsWith("irq.") || name.startsWith("vfio.msi"))
-            .filter(name -> !name.endsWith(".api")).toList();
     }
 
     /** What a bundle is made of, as a jar: the place it was installed from need not be there any more. */

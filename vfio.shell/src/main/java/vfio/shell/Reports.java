@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
+import irq.api.MsiDoorbells;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
@@ -17,8 +19,9 @@ import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
 import vfio.api.Container;
-import vfio.api.MsiChoice;
+import vfio.api.ContainerState;
 import vfio.api.Group;
+import vfio.api.MsiChoice;
 import vfio.api.Swap;
 
 /** What a run looks like as text: tables and a picture. */
@@ -44,6 +47,7 @@ final class Reports {
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
         section(text, "Swaps", swaps(bench.vfio().swaps()));
+        section(text, "Swaps that were asked for and not done", failed(bench.failedSwaps()));
         text.append(warnings(bench.machine()));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
@@ -64,11 +68,15 @@ final class Reports {
             slots.row(slot.name(), first == null ? "-" : Amount.hex(first.id()), requesters.size(),
                 first == null ? "-" : first.group(), slot.node().path());
         }
-        Table banks = new Table("msi bank", "page", "vectors", "free");
-        bench.controller().doorbells().banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
-            bench.controller().doorbells().free(bank.index())));
         section(text, "Places for devices", slots);
+        Optional<MsiDoorbells> doorbells = bench.doorbells();
+        Table banks = new Table("msi bank", "page", "vectors", "free");
+        doorbells.ifPresent(present -> present.banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
+            present.free(bank.index()))));
         section(text, "MSI banks", banks);
+        if (doorbells.isEmpty()) {
+            text.append("\nNo interrupt controller is there: its MSI banks are not known.\n");
+        }
         return text.append(warnings(bench.machine())).toString();
     }
 
@@ -112,10 +120,16 @@ final class Reports {
                 Access.name(row.access()), row.text());
             i = last;
         }
-        return text.append(table.isEmpty() ? "  nothing is mapped: every access is refused\n" : table.toString()).toString();
+        if (table.isEmpty()) {
+            return text.append("  nothing is mapped: every access is refused\n").toString();
+        }
+        if (container.state() != ContainerState.ACTIVE) {
+            text.append("  held for when it works again; now every access is refused, or waits\n");
+        }
+        return text.append(table).toString();
     }
 
-    /** {@return the addresses of a container as a bar of text, one line a run of equal rows} */
+    /** {@return the addresses of a container as a bar of text, one line a run of equal rows; empty if it has no windows, or none now} */
     String picture(Container container) {
         Layout layout = Layout.of(container);
         StringBuilder text = new StringBuilder();
@@ -168,6 +182,12 @@ final class Reports {
         return table;
     }
 
+    static Table failed(List<Workbench.FailedSwap> swaps) {
+        Table table = new Table("at", "asked for", "with", "not done because");
+        swaps.forEach(swap -> table.row(TIME.format(swap.at()), swap.what(), swap.with().isEmpty() ? "-" : swap.with(), swap.why()));
+        return table;
+    }
+
     String faults() {
         Table table = new Table("requester", "access", "bytes", "iova", "reason");
         for (Fault fault : bench.vfio().faults()) {
@@ -191,16 +211,16 @@ final class Reports {
     }
 
     private static Table transfers(Journal journal) {
-        Table table = new Table("device", "from iova", "to iova", "bytes", "wrong", "what");
+        Table table = new Table("device", "from iova", "to iova", "bytes", "wrong", "refused", "what");
         journal.transfers().forEach(transfer -> table.row(transfer.device(), Amount.hex(transfer.from()), Amount.hex(transfer.to()),
-            transfer.bytes(), transfer.mismatches(), transfer.remark()));
+            transfer.bytes(), transfer.mismatches(), transfer.refused(), transfer.remark()));
         return table;
     }
 
     private static Table interrupts(Journal journal) {
         Table table = new Table("device", "through", "vector", "message", "delivered", "stray", "µs");
         journal.interrupts().forEach(interrupt -> table.row(interrupt.device(),
-            interrupt.bank() < 0 ? "pin" : "bank " + interrupt.bank(), interrupt.bank() < 0 ? "" : interrupt.vector(),
+            interrupt.through(), interrupt.bank() < 0 ? "" : interrupt.vector(),
             interrupt.bank() < 0 ? "-" : String.format("0x%x <- 0x%x", interrupt.address(), interrupt.data()), interrupt.delivered(),
             interrupt.stray(), interrupt.micros()));
         return table;

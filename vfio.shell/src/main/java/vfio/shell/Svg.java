@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import vfio.api.Container;
+import vfio.api.ContainerState;
 
 /** Apertures as one SVG picture, a column each, addresses growing upwards. */
 final class Svg {
@@ -30,7 +31,8 @@ final class Svg {
 
     private static Aperture aperture(Container container) {
         return new Aperture(container.name(), container.iommu().orElse("no IOMMU")
-            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse(""), Layout.of(container));
+            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse("")
+            + (container.state() == ContainerState.ACTIVE ? "" : ", " + container.state()), Layout.of(container));
     }
 
     /** {@return a picture of them, side by side} */

@@ -3,6 +3,7 @@ package vfio.shell;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -31,22 +32,25 @@ public final class SwapCommands {
 
     @Descriptor("replace a backend's bundle by a fresh copy of itself while containers work; shows what each of them says of it")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
-        return table(replacement.run(bundle, ""));
+        return attempt(bundle, "", () -> replacement.run(bundle, ""));
     }
 
     @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle by the one in a jar")
     public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
             throws IOException, InterruptedException {
-        if (bench.vfio().containers().stream().anyMatch(container -> container.name().equals(what))) {
-            return table(List.of(bench.container(what).swap(with)));
-        }
-        return table(replacement.run(what, with));
+        boolean container = bench.vfio().containers().stream().anyMatch(one -> one.name().equals(what));
+        return attempt(what, with, () -> container ? List.of(bench.container(what).swap(with)) : replacement.run(what, with));
     }
 
     @Descriptor("what became of every swap so far, the latest at the end")
     public String swaps() {
         List<Swap> swaps = bench.vfio().swaps();
-        return swaps.isEmpty() ? "nothing was swapped yet; try vfio:swap BUNDLE\n" : table(swaps);
+        List<Workbench.FailedSwap> failed = bench.failedSwaps();
+        if (swaps.isEmpty() && failed.isEmpty()) {
+            return "nothing was swapped yet; try vfio:swap BUNDLE\n";
+        }
+        return (swaps.isEmpty() ? "" : table(swaps)) + (failed.isEmpty() ? ""
+            : (swaps.isEmpty() ? "" : "\n") + "Asked for and not done:\n" + Reports.failed(failed));
     }
 
     @Descriptor("try once more to restore a blocked container on the backends that are there now")
@@ -67,6 +71,21 @@ public final class SwapCommands {
             bench.container(name).stallBound(Duration.ofMillis(Amount.parse(millis)));
         } catch (IllegalArgumentException e) {
             throw new ErrnoException(Errno.EINVAL, e, "%s", e.getMessage());
+        }
+    }
+
+    /** One swap that somebody asks for. */
+    private interface Attempt {
+        List<Swap> run() throws IOException, InterruptedException;
+    }
+
+    /** Runs it; that it failed is kept, also if no container has heard of it. */
+    private String attempt(String what, String with, Attempt attempt) throws IOException, InterruptedException {
+        try {
+            return table(attempt.run());
+        } catch (IOException | RuntimeException e) {
+            bench.failedSwap(new Workbench.FailedSwap(Instant.now(), what, with, e instanceof ErrnoException ? e.getMessage() : e.toString()));
+            throw e;
         }
     }
 

@@ -186,7 +186,10 @@ public final class VfioCommands {
 
     @Descriptor("draw the aperture of a container")
     public String picture(@Descriptor("container") String name) {
-        return reports.picture(bench.container(name));
+        Container container = bench.container(name);
+        String picture = reports.picture(container);
+        return picture.isEmpty() ? String.format("%s: %s, %s: no windows to draw; see vfio:windows %s%n", name,
+            container.iommu().orElse("no IOMMU set"), container.state(), name) : picture;
     }
 
     @Descriptor("an operation of the container's MSI strategy, e.g. vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
@@ -275,15 +278,15 @@ public final class VfioCommands {
     public String ring(@Descriptor("device") String device) throws InterruptedException {
         Journal.Interrupt interrupt = bench.ring(device);
         return String.format("%s: %d delivered to its own eventfd, %d to others, after %d µs",
-            interrupt.bank() < 0 ? "pin" : "bank " + interrupt.bank(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
+            interrupt.bank() < 0 && interrupt.message() ? "MSI that waits (" + bench.container(interrupt.container()).reason() + ")"
+                : interrupt.through(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
     }
 
     @Descriptor("copy memory to memory by a device's DMA and compare every byte and the guards around it")
     public String dma(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("device address the device reads") String from,
             @Descriptor("device address the device writes") String to, @Descriptor("bytes") String bytes) {
-        Journal.Transfer transfer = bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark);
-        return String.format("%d bytes, %d wrong", transfer.bytes(), transfer.mismatches());
+        return bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark).outcome();
     }
 
     @Descriptor("have a device try an access that must be refused, for the reason given")
@@ -333,7 +336,7 @@ public final class VfioCommands {
             return text.append(String.format("                   refused: %s%n", Refusal.name(physical))).toString();
         }
         text.append(String.format("Bus                physical 0x%x%n", physical));
-        String end = bench.controller().doorbells().banks().stream()
+        String end = bench.doorbells().stream().flatMap(doorbells -> doorbells.banks().stream())
             .filter(bank -> physical >= bank.page() && physical < bank.page() + bank.length())
             .map(bank -> String.format("Mmio.write         MSI bank %d, offset 0x%x%n", bank.index(), physical - bank.page()))
             .findFirst().orElse("Ram\n");

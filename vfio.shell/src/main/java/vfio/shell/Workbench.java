@@ -3,13 +3,17 @@ package vfio.shell;
 
 import iommu.api.Violation;
 import irq.api.InterruptController;
+import irq.api.MsiDoorbells;
 import java.io.IOException;
+import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Hashtable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import machine.api.Access;
@@ -17,6 +21,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Fault;
 import machine.api.Machine;
+import machine.api.Refusal;
 import machine.api.Slot;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
@@ -44,6 +49,7 @@ public final class Workbench {
     private static final int GUARD = 64;
     private static final byte GUARD_BYTE = (byte) 0xa5;
     private static final long PATIENCE_MILLIS = 5_000;
+    private static final int FAILED_KEPT = 1024;
 
     /** One opened device. */
     private static final class Opened {
@@ -60,15 +66,29 @@ public final class Workbench {
         }
     }
 
+    /**
+     * A swap that was asked for and not done.
+     *
+     * @param what container or bundle
+     * @param with type or jar; empty for a fresh copy
+     * @param why one line
+     */
+    record FailedSwap(Instant at, String what, String with, String why) {
+    }
+
+    /** How long an interrupt is waited for. */
+    long patienceMillis = PATIENCE_MILLIS;
+
     private final Machine machine;
     private final Vfio vfio;
     /** Comes and goes, as it is swapped: what is plugged stays. */
     @Reference(name = "interrupts", cardinality = ReferenceCardinality.OPTIONAL, policyOption = ReferencePolicyOption.GREEDY)
-    private volatile InterruptController controller;
+    volatile InterruptController controller;
     private final ConfigurationAdmin configurations;
     private final Map<String, Configuration> plugged = new LinkedHashMap<>();
     private final Map<String, Opened> opened = new LinkedHashMap<>();
     private final SplittableRandom random = new SplittableRandom(0x67616e747279L);
+    private final ArrayDeque<FailedSwap> failedSwaps = new ArrayDeque<>();
     private Journal journal = new Journal();
 
     /** Built by Declarative Services. */
@@ -105,8 +125,30 @@ public final class Workbench {
         return present;
     }
 
+    /** {@return what turns messages into interrupts; empty while there is no interrupt controller} */
+    Optional<MsiDoorbells> doorbells() {
+        return Optional.ofNullable(controller).map(InterruptController::doorbells);
+    }
+
     Journal journal() {
         return journal;
+    }
+
+    /** Notes that a swap was not done. Containers report only what has reached them. */
+    void failedSwap(FailedSwap swap) {
+        synchronized (failedSwaps) {
+            if (failedSwaps.size() == FAILED_KEPT) {
+                failedSwaps.removeFirst();
+            }
+            failedSwaps.add(swap);
+        }
+    }
+
+    /** {@return the latest swaps that were asked for and not done, oldest first} */
+    List<FailedSwap> failedSwaps() {
+        synchronized (failedSwaps) {
+            return List.copyOf(failedSwaps);
+        }
     }
 
     void startJournal(String title) {
@@ -207,6 +249,7 @@ public final class Workbench {
         Arrays.fill(expected, GUARD_BYTE);
         poke(user.container, to - before, expected);
         poke(user.container, from, source);
+        long faultsBefore = vfio.faultCount();
         for (long done = 0; done < bytes; done += EduDriver.CHUNK) {
             int piece = (int) Math.min(EduDriver.CHUNK, bytes - done);
             user.driver.fetch(from + done, piece);
@@ -218,7 +261,11 @@ public final class Workbench {
         for (int i = 0; i < expected.length; i++) {
             mismatches += expected[i] == found[i] ? 0 : 1;
         }
-        Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches, remark);
+        List<Fault> refused = fresh(faultsBefore).stream().filter(fault -> fault.requester() == user.device.requester()).toList();
+        String refusal = refused.stream().findFirst().map(fault -> String.format("%s at iova 0x%x: %s",
+            fault.access() == Access.WRITE ? "write" : "read", fault.iova(), Refusal.name(fault.refusal()))).orElse("");
+        Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches, refused.size(), refusal,
+            remark);
         journal.add(transfer);
         return transfer;
     }
@@ -234,10 +281,7 @@ public final class Workbench {
         } else {
             user.driver.fetch(iova, bytes);
         }
-        List<Fault> faults = vfio.faults();
-        int fresh = (int) Math.min(faults.size(), vfio.faultCount() - faultsBefore);
-        Fault fault = faults.subList(faults.size() - fresh, faults.size()).stream()
-            .filter(one -> (one.access() == Access.WRITE) == write).findFirst().orElse(null);
+        Fault fault = fresh(faultsBefore).stream().filter(one -> (one.access() == Access.WRITE) == write).findFirst().orElse(null);
         Violation last = last(vfio.violations());
         boolean untouched = same(before, others(user.container, iova, bytes)) && strays(null) == 0;
         Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, user.device.requester(), write, iova, bytes,
@@ -284,7 +328,7 @@ public final class Workbench {
         user.eventFd = eventFd;
         user.irq = irq;
         MsiRoute route = route(user);
-        return route == null ? "its pin" : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(),
+        return irq == Irq.INTX ? "its pin" : route == null ? "MSI that waits: " + user.container.reason() : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(),
             route.address(), route.data());
     }
 
@@ -294,19 +338,21 @@ public final class Workbench {
         if (user.irq < 0) {
             throw new ErrnoException(Errno.EINVAL, "no interrupt of device %s is enabled; use vfio:irq %s msi first", name, name);
         }
-        MsiRoute route = route(user);
+        MsiRoute before = route(user);
         long begin = System.nanoTime();
         user.driver.raise();
-        long delivered = user.eventFd.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
+        long delivered = user.eventFd.read(patienceMillis, TimeUnit.MILLISECONDS);
         long micros = (System.nanoTime() - begin) / 1000;
         user.driver.acknowledge();
         if (user.irq == Irq.INTX) {
             user.device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
         }
         delivered += user.eventFd.poll();
-        Journal.Interrupt interrupt = new Journal.Interrupt(user.container.name(), name, route == null ? -1 : route.bank(),
-            route == null ? -1 : route.vector(), route == null ? 0 : route.address(), route == null ? 0 : route.data(), delivered,
-            strays(user), micros);
+        // What waited for a vector when it was raised may have been given one meanwhile.
+        MsiRoute route = before != null ? before : route(user);
+        Journal.Interrupt interrupt = new Journal.Interrupt(user.container.name(), name, user.irq == Irq.MSI,
+            route == null ? -1 : route.bank(), route == null ? -1 : route.vector(), route == null ? 0 : route.address(),
+            route == null ? 0 : route.data(), delivered, strays(user), micros);
         journal.add(interrupt);
         return interrupt;
     }
@@ -346,6 +392,13 @@ public final class Workbench {
             }
         }
         return contents;
+    }
+
+    /** {@return the accesses that were refused since there were so many, as far as they are remembered} */
+    private List<Fault> fresh(long before) {
+        List<Fault> faults = vfio.faults();
+        int fresh = (int) Math.min(faults.size(), vfio.faultCount() - before);
+        return faults.subList(faults.size() - fresh, faults.size());
     }
 
     private static Violation last(List<Violation> violations) {

@@ -24,8 +24,8 @@ class JournalTest {
     @DisplayName("A run is ok until one thing is not as expected")
     @Test
     void ok() {
-        journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 0, ""));
-        journal.add(new Journal.Interrupt("guest", "d", 1, 0, 0x140, 0, 1, 0, 5));
+        journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 0, 0, "", ""));
+        journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0x140, 0, 1, 0, 5));
         journal.add(attempt("DENIED", denied, null, true));
         journal.add(new Journal.Rejection("EINVAL", "EINVAL: no", "what"));
         assertTrue(journal.ok());
@@ -35,10 +35,11 @@ class JournalTest {
     @DisplayName("Not ok: a wrong byte, a lost, doubled or stray interrupt, another refusal or none, changed memory, another errno")
     @Test
     void notOk() {
-        assertFails(() -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 1, "")));
-        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", 1, 0, 0, 0, 0, 0, 5)));
-        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", 1, 0, 0, 0, 2, 0, 5)));
-        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", 1, 0, 0, 0, 1, 1, 5)));
+        assertFails(() -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 1, 0, "", "")));
+        assertFails(() -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 0, 1, "read at iova 0x0: DENIED", "")));
+        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 0, 0, 5)));
+        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 2, 0, 5)));
+        assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 1, 1, 5)));
         assertFails(() -> journal.add(attempt("UNMAPPED", denied, null, true)));
         assertFails(() -> journal.add(attempt("DENIED", null, null, true)));
         assertFails(() -> journal.add(attempt("DENIED", denied, null, false)));

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.shell;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import device.edu.Edu;
+import device.edu.EduSettings;
+import iommu.api.Geometry;
+import iommu.api.Iommu;
+import iommu.api.Windows;
+import iommu.pamu.PamuDriver;
+import iommu.pamu.PamuSettings;
+import iommu.pamu.unit.Pamu;
+import iommu.pamu.unit.PamuModel;
+import irq.mpic.MpicDriver;
+import irq.mpic.MpicSettings;
+import irq.mpic.unit.Mpic;
+import irq.mpic.unit.MpicModel;
+import java.lang.reflect.Proxy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.fdt.FdtMachineSource;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.ServiceReference;
+import vfio.api.Container;
+import vfio.api.ContainerState;
+import vfio.container.VfioService;
+import vfio.msi.BankStrategy;
+
+/** What the shell says of containers, transfers, interrupts and swaps, against what is so. Real units, drivers and strategy. */
+class WorkbenchTest {
+    private static final long MIB = 1L << 20;
+    private static final String DEVICE = "0000:01:00.0";
+
+    private final List<AutoCloseable> resources = new ArrayList<>();
+    private PamuDriver pamu;
+    private MpicDriver mpic;
+    private VfioService vfio;
+    private Workbench bench;
+    private Reports reports;
+    private Container container;
+
+    @BeforeEach
+    void board() throws Exception {
+        Path board = Path.of("..", "launcher", "boards", "p4080.dtb");
+        Machine machine = new FdtMachineSource().open("p4080.dtb", Files.readAllBytes(board), Map.of());
+        Node iommu = node(machine, "fsl,pamu");
+        Node pic = node(machine, "fsl,mpic");
+        machine.attach(iommu, Pamu.unit(machine, iommu, PamuModel.DEFAULT));
+        machine.attach(pic, new Mpic(MpicModel.of(machine, pic, 0), machine.cpus()).unit(pic));
+        pamu = keep(new PamuDriver(machine, iommu, PamuSettings.DEFAULT));
+        mpic = keep(new MpicDriver(machine, pic, MpicSettings.DEFAULTS, (text, e) -> {
+            throw new AssertionError(text, e);
+        }));
+        vfio = keep(new VfioService(machine));
+        vfio.addIommu(pamu, "pamu");
+        vfio.addController(mpic);
+        vfio.addStrategy(new BankStrategy(), 0);
+        vfio.addFunction(keep(new Edu(machine, machine.slots().get(0), 0, 0, EduSettings.DEFAULT)));
+        bench = new Workbench(machine, vfio, null);
+        bench.controller = mpic;
+        reports = new Reports(bench);
+        container = vfio.openContainer("guest");
+        container.addGroup(vfio.groupOf(DEVICE));
+        container.setIommu("pamu");
+        container.set(new Geometry(0, 512 * MIB));
+        container.set(new Windows(8));
+        try (DmaBuffer memory = machine.memory().allocate(128 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
+            container.map(0, memory, 0, 64 * MIB, Access.READ_WRITE);
+            container.map(64 * MIB, memory, 64 * MIB, 64 * MIB, Access.READ);
+        }
+        container.msi("MAP_MSI_BANK", 0, 256 * MIB);
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        for (int i = resources.size() - 1; i >= 0; i--) {
+            resources.get(i).close();
+        }
+    }
+
+    private <T extends AutoCloseable> T keep(T resource) {
+        resources.add(resource);
+        return resource;
+    }
+
+    private static Node node(Machine machine, String compatible) {
+        return machine.nodes().stream().filter(node -> node.compatibleWith(compatible)).findFirst().orElseThrow();
+    }
+
+    @DisplayName("A BLOCKED container shows what it holds, as text, picture and JSON, and that nothing passes")
+    @Test
+    void blocked() {
+        vfio.removeIommu(pamu);
+        assertEquals(ContainerState.BLOCKED, container.state());
+        String text = reports.container(container);
+        assertFalse(text.contains("nothing is mapped"), text);
+        assertTrue(text.contains("BLOCKED") && text.contains("the provider of pamu is gone") && text.contains("every access is refused"), text);
+        assertTrue(text.contains("0x4000000") && text.contains("msi bank 0"), text);
+        String svg = new Svg(bench).apertures();
+        assertFalse(svg.contains("nothing is mapped"), svg);
+        assertTrue(svg.contains("BLOCKED"), svg);
+        JsonObject json = json().getAsJsonArray("containers").get(0).getAsJsonObject();
+        assertEquals("BLOCKED", json.get("state").getAsString());
+        assertEquals(container.reason(), json.get("reason").getAsString());
+        assertEquals(3, json.getAsJsonArray("windows").size());
+        String drawn = new VfioCommands(bench).picture("guest");
+        assertTrue(drawn.contains("BLOCKED"), drawn);
+    }
+
+    @DisplayName("dma says that an access was refused, and why, and not just that bytes are wrong")
+    @Test
+    void refused() {
+        String said = new VfioCommands(bench).dma("", DEVICE, "0", "64M", "4096");
+        assertTrue(said.startsWith("4096 bytes, 2 accesses refused: write at iova 0x4000000: DENIED; "), said);
+        assertEquals(2, json().getAsJsonObject("dma").get("refused").getAsLong());
+        assertTrue(bench.journal().failures().get(0).contains("DENIED"), bench.journal().failures().toString());
+        assertEquals("4096 bytes, 0 wrong", new VfioCommands(bench).dma("", DEVICE, "0", "1M", "4096"));
+        assertEquals(2, json().getAsJsonObject("dma").get("refused").getAsLong());
+    }
+
+    @DisplayName("ring calls an MSI that has no interrupt controller an MSI that waits; the machine and the report are shown without one")
+    @Test
+    void waits() throws Exception {
+        VfioCommands commands = new VfioCommands(bench);
+        commands.irq(DEVICE, "msi");
+        vfio.removeController(mpic);
+        bench.controller = null;
+        bench.patienceMillis = 1;
+        String said = commands.ring(DEVICE);
+        assertTrue(said.startsWith("MSI that waits (" + container.reason() + "): 0 delivered"), said);
+        assertTrue(container.reason().contains("interrupt controller"), container.reason());
+        JsonObject msi = json().getAsJsonObject("msi");
+        assertEquals(List.of(1L, 0L), List.of(msi.get("raised").getAsLong(), msi.get("delivered").getAsLong()));
+        assertTrue(json().getAsJsonObject("machine").get("msiBanks").isJsonNull());
+        assertTrue(reports.all().contains("MSI without a vector"), reports.all());
+        assertTrue(commands.machine().contains("No interrupt controller"), commands.machine());
+        assertEquals("pin", new Journal.Interrupt("guest", "d", false, -1, -1, 0, 0, 1, 0, 5).through());
+    }
+
+    @DisplayName("swaps says what was asked for and not done; backends are listed by what they offer, whatever they are called")
+    @Test
+    void failedSwaps() {
+        SwapCommands commands = new SwapCommands(context("acme.iommu", Iommu.class), bench);
+        assertTrue(commands.swaps().startsWith("nothing was swapped yet"), commands.swaps());
+        assertEquals(Errno.ENODEV, assertThrows(ErrnoException.class, () -> commands.swap("guest", "type9")).errno());
+        ErrnoException unknown = assertThrows(ErrnoException.class, () -> commands.swap("nobody"));
+        assertTrue(unknown.getMessage().endsWith("containers [guest] and backends [acme.iommu]"), unknown.getMessage());
+        String said = commands.swaps();
+        assertFalse(said.contains("nothing was swapped"), said);
+        assertTrue(said.contains("no IOMMU of type type9") && said.contains(unknown.getMessage()), said);
+        assertEquals(2, json().getAsJsonArray("failedSwaps").size());
+        assertTrue(reports.all().contains("type9"), reports.all());
+    }
+
+    private JsonObject json() {
+        return JsonParser.parseString(new Json(bench).run()).getAsJsonObject();
+    }
+
+    /** A framework with one bundle that registers one service, and one that has no name. */
+    private static BundleContext context(String name, Class<?> service) {
+        ServiceReference<?> reference = fake(ServiceReference.class, Map.of("getProperty", new String[] {service.getName()}));
+        Bundle one = fake(Bundle.class, Map.of("getSymbolicName", name, "getRegisteredServices", new ServiceReference<?>[] {reference}));
+        return fake(BundleContext.class, Map.of("getBundles", new Bundle[] {fake(Bundle.class, Map.of()), one}));
+    }
+
+    /** Answers what is given, by the method's name, and null, or whatever a primitive has for it, to everything else. */
+    private static <T> T fake(Class<T> type, Map<String, Object> answers) {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
+            (self, method, arguments) -> answers.get(method.getName())));
+    }
+}
