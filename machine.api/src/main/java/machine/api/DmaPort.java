@@ -57,7 +57,8 @@ public final class DmaPort implements AutoCloseable {
         if ((iova & size - 1) != 0) {
             return refuse(iova, size, Access.WRITE, Refusal.UNSUPPORTED);
         }
-        int phase = inFlight.enter();
+        int status;
+        int entered = inFlight.enter();
         try {
             while (true) {
                 TranslationUnit now = unit;
@@ -65,27 +66,42 @@ public final class DmaPort implements AutoCloseable {
                 if (physical == Refusal.STALLED) {
                     Gate.Bar bar = (Gate.Bar) now;
                     if (bar.keeps(id, iova, size, value)) {
-                        return Bus.OK;
+                        status = Bus.OK;
+                        break;
                     }
                     physical = bar.pass(id, iova, size, Access.WRITE);
                     if (physical == Refusal.STALLED) {
-                        phase = await(bar, phase);
+                        // Off the road while it waits, so no drain waits for it.
+                        inFlight.exit(entered);
+                        entered = InFlight.OUT;
+                        bar.await(this);
+                        entered = inFlight.enter();
                         continue;
                     }
                 }
                 if (physical < 0) {
-                    return refuse(iova, size, Access.WRITE, (int) physical);
+                    status = refuse(iova, size, Access.WRITE, (int) physical);
+                    break;
                 }
                 Ram ram = bus.ram(physical, size);
                 if (ram != null) {
                     ram.write(physical - ram.base(), size, value);
-                    return Bus.OK;
+                    status = Bus.OK;
+                } else {
+                    status = answer(iova, size, Access.WRITE, bus.register(id, physical, size, value));
                 }
-                return answer(iova, size, Access.WRITE, bus.register(id, physical, size, value));
+                break;
             }
+            inFlight.exit(entered);
+            entered = InFlight.OUT;
         } finally {
-            inFlight.exit(phase);
+            if (entered >= 0) {
+                synchronized (inFlight.words) {
+                    inFlight.words[entered]++;
+                }
+            }
         }
+        return status;
     }
 
     /**
@@ -127,37 +143,48 @@ public final class DmaPort implements AutoCloseable {
 
     /** Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits behind the block. */
     private int transferPiece(long iova, byte[] block, int offset, int length, int access) {
-        int phase = inFlight.enter();
+        int status = Bus.OK;
+        int entered = inFlight.enter();
         try {
             while (true) {
                 TranslationUnit now = unit;
                 long physical = now.translate(id, iova, length, access);
                 if (physical == Refusal.STALLED) {
-                    physical = ((Gate.Bar) now).pass(id, iova, length, access);
+                    Gate.Bar bar = (Gate.Bar) now;
+                    physical = bar.pass(id, iova, length, access);
                     if (physical == Refusal.STALLED) {
-                        phase = await((Gate.Bar) now, phase);
+                        inFlight.exit(entered);
+                        entered = InFlight.OUT;
+                        bar.await(this);
+                        entered = inFlight.enter();
                         continue;
                     }
                 }
                 Ram ram = physical < 0 ? null : bus.ram(physical, length);
                 if (ram == null) {
-                    int status = physical < 0 ? (int) physical : access == Access.WRITE
+                    status = physical < 0 ? (int) physical : access == Access.WRITE
                         ? bus.registers(id, physical, block, offset, length) : bus.read(physical, block, offset, length);
                     if (status != Bus.OK && access == Access.READ) {
                         Arrays.fill(block, offset, offset + length, (byte) -1);
                     }
-                    return answer(iova, length, access, status);
-                }
-                if (access == Access.WRITE) {
+                    status = answer(iova, length, access, status);
+                } else if (access == Access.WRITE) {
                     ram.write(physical - ram.base(), block, offset, length);
                 } else {
                     ram.read(physical - ram.base(), block, offset, length);
                 }
-                return Bus.OK;
+                break;
             }
+            inFlight.exit(entered);
+            entered = InFlight.OUT;
         } finally {
-            inFlight.exit(phase);
+            if (entered >= 0) {
+                synchronized (inFlight.words) {
+                    inFlight.words[entered]++;
+                }
+            }
         }
+        return status;
     }
 
     /** {@return how much from there on may be one request} */
@@ -208,13 +235,6 @@ public final class DmaPort implements AutoCloseable {
         inFlight.drain();
         registration.close();
         bus.watch(inFlight, false);
-    }
-
-    /** Off the road: leaves, waits at a shut gate, and enters again; so no drain waits for who waits here. */
-    private int await(Gate.Bar bar, int phase) {
-        inFlight.exit(phase);
-        bar.await(this);
-        return inFlight.enter();
     }
 
     private int answer(long iova, int length, int access, int status) {

@@ -20,6 +20,24 @@ import java.util.concurrent.locks.LockSupport;
  * not translated yet when the wait ends, so it sees the tables as they are then.
  *
  * <p>Each word has a cache line pair of its own. {@link #enter} and {@link #exit} are lock-free.
+ *
+ * <p>An access may end by any Throwable, a StackOverflowError for one, and then there is no room to call {@link #exit}: whoever counts
+ * itself in does, where it has not called that, what {@link #exit} would, and calls nothing. With {@code entered} what {@link #enter} gave:
+ * <pre>{@code
+ * int entered = flight.enter();
+ * try {
+ *     ...
+ *     flight.exit(entered);
+ *     entered = InFlight.OUT;
+ * } finally {
+ *     if (entered >= 0) {
+ *         synchronized (flight.words) {
+ *             flight.words[entered]++;
+ *         }
+ *     }
+ * }
+ * }</pre>
+ * No call may stand between these two and the try, and {@link #enter} itself leaves nothing behind if it throws.
  */
 final class InFlight {
     /** Threads with a word of their own; a word is free again when its thread has ended. */
@@ -30,13 +48,19 @@ final class InFlight {
     private static final int LINE = 16;
     private static final int BEGUN = (OWNERS + 1) * LINE;
     private static final int ENDED = BEGUN + 2 * LINE;
-    /** What {@link #enter} gives: a phase, 0 or 1; this and above, the place of an owned word; or {@link #INSIDE}. */
+    /**
+     * What {@link #enter} gives: a phase, 0 or 1; this and above, the place of an owned word; or {@link #OUT}. All but the last are also
+     * the place of what to add one to for an access that could not call {@link #exit}: an owned word, or those of a phase's accesses
+     * ended that no atomic addition counts.
+     */
     private static final int OWNED = LINE;
-    private static final int INSIDE = -1;
-    /** So many accesses of threads without a word, less one, and somebody looks for words whose threads have ended. */
+    /** Not counted: by {@link #exit}, or as part of an outer access of the same thread. */
+    static final int OUT = -1;
+    /** About so many accesses of threads without a word, and somebody looks for words whose threads have ended. */
     private static final int REVIEW = 0xff;
 
-    private final long[] words = new long[ENDED + 2 * LINE];
+    /** Its monitor guards what is counted without a call. */
+    final long[] words = new long[ENDED + 2 * LINE];
     private final Thread[] owners = new Thread[OWNERS];
     /** The words as {@link #drain} found them, all looked at before any is waited for. Guarded by this. */
     private final long[] seen = new long[OWNERS];
@@ -58,7 +82,7 @@ final class InFlight {
     void exit(int entered) {
         if (entered >= OWNED) {
             WORD.setRelease(words, entered, words[entered] + 1);
-        } else if (entered != INSIDE) {
+        } else if (entered != OUT) {
             WORD.getAndAdd(words, ENDED + entered * LINE, 1L);
         }
     }
@@ -83,6 +107,9 @@ final class InFlight {
                 pause(spins);
             }
         }
+        synchronized (words) {
+            // What a thread did before it counted itself out without a call is ordered by this monitor.
+        }
         // Else a thread, and what it ran, would be kept for as long as the port.
         review();
     }
@@ -90,10 +117,19 @@ final class InFlight {
     private int begin(int at) {
         long before = words[at];
         if ((before & 1) != 0) {
-            return INSIDE;
+            return OUT;
         }
-        WORD.setOpaque(words, at, before + 1);
-        VarHandle.fullFence();
+        boolean begun = false;
+        try {
+            WORD.setOpaque(words, at, before + 1);
+            VarHandle.fullFence();
+            begun = true;
+        } finally {
+            if (!begun) {
+                // Not by a call: there is no room for one. A drain that saw it begin, or did not, finds it ended.
+                words[at] = before + 2;
+            }
+        }
         return at;
     }
 
@@ -105,19 +141,17 @@ final class InFlight {
             }
         }
         int joined = phase;
-        if ((join(joined) & REVIEW) == REVIEW) {
+        if (((long) WORD.getOpaque(words, BEGUN + joined * LINE) & REVIEW) == REVIEW) {
             review();
         }
+        // The last call of all: who is counted is also told so.
+        join(joined);
         return joined;
     }
 
-    /**
-     * The second half of joining a phase: it may have turned since it was read.
-     *
-     * @return how many had joined it before
-     */
-    long join(int read) {
-        return (long) WORD.getAndAdd(words, BEGUN + read * LINE, 1L);
+    /** The second half of joining a phase: it may have turned since it was read. */
+    void join(int read) {
+        WORD.getAndAdd(words, BEGUN + read * LINE, 1L);
     }
 
     /** Frees the words of threads that have ended, each of them outside an access, or its {@link #exit} would be missing. */
@@ -151,7 +185,13 @@ final class InFlight {
      * after it, and then see the tables as the drainer left them; a mere read would not order the two.
      */
     private boolean empty(int which) {
-        long ended = (long) WORD.getVolatile(words, ENDED + which * LINE);
+        long ended = (long) WORD.getVolatile(words, ENDED + which * LINE) + uncalled(which);
         return (long) WORD.getAndAdd(words, BEGUN + which * LINE, 0L) == ended;
+    }
+
+    private long uncalled(int which) {
+        synchronized (words) {
+            return words[which];
+        }
     }
 }

@@ -71,8 +71,14 @@ public final class PhysicalBus implements Bus {
         int entered = cores.enter();
         try {
             ram.write(physical - ram.base(), size, value);
-        } finally {
             cores.exit(entered);
+            entered = InFlight.OUT;
+        } finally {
+            if (entered >= 0) {
+                synchronized (cores.words) {
+                    cores.words[entered]++;
+                }
+            }
         }
         return OK;
     }
@@ -118,8 +124,14 @@ public final class PhysicalBus implements Bus {
         int entered = cores.enter();
         try {
             ram.write(physical - ram.base(), from, offset, length);
-        } finally {
             cores.exit(entered);
+            entered = InFlight.OUT;
+        } finally {
+            if (entered >= 0) {
+                synchronized (cores.words) {
+                    cores.words[entered]++;
+                }
+            }
         }
         return OK;
     }

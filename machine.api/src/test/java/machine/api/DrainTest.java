@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -320,6 +321,136 @@ class DrainTest {
         inFlight.exit(own);
     }
 
+    /** Registers whose write makes the device write there again, so that one write is as many nested accesses as the stack holds. */
+    private DmaPort echo() {
+        DmaPort[] self = new DmaPort[1];
+        machine.attach(new Place("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000, new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                return 0;
+            }
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                self[0].write(0x10000000, 4, value);
+            }
+        })), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
+        self[0] = machine.openPort(new Requester(1, "/iommu", 1));
+        return self[0];
+    }
+
+    /** Runs something on a thread with little stack, of which each round leaves a little less. */
+    private void deep(int rounds, Runnable access) throws InterruptedException {
+        for (int i = 0; i < rounds; i++) {
+            Thread thread = new Thread(null, access, "deep", (200 << 10) + i * 64L);
+            thread.start();
+            thread.join();
+        }
+    }
+
+    /** Goes down to the end of the stack and does something there, again and again on the way back. */
+    private static void atTheEnd(int[] left, Runnable access) {
+        try {
+            atTheEnd(left, access);
+        } catch (StackOverflowError e) {
+            // One step up there is a little more room.
+        }
+        if (left[0] > 0) {
+            left[0]--;
+            access.run();
+        }
+    }
+
+    /** On a thread of its own, so that a drain that waits for ever fails the test and does not keep it. */
+    private static void returns(Runnable draining) throws InterruptedException {
+        Thread thread = new Thread(draining);
+        thread.setDaemon(true);
+        thread.start();
+        thread.join(5_000);
+        assertFalse(thread.isAlive(), "an access that has ended by an Error is waited for");
+    }
+
+    @Test
+    @DisplayName("Bus.sync: nested accesses that end in a StackOverflowError have left, with a word of their own or without")
+    void overflown() throws InterruptedException {
+        DmaPort port = echo();
+        AtomicInteger overflown = new AtomicInteger();
+        Runnable access = () -> {
+            try {
+                port.write(0x10000000, 4, 1);
+            } catch (StackOverflowError e) {
+                overflown.incrementAndGet();
+            }
+        };
+        deep(20, access);
+        returns(bus::sync);
+        crowd(() -> port.write(0, 4, 1));
+        for (int i = 0; i < 4; i++) {
+            deep(20, access);
+            returns(bus::sync);
+        }
+        assertEquals(100, overflown.get());
+    }
+
+    @Test
+    @DisplayName("Bus.sync: accesses begun where the stack ends have left, and later ones of the same thread are waited for as ever")
+    void atTheEndOfTheStack() throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+            if (iova == 0x800) {
+                inside.countDown();
+                await(go);
+            }
+            return iova;
+        }), InterruptInputs.NONE));
+        DmaPort port = machine.openPort(new Requester(1, "/iommu", 1));
+        byte[] block = new byte[64];
+        Thread device = new Thread(null, () -> {
+            for (int round = 0; round < 200; round++) {
+                boolean small = (round & 1) == 0;
+                atTheEnd(new int[] {100}, () -> {
+                    if (small) {
+                        port.write(0, 4, 1);
+                    } else {
+                        port.write(0, block, 0, 64);
+                    }
+                });
+            }
+            port.write(0x800, 4, 1);
+        }, "deep", 200 << 10);
+        devices.add(device);
+        device.start();
+        await(inside);
+        Thread syncing = new Thread(bus::sync);
+        syncing.setDaemon(true);
+        syncing.start();
+        syncing.join(50);
+        assertTrue(syncing.isAlive(), "sync returned with an access under way");
+        go.countDown();
+        syncing.join(5_000);
+        assertFalse(syncing.isAlive());
+        assertEquals(1, bus.read(0x800, 4));
+    }
+
+    @Test
+    @DisplayName("Bus.sync: an access that waits at a shut gate and ends in a StackOverflowError there is counted out once")
+    void overflownAtGate() throws InterruptedException {
+        DmaPort port = echo();
+        crowd(() -> port.write(0, 4, 1));
+        Gate gate = machine.gate((requester, iova, data) -> false);
+        gate.requesters(Set.of(1));
+        for (int round = 0; round < 20; round++) {
+            returns(() -> gate.shut(TimeUnit.MILLISECONDS.toNanos(60)));
+            Thread device = new Thread(null, () -> atTheEnd(new int[] {200}, () -> port.write(0, 4, 1)), "deep", (200 << 10) + round * 64L);
+            device.start();
+            device.join();
+            returns(gate::open);
+        }
+        returns(gate::close);
+        assertTrue(gate.stalled() > 0, "nothing waited at the gate");
+    }
+
     /** Every word belongs to a thread that lives. */
     private InFlight crowded() throws InterruptedException {
         InFlight inFlight = new InFlight();
@@ -329,12 +460,16 @@ class DrainTest {
 
     /** {@return what ends the threads that now own all words} */
     private CountDownLatch crowd(InFlight inFlight) throws InterruptedException {
+        return crowd(() -> inFlight.exit(inFlight.enter()));
+    }
+
+    private CountDownLatch crowd(Runnable access) throws InterruptedException {
         CountDownLatch settled = new CountDownLatch(InFlight.OWNERS);
         CountDownLatch end = new CountDownLatch(1);
         ends.add(end);
         for (int i = 0; i < InFlight.OWNERS; i++) {
             start(() -> {
-                inFlight.exit(inFlight.enter());
+                access.run();
                 settled.countDown();
                 await(end);
             });
