@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.PciFunction;
 
 /**
  * The config space a user sees. BARs, the MSI capability and the interrupt line are scratch of the user's; memory enable and
  * bus master go through to the device; everything else is the device's own and read-only. The message the device really
- * sends is programmed here, by the host. Thread-safe.
+ * sends is programmed here, by the host.
+ *
+ * <p>Concurrency: reads, writes and the pin are for any thread, the message is for who holds the container's lock. A write to the device
+ * may change the level of its pin, and so run interrupt handlers, this device's and others': no lock of this object is held then. What
+ * the command register is to hold is one atomic word, and nobody remembers a part of it elsewhere; whoever writes the register looks again
+ * whether it still is what it should be, so the last write is the right one.
  */
 final class ConfigSpace {
     private static final int COMMAND = 0x04;
@@ -24,6 +30,8 @@ final class ConfigSpace {
     private static final int INTX_OFF = 0x0400;
     /** I/O, memory, master, parity, SERR. */
     private static final int PASSED_ON = 0x0147;
+    /** Beside what the register is to hold: the user has given the device back, and turns nothing on any more. */
+    private static final int GIVEN_BACK = 0x0001_0000;
     private static final int STATUS_INTX = 0x0008_0000;
     private static final int CONTROL_ENABLE = 0x0001_0000;
     private static final int CONTROL_64BIT = 0x0080_0000;
@@ -35,8 +43,12 @@ final class ConfigSpace {
     private final int size;
     private final int msi;
     private final boolean wide;
+    /** Guarded by this. */
     private final int[] scratch;
-    private boolean msiOn;
+    /** What the command register is to hold, and {@link #GIVEN_BACK}. */
+    private final AtomicInteger command = new AtomicInteger(INTX_OFF);
+    // Written under the container's lock.
+    private volatile boolean msiOn;
     private long msiAddress;
     private int msiData;
 
@@ -72,27 +84,56 @@ final class ConfigSpace {
     }
 
     /** As a freshly opened device has it: memory on, bus master off, and the pin masked: nobody listens to it yet. */
-    synchronized void open() {
-        command(dword(COMMAND) & PASSED_ON & ~MASTER | MEMORY | INTX_OFF);
+    void open() {
+        command.set(dword(COMMAND) & PASSED_ON & ~MASTER | MEMORY | INTX_OFF);
+        drive();
     }
 
-    /** The device stops: no bus master. */
-    synchronized void quiet() {
-        command(dword(COMMAND) & (PASSED_ON | INTX_OFF) & ~MASTER);
+    /** The device stops: no bus master, and no write of its user's brings it back. */
+    void quiet() {
+        command.getAndUpdate(now -> now & ~MASTER | GIVEN_BACK);
+        drive();
     }
 
-    /** Whether the device itself says that its pin is asserted: the pin may be shared. */
-    boolean intxAsserted() {
-        return (dword(COMMAND) & STATUS_INTX) != 0;
+    /**
+     * Whether the pin is asserted by this device, which the host alone has not heard of yet: the pin may be shared. If so it is masked, until
+     * {@link #unmaskIntx}. As pci_check_and_mask_intx of Linux. Lock-free: it is what an interrupt handler asks.
+     *
+     * @return whether it was unmasked and is asserted: once for each {@link #unmaskIntx} at most
+     */
+    boolean takeIntx() {
+        while (true) {
+            int before = command.get();
+            int now = dword(COMMAND);
+            if ((now & STATUS_INTX) == 0) {
+                return false;
+            }
+            boolean first = (before & INTX_OFF) == 0;
+            if (!first || command.compareAndSet(before, before | INTX_OFF)) {
+                if (first || (now & INTX_OFF) == 0) {
+                    // Not the first and yet not masked: somebody who unmasked late may be on this very thread, further down, and not
+                    // come to look again before the pin is low.
+                    drive();
+                }
+                return first;
+            }
+        }
     }
 
-    /** The host masks or unmasks the pin at the device, so that others on the same wire are not disturbed. */
-    synchronized void intxMasked(boolean masked) {
-        command(masked ? dword(COMMAND) | INTX_OFF : dword(COMMAND) & ~INTX_OFF);
+    /** The host masks the pin at the device, so that others on the same wire are not disturbed. */
+    void maskIntx() {
+        command.getAndUpdate(now -> now | INTX_OFF);
+        drive();
+    }
+
+    /** The host lets the pin through. If it is asserted, handlers may run before this returns. */
+    void unmaskIntx() {
+        command.getAndUpdate(now -> now & ~INTX_OFF);
+        drive();
     }
 
     /** When it returns, every message the device has sent before has left it: PCI, a read's answer does not pass posted writes. */
-    synchronized void msiOn(long address, int data) {
+    void msiOn(long address, int data) {
         msiOn = true;
         msiAddress = address;
         msiData = data;
@@ -101,7 +142,7 @@ final class ConfigSpace {
     }
 
     /** As {@link #msiOn}: whoever gives the vector away afterwards knows that nothing rings it any more. */
-    synchronized void msiOff() {
+    void msiOff() {
         msiOn = false;
         program();
         flush();
@@ -113,18 +154,13 @@ final class ConfigSpace {
         }
     }
 
-    /** {@return what a reset clears and {@link #afterReset} brings back: what the user has turned on} */
-    synchronized int command() {
-        return dword(COMMAND) & PASSED_ON;
-    }
-
     /**
      * Reset has cleared the device's registers: writes again what the host had programmed and the user had turned on, the message before
      * the device may send one. Linux does so around every function-level reset (pci_dev_save_and_disable, pci_dev_restore).
      */
-    synchronized void afterReset(int command, boolean intxMasked) {
+    void afterReset() {
         program();
-        command(command | (intxMasked ? INTX_OFF : 0));
+        drive();
     }
 
     synchronized long read(int offset, int bytes) {
@@ -136,15 +172,25 @@ final class ConfigSpace {
         return value;
     }
 
-    synchronized void write(int offset, int bytes, long value) {
+    void write(int offset, int bytes, long value) {
         int word = offset & ~3;
         int shift = 8 * (offset & 3);
         int mask = (int) ((1L << 8 * bytes) - 1) << shift;
-        int merged = visible(word) & ~mask | (int) (value << shift) & mask;
-        if (word == COMMAND) {
-            scratch[COMMAND / 4] = merged & INTX_OFF;
-            command(dword(COMMAND) & INTX_OFF | merged & PASSED_ON);
-        } else if (word >= BARS && word < BARS_END) {
+        int bits = (int) (value << shift) & mask;
+        if (word != COMMAND) {
+            store(word, bits, mask);
+            return;
+        }
+        synchronized (this) {
+            scratch[COMMAND / 4] = scratch[COMMAND / 4] & ~mask | bits & INTX_OFF;
+        }
+        command.getAndUpdate(now -> (now & GIVEN_BACK) != 0 ? now : now & ~(PASSED_ON & mask) | bits & PASSED_ON);
+        drive();
+    }
+
+    private synchronized void store(int word, int bits, int mask) {
+        int merged = visible(word) & ~mask | bits;
+        if (word >= BARS && word < BARS_END) {
             scratch[word / 4] = bar(word, merged);
         } else if (word == INTERRUPT) {
             scratch[word / 4] = scratch[word / 4] & ~0xff | merged & 0xff;
@@ -202,8 +248,13 @@ final class ConfigSpace {
         function.writeConfig(msi + 2, 2, (control | (msiOn ? CONTROL_ENABLE : 0)) >>> 16);
     }
 
-    private void command(int value) {
-        function.writeConfig(COMMAND, 2, value & 0xffff);
+    /** Brings the command register to where the word has it. */
+    private void drive() {
+        int now;
+        do {
+            now = command.get();
+            function.writeConfig(COMMAND, 2, now & 0xffff);
+        } while (now != command.get());
     }
 
     private int find(int id) {

@@ -34,7 +34,6 @@ final class VfioDevice implements Device {
     private Relay intx;
     private Attachment intxWire;
     private EventFd request;
-    private volatile boolean intxMasked;
 
     VfioDevice(PciFunction function, VfioContainer container, VfioGroup group) {
         this.function = function;
@@ -128,10 +127,9 @@ final class VfioDevice implements Device {
         container.enter();
         try {
             requireOpen();
-            int command = config.command();
             Steps steps = new Steps();
             steps.take(function::reset);
-            steps.take(() -> config.afterReset(command, intx == null || intxMasked));
+            steps.take(config::afterReset);
             steps.end();
         } finally {
             container.leave();
@@ -294,24 +292,31 @@ final class VfioDevice implements Device {
         if (fires(set)) {
             if (set.action() == IrqSet.Action.TRIGGER) {
                 intx.interrupt();
+            } else if (set.action() == IrqSet.Action.MASK) {
+                config.maskIntx();
             } else {
-                maskIntx(set.action() == IrqSet.Action.MASK);
+                config.unmaskIntx();
             }
         }
         return 0;
     }
 
-    /** The pin is masked at the device until there is somebody to hear it. */
+    /** The pin is masked at the device until there is somebody to hear it; if that fails, it stays so. */
     private void enableIntx(EventFd target) {
-        maskIntx(true);
         intx = new Relay(target);
         try {
             connect(container.controller());
-        } catch (RuntimeException e) {
+            config.unmaskIntx();
+        } catch (RuntimeException | Error e) {
             intx = null;
-            throw e;
+            Steps steps = new Steps();
+            steps.take(() -> {
+                throw e;
+            });
+            steps.take(config::maskIntx);
+            steps.take(this::suspend);
+            steps.end();
         }
-        maskIntx(false);
     }
 
     private void connect(InterruptController controller) {
@@ -321,23 +326,16 @@ final class VfioDevice implements Device {
         }
         Relay relay = intx;
         intxWire = controller.request(wire.get(), () -> {
-            if (!intxMasked && config.intxAsserted()) {
-                intxMasked = true;
-                config.intxMasked(true);
+            if (config.takeIntx()) {
                 relay.interrupt();
             }
         });
     }
 
-    private void maskIntx(boolean masked) {
-        intxMasked = masked;
-        config.intxMasked(masked);
-    }
-
     private void disableIntx() {
         intx = null;
         Steps steps = new Steps();
-        steps.take(() -> maskIntx(true));
+        steps.take(config::maskIntx);
         steps.take(this::suspend);
         steps.end();
     }

@@ -17,6 +17,9 @@ final class FakeFunction implements PciFunction {
     int mmc;
     boolean gone;
     int resets;
+    /** Runs before a write to configuration space takes effect, and is told of it. */
+    ConfigHook beforeWrite = (offset, value) -> {
+    };
     private final String name;
     private final Requester requester;
     private final Wire wire;
@@ -31,6 +34,11 @@ final class FakeFunction implements PciFunction {
         this.wire = wire;
         this.port = port;
         powerUp();
+    }
+
+    /** Told of a write. */
+    interface ConfigHook {
+        void write(int offset, long value);
     }
 
     void wireTo(FakeController controller) {
@@ -132,6 +140,7 @@ final class FakeFunction implements PciFunction {
     @Override
     public void writeConfig(int offset, int size, long value) {
         alive();
+        beforeWrite.write(offset, value);
         set(offset, size, value);
         if (offset == 0x04) {
             drive();

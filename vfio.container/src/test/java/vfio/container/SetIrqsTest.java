@@ -3,6 +3,7 @@ package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.msi;
 import static vfio.container.Board.refused;
@@ -299,6 +300,96 @@ class SetIrqsTest {
         assertEquals(4, eventFd.count());
         device.setIrqs(IrqSet.none(Irq.INTX, UNMASK, 0, 1));
         assertEquals(5, eventFd.count());
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @DisplayName("INTx: another device rings the wire just before UNMASK, or enabling, reaches the register: one signal, and masked")
+    @ValueSource(strings = {"UNMASK", "enabling"})
+    void unmaskLate(String how) {
+        IrqSet enable = IrqSet.eventFds(Irq.INTX, 0, eventFd);
+        if (how.equals("UNMASK")) {
+            device.setIrqs(enable);
+        }
+        board.a.raise();
+        eventFd.poll();
+        boolean[] rung = new boolean[1];
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == 4 && (value & 0x400) == 0 && !rung[0]) {
+                rung[0] = true;
+                board.controller.line(5, true);
+            }
+        };
+        device.setIrqs(how.equals("UNMASK") ? IrqSet.none(Irq.INTX, UNMASK, 0, 1) : enable);
+        assertTrue(rung[0]);
+        assertEquals(0x400, board.a.register(4, 2) & 0x400, "else the pin stays asserted, and the core with it");
+        assertEquals(1, eventFd.poll());
+        device.setIrqs(IrqSet.none(Irq.INTX, UNMASK, 0, 1));
+        assertEquals(1, eventFd.poll(), "still asserted");
+    }
+
+    @Test
+    @DisplayName("INTx: the user's UNMASK overtakes a handler that is about to mask: the pin is heard")
+    void maskLate() {
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        eventFd.poll();
+        boolean[] unmasked = new boolean[1];
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == 4 && (value & 0x400) != 0 && !unmasked[0]) {
+                unmasked[0] = true;
+                device.setIrqs(IrqSet.none(Irq.INTX, UNMASK, 0, 1));
+            }
+        };
+        board.a.raise();
+        assertTrue(unmasked[0]);
+        assertEquals(0x400, board.a.register(4, 2) & 0x400);
+        assertEquals(2, eventFd.poll(), "once before UNMASK, once after");
+    }
+
+    @Test
+    @DisplayName("INTx: what cannot be unmasked is not enabled, and has its wire back")
+    void unmaskFails() {
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == 4 && (value & 0x400) == 0) {
+                throw new AssertionError("no write reaches it");
+            }
+        };
+        assertThrows(AssertionError.class, () -> device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd)));
+        assertEquals(0, board.controller.handlers());
+        assertEquals(0x400, board.a.register(4, 2) & 0x400);
+        refused(Errno.EINVAL, () -> device.setIrqs(IrqSet.disable(Irq.INTX)));
+        device.setIrqs(msi(eventFd));
+    }
+
+    @Test
+    @DisplayName("RESET: what the user writes to the command register meanwhile is there afterwards")
+    void resetMeanwhile() {
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
+        boolean[] written = new boolean[1];
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == 4 && !written[0]) {
+                written[0] = true;
+                device.write(Region.CONFIG, 4, 2, 0x0002);
+                device.setIrqs(IrqSet.none(Irq.INTX, MASK, 0, 1));
+            }
+        };
+        device.reset();
+        assertTrue(written[0]);
+        assertEquals(0x0402, board.a.register(4, 2));
+    }
+
+    @Test
+    @DisplayName("a write of the command register that is late does not bring a closed device's bus mastering back")
+    void closedMeanwhile() {
+        boolean[] closed = new boolean[1];
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == 4 && !closed[0]) {
+                closed[0] = true;
+                device.close();
+            }
+        };
+        device.write(Region.CONFIG, 4, 2, 0x0006);
+        assertTrue(closed[0]);
+        assertEquals(0, board.a.register(4, 2) & 4);
     }
 
     @Test
