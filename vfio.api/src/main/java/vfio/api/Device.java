@@ -41,7 +41,7 @@ public interface Device extends AutoCloseable {
     void write(int region, long offset, int size, long value);
 
     /**
-     * VFIO_DEVICE_SET_IRQS.
+     * VFIO_DEVICE_SET_IRQS. When it returns, an eventfd that has been replaced or taken away is not signalled any more.
      *
      * @return 0, or the number of vectors there are when more were asked for than the device or the controller has: then
      *     nothing is enabled
