@@ -7,6 +7,11 @@ import org.osgi.annotation.versioning.ProviderType;
 /**
  * One set of translations, shared by the requesters attached to it. Made by {@link Iommu#open}; owned and closed by the
  * container. Any thread. Every method that throws has left the domain as it was.
+ *
+ * <p>Hardware that does not confirm what it is told makes an exception (ETIMEDOUT, EIO): the tables are on the safe side then, and what it
+ * may still use by what it has cached must not be used for anything else. {@link #attach} and {@link #map} have undone what they did.
+ * {@link #detach}, {@link #unmap} and {@link #close} have taken their entries away and are called again; the caller keeps the
+ * memory until one of them returns. Whatever was thrown, an Error too, all of them can be called again.
  */
 @ProviderType
 public interface IommuDomain extends AutoCloseable {
@@ -81,7 +86,12 @@ public interface IommuDomain extends AutoCloseable {
      */
     <A extends DomainAttribute> A get(Class<A> attribute);
 
-    /** Blocks every requester, unmaps everything, gives all table space back. Idempotent. */
+    /**
+     * Blocks every requester, unmaps everything, gives all table space back. Idempotent.
+     *
+     * @throws machine.api.ErrnoException ETIMEDOUT or EIO if the hardware does not confirm it: no operation but this one is possible
+     *     any more, and no memory has gone back
+     */
     @Override
     void close();
 }

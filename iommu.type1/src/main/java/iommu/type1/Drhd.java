@@ -4,6 +4,7 @@ package iommu.type1;
 import iommu.api.Violation;
 import java.util.BitSet;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -19,6 +20,11 @@ import machine.api.Node;
  * <p>From its making to its end, and after it, translation is on: source ids without context entry are refused by the
  * unit itself. What stays behind is one page of zeroes that serves as root table; a successor finds it in RTADDR
  * and takes it over.
+ *
+ * <p><b>What is not confirmed.</b> An entry is taken away in memory first, then the unit is told to forget it. If it does not confirm that,
+ * it may go on as before: the unit is <em>in doubt</em>. Whatever it is told next begins with an invalidation of everything, and only
+ * when that is confirmed is the doubt over. While there is one no source id is let through, so neither a domain id nor a source id
+ * meets what is cached of its last owner; and whoever owns tables asks {@link #settle} before their memory goes back.
  */
 final class Drhd implements AutoCloseable {
     private static final int PAGE = 4096;
@@ -35,11 +41,22 @@ final class Drhd implements AutoCloseable {
     /** Null if the root table was taken over from a predecessor. */
     private final DmaBuffer fresh;
 
+    /** Orders that were not confirmed, so far. */
+    private final AtomicInteger failures = new AtomicInteger();
+    /** How many of them are confirmed by a later invalidation of everything. */
+    private final AtomicInteger settled = new AtomicInteger();
+    private volatile boolean remapping;
+    /** The unit is somebody else's, or nobody's. */
+    private volatile boolean ended;
+    /** Other hardware is in its place: it has never heard of our tables. */
+    private volatile boolean replaced;
+
     // Guarded by this.
     private final long root;
     private final DmaBuffer[] contexts = new DmaBuffer[256];
     private final BitSet domains = new BitSet();
-    private boolean remapping;
+    /** Source ids whose context entry is to be absent and may not be. Guarded by itself; has room for all. */
+    private final BitSet left = new BitSet(1 << 16);
 
     /**
      * Takes the unit over: from here on nothing passes untranslated.
@@ -68,11 +85,23 @@ final class Drhd implements AutoCloseable {
         domains.set(0);
         fresh = inherited() ? null : zeroes();
         root = fresh == null ? registers.read8(VtdRegisters.RTADDR) & -PAGE : fresh.physical(0);
-        // If this fails, what the unit may read stays out of the pool.
-        invalidation = capabilities.queued()
-            ? new QueuedInvalidation(bus, pool, registers, capabilities, path, settings.descriptorDrains())
-            : new RegisterInvalidation(registers, capabilities, settings.descriptorDrains());
-        start(settings.remapping());
+        try {
+            invalidation = capabilities.queued()
+                ? new QueuedInvalidation(bus, pool, registers, capabilities, path, settings.descriptorDrains())
+                : new RegisterInvalidation(registers, capabilities, settings.descriptorDrains());
+        } catch (Throwable e) {
+            // Not in RTADDR yet.
+            if (fresh != null) {
+                fresh.close();
+            }
+            throw e;
+        }
+        try {
+            start(settings.remapping());
+        } catch (Throwable e) {
+            keep();
+            throw e;
+        }
     }
 
     String path() {
@@ -98,48 +127,110 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * Makes a source id's context entry present.
+     * Makes a source id's context entry present. If it fails, the entry is not present, and the unit is in doubt unless it has confirmed
+     * that it forgot what it may have seen of it.
      *
-     * @throws ErrnoException EBUSY if it is present; ENOMEM
+     * @throws ErrnoException EBUSY if it is present; ENOMEM; ETIMEDOUT or EIO if the unit does not confirm this, or what was before
      */
     synchronized void present(int source, PageTables tables, int domain) {
+        settle();
+        int[] self = {source};
         int number = source >>> 8;
         if (contexts[number] == null) {
-            DmaBuffer table = zeroes();
-            bus.write(root + number * 16L + 8, 8, 0);
-            bus.write(root + number * 16L, 8, table.physical(0) | PRESENT);
-            contexts[number] = table;
+            contexts[number] = zeroes();
+        }
+        if ((bus.read(root + number * 16L, 8) & PRESENT) == 0) {
+            store(root + number * 16L + 8, 0);
+            store(root + number * 16L, contexts[number].physical(0) | PRESENT);
         }
         long entry = contexts[number].physical(0) + (source & 0xff) * 16L;
         if ((bus.read(entry, 8) & PRESENT) != 0) {
             throw new ErrnoException(Errno.EBUSY, "%s: context entry of source id 0x%04x is present", path, source);
         }
-        // The low half, with P, makes the high half valid.
-        bus.write(entry + 8, 8, (long) domain << 8 | tables.levels() - 2);
-        bus.write(entry, 8, tables.root() | PRESENT);
-        if (capabilities.cachingMode()) {
-            tell(() -> {
-                // What was cached as not present is tagged with domain id 0.
-                invalidation.context(0, source);
-                invalidation.translations(domain);
-            });
-        } else if (capabilities.writeBufferFlush()) {
-            flushWriteBuffer();
+        try {
+            // The low half, with P, makes the high half valid.
+            store(entry + 8, (long) domain << 8 | tables.levels() - 2);
+            store(entry, tables.root() | PRESENT);
+            if (capabilities.cachingMode()) {
+                tell(() -> {
+                    // What was cached as not present is tagged with domain id 0.
+                    invalidation.context(0, source);
+                    invalidation.translations(domain);
+                });
+            } else if (capabilities.writeBufferFlush()) {
+                flushWriteBuffer();
+            }
+        } catch (Throwable e) {
+            try {
+                absent(domain, self);
+            } catch (Throwable again) {
+                e.addSuppressed(again);
+            }
+            throw e;
         }
     }
 
-    /** Takes a source id's context entry away and makes the unit forget it. */
-    synchronized void absent(int source, int domain) {
-        long entry = contexts[source >>> 8].physical(0) + (source & 0xff) * 16L;
-        bus.write(entry, 8, 0);
-        bus.write(entry + 8, 8, 0);
-        if (capabilities.writeBufferFlush()) {
-            flushWriteBuffer();
+    /**
+     * Takes context entries of source ids under one domain id away and makes the unit forget them. The entries are gone even if that is not
+     * confirmed; to be called again, or left to {@link #settle}.
+     *
+     * @throws ErrnoException ETIMEDOUT or EIO if the unit does not confirm it: it is in doubt
+     */
+    synchronized void absent(int domain, int... sources) {
+        synchronized (left) {
+            for (int source : sources) {
+                left.set(source);
+            }
         }
-        tell(() -> {
-            invalidation.context(domain, source);
+        try {
+            settle();
+            takeAway();
+            if (capabilities.writeBufferFlush()) {
+                registers.flushWriteBuffer();
+            }
+            for (int source : sources) {
+                invalidation.context(domain, source);
+            }
             invalidation.translations(domain);
-        });
+        } catch (Throwable e) {
+            unconfirmed(e);
+        }
+    }
+
+    /**
+     * Ends a doubt, if there is one: has the unit forget everything. Does not wait for what is in flight.
+     *
+     * @throws ErrnoException ETIMEDOUT or EIO if it does not confirm it: what it may have cached must not be used for anything else
+     */
+    void settle() {
+        int seen = failures.get();
+        if (seen == settled.get() || replaced) {
+            return;
+        }
+        if (ended) {
+            throw new ErrnoException(Errno.EIO, "%s: its driver ended before the unit had confirmed an invalidation; the memory concerned is "
+                + "kept until other hardware is in the unit's place: restart that", path);
+        }
+        try {
+            takeAway();
+            everything();
+        } catch (ErrnoException e) {
+            if (!gone()) {
+                throw e;
+            }
+        }
+        settled.accumulateAndGet(seen, Math::max);
+    }
+
+    private void everything() {
+        if (capabilities.writeBufferFlush()) {
+            registers.flushWriteBuffer();
+        }
+        invalidation.contexts();
+        invalidation.translations();
+        if (remapping) {
+            ((QueuedInvalidation) invalidation).interrupts();
+        }
     }
 
     /** A mapping was added. Only a unit that caches what is not present has to be told. */
@@ -147,18 +238,14 @@ final class Drhd implements AutoCloseable {
         if (capabilities.cachingMode()) {
             removed(domain, first, last, false);
         } else if (capabilities.writeBufferFlush()) {
-            synchronized (this) {
-                flushWriteBuffer();
-            }
+            flushWriteBuffer();
         }
     }
 
     /** Something was taken away between the two addresses: one invalidation, of the smallest block of pages or of the domain. */
     void removed(int domain, long first, long last, boolean leaves) {
         if (capabilities.writeBufferFlush()) {
-            synchronized (this) {
-                flushWriteBuffer();
-            }
+            flushWriteBuffer();
         }
         int mask = Long.SIZE - Long.numberOfLeadingZeros((first ^ last) >>> 12);
         if (capabilities.pageSelective() && mask <= capabilities.maximumMask()) {
@@ -232,39 +319,71 @@ final class Drhd implements AutoCloseable {
         }
     }
 
-    /** Clears the tables and gives them back. Translation, and interrupt remapping if it was on, stay on over a page of zeroes. */
+    /**
+     * Clears the tables and gives them back. Translation, and interrupt remapping if it was on, stay on over a page of zeroes. If the unit
+     * does not confirm it, tables and queue are kept until other hardware is in its place.
+     *
+     * @throws ErrnoException ETIMEDOUT or EIO if the unit does not confirm it
+     */
     @Override
     public synchronized void close() {
-        if (gone()) {
+        try {
+            if (gone()) {
+                if (invalidation instanceof QueuedInvalidation queue) {
+                    queue.abandon();
+                }
+                if (fresh != null) {
+                    fresh.close();
+                }
+            } else {
+                end();
+                if (fresh != null) {
+                    whenReplaced(fresh::close);
+                }
+            }
+        } catch (Throwable e) {
+            failures.incrementAndGet();
+            ended = true;
+            keep();
+            throw e;
+        }
+        settled.set(failures.get());
+        ended = true;
+        giveContextsBack();
+    }
+
+    /** It is not known what the unit still reads: nothing goes back before there is another. */
+    private void keep() {
+        whenReplaced(() -> {
+            replaced = true;
             if (invalidation instanceof QueuedInvalidation queue) {
                 queue.abandon();
             }
             if (fresh != null) {
                 fresh.close();
             }
-        } else {
-            for (int i = 0; i < contexts.length; i++) {
-                bus.write(root + i * 16L, 8, 0);
-            }
-            if (capabilities.writeBufferFlush()) {
-                flushWriteBuffer();
-            }
-            invalidation.contexts();
-            invalidation.translations();
-            if (remapping) {
-                // 256 entries, none present, in the same page.
-                registers.write8(VtdRegisters.IRTA, root | 7);
-                oneShot(VtdRegisters.SIRTP);
-                ((QueuedInvalidation) invalidation).interrupts();
-            }
-            if (invalidation instanceof QueuedInvalidation queue) {
-                queue.close();
-            }
-            bus.sync();
-            if (fresh != null) {
-                giveBackLater();
-            }
+            giveContextsBack();
+        });
+    }
+
+    private void end() {
+        for (int i = 0; i < contexts.length; i++) {
+            store(root + i * 16L, 0);
         }
+        everything();
+        if (remapping) {
+            // 256 entries, none present, in the same page.
+            registers.write8(VtdRegisters.IRTA, root | 7);
+            oneShot(VtdRegisters.SIRTP);
+            ((QueuedInvalidation) invalidation).interrupts();
+        }
+        bus.sync();
+        if (invalidation instanceof QueuedInvalidation queue) {
+            queue.close();
+        }
+    }
+
+    private synchronized void giveContextsBack() {
         for (DmaBuffer table : contexts) {
             if (table != null) {
                 table.close();
@@ -273,10 +392,10 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * The page of zeroes is the hardware's, a successor's too, until other hardware is in its place: that has never heard of it. The moment
-     * at which hardware leaves would be too early, for until its ports are blocked it still reads the page.
+     * What the hardware may still read, as the page of zeroes that a successor uses too, is its own until other hardware is in its place:
+     * that has never heard of it. The moment at which hardware leaves would be too early, for until its ports are blocked it still reads.
      */
-    private void giveBackLater() {
+    private void whenReplaced(Runnable giveBack) {
         Attachment[] watch = new Attachment[1];
         synchronized (watch) {
             watch[0] = machine.onReady(node -> {
@@ -284,7 +403,7 @@ final class Drhd implements AutoCloseable {
                     synchronized (watch) {
                         watch[0].close();
                     }
-                    fresh.close();
+                    giveBack.run();
                 }
             });
         }
@@ -307,11 +426,42 @@ final class Drhd implements AutoCloseable {
     /** Hardware that has been taken out has forgotten everything, and the devices behind it are blocked. */
     private void tell(Runnable order) {
         try {
+            settle();
             order.run();
-        } catch (ErrnoException e) {
-            if (!gone()) {
-                throw e;
+        } catch (Throwable e) {
+            unconfirmed(e);
+        }
+    }
+
+    /** Throws what an order has ended in, unless the hardware is not there any more. */
+    private void unconfirmed(Throwable e) {
+        failures.incrementAndGet();
+        if (!(e instanceof ErrnoException) || !gone()) {
+            Failures.end(e);
+        }
+    }
+
+    /** No context entry is present that should not be: all are tried, and those that fail are tried again when the doubt is to be ended. */
+    private void takeAway() {
+        Throwable failure = null;
+        synchronized (left) {
+            for (int source = left.nextSetBit(0); source >= 0; source = left.nextSetBit(source + 1)) {
+                long entry = contexts[source >>> 8].physical(0) + (source & 0xff) * 16L;
+                try {
+                    store(entry, 0);
+                    store(entry + 8, 0);
+                    left.clear(source);
+                } catch (Throwable e) {
+                    failure = Failures.add(failure, e);
+                }
             }
+        }
+        Failures.end(failure);
+    }
+
+    private void store(long physical, long value) {
+        if (bus.write(physical, 8, value) != Bus.OK) {
+            throw new ErrnoException(Errno.EIO, "%s: no memory answers at 0x%x, where its tables are", path, physical);
         }
     }
 
@@ -340,15 +490,17 @@ final class Drhd implements AutoCloseable {
     }
 
     private void flushWriteBuffer() {
-        tell(() -> {
-            registers.write(VtdRegisters.GCMD, registers.read(VtdRegisters.GSTS) & VtdRegisters.LEVELS | VtdRegisters.WBF);
-            registers.await("GSTS.WBFS", () -> (registers.read(VtdRegisters.GSTS) & VtdRegisters.WBF) == 0);
-        });
+        tell(registers::flushWriteBuffer);
     }
 
     private DmaBuffer zeroes() {
         DmaBuffer page = pool.allocate(PAGE, PAGE, DmaMemory.Layout.CONTIGUOUS);
-        page.write(0, new byte[PAGE], 0, PAGE);
+        try {
+            page.write(0, new byte[PAGE], 0, PAGE);
+        } catch (Throwable e) {
+            page.close();
+            throw e;
+        }
         return page;
     }
 

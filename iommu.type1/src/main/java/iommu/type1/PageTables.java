@@ -18,6 +18,9 @@ import machine.api.Refusal;
  * truth; beside each table only its number of used entries and its children are remembered, so that an empty table is
  * known without reading it. Not thread-safe.
  *
+ * <p>Whatever is thrown in the middle of a change, for want of memory too, the tables can be changed further: what is taken away
+ * afterwards is away. Taking whole leaves away needs no memory, of the machine's or of Java's.
+ *
  * <p>Cost of a change: the tables on the way, whatever else is mapped.
  */
 final class PageTables {
@@ -25,6 +28,8 @@ final class PageTables {
     private static final int ENTRIES = 512;
     private static final long ADDRESS = 0x000f_ffff_ffff_f000L;
     private static final long PS = 1 << 7;
+    /** Two ends, at each of which a page of 1 GiB and one of 2 MiB is split. */
+    private static final int MOST_SPLITS = 4;
     private static final byte[] ZEROES = new byte[PAGE];
 
     /** A table and what is under it. */
@@ -33,7 +38,10 @@ final class PageTables {
         final long physical;
         /** Null in a table of leaves only. */
         Table[] children;
+        /** Entries in use; after a store that threw, at least those: no table with an entry in use is taken for an empty one. */
         int used;
+        /** The next one of those that an unmap has taken out. */
+        Table next;
 
         Table(DmaBuffer memory) {
             this.memory = memory;
@@ -45,24 +53,38 @@ final class PageTables {
         }
     }
 
-    /** What an unmap has changed: what to invalidate, and which tables to give back afterwards. */
+    /** What has been taken away: what to invalidate, and what to give back afterwards. */
     static final class Removal {
+        /** Memory of a mapping that came to nothing, held for it; null if there is none. */
+        DmaBuffer held;
         /** Bytes of mappings removed. */
         long bytes;
         /** First address whose cached translation is stale. */
         long first = Long.MAX_VALUE;
         /** Last such address. */
         long last = -1;
-        private final List<Table> tables = new ArrayList<>();
+        private Table tables;
         private boolean split;
+        private long dueFirst;
+        private long dueLast = -1;
+
+        /** There may be something between the two addresses, inclusive, that is still to be taken away. */
+        void due(long from, long to) {
+            dueFirst = from;
+            dueLast = to;
+        }
+
+        boolean isDue() {
+            return dueLast >= 0;
+        }
 
         boolean changed() {
-            return last >= 0 || !tables.isEmpty();
+            return last >= 0 || tables != null;
         }
 
         /** {@return whether only leaf entries have changed} */
         boolean leaves() {
-            return tables.isEmpty() && !split;
+            return tables == null && !split;
         }
 
         private void touched(long start, long size) {
@@ -70,10 +92,23 @@ final class PageTables {
             last = Math.max(last, start + size - 1);
         }
 
-        /** Gives back the tables nothing points to. Only after the unit has forgotten them and nothing in flight reads them. */
+        private void take(Table table) {
+            table.next = tables;
+            tables = table;
+        }
+
+        /** Gives back what nothing points to. Only after every unit has forgotten it and nothing in flight uses it. */
         void release() {
-            tables.forEach(table -> table.memory.close());
-            tables.clear();
+            while (tables != null) {
+                Table table = tables;
+                tables = table.next;
+                table.memory.close();
+            }
+            if (held != null) {
+                DmaBuffer memory = held;
+                held = null;
+                memory.release();
+            }
         }
     }
 
@@ -83,7 +118,7 @@ final class PageTables {
     private final long pageSizes;
     private final Table root;
     private final byte[] run = new byte[PAGE];
-    private List<Table> spare = List.of();
+    private final List<Table> spare = new ArrayList<>(MOST_SPLITS);
 
     /**
      * @param levels 3 to 5
@@ -135,15 +170,24 @@ final class PageTables {
     /**
      * Removes everything in the range; superpages that stick out are split.
      *
+     * @param removal is told what has changed, also if something is thrown in the middle
      * @throws ErrnoException ENOMEM if there is no memory to split; nothing has changed then
      */
-    Removal remove(long first, long last) {
-        reserve(first, last);
-        Removal removal = new Removal();
-        remove(root, levels, 0, first, last, removal);
-        spare.forEach(table -> table.memory.close());
-        spare = List.of();
-        return removal;
+    void remove(long first, long last, Removal removal) {
+        try {
+            reserve(first, last);
+            remove(root, levels, 0, first, last, removal);
+        } finally {
+            while (!spare.isEmpty()) {
+                spare.remove(spare.size() - 1).memory.close();
+            }
+        }
+    }
+
+    /** Removes what is due; if something is thrown in the middle, it still is. */
+    void remove(Removal removal) {
+        remove(removal.dueFirst, removal.dueLast, removal);
+        removal.dueLast = -1;
     }
 
     /** {@return what the tables say} */
@@ -197,7 +241,7 @@ final class PageTables {
                 if (first <= start && last >= start + span - 1 || mapped(child, level - 1, start, first, last)) {
                     return true;
                 }
-            } else if (level == 1 ? used(i - from) : bus.read(table.physical + i * 8L, 8) != 0) {
+            } else if (level == 1 ? used(i - from) : read(table, i) != 0) {
                 return true;
             }
         }
@@ -211,14 +255,25 @@ final class PageTables {
             int index = index(level, iova);
             long step = Math.min(length, span - (iova & span - 1));
             if (leaves && step == span && (physical & span - 1) == 0) {
-                write(table, index, physical | access | (level > 1 ? PS : 0));
                 table.used++;
+                try {
+                    write(table, index, physical | access | (level > 1 ? PS : 0));
+                } catch (Throwable e) {
+                    if (read(table, index) == 0) {
+                        table.used--;
+                    }
+                    throw e;
+                }
             } else {
                 Table child = table.child(index);
                 if (child == null) {
+                    grow(table);
                     child = allocate();
-                    link(table, index, child);
+                    table.children[index] = child;
                     table.used++;
+                }
+                if (child.used == 0) {
+                    link(table, index, child);
                 }
                 enter(child, level - 1, iova, physical, step, access, sizes);
             }
@@ -236,32 +291,51 @@ final class PageTables {
             long start = base + i * span;
             Table child = table.child(i);
             if (child == null) {
-                long entry = bus.read(table.physical + i * 8L, 8);
+                long entry = read(table, i);
                 if (entry == 0) {
                     continue;
                 }
                 removal.touched(start, span);
                 if (first <= start && last >= start + span - 1) {
-                    write(table, i, 0);
+                    try {
+                        write(table, i, 0);
+                    } catch (Throwable e) {
+                        if (read(table, i) == 0) {
+                            table.used--;
+                        }
+                        throw e;
+                    }
                     table.used--;
                     removal.bytes += span;
                     continue;
                 }
-                child = split(table, level, i, entry);
                 removal.split = true;
+                child = split(table, level, i, entry);
             }
             remove(child, level - 1, start, first, last, removal);
             if (child.used == 0) {
-                write(table, i, 0);
-                table.children[i] = null;
-                table.used--;
-                removal.tables.add(child);
+                try {
+                    write(table, i, 0);
+                } catch (Throwable e) {
+                    if (read(table, i) == 0) {
+                        unlinked(table, i, removal);
+                    }
+                    throw e;
+                }
+                unlinked(table, i, removal);
             }
         }
     }
 
+    private static void unlinked(Table table, int index, Removal removal) {
+        removal.take(table.children[index]);
+        table.children[index] = null;
+        table.used--;
+    }
+
     /** Replaces a leaf by a table that says the same, in one write: the translation never lapses. */
     private Table split(Table table, int level, int index, long leaf) {
+        grow(table);
         Table child = spare.remove(spare.size() - 1);
         long span = span(level - 1);
         long entry = level == 2 ? leaf & ~PS : leaf;
@@ -269,9 +343,18 @@ final class PageTables {
         for (int i = 0; i < ENTRIES; i++) {
             entries.putLong(i * 8, entry + i * span);
         }
-        child.memory.write(0, run, 0, PAGE);
-        child.used = ENTRIES;
-        link(table, index, child);
+        try {
+            child.memory.write(0, run, 0, PAGE);
+            child.used = ENTRIES;
+            table.children[index] = child;
+            link(table, index, child);
+        } catch (Throwable e) {
+            if (read(table, index) == leaf) {
+                table.children[index] = null;
+                spare.add(child);
+            }
+            throw e;
+        }
         return child;
     }
 
@@ -286,18 +369,8 @@ final class PageTables {
             boolean same = cutsLow && cutsHigh && first >>> shift == last >>> shift;
             needed += same || cutsLow != cutsHigh ? 1 : cutsLow ? 2 : 0;
         }
-        if (needed == 0) {
-            return;
-        }
-        spare = new ArrayList<>();
-        try {
-            for (int i = 0; i < needed; i++) {
-                spare.add(allocate());
-            }
-        } catch (ErrnoException e) {
-            spare.forEach(table -> table.memory.close());
-            spare = List.of();
-            throw e;
+        for (int i = 0; i < needed; i++) {
+            spare.add(allocate());
         }
     }
 
@@ -307,7 +380,7 @@ final class PageTables {
         for (int level = levels; ; level--) {
             Table child = table.child(index(level, iova));
             if (child == null) {
-                return bus.read(table.physical + index(level, iova) * 8L, 8) == 0 ? 0 : 3 + 9 * level;
+                return read(table, index(level, iova)) == 0 ? 0 : 3 + 9 * level;
             }
             table = child;
         }
@@ -315,15 +388,22 @@ final class PageTables {
 
     private Table allocate() {
         DmaBuffer memory = pool.allocate(PAGE, PAGE, DmaMemory.Layout.CONTIGUOUS);
-        memory.write(0, ZEROES, 0, PAGE);
-        return new Table(memory);
+        try {
+            memory.write(0, ZEROES, 0, PAGE);
+            return new Table(memory);
+        } catch (Throwable e) {
+            memory.close();
+            throw e;
+        }
     }
 
-    private void link(Table table, int index, Table child) {
+    private static void grow(Table table) {
         if (table.children == null) {
             table.children = new Table[ENTRIES];
         }
-        table.children[index] = child;
+    }
+
+    private void link(Table table, int index, Table child) {
         write(table, index, child.physical | Access.READ_WRITE);
     }
 
@@ -332,6 +412,10 @@ final class PageTables {
         if (bus.write(table.physical + index * 8L, 8, entry) != Bus.OK) {
             throw new ErrnoException(Errno.EIO, "no memory answers at page table 0x%x", table.physical);
         }
+    }
+
+    private long read(Table table, int index) {
+        return bus.read(table.physical + index * 8L, 8);
     }
 
     private boolean used(int number) {

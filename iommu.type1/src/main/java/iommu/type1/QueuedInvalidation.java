@@ -10,6 +10,9 @@ import machine.api.ErrnoException;
 /**
  * Invalidation through the queue: each request is one descriptor and a wait descriptor that writes a number into memory,
  * which is polled. Ring of 256 descriptors of 16 bytes, little-endian; since each request is waited for, it never fills.
+ *
+ * <p>After a request that did not end well, whatever was thrown at whichever access, the next one begins with the queue switched off and
+ * on again, empty. What was asked before is unconfirmed and stays so: the caller asks again.
  */
 final class QueuedInvalidation implements Invalidation, AutoCloseable {
     private static final int RING = 0x1000;
@@ -24,6 +27,9 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
     private final long drain;
     private int tail;
     private int number;
+    /** The unit has been told where the ring is. */
+    private boolean given;
+    /** A request has begun and has not been confirmed. */
     private boolean broken;
 
     /** Switches the queue on; one that was left on is switched off first. */
@@ -36,19 +42,39 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
         ring = memory.physical(0);
         status = ring + RING;
         try {
-            memory.write(0, new byte[2 * RING], 0, 2 * RING);
-            if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.QIE) != 0) {
-                registers.write(VtdRegisters.FSTS, VtdRegisters.IQE);
-                registers.await("IQH", () -> registers.read8(VtdRegisters.IQH) == registers.read8(VtdRegisters.IQT));
-                registers.command(VtdRegisters.QIE, false);
+            start();
+        } catch (Throwable e) {
+            if (!given) {
+                memory.close();
             }
-            registers.write8(VtdRegisters.IQT, 0);
-            registers.write8(VtdRegisters.IQA, ring);
-            registers.command(VtdRegisters.QIE, true);
-        } catch (RuntimeException e) {
-            memory.close();
             throw e;
         }
+    }
+
+    /**
+     * Switches the queue on, empty; first off, if it is on.
+     *
+     * @throws ErrnoException ETIMEDOUT if the unit does not finish what lies in it
+     */
+    private void start() {
+        if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.QIE) != 0) {
+            if (stopped()) {
+                // Nothing is fetched while IQE is set, so the tail may be taken back to the head, and what the unit stumbled over is out.
+                registers.write8(VtdRegisters.IQT, registers.read8(VtdRegisters.IQH));
+                registers.write(VtdRegisters.FSTS, VtdRegisters.IQE);
+            } else {
+                // Nothing new to a unit that is at work; one that has come to a standstill in the middle goes on.
+                registers.write8(VtdRegisters.IQT, registers.read8(VtdRegisters.IQT));
+            }
+            registers.await("IQH", () -> registers.read8(VtdRegisters.IQH) == registers.read8(VtdRegisters.IQT));
+            registers.command(VtdRegisters.QIE, false);
+        }
+        memory.write(0, new byte[2 * RING], 0, 2 * RING);
+        tail = 0;
+        registers.write8(VtdRegisters.IQT, 0);
+        given = true;
+        registers.write8(VtdRegisters.IQA, ring);
+        registers.command(VtdRegisters.QIE, true);
     }
 
     @Override
@@ -100,22 +126,19 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
 
     private synchronized void submit(long low, long high) {
         if (broken) {
-            throw new ErrnoException(Errno.EIO, "%s: the invalidation queue hangs since an earlier error; restart the driver", path);
+            start();
         }
+        broken = true;
         int at = tail;
         int expected = ++number;
         put(low, high);
         put(WAIT_AND_WRITE | (long) expected << 32, status);
-        try {
-            registers.write(VtdRegisters.IQT, tail);
-            registers.await("the invalidation queue", () -> (int) bus.read(status, 4) == expected || stopped());
-        } catch (ErrnoException e) {
-            broken = true;
-            throw e;
-        }
+        registers.write(VtdRegisters.IQT, tail);
+        registers.await("the invalidation queue", () -> (int) bus.read(status, 4) == expected || stopped());
         if ((int) bus.read(status, 4) != expected) {
             skip(at, low, high, expected);
         }
+        broken = false;
     }
 
     private boolean stopped() {
@@ -125,7 +148,6 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
     /** The unit stopped at the descriptor: puts one there that does nothing, lets it go on, and reports. */
     private void skip(int at, long low, long high, int expected) {
         long head = registers.read8(VtdRegisters.IQH);
-        broken = true;
         if (head == at) {
             bus.write(ring + at + 8, 8, 0);
             bus.write(ring + at, 8, VtdRegisters.QI_WAIT);

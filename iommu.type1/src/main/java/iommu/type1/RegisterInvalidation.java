@@ -4,7 +4,10 @@ package iommu.type1;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
-/** Invalidation by the registers CCMD, IVA and IOTLB, for units without a queue. */
+/**
+ * Invalidation by the registers CCMD, IVA and IOTLB, for units without a queue. One that was given up and is still under way is waited
+ * for first: VT-d forbids a command while there is one (ICC, IVT), and its end would be taken for the next one's.
+ */
 final class RegisterInvalidation implements Invalidation {
     private final Registers registers;
     private final int iva;
@@ -38,20 +41,27 @@ final class RegisterInvalidation implements Invalidation {
 
     @Override
     public synchronized void translations(int domain, long address, int mask, boolean leaves) {
+        idle("IOTLB", iva + 8);
         registers.write8(iva, address | (leaves ? 1 << 6 : 0) | mask);
         iotlb((long) VtdRegisters.PAGE << 60 | (long) domain << 32);
     }
 
     private synchronized void context(long command) {
+        idle("CCMD", VtdRegisters.CCMD);
         registers.write8(VtdRegisters.CCMD, VtdRegisters.START | command);
-        registers.await("CCMD", () -> registers.read8(VtdRegisters.CCMD) >= 0);
+        idle("CCMD", VtdRegisters.CCMD);
         performed("CCMD", registers.read8(VtdRegisters.CCMD) >>> 59 & 3, command);
     }
 
     private synchronized void iotlb(long command) {
+        idle("IOTLB", iva + 8);
         registers.write8(iva + 8, VtdRegisters.START | drain | command);
-        registers.await("IOTLB", () -> registers.read8(iva + 8) >= 0);
+        idle("IOTLB", iva + 8);
         performed("IOTLB", registers.read8(iva + 8) >>> 57 & 3, command);
+    }
+
+    private void idle(String name, int register) {
+        registers.await(name, () -> registers.read8(register) >= 0);
     }
 
     private static void performed(String register, long granularity, long command) {

@@ -7,7 +7,10 @@ import machine.api.Bus;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
-/** The register page of one unit as software reaches it: through the bus, little-endian. Thread-safe for single accesses. */
+/**
+ * The register page of one unit as software reaches it: through the bus, little-endian. Thread-safe for single accesses and for what goes
+ * through GCMD, which holds the levels of all.
+ */
 final class Registers {
     private final Bus bus;
     private final long base;
@@ -37,11 +40,17 @@ final class Registers {
         written(offset, bus.write(base + offset, 8, value));
     }
 
-    /** Changes one bit of GCMD and waits for GSTS. Level bits go along, one-shot bits do not. The caller serialises. */
-    void command(int bit, boolean on) {
+    /** Changes one bit of GCMD and waits for GSTS. Level bits go along, one-shot bits do not. */
+    synchronized void command(int bit, boolean on) {
         int levels = read(VtdRegisters.GSTS) & VtdRegisters.LEVELS;
         write(VtdRegisters.GCMD, on ? levels | bit : levels & ~bit);
         await("GSTS", () -> (read(VtdRegisters.GSTS) & bit) != 0 == on);
+    }
+
+    /** RWBF: what software has written into tables is where the unit reads it when this returns. */
+    synchronized void flushWriteBuffer() {
+        write(VtdRegisters.GCMD, read(VtdRegisters.GSTS) & VtdRegisters.LEVELS | VtdRegisters.WBF);
+        await("GSTS.WBFS", () -> (read(VtdRegisters.GSTS) & VtdRegisters.WBF) == 0);
     }
 
     /**

@@ -113,11 +113,14 @@ public final class Type1Component {
     /** Withdraws the services, then closes the driver: everything stays blocked. */
     @Deactivate
     public void close() {
-        for (int i = services.size() - 1; i >= 0; i--) {
-            services.get(i).unregister();
-        }
-        if (driver != null) {
-            driver.close();
+        try {
+            for (int i = services.size() - 1; i >= 0; i--) {
+                services.get(i).unregister();
+            }
+        } finally {
+            if (driver != null) {
+                driver.close();
+            }
         }
     }
 }

@@ -5,8 +5,10 @@ import iommu.api.DomainAttribute;
 import iommu.api.IommuDomain;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -19,7 +21,10 @@ import machine.api.Machine;
  *
  * <p>If the hardware does not confirm an invalidation, the tables already say the new, the method throws EIO or
  * ETIMEDOUT, and the memory concerned must not be used again until a later unmap or the close succeeds; the freed tables are
- * kept until then.
+ * kept until then, and the memory of a mapping that came to nothing.
+ *
+ * <p>A close that throws has taken every requester's context entry away. The domain is good for nothing but to be closed once more, and its
+ * tables stay out of the pool until that succeeds.
  */
 final class Type1Domain implements IommuDomain {
     private static final long PAGE = 4096;
@@ -30,9 +35,15 @@ final class Type1Domain implements IommuDomain {
     private final long last;
     private final Map<Integer, Drhd> requesters = new HashMap<>();
     private final Map<Drhd, Integer> ids = new HashMap<>();
-    private final List<PageTables.Removal> unconfirmed = new ArrayList<>();
+    /** Units that may have heard of these tables. */
+    private final Set<Drhd> touched = new HashSet<>();
+    private final ArrayList<PageTables.Removal> unconfirmed = new ArrayList<>();
     private Superpages superpages;
+    /** Nobody is attached and nobody will be. */
     private boolean closed;
+    private volatile boolean unconfirmedEnd;
+    /** The memory has gone back. */
+    private boolean released;
 
     /** @param last highest address that can be mapped */
     Type1Domain(Type1Driver driver, Machine machine, PageTables tables, long last, Superpages superpages) {
@@ -61,16 +72,21 @@ final class Type1Domain implements IommuDomain {
         int id = -1;
         try {
             id = known != null ? known : unit.takeDomainId();
+            // If this is refused the unit has not heard of these tables.
+            unit.settle();
+            touched.add(unit);
+            ids.put(unit, id);
+            requesters.put(requester, unit);
             unit.present(requester, tables, id);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
+            requesters.remove(requester);
             if (id >= 0 && known == null) {
+                ids.remove(unit);
                 unit.giveDomainId(id);
             }
             driver.release(requester);
             throw e;
         }
-        ids.put(unit, id);
-        requesters.put(requester, unit);
     }
 
     @Override
@@ -79,7 +95,7 @@ final class Type1Domain implements IommuDomain {
         if (unit == null) {
             throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached to this domain", requester);
         }
-        unit.absent(requester, ids.get(unit));
+        unit.absent(ids.get(unit), requester);
         bus.sync();
         requesters.remove(requester);
         if (!requesters.containsValue(unit)) {
@@ -96,7 +112,7 @@ final class Type1Domain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x of a buffer of 0x%x bytes: give whole 4 KiB pages inside it",
                 length, offset, buffer.size());
         }
-        add(iova, length, () -> {
+        add(iova, length, buffer, () -> {
             long at = iova;
             long skip = offset;
             long left = length;
@@ -134,7 +150,7 @@ final class Type1Domain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x lies in the interrupt range 0x%x..0x%x, which is reached untranslated; "
                 + "use it as it is", physical, VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END);
         }
-        add(iova, length, () -> enter(iova, physical, length, Access.WRITE));
+        add(iova, length, null, () -> enter(iova, physical, length, Access.WRITE));
     }
 
     @Override
@@ -144,19 +160,27 @@ final class Type1Domain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: give whole 4 KiB pages", iova, length);
         }
         long end = Math.min(last, iova + length - 1);
-        PageTables.Removal removal = null;
+        long removed = 0;
         if (iova <= end) {
             long cut = superpages.split() ? -1 : tables.cut(iova, end);
             if (cut >= 0) {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x cuts the superpage at 0x%x; unmap all of it or allow splitting",
                     iova, length, cut);
             }
-            removal = tables.remove(iova, end);
+            PageTables.Removal removal = prepare();
+            try {
+                tables.remove(iova, end, removal);
+            } finally {
+                if (removal.changed()) {
+                    unconfirmed.add(removal);
+                }
+            }
+            removed = removal.bytes;
         }
-        if (removal != null && removal.changed() || !unconfirmed.isEmpty()) {
-            confirm(removal);
+        if (!unconfirmed.isEmpty()) {
+            confirm();
         }
-        return removal == null ? 0 : removal.bytes;
+        return removed;
     }
 
     @Override
@@ -186,16 +210,46 @@ final class Type1Domain implements IommuDomain {
 
     @Override
     public synchronized void close() {
-        if (closed) {
+        if (released) {
             return;
         }
-        for (int requester : List.copyOf(requesters.keySet())) {
-            detach(requester);
-        }
         closed = true;
+        Map<Drhd, int[]> leaving = new HashMap<>();
+        for (Drhd unit : ids.keySet()) {
+            leaving.put(unit, requesters.entrySet().stream().filter(each -> each.getValue() == unit).mapToInt(Map.Entry::getKey).toArray());
+        }
+        Throwable failure = null;
+        for (Map.Entry<Drhd, int[]> each : leaving.entrySet()) {
+            try {
+                each.getKey().absent(ids.get(each.getKey()), each.getValue());
+            } catch (Throwable e) {
+                failure = Failures.add(failure, e);
+            }
+        }
+        // A unit that is in doubt lets nobody through before it has forgotten these, so they may be taken by others.
+        ids.forEach(Drhd::giveDomainId);
+        ids.clear();
+        requesters.keySet().forEach(driver::release);
+        requesters.clear();
+        try {
+            touched.forEach(Drhd::settle);
+            bus.sync();
+        } catch (Throwable e) {
+            unconfirmedEnd = true;
+            Failures.end(Failures.add(failure, e));
+        }
+        // Whatever was thrown before, every unit has now confirmed that it knows nothing of all this.
+        unconfirmedEnd = false;
+        released = true;
         unconfirmed.forEach(PageTables.Removal::release);
+        unconfirmed.clear();
         tables.release();
         driver.closed(this);
+    }
+
+    /** {@return whether it has been closed, and waits for that to be confirmed} */
+    boolean unconfirmedEnd() {
+        return unconfirmedEnd;
     }
 
     private void usable() {
@@ -230,35 +284,57 @@ final class Type1Domain implements IommuDomain {
         tables.enter(iova, physical, length, access, superpages.used());
     }
 
-    /** All or nothing. */
-    private void add(long iova, long length, Runnable entering) {
+    /**
+     * All or nothing. If it comes to nothing the units may have seen some of it, so the memory is held until they have confirmed that they
+     * forgot.
+     *
+     * @param memory what is mapped; null if it is nobody's
+     */
+    private void add(long iova, long length, DmaBuffer memory, Runnable entering) {
+        PageTables.Removal undone = prepare();
+        if (memory != null) {
+            memory.retain();
+            undone.held = memory;
+        }
         try {
             entering.run();
             ids.forEach((unit, id) -> unit.added(id, iova, iova + length - 1));
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
+            undone.due(iova, iova + length - 1);
+            unconfirmed.add(undone);
             try {
-                confirm(tables.remove(iova, iova + length - 1));
-            } catch (RuntimeException worse) {
-                e.addSuppressed(worse);
+                confirm();
+            } catch (Throwable worse) {
+                Failures.add(e, worse);
             }
             throw e;
         }
+        undone.release();
     }
 
-    /** Makes every unit forget, waits for what is in flight, and only then gives tables back. */
-    private void confirm(PageTables.Removal removal) {
-        boolean everything = !unconfirmed.isEmpty() || removal.last < 0;
-        if (removal != null) {
-            unconfirmed.add(removal);
+    /** {@return a record of what is going to be taken away, and there is room to keep it} */
+    private PageTables.Removal prepare() {
+        unconfirmed.ensureCapacity(unconfirmed.size() + 1);
+        return new PageTables.Removal();
+    }
+
+    /** Makes every unit forget what is unconfirmed, waits for what is in flight, and only then gives it back. */
+    private void confirm() {
+        for (PageTables.Removal each : unconfirmed) {
+            if (each.isDue()) {
+                tables.remove(each);
+            }
         }
+        PageTables.Removal only = unconfirmed.size() == 1 && unconfirmed.get(0).last >= 0 ? unconfirmed.get(0) : null;
+        touched.forEach(Drhd::settle);
         ids.forEach((unit, id) -> {
-            if (everything) {
+            if (only == null) {
                 unit.forget(id);
             } else {
-                unit.removed(id, removal.first, removal.last, removal.leaves());
+                unit.removed(id, only.first, only.last, only.leaves());
             }
         });
-        if (!ids.isEmpty()) {
+        if (!touched.isEmpty()) {
             bus.sync();
         }
         unconfirmed.forEach(PageTables.Removal::release);

@@ -32,6 +32,7 @@ import machine.api.Wire;
  * <p>The units may differ: capabilities are what all have, so that a domain made of them can be attached behind each.
  */
 public final class Type1Driver implements Iommu, AutoCloseable {
+    private static final System.Logger LOG = System.getLogger("iommu.type1");
     /** {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source ids. */
     private static final String RMRR = "intel,rmrr";
     private static final ReservedRegion INTERRUPTS =
@@ -76,7 +77,7 @@ public final class Type1Driver implements Iommu, AutoCloseable {
             if (!remaps) {
                 units.values().forEach(Drhd::passInterrupts);
             }
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             closeUnits(e);
             throw e;
         }
@@ -113,7 +114,21 @@ public final class Type1Driver implements Iommu, AutoCloseable {
 
     /** @throws ErrnoException ENODEV if the driver was closed; ENOMEM */
     @Override
-    public synchronized IommuDomain open() {
+    public IommuDomain open() {
+        for (Type1Domain domain : domains) {
+            if (domain.unconfirmedEnd()) {
+                try {
+                    domain.close();
+                } catch (RuntimeException e) {
+                    // As who closed it was told. Its memory is kept, and the new domain does not need it.
+                    LOG.log(System.Logger.Level.DEBUG, "the end of a domain is still not confirmed", e);
+                }
+            }
+        }
+        return fresh();
+    }
+
+    private synchronized IommuDomain fresh() {
         if (closed) {
             throw new ErrnoException(Errno.ENODEV, "this driver was closed; use the service that is there now");
         }
@@ -149,21 +164,29 @@ public final class Type1Driver implements Iommu, AutoCloseable {
             }
             closed = true;
         }
-        RuntimeException failure = null;
-        for (Type1Domain domain : List.copyOf(domains)) {
-            try {
-                domain.close();
-            } catch (RuntimeException e) {
-                failure = e;
-            }
+        Throwable failure = closeDomains(null);
+        Throwable units = closeUnits(null);
+        if (units != null) {
+            Failures.end(failure == null ? units : Failures.add(failure, units));
         }
-        failure = closeUnits(failure);
         if (failure != null) {
-            throw failure;
+            // Now that the units have confirmed that they forgot everything, it may go.
+            Failures.end(closeDomains(null));
         }
         if (remapping != null) {
             remapping.close();
         }
+    }
+
+    private Throwable closeDomains(Throwable failure) {
+        for (Type1Domain domain : List.copyOf(domains)) {
+            try {
+                domain.close();
+            } catch (Throwable e) {
+                failure = Failures.add(failure, e);
+            }
+        }
+        return failure;
     }
 
     /** The unit a requester sits behind. Asks the machine's slots once. */
@@ -240,16 +263,12 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         }
     }
 
-    private RuntimeException closeUnits(RuntimeException failure) {
+    private Throwable closeUnits(Throwable failure) {
         for (Drhd unit : units.values()) {
             try {
                 unit.close();
-            } catch (RuntimeException e) {
-                if (failure == null) {
-                    failure = e;
-                } else {
-                    failure.addSuppressed(e);
-                }
+            } catch (Throwable e) {
+                failure = Failures.add(failure, e);
             }
         }
         return failure;

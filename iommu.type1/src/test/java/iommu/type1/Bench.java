@@ -3,20 +3,25 @@ package iommu.type1;
 
 import iommu.type1.unit.VtdSettings;
 import iommu.type1.unit.VtdUnit;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import machine.api.Attachment;
+import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.LocalMachine;
+import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
 import machine.api.PhysicalBus;
 import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.Slot;
+import machine.api.Unit;
 import machine.api.Wire;
 
 /** A machine with 3 GiB of memory, VT-d units from 0xfed90000 on, and an ear where the local APIC is. */
@@ -102,6 +107,30 @@ public final class Bench {
         }
     }
 
+    /** Stands between software and the registers of a unit that does not behave. */
+    public interface Sick {
+        default long read(Mmio registers, long offset, int size) {
+            return registers.read(offset, size);
+        }
+
+        default void write(Mmio registers, long offset, int size, long value) {
+            registers.write(Bus.CPU, offset, size, value);
+        }
+    }
+
+    /** The invalidation queue is told of new descriptors and does not look at them. */
+    public static final Sick DEAF = new Sick() {
+        @Override
+        public void write(Mmio registers, long offset, int size, long value) {
+            if (offset != VtdRegisters.IQT || value == 0) {
+                registers.write(Bus.CPU, offset, size, value);
+            }
+        }
+    };
+
+    /** All units, while it is there. */
+    public volatile Sick sick;
+
     public final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)));
     public final LocalMachine machine;
     public final List<Node> nodes = new ArrayList<>();
@@ -143,7 +172,45 @@ public final class Bench {
     public void plug(int number, VtdSettings settings) {
         VtdUnit unit = new VtdUnit(bus, settings, BASE + 0x1000L * number);
         units.add(unit);
-        attachments.add(machine.attach(nodes.get(number), unit.plug(nodes.get(number).path())));
+        Unit plug = unit.plug(nodes.get(number).path());
+        List<Unit.Window> windows = new ArrayList<>(plug.windows());
+        windows.set(0, new Unit.Window(windows.get(0).physical(), windows.get(0).size(), filtered(windows.get(0).mmio())));
+        attachments.add(machine.attach(nodes.get(number), new Unit(windows, plug.translations(), plug.inputs())));
+    }
+
+    private Mmio filtered(Mmio registers) {
+        return new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                Sick now = sick;
+                return now == null ? registers.read(offset, size) : now.read(registers, offset, size);
+            }
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                Sick now = sick;
+                if (now == null || requester != Bus.CPU) {
+                    registers.write(requester, offset, size, value);
+                } else {
+                    now.write(registers, offset, size, value);
+                }
+            }
+        };
+    }
+
+    /** {@return the machine, with a bus that its drivers reach everything through} */
+    public Machine through(Bus other) {
+        Class<?>[] what = {Machine.class};
+        return (Machine) Proxy.newProxyInstance(Machine.class.getClassLoader(), what, (proxy, method, arguments) -> {
+            if (method.getName().equals("bus")) {
+                return other;
+            }
+            try {
+                return method.invoke(machine, arguments);
+            } catch (InvocationTargetException e) {
+                throw e.getCause();
+            }
+        });
     }
 
     public DmaPort port(int requester) {

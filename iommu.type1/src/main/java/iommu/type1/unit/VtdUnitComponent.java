@@ -127,7 +127,7 @@ public final class VtdUnitComponent {
                     units.add(machine.attach(node, unit.plug(node.path())));
                 }
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             close();
             throw e;
         }
