@@ -6,10 +6,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Predicate;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node;
@@ -18,17 +20,20 @@ import machine.api.Wire;
 /**
  * What the properties of a tree mean: addresses through {@code ranges}, interrupt specifiers, phandles. Nodes that are not
  * enabled ({@code status} other than okay) are left out with all below them: no driver must bind to them. Immutable once
- * built; numbers that contradict themselves are refused while it is built.
+ * built.
+ *
+ * <p>What is malformed is read as far as it can be, as Linux reads it, and warned of. Refused is what leaves in doubt whether there is a
+ * PAMU or an interrupt controller, or where.
  */
 final class DeviceTree {
     private static final int MAX_PAMUS = 64;
     /** Entries of one {@code ranges}: more than any bus has. */
-    private static final int MAX_RANGES = 64;
+    private static final int MAX_RANGES = 1024;
     private static final long PAMU_BLOCK = 0x1000;
     /** No machine has memory or registers beyond; see {@link machine.api.Ram}. */
     static final long ADDRESS_LIMIT = 1L << 52;
 
-    /** One enabled node. */
+    /** One node. */
     final class TreeNode implements Node {
         private final String path;
         private final String name;
@@ -36,6 +41,7 @@ final class DeviceTree {
         private final Map<String, byte[]> properties;
         private final List<TreeNode> children = new ArrayList<>();
         private final List<String> compatible;
+        private boolean enabled;
         private List<Range> registers = List.of();
         /** What {@link DeviceTree#ranges} has found; null until it has looked. */
         private List<long[]> passedOn;
@@ -46,8 +52,7 @@ final class DeviceTree {
             this.name = name;
             this.path = parent == null ? "/" : (parent.parent == null ? "" : parent.path) + "/" + name;
             this.properties = properties;
-            byte[] value = properties.getOrDefault("compatible", new byte[0]);
-            String text = printable(value, value.length);
+            String text = DeviceTree.text(properties.get("compatible"));
             this.compatible = text.isEmpty() ? List.of() : List.of(text.split("\0"));
         }
 
@@ -114,6 +119,11 @@ final class DeviceTree {
             return properties.getOrDefault(property, new byte[0]).clone();
         }
 
+        /** Whether it is enabled, and all above it are. */
+        boolean enabled() {
+            return enabled;
+        }
+
         @Override
         public String toString() {
             return path;
@@ -125,21 +135,82 @@ final class DeviceTree {
         }
     }
 
-    private final List<TreeNode> nodes = new ArrayList<>();
-    private final Map<Integer, TreeNode> handles = new HashMap<>();
+    static final String PAMU = "fsl,pamu";
+    private static final String MPIC = "fsl,mpic";
+    private static final String USABLE_MEMORY = "linux,usable-memory";
+    private static final String INTERRUPT_PARENT = "interrupt-parent";
+    private static final String INTERRUPTS_EXTENDED = "interrupts-extended";
+    private static final String INTERRUPT_CELLS = "#interrupt-cells";
+    private static final String INTERRUPT_MAP = "interrupt-map";
 
-    DeviceTree(FlatTree.Raw root) {
-        build(null, root);
-        nodes.forEach(node -> {
-            for (String property : List.of("phandle", "linux,phandle")) {
-                if (node.cells(property).length > 0) {
-                    handles.putIfAbsent(node.cells(property)[0], node);
-                }
-            }
-        });
-        nodes.forEach(node -> node.registers = registers(node));
-        List.copyOf(nodes).stream().filter(node -> node.compatibleWith("fsl,pamu")).forEach(this::completePamu);
+    private final List<TreeNode> nodes = new ArrayList<>();
+    /** All nodes, enabled or not. */
+    private final List<TreeNode> present = new ArrayList<>();
+    private final Map<Integer, TreeNode> handles = new HashMap<>();
+    private final Warnings warnings;
+
+    /** @param warnings gets a line for whatever was gone on with */
+    DeviceTree(FlatTree.Raw root, Warnings warnings) {
+        this.warnings = warnings;
+        build(null, root, true);
+        present.forEach(this::number);
+        present.stream().filter(node -> node.enabled || isPcie(node) || isDma(node))
+            .forEach(node -> node.registers = registers(node, "reg"));
+        single(node -> node.compatibleWith(PAMU), true);
+        enabled(node -> node.compatibleWith(PAMU)).stream().skip(1).forEach(node -> leaveOut(node,
+            "a second node of PAMUs; those of the first are the board's"));
+        enabled(node -> node.compatibleWith(PAMU)).forEach(this::complete);
+        single(node -> node.compatibleWith(MPIC), true);
+        single(DeviceTree::isMsiBank, false);
+        single(DeviceTree::isPcie, false);
+        single(DeviceTree::isDma, false);
+        enabled(node -> node.has(INTERRUPT_PARENT) && follow(node, INTERRUPT_PARENT) == null).forEach(node -> warn(node,
+            "interrupt-parent leads to no node; interrupts that would go there are left out"));
         nodes.forEach(node -> node.interrupts = interrupts(node));
+        enabled(node -> node.compatibleWith(PAMU) && node.interrupts.isEmpty()).forEach(node -> warn(node,
+            "no interrupt of its leads to an interrupt controller; what it refuses is not announced"));
+        enabled(node -> node.has(INTERRUPT_MAP)).forEach(nexus -> mapped(nexus, 0, 0, true));
+    }
+
+    /** {@return whether an enabled node is a PAMU, which is known before any property is understood} */
+    static boolean hasPamu(FlatTree.Raw root) {
+        return contains(root, PAMU) || root.children.stream().anyMatch(child -> enabled(child) && hasPamu(child));
+    }
+
+    static String model(FlatTree.Raw root) {
+        return text(root.properties.get("model")).split("\0", 2)[0];
+    }
+
+    private static boolean contains(FlatTree.Raw node, String compatible) {
+        return List.of(text(node.properties.get("compatible")).split("\0")).contains(compatible);
+    }
+
+    /** As of_device_is_available of Linux has it. */
+    private static boolean enabled(FlatTree.Raw node) {
+        byte[] status = node.properties.get("status");
+        return status == null || List.of("okay", "ok").contains(text(status).split("\0", 2)[0]);
+    }
+
+    static boolean isPcie(Node node) {
+        return node.text("device_type").equals("pci") && node.compatible().stream().anyMatch(one -> one.contains("pci"));
+    }
+
+    static boolean isDma(Node node) {
+        return node.compatibleWith("fsl,eloplus-dma") || node.compatibleWith("fsl,elo3-dma");
+    }
+
+    private static boolean isMsiBank(Node node) {
+        return node.compatibleWith("fsl,mpic-msi") || node.compatibleWith("fsl,mpic-msi-v4.3");
+    }
+
+    private List<TreeNode> enabled(Predicate<TreeNode> which) {
+        return nodes.stream().filter(which).toList();
+    }
+
+    /** {@return the nodes of a kind that have registers, enabled or not, by address} */
+    List<TreeNode> present(Predicate<TreeNode> which) {
+        return present.stream().filter(node -> which.test(node) && !node.registers.isEmpty())
+            .sorted(Comparator.comparingLong(node -> node.registers.get(0).physical())).toList();
     }
 
     /** {@return the enabled nodes, parents before children} */
@@ -150,6 +221,15 @@ final class DeviceTree {
     /** {@return what the children of {@code /reserved-memory} keep from being used. (Devicetree specification 0.4, section 3.5.)} */
     List<Node.Range> reserved() {
         return nodes.stream().filter(DeviceTree::inReservedMemory).flatMap(node -> node.registers.stream()).toList();
+    }
+
+    /** {@return what of a node of memory may be used: a kernel that starts another one says so beside its {@code reg}} */
+    List<Node.Range> memory(TreeNode node) {
+        return node.has(USABLE_MEMORY) ? registers(node, USABLE_MEMORY) : node.registers;
+    }
+
+    static boolean isMemory(Node node) {
+        return node.text("device_type").equals("memory");
     }
 
     static boolean inReservedMemory(TreeNode node) {
@@ -190,66 +270,139 @@ final class DeviceTree {
         List<TreeNode> candidates = new ArrayList<>(List.of(controller));
         candidates.addAll(controller.children);
         for (TreeNode nexus : candidates) {
-            if (nexus.has("interrupt-map")) {
-                Optional<Wire> direct = mapped(nexus, device << 11, pin);
-                return direct.isPresent() ? direct : mapped(nexus, 0, (pin - 1 + device) % 4 + 1);
+            if (nexus.has(INTERRUPT_MAP)) {
+                Optional<Wire> direct = mapped(nexus, device << 11, pin, false);
+                return direct.isPresent() ? direct : mapped(nexus, 0, (pin - 1 + device) % 4 + 1, false);
             }
         }
         return Optional.empty();
     }
 
-    private void build(TreeNode parent, FlatTree.Raw raw) {
+    private void build(TreeNode parent, FlatTree.Raw raw, boolean above) {
         TreeNode node = new TreeNode(parent, raw.name, raw.properties);
-        String status = node.text("status");
-        if (node.has("status") && !status.equals("okay") && !status.equals("ok")) {
-            return;
+        // Nobody asks whether a root is enabled. A core that waits in a loop of the boot loader's (ePAPR, section 5.5) is disabled until
+        // it is fetched: a tree from a running board has all cores but one like this.
+        node.enabled = parent == null || above && (enabled(raw) || isCore(node) && node.text("enable-method").equals("spin-table"));
+        present.add(node);
+        if (node.enabled) {
+            nodes.add(node);
+            if (parent != null) {
+                parent.children.add(node);
+            }
         }
-        if (parent != null) {
-            parent.children.add(node);
-        }
-        nodes.add(node);
-        raw.children.forEach(child -> build(node, child));
+        raw.children.forEach(child -> build(node, child, node.enabled));
     }
 
-    /** A PAMU node without children, or whose children cannot be translated, gets what it lacks: one block of 4 KiB an instance. */
-    private void completePamu(TreeNode pamu) {
-        if (pamu.registers.isEmpty()) {
-            return;
+    static boolean isCore(Node node) {
+        return node.text("device_type").equals("cpu");
+    }
+
+    /** Of two nodes with one number the first is found, as with Linux. */
+    private void number(TreeNode node) {
+        for (String property : List.of("phandle", "linux,phandle")) {
+            int[] cells = node.cells(property);
+            TreeNode first = cells.length == 0 ? null : handles.putIfAbsent(cells[0], node);
+            if (first != null && first != node) {
+                warn(node, "%s 0x%x is that of %s, which counts", property, cells[0], first.path);
+            }
         }
+    }
+
+    /**
+     * Leaves out what cannot be driven: nodes of a kind without registers, and all but the first of those that have the same.
+     *
+     * @param needed whether there is no going on without any
+     */
+    private void single(Predicate<TreeNode> kind, boolean needed) {
+        Map<Long, TreeNode> first = new HashMap<>();
+        List<TreeNode> all = enabled(kind);
+        if (needed && !all.isEmpty() && all.stream().allMatch(node -> node.registers.isEmpty())) {
+            throw new ErrnoException(Errno.EINVAL,
+                "device tree, %s: no registers that every bus above passes on; correct its reg or their ranges", all.get(0).path);
+        }
+        for (TreeNode node : all) {
+            if (node.registers.isEmpty()) {
+                leaveOut(node, "no registers that every bus above passes on");
+            } else {
+                long address = node.registers.get(0).physical();
+                TreeNode other = first.putIfAbsent(address, node);
+                if (other != null) {
+                    leaveOut(node, "the registers at 0x%x are those of %s", address, other.path);
+                    handles.replaceAll((number, named) -> named == node ? other : named);
+                }
+            }
+        }
+    }
+
+    private void leaveOut(TreeNode node, String format, Object... arguments) {
+        warn(node, "%s; the node is left out", String.format(format, arguments));
+        remove(node);
+    }
+
+    private void remove(TreeNode node) {
+        List.copyOf(node.children).forEach(this::remove);
+        node.enabled = false;
+        nodes.remove(node);
+        node.parent.children.remove(node);
+    }
+
+    private void warn(TreeNode node, String format, Object... arguments) {
+        if (node.enabled) {
+            warnings.add("device tree, %s: %s", node.path, String.format(format, arguments));
+        }
+    }
+
+    /**
+     * Gives a PAMU node its instances: one for each 4 KiB of its registers, whether or not a child says so, as Linux counts
+     * (fsl_pamu_probe). A child is the instance at its offset; where there is none (T4240) one is made.
+     */
+    private void complete(TreeNode pamu) {
         Node.Range block = pamu.registers.get(0);
         long count = block.size() / PAMU_BLOCK;
         if (count < 1 || count > MAX_PAMUS) {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: 0x%x bytes of registers are no 1..%d PAMUs", pamu.path,
                 block.size(), MAX_PAMUS);
         }
-        if (nodes.size() + count > FlatTree.MAX_NODES) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: with its PAMUs there are more than %d nodes", pamu.path,
-                FlatTree.MAX_NODES);
-        }
-        if (pamu.children.isEmpty()) {
-            for (int i = 0; i < count; i++) {
-                TreeNode instance = new TreeNode(pamu, String.format("pamu@%x", i * PAMU_BLOCK), Map.of());
-                instance.registers = List.of(new Node.Range(block.physical() + i * PAMU_BLOCK, PAMU_BLOCK));
-                pamu.children.add(instance);
-                nodes.add(instance);
+        TreeNode[] instances = new TreeNode[(int) count];
+        boolean described = false;
+        for (TreeNode child : present.stream().filter(node -> node.parent == pamu).toList()) {
+            long offset = offset(child, block);
+            boolean fits = offset >= 0 && offset % PAMU_BLOCK == 0 && offset / PAMU_BLOCK < count;
+            if (fits && instances[(int) (offset / PAMU_BLOCK)] == null) {
+                described = true;
+                instances[(int) (offset / PAMU_BLOCK)] = child;
+            } else if (child.enabled) {
+                leaveOut(child, fits ? "there is an instance at offset 0x%x already" : "no instance of 0x%2$x bytes of registers", offset,
+                    block.size());
             }
-            return;
         }
-        for (TreeNode instance : pamu.children) {
-            int[] reg = instance.cells("reg");
-            if (instance.registers.isEmpty() && reg.length == 2) {
-                long offset = Integer.toUnsignedLong(reg[0]);
-                if (offset > block.size() - PAMU_BLOCK) {
-                    throw new ErrnoException(Errno.EINVAL, "device tree, %s: offset 0x%x is outside 0x%x bytes of registers",
-                        instance.path, offset, block.size());
+        nodes.removeAll(pamu.children);
+        pamu.children.clear();
+        for (int i = 0; i < count; i++) {
+            TreeNode instance = instances[i];
+            if (instance == null) {
+                instance = new TreeNode(pamu, String.format("pamu@%x", i * PAMU_BLOCK), Map.of());
+                if (described) {
+                    warn(pamu, "no instance at offset 0x%x of 0x%x bytes of registers; there is one all the same", i * PAMU_BLOCK,
+                        block.size());
                 }
-                instance.registers = List.of(new Node.Range(block.physical() + offset, PAMU_BLOCK));
             }
+            instance.enabled = true;
+            instance.registers = List.of(new Node.Range(block.physical() + i * PAMU_BLOCK, PAMU_BLOCK));
+            pamu.children.add(instance);
+            nodes.add(instance);
         }
     }
 
-    private List<Node.Range> registers(TreeNode node) {
-        if (node.parent == null || !node.has("reg")) {
+    /** {@return where in its parent's registers a PAMU is; some trees have no {@code ranges} to say so} */
+    private static long offset(TreeNode instance, Node.Range block) {
+        int[] reg = instance.cells("reg");
+        return !instance.registers.isEmpty() ? instance.registers.get(0).physical() - block.physical()
+            : reg.length == 2 ? Integer.toUnsignedLong(reg[0]) : -1;
+    }
+
+    private List<Node.Range> registers(TreeNode node, String property) {
+        if (node.parent == null || !node.has(property)) {
             return List.of();
         }
         int addressCells = node.parent.cell("#address-cells", 2);
@@ -257,24 +410,32 @@ final class DeviceTree {
         if (addressCells < 1 || addressCells > 2 || sizeCells < 1 || sizeCells > 2) {
             return List.of();
         }
-        int[] reg = node.cells("reg");
-        if (reg.length % (addressCells + sizeCells) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: reg has %d cells, no multiple of %d + %d", node.path, reg.length,
-                addressCells, sizeCells);
-        }
+        int[] reg = node.cells(property);
+        int width = addressCells + sizeCells;
+        whole(node, property, width);
         List<Node.Range> found = new ArrayList<>();
-        for (int i = 0; i < reg.length; i += addressCells + sizeCells) {
+        for (int i = 0; i + width <= reg.length; i += width) {
             long address = number(reg, i, addressCells);
             long size = number(reg, i + addressCells, sizeCells);
             long physical = translate(node.parent, address, size);
             if (physical >= 0) {
                 if (size < 0 || physical + size > ADDRESS_LIMIT || physical > ADDRESS_LIMIT) {
-                    throw new ErrnoException(Errno.EINVAL, "device tree, %s: reg 0x%x+0x%x ends above 2^52", node.path, physical, size);
+                    warn(node, "%s 0x%x+0x%x ends above 2^52; it is left out", property, physical, size);
+                    continue;
                 }
                 found.add(new Node.Range(physical, size));
             }
         }
         return List.copyOf(found);
+    }
+
+    /** Warns of a property that does not consist of entries of so many cells: what is more than whole entries is not read. */
+    private void whole(TreeNode node, String property, int width) {
+        int bytes = node.properties.getOrDefault(property, new byte[0]).length;
+        if (bytes % (4 * width) != 0) {
+            warn(node, "%s has %s, no multiple of %d; whole entries count", property,
+                bytes % 4 == 0 ? bytes / 4 + " cells" : String.format("0x%x bytes", bytes), bytes % 4 == 0 ? width : 4 * width);
+        }
     }
 
     /** {@return the physical address of an address on a bus; negative if no {@code ranges} on the way up passes it on} */
@@ -308,14 +469,14 @@ final class DeviceTree {
     }
 
     /** {@return child address, parent address, size of each entry; PCI's first cell, a space code, is left out} */
-    private static List<long[]> ranges(TreeNode bus) {
+    private List<long[]> ranges(TreeNode bus) {
         if (bus.passedOn == null) {
             bus.passedOn = readRanges(bus);
         }
         return bus.passedOn;
     }
 
-    private static List<long[]> readRanges(TreeNode bus) {
+    private List<long[]> readRanges(TreeNode bus) {
         int child = bus.cell("#address-cells", 2);
         int parent = bus.parent == null ? child : bus.parent.cell("#address-cells", 2);
         int size = bus.cell("#size-cells", 1);
@@ -324,33 +485,37 @@ final class DeviceTree {
             return List.of();
         }
         int[] cells = bus.cells("ranges");
-        if (cells.length % (child + parent + size) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has %d cells, no multiple of %d + %d + %d", bus.path,
-                cells.length, child, parent, size);
-        }
-        if (cells.length / (child + parent + size) > MAX_RANGES) {
+        int width = child + parent + size;
+        whole(bus, "ranges", width);
+        if (cells.length / width > MAX_RANGES) {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has more than %d entries", bus.path, MAX_RANGES);
         }
         List<long[]> found = new ArrayList<>();
-        for (int i = 0; i < cells.length; i += child + parent + size) {
+        for (int i = 0; i + width <= cells.length; i += width) {
             found.add(new long[] {number(cells, i + skip, child - skip), number(cells, i + child, parent),
                 number(cells, i + child + parent, size)});
         }
         return found;
     }
 
+    /** As of_irq_parse_one of Linux reads them: {@code interrupts-extended} first; what is broken ends the list. */
     private List<Wire> interrupts(TreeNode node) {
         List<Wire> found = new ArrayList<>();
-        if (node.has("interrupts-extended")) {
-            int[] cells = node.cells("interrupts-extended");
+        if (node.has(INTERRUPTS_EXTENDED)) {
+            int[] cells = node.cells(INTERRUPTS_EXTENDED);
             for (int i = 0; i < cells.length; ) {
-                TreeNode controller = handles.get(cells[i]);
-                int width = controller == null ? 0 : controller.cell("#interrupt-cells", 0);
-                if (width < 1 || width > cells.length - i - 1) {
-                    throw new ErrnoException(Errno.EINVAL,
-                        "device tree, %s: interrupts-extended, cell %d: 0x%x leads to no interrupt controller", node.path, i, cells[i]);
+                // 0 is an entry that is left empty.
+                TreeNode controller = cells[i] == 0 ? null : handles.get(cells[i]);
+                int width = cells[i] == 0 ? 0 : controller == null ? -1 : controller.cell(INTERRUPT_CELLS, -1);
+                if (width < 0 || width > cells.length - i - 1) {
+                    warn(node, width < 0
+                        ? "interrupts-extended, cell %d: 0x%x leads to no interrupt controller; the interrupts before it count"
+                        : "interrupts-extended ends inside the entry at cell %d; the interrupts before it count", i, cells[i]);
+                    break;
                 }
-                wire(controller, Arrays.copyOfRange(cells, i + 1, i + 1 + width)).ifPresent(found::add);
+                if (width > 0) {
+                    wire(controller, Arrays.copyOfRange(cells, i + 1, i + 1 + width)).ifPresent(found::add);
+                }
                 i += 1 + width;
             }
             return List.copyOf(found);
@@ -359,22 +524,30 @@ final class DeviceTree {
         if (controller == null || !controller.has("interrupt-controller")) {
             return List.of();
         }
-        int width = controller.cell("#interrupt-cells", 0);
-        int[] cells = node.cells("interrupts");
-        if (width < 1 || cells.length % width != 0) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: interrupts has %d cells, no multiple of the %d of %s", node.path,
-                cells.length, width, controller.path);
+        int width = controller.cell(INTERRUPT_CELLS, 0);
+        if (width < 1) {
+            warn(node, "its interrupt controller %s has no #interrupt-cells; the interrupts are left out", controller.path);
+            return List.of();
         }
-        for (int i = 0; i < cells.length; i += width) {
+        whole(node, "interrupts", width);
+        int[] cells = node.cells("interrupts");
+        for (int i = 0; i + width <= cells.length; i += width) {
             wire(controller, Arrays.copyOfRange(cells, i, i + width)).ifPresent(found::add);
         }
         return List.copyOf(found);
     }
 
+    /**
+     * As of_irq_find_parent of Linux: a node's {@code interrupt-parent} or else its parent, and on from there until one has
+     * {@code #interrupt-cells}.
+     */
     private TreeNode interruptParent(TreeNode node) {
-        for (TreeNode at = node; at != null; at = at.parent) {
-            if (at.has("interrupt-parent")) {
-                return follow(at, "interrupt-parent");
+        // A tree whose interrupt parents go in a circle has no more steps than nodes.
+        TreeNode at = node;
+        for (int steps = 0; steps < FlatTree.MAX_NODES; steps++) {
+            at = at.has(INTERRUPT_PARENT) ? follow(at, INTERRUPT_PARENT) : at.parent;
+            if (at == null || at.has(INTERRUPT_CELLS)) {
+                return at;
             }
         }
         return null;
@@ -382,10 +555,10 @@ final class DeviceTree {
 
     /**
      * MPIC specifiers: number, sense (0 rising edge, 1 low, 2 high, 3 falling edge), type, type data. Types 2 and 3 count inter-processor
-     * interrupts and timers, not inputs: no wire leads there.
+     * interrupts and timers, not inputs: no wire leads there, nor to a controller that is not enabled.
      */
     private static Optional<Wire> wire(TreeNode controller, int[] specifier) {
-        if (specifier.length > 2 && (specifier[2] == 2 || specifier[2] == 3)) {
+        if (!controller.enabled || specifier.length > 2 && (specifier[2] == 2 || specifier[2] == 3)) {
             return Optional.empty();
         }
         boolean level = specifier.length > 1 && (specifier[1] == 1 || specifier[1] == 2);
@@ -396,28 +569,31 @@ final class DeviceTree {
         return Optional.of(new Wire(controller.path, specifier[0], level, text.toString()));
     }
 
-    private Optional<Wire> mapped(TreeNode nexus, int unit, int pin) {
+    /** @param check only to warn of what is broken, once */
+    private Optional<Wire> mapped(TreeNode nexus, int unit, int pin, boolean check) {
         int addressCells = nexus.cell("#address-cells", 3);
-        int interruptCells = nexus.cell("#interrupt-cells", 1);
-        int[] map = nexus.cells("interrupt-map");
+        int interruptCells = nexus.cell(INTERRUPT_CELLS, 1);
+        int[] map = nexus.cells(INTERRUPT_MAP);
         int[] mask = nexus.cells("interrupt-map-mask");
         if (addressCells != 3 || interruptCells != 1 || mask.length != 0 && mask.length != 4) {
             return Optional.empty();
         }
         int unitMask = mask.length == 0 ? -1 : mask[0];
         int pinMask = mask.length == 0 ? -1 : mask[3];
-        for (int i = 0; i + 5 <= map.length; ) {
-            TreeNode controller = handles.get(map[i + 4]);
-            if (controller == null) {
-                return Optional.empty();
-            }
-            int parentAddress = controller.cell("#address-cells", 0);
-            int width = controller.cell("#interrupt-cells", 0);
+        for (int i = 0; i < map.length; ) {
+            TreeNode controller = i + 5 <= map.length ? handles.get(map[i + 4]) : null;
+            int parentAddress = controller == null ? 0 : controller.cell("#address-cells", 0);
+            int width = controller == null ? 0 : controller.cell(INTERRUPT_CELLS, 0);
             int specifier = i + 5 + parentAddress;
             if (parentAddress < 0 || parentAddress > 3 || width < 1 || width > 4 || specifier + width > map.length) {
-                throw new ErrnoException(Errno.EINVAL, "device tree, %s: interrupt-map ends inside entry at cell %d", nexus.path, i);
+                if (check) {
+                    warn(nexus, "interrupt-map, entry at cell %d %s; the entries before it count", i,
+                        i + 5 <= map.length && width == 0 ? String.format("leads to no interrupt controller (0x%x)", map[i + 4])
+                            : "ends outside of it");
+                }
+                return Optional.empty();
             }
-            if ((map[i] & unitMask) == (unit & unitMask) && (map[i + 3] & pinMask) == (pin & pinMask)) {
+            if (!check && (map[i] & unitMask) == (unit & unitMask) && (map[i + 3] & pinMask) == (pin & pinMask)) {
                 return wire(controller, Arrays.copyOfRange(map, specifier, specifier + width));
             }
             i = specifier + width;
@@ -428,6 +604,10 @@ final class DeviceTree {
     /** Texts end on people's terminals: what is not printable becomes a question mark. NUL stays, it separates strings. */
     private static String printable(byte[] value, int length) {
         return new String(value, 0, length, StandardCharsets.ISO_8859_1).replaceAll("[^\\x00\\x20-\\x7e]", "?");
+    }
+
+    private static String text(byte[] value) {
+        return value == null ? "" : printable(value, value.length);
     }
 
     private static long number(int[] cells, int from, int count) {

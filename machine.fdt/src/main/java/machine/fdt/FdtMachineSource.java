@@ -3,12 +3,13 @@ package machine.fdt;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.LinkedHashMap;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
+import java.util.stream.Collectors;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.LocalMachine;
@@ -16,7 +17,6 @@ import machine.api.Machine;
 import machine.api.MachineSource;
 import machine.api.Node;
 import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import org.osgi.service.component.annotations.Component;
 
@@ -28,15 +28,11 @@ import org.osgi.service.component.annotations.Component;
 public final class FdtMachineSource implements MachineSource {
     private static final String MEMORY = "memory";
     private static final String LIODN = "liodn.";
-    private static final long DEFAULT_MEMORY = 8L << 30;
-    private static final long LEAST_MEMORY = 64L << 20;
-    /** Bytes, as machine.acpi has it: the page directory of {@link Ram} is proportional to it. */
-    private static final long MOST_MEMORY = 1L << 40;
-    /** The bus looks through them one by one. */
-    private static final int MOST_PIECES = 64;
-    private static final long PAGE = 4096;
-    /** Low memory that is the firmware's and is not handed out. */
-    private static final long FIRMWARE = 16L << 20;
+    private static final int MOST_LIODN = 0xffff;
+    private static final String FSL_LIODN = "fsl,liodn";
+    private static final String IOMMU_PARENT = "fsl,iommu-parent";
+    /** Of cores: an MPIC's destination registers have a bit for each. (MPIC, IDRn.) */
+    private static final int MOST_CORES = 32;
 
     @Override
     public String reads() {
@@ -50,173 +46,103 @@ public final class FdtMachineSource implements MachineSource {
 
     @Override
     public Machine open(String locator, byte[] content, Map<String, String> options) {
-        FlatTree flat = new FlatTree(content);
-        DeviceTree tree = new DeviceTree(flat.root());
+        Warnings warnings = new Warnings();
+        FlatTree flat = new FlatTree(content, warnings);
+        FlatTree.Raw root = flat.root();
+        try {
+            return machine(locator, flat, new DeviceTree(root, warnings), options, warnings);
+        } catch (ErrnoException e) {
+            // Whatever else is wrong, and whatever could be done about it: nothing can be run here.
+            throw DeviceTree.hasPamu(root) ? e : noIommu(DeviceTree.model(root));
+        }
+    }
+
+    /** @param model of the board; may be empty */
+    static ErrnoException noIommu(String model) {
+        return new ErrnoException(Errno.ENXIO, "this board has no IOMMU: no enabled node of %s is compatible with fsl,pamu",
+            model.isEmpty() ? "the device tree" : model);
+    }
+
+    private static Machine machine(String locator, FlatTree flat, DeviceTree tree, Map<String, String> options, Warnings warnings) {
         Map<String, String> unused = new TreeMap<>(options);
-        List<Node.Range> memory = memory(tree, unused.remove(MEMORY));
-        List<TreeSlot> slots = slots(tree, unused);
+        List<Node.Range> said = new ArrayList<>();
+        String option = unused.remove(MEMORY);
+        if (option != null) {
+            for (String range : option.split(",")) {
+                said.add(range(range));
+            }
+        }
+        FdtMemory memory = new FdtMemory(tree, said, flat.reserved(), warnings);
+        List<TreeSlot> slots = slots(tree, unused, warnings);
         if (!unused.isEmpty()) {
             throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s and %s", unused.keySet().iterator().next(), MEMORY,
                 slots.stream().map(slot -> LIODN + slot.name()).toList());
         }
-        PhysicalBus bus = new PhysicalBus(memory.stream().map(range -> new Ram(range.physical(), range.size())).toList());
         String model = tree.root().text("model");
-        return new LocalMachine(model.isEmpty() ? locator : model, bus, free(memory, reserved(flat, tree)), List.copyOf(tree.nodes()),
-            List.copyOf(slots), cpus(tree));
+        return new LocalMachine(model.isEmpty() ? locator : model, new PhysicalBus(memory.pieces()), memory.free(),
+            List.copyOf(tree.nodes()), List.copyOf(slots), cpus(tree, warnings), warnings.list());
     }
 
-    private static int cpus(DeviceTree tree) {
+    private static int cpus(DeviceTree tree, Warnings warnings) {
         // A core's reg lists its hardware threads, and each has an interrupt pin of its own.
-        int threads = tree.nodes().stream().filter(node -> node.text("device_type").equals("cpu"))
-            .mapToInt(node -> Math.max(1, node.cells("reg").length)).sum();
-        if (threads > 256) {
-            throw new ErrnoException(Errno.EINVAL, "device tree: %d cores; at most 256", threads);
+        int threads = tree.nodes().stream().filter(DeviceTree::isCore).mapToInt(node -> Math.max(1, node.cells("reg").length)).sum();
+        if (threads > MOST_CORES) {
+            warnings.add("device tree: %d cores; the first %d count", threads, MOST_CORES);
         }
-        return Math.max(1, threads);
+        return Math.min(MOST_CORES, Math.max(1, threads));
     }
 
-    private static List<Node.Range> memory(DeviceTree tree, String option) {
-        List<Node.Range> memory = new ArrayList<>();
-        if (option != null) {
-            for (String range : option.split(",")) {
-                memory.add(range(range));
-            }
-        } else {
-            tree.nodes().stream().filter(node -> node.text("device_type").equals(MEMORY))
-                .flatMap(node -> node.registers().stream()).filter(range -> range.size() > 0).forEach(memory::add);
-        }
-        // Sizes are below 2^52 each, so that so few of them do not wrap around.
-        if (memory.size() > MOST_PIECES || memory.stream().mapToLong(Node.Range::size).sum() > MOST_MEMORY) {
-            throw new ErrnoException(Errno.EINVAL, "memory: %d pieces of 0x%x bytes together; at most %d of 0x%x", memory.size(),
-                memory.stream().mapToLong(Node.Range::size).sum(), MOST_PIECES, MOST_MEMORY);
-        }
-        Map<Node.Range, String> taken = taken(tree);
-        if (memory.isEmpty()) {
-            memory.add(new Node.Range(0, defaultMemory(taken)));
-        }
-        for (Node.Range range : memory) {
-            if (((range.physical() | range.size()) & 0xfff) != 0) {
-                throw new ErrnoException(Errno.EINVAL, "memory 0x%x+0x%x: no whole 4 KiB pages", range.physical(), range.size());
-            }
-            taken.forEach((other, path) -> {
-                if (touch(range, other)) {
-                    throw new ErrnoException(Errno.EINVAL, "memory 0x%x+0x%x touches 0x%x+0x%x of %s", range.physical(), range.size(),
-                        other.physical(), other.size(), path);
-                }
-            });
-            for (Node.Range other : memory) {
-                if (other != range && touch(range, other)) {
-                    throw new ErrnoException(Errno.EINVAL, "memory 0x%x+0x%x and 0x%x+0x%x overlap", range.physical(), range.size(),
-                        other.physical(), other.size());
-                }
-            }
-        }
-        return memory;
-    }
-
-    /** What a boot loader would have found: 8 GiB at 0, or as much of it as lies below the lowest register. */
-    private static long defaultMemory(Map<Node.Range, String> taken) {
-        long lowest = taken.keySet().stream().mapToLong(Node.Range::physical).min().orElse(DEFAULT_MEMORY);
-        long size = Math.min(DEFAULT_MEMORY, Long.highestOneBit(Math.max(1, lowest)));
-        if (size < LEAST_MEMORY) {
-            throw new ErrnoException(Errno.EINVAL,
-                "the device tree says no memory and has registers at 0x%x; say where memory is, e.g. memory=0x10000000+0x10000000", lowest);
-        }
-        return size;
-    }
-
-    /** Everything in the address space that is not memory: registers, and what PCI controllers pass on. */
-    private static Map<Node.Range, String> taken(DeviceTree tree) {
-        Map<Node.Range, String> taken = new LinkedHashMap<>();
-        for (DeviceTree.TreeNode node : tree.nodes()) {
-            if (!node.text("device_type").equals(MEMORY) && !DeviceTree.inReservedMemory(node)) {
-                node.registers().stream().filter(range -> range.size() > 0).forEach(range -> taken.put(range, node.path()));
-            }
-            if (isPcie(node)) {
-                tree.outbound(node).stream().filter(range -> range.size() > 0).forEach(range -> taken.put(range, node.path()));
-            }
-        }
-        return taken;
-    }
-
-    private static boolean touch(Node.Range a, Node.Range b) {
-        return a.physical() < b.physical() + b.size() && b.physical() < a.physical() + a.size();
-    }
-
-    /** What is memory and nobody's to hand out: firmware's own, what it asks to keep in either of two ways, in whole pages. */
-    private static List<Node.Range> reserved(FlatTree flat, DeviceTree tree) {
-        List<Node.Range> reserved = new ArrayList<>(List.of(new Node.Range(0, FIRMWARE)));
-        Stream.concat(flat.reserved().stream(), tree.reserved().stream()).filter(range -> range.size() > 0).forEach(range -> {
-            long start = range.physical() & -PAGE;
-            reserved.add(new Node.Range(start, (range.physical() + range.size() + PAGE - 1 & -PAGE) - start));
-        });
-        return reserved;
-    }
-
-    private static List<Node.Range> free(List<Node.Range> memory, List<Node.Range> holes) {
-        List<Node.Range> free = new ArrayList<>(memory);
-        for (Node.Range hole : holes) {
-            List<Node.Range> left = new ArrayList<>();
-            for (Node.Range range : free) {
-                if (!touch(range, hole)) {
-                    left.add(range);
-                    continue;
-                }
-                long end = range.physical() + range.size();
-                long holeEnd = hole.physical() + hole.size();
-                if (hole.physical() > range.physical()) {
-                    left.add(new Node.Range(range.physical(), hole.physical() - range.physical()));
-                }
-                if (holeEnd < end) {
-                    left.add(new Node.Range(holeEnd, end - holeEnd));
-                }
-            }
-            free = left;
-        }
-        return free;
-    }
-
-    private static List<TreeSlot> slots(DeviceTree tree, Map<String, String> options) {
+    private static List<TreeSlot> slots(DeviceTree tree, Map<String, String> options, Warnings warnings) {
         String chip = QorIq.chip(tree.nodes().stream().map(Node::compatible).toList());
         DeviceTree.TreeNode pamu = tree.nodes().stream()
-            .filter(node -> node.compatibleWith("fsl,pamu") && !node.children().isEmpty()).findFirst().orElse(null);
+            .filter(node -> node.compatibleWith(DeviceTree.PAMU)).findFirst().orElse(null);
         List<TreeSlot> slots = new ArrayList<>();
-        Map<Integer, Integer> groups = new LinkedHashMap<>();
+        Map<Integer, Integer> groups = new HashMap<>();
+        Set<Integer> given = tree.nodes().stream().flatMapToInt(node -> Arrays.stream(node.cells(FSL_LIODN))).boxed()
+            .collect(Collectors.toSet());
         for (boolean pcie : new boolean[] {true, false}) {
-            List<DeviceTree.TreeNode> controllers = tree.nodes().stream().filter(pcie ? FdtMachineSource::isPcie : FdtMachineSource::isDma)
-                .filter(node -> !node.registers().isEmpty())
-                .sorted(Comparator.comparingLong(node -> node.registers().get(0).physical())).toList();
-            for (int i = 0; i < controllers.size(); i++) {
-                DeviceTree.TreeNode node = controllers.get(i);
-                String name = (pcie ? "pcie" : "dma") + i;
-                int[] given = node.cells("fsl,liodn");
-                String option = options.remove(LIODN + name);
-                int liodn = option != null ? (int) parse(LIODN + name, option, 0xffff)
-                    : given.length > 0 ? given[0] : QorIq.liodn(chip, pcie, i);
-                if (liodn < 0 || liodn > 0xffff) {
-                    throw new ErrnoException(Errno.EINVAL, "device tree, %s: fsl,liodn 0x%x is above 0xffff", node.path(), liodn);
+            List<DeviceTree.TreeNode> all = tree.present(pcie ? DeviceTree::isPcie : DeviceTree::isDma);
+            int enabled = 0;
+            for (int i = 0; i < all.size(); i++) {
+                DeviceTree.TreeNode node = all.get(i);
+                if (node.enabled()) {
+                    String name = (pcie ? "pcie" : "dma") + enabled;
+                    int usual = QorIq.liodn(chip, pcie, node.registers().get(0).physical(), i, given);
+                    int liodn = liodn(node, name, options.remove(LIODN + name), usual);
+                    Requester requester = pamu == null ? null
+                        : new Requester(liodn, unit(tree, pamu, node, warnings), groups.computeIfAbsent(liodn, id -> groups.size()));
+                    slots.add(new TreeSlot(tree, name, pcie, enabled++, node, requester));
                 }
-                Requester requester = pamu == null ? null
-                    : new Requester(liodn, unit(tree, pamu, node), groups.computeIfAbsent(liodn, id -> groups.size()));
-                slots.add(new TreeSlot(tree, name, pcie, i, node, requester));
             }
         }
         return slots;
     }
 
-    /** The PAMU instance the tree names; the first one where it names none. */
-    private static String unit(DeviceTree tree, Node pamu, Node master) {
-        Node named = tree.follow(master, "fsl,iommu-parent");
-        boolean instance = named != null && pamu.children().stream().anyMatch(child -> child.path().equals(named.path()));
-        return instance ? named.path() : pamu.children().get(0).path();
+    /** {@return what the user says, else what the tree says, else what a boot loader says} */
+    private static int liodn(Node node, String slot, String option, int usual) {
+        if (option != null) {
+            return (int) parse(LIODN + slot, option, MOST_LIODN);
+        }
+        int[] given = node.cells(FSL_LIODN);
+        int liodn = given.length > 0 ? given[0] : usual;
+        if (liodn < 0 || liodn > MOST_LIODN) {
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: fsl,liodn 0x%x is above 0x%x; say %s%s=0x%x", node.path(), liodn,
+                MOST_LIODN, LIODN, slot, usual);
+        }
+        return liodn;
     }
 
-    private static boolean isPcie(Node node) {
-        return node.text("device_type").equals("pci") && node.compatible().stream().anyMatch(one -> one.contains("pci"));
-    }
-
-    private static boolean isDma(Node node) {
-        return node.compatibleWith("fsl,eloplus-dma") || node.compatibleWith("fsl,elo3-dma");
+    /** The PAMU instance the tree names; the first one where it names none. All have the same tables, so Linux does not look. */
+    private static String unit(DeviceTree tree, Node pamu, Node master, Warnings warnings) {
+        Node named = tree.follow(master, IOMMU_PARENT);
+        String first = pamu.children().get(0).path();
+        if (named != null && pamu.children().stream().anyMatch(child -> child.path().equals(named.path()))) {
+            return named.path();
+        }
+        if (master.has(IOMMU_PARENT) && (named == null || !named.path().equals(pamu.path()))) {
+            warnings.add("device tree, %s: fsl,iommu-parent leads to no PAMU; it is taken to be behind %s", master.path(), first);
+        }
+        return first;
     }
 
     private static Node.Range range(String text) {

@@ -15,8 +15,8 @@ import machine.api.ErrnoException;
 import machine.api.Node;
 
 /**
- * Reads the flattened form of a device tree, versions 16 and 17, strictly: whatever the bytes are, the answer is a tree or
- * one {@link ErrnoException} that says at which offset what is wrong. Big-endian, as the format is.
+ * Reads the flattened form of a device tree, versions 16 and 17: whatever the bytes are, the answer is a tree or one
+ * {@link ErrnoException} that says at which offset what is wrong. What Linux goes on with is warned of. Big-endian, as the format is.
  */
 final class FlatTree {
     static final int MAGIC = 0xd00dfeed;
@@ -50,6 +50,7 @@ final class FlatTree {
     private static final int MAX_RESERVATIONS = 1024;
 
     private final ByteBuffer bytes;
+    private final Warnings warnings;
     private final int structure;
     private final int structureEnd;
     private final int strings;
@@ -59,9 +60,11 @@ final class FlatTree {
     private int nodes;
 
     /**
+     * @param warnings gets a line for whatever was gone on with
      * @throws ErrnoException EINVAL if the header does not describe a tree inside these bytes
      */
-    FlatTree(byte[] content) {
+    FlatTree(byte[] content, Warnings warnings) {
+        this.warnings = warnings;
         bytes = ByteBuffer.wrap(content);
         if (content.length < HEADER) {
             throw broken(content.length, "the file ends inside the header of 0x%x bytes", HEADER);
@@ -103,9 +106,9 @@ final class FlatTree {
         if (!root.name.isEmpty()) {
             throw broken(root.offset, "the root node has the name '%s'", root.name);
         }
-        token = token();
+        token = at > structureEnd - 4 ? 0 : token();
         if (token != END) {
-            throw broken(at - 4, "token 0x%x where the tree must end", token);
+            warn(at - 4, "token 0x%x where the tree must end; what follows is not read", token);
         }
         return root;
     }
@@ -156,10 +159,10 @@ final class FlatTree {
                 case BEGIN_NODE -> {
                     int offset = at - 4;
                     Raw child = node(depth + 1, path);
-                    if (child.name.isEmpty() || child.name.indexOf('/') >= 0 || !names.add(child.name)) {
-                        throw broken(offset, "a second node, or a node without a proper name, '%s' in '%s'", child.name, node.name);
+                    if (child.name.isEmpty() || child.name.indexOf('/') >= 0) {
+                        throw broken(offset, "a node without a proper name, '%s' in '%s'", child.name, node.name);
                     }
-                    node.children.add(child);
+                    node.children.add(unique(child, names, node));
                 }
                 case END_NODE -> {
                     return node;
@@ -167,6 +170,22 @@ final class FlatTree {
                 default -> throw broken(at - 4, "token 0x%x inside node '%s'", token, node.name);
             }
         }
+    }
+
+    /** Of two children with one name both are there, the second under another name; so Linux has it (safe_name). */
+    private Raw unique(Raw child, Set<String> names, Raw parent) {
+        if (names.add(child.name)) {
+            return child;
+        }
+        int number = 1;
+        while (!names.add(child.name + '#' + number)) {
+            number++;
+        }
+        warn(child.offset, "a second node '%s' in '%s'; it is called %1$s#%3$d", child.name, parent.name, number);
+        Raw renamed = new Raw(child.name + '#' + number, child.offset);
+        renamed.properties.putAll(child.properties);
+        renamed.children.addAll(child.children);
+        return renamed;
     }
 
     private void property(Raw node) {
@@ -184,12 +203,11 @@ final class FlatTree {
             throw broken(begin, "a property of node '%s' has its name at 0x%x of a strings block of 0x%x bytes", node.name, name,
                 stringsEnd - strings);
         }
-        if (!node.children.isEmpty()) {
-            throw broken(begin, "a property of node '%s' comes after its children", node.name);
-        }
         String text = text(strings + name, stringsEnd, "property name");
-        if (node.properties.put(text, Arrays.copyOfRange(bytes.array(), at, at + length)) != null) {
-            throw broken(begin, "node '%s' has the property '%s' twice", node.name, text);
+        if (!node.children.isEmpty()) {
+            warn(begin, "property '%s' of node '%s' comes after its children; it does not count", text, node.name);
+        } else if (node.properties.putIfAbsent(text, Arrays.copyOfRange(bytes.array(), at, at + length)) != null) {
+            warn(begin, "node '%s' has the property '%s' twice; the first counts", node.name, text);
         }
         align(at + length);
     }
@@ -247,7 +265,15 @@ final class FlatTree {
         return bytes.getInt(offset);
     }
 
+    private void warn(int offset, String format, Object... arguments) {
+        warnings.add("%s", at(offset, format, arguments));
+    }
+
     private static ErrnoException broken(int offset, String format, Object... arguments) {
-        return new ErrnoException(Errno.EINVAL, "device tree, offset 0x%x: %s", offset, String.format(format, arguments));
+        return new ErrnoException(Errno.EINVAL, "%s", at(offset, format, arguments));
+    }
+
+    private static String at(int offset, String format, Object... arguments) {
+        return String.format("device tree, offset 0x%x: %s", offset, String.format(format, arguments));
     }
 }

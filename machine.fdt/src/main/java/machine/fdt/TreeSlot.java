@@ -29,8 +29,7 @@ record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTre
             throw new ErrnoException(Errno.EINVAL, "device %d function %d; there are devices 0..31 with functions 0..7", device, function);
         }
         if (requester == null) {
-            throw new ErrnoException(Errno.ENXIO, "this board has no IOMMU: no enabled node of %s is compatible with fsl,pamu",
-                tree.root().text("model").isEmpty() ? "the device tree" : tree.root().text("model"));
+            throw FdtMachineSource.noIommu(tree.root().text("model"));
         }
         return requester;
     }

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import machine.api.DmaMemory;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -25,16 +26,23 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class BoardsTest {
-    @DisplayName("Boards: PAMUs, MSI banks, PCIe controllers, cores as the summary tables have them")
+    @DisplayName("Boards: PAMUs, MSI banks, PCIe controllers and their LIODNs, cores as the summary tables have them; what is warned of")
     @ParameterizedTest
     @CsvSource({
-        "p4080ds.dtb, fsl P4080DS, 5, fsl mpic-msi, 3, 3, 193 194 195, 8",
-        "p2041rdb.dtb, fsl P2041RDB, 4, fsl mpic-msi, 3, 3, 193 194 195, 4",
-        "t1042rdb.dtb, fsl T1042RDB, 1, fsl mpic-msi, 3, 4, 148 228 308 388, 4",
-        "t4240qds.dtb, fsl T4240QDS, 6, fsl mpic-msi-v4.3, 4, 4, 148 228 308 388, 24"})
-    void summary(String file, String model, int pamus, String msi, int banks, int pcie, String liodns, int cpus) {
+        "p4080ds.dtb, fsl P4080DS, 5, fsl mpic-msi, 3, 3, 193 194 195, 8, ",
+        "p2041rdb.dtb, fsl P2041RDB, 4, fsl mpic-msi, 3, 3, 193 194 195, 4, ",
+        "t1042rdb.dtb, fsl T1042RDB, 1, fsl mpic-msi, 3, 4, 148 228 308 388, 4, ",
+        "t4240qds.dtb, fsl T4240QDS, 6, fsl mpic-msi-v4.3, 4, 4, 148 228 308 388, 24, ",
+        "t1040d4rdb.dtb, fsl T1040D4RDB, 1, fsl mpic-msi, 3, 4, 148 228 308 388, 4, ",
+        "t1040d4rdb-pcie0-disabled.dtb, fsl T1040D4RDB, 1, fsl mpic-msi, 3, 3, 228 308 388, 4, ",
+        "t1040d4rdb-phy-2cells.dtb, fsl T1040D4RDB, 1, fsl mpic-msi, 3, 4, 148 228 308 388, 4, "
+            + "/soc@ffe000000/fman@400000/mdio@e1000/ethernet-phy@0",
+        "kmcent2.dtb, keymile kmcent2, 1, fsl mpic-msi, 3, 1, 148, 4, ",
+        "b4420qds.dtb, fsl B4420QDS, 4, fsl mpic-msi-v4.3, 4, 1, 148, 4, "})
+    void summary(String file, String model, int pamus, String msi, int banks, int pcie, String liodns, int cpus, String warned) {
         Machine machine = TestData.open(TestData.real(file));
         assertEquals(model.replace(' ', ','), machine.model());
         Node pamu = only(machine, "fsl,pamu");
@@ -59,6 +67,27 @@ class BoardsTest {
         assertEquals(cpus, machine.cpus().size());
         assertEquals(new Node.Range(0xffe040000L, 0x40000), only(machine, "fsl,mpic").registers().get(0));
         assertEquals(8L << 30, machine.memory().available() + (16 << 20));
+        assertEquals(warned == null ? "" : warned, machine.warnings().stream().map(line -> line.replaceAll("device tree, (\\S+): .*", "$1"))
+            .collect(Collectors.joining(" ")));
+    }
+
+    @DisplayName("Whatever trees are beside the project: a machine, or no IOMMU; in one line each")
+    @Test
+    void all() throws IOException {
+        for (Path file : TestData.allReal()) {
+            Machine machine = TestData.open(Files.readAllBytes(file));
+            machine.warnings().forEach(line -> assertTrue(line.startsWith("device tree, /") && line.lines().count() == 1,
+                file + ": " + line));
+            boolean iommu = machine.nodes().stream().anyMatch(node -> node.compatibleWith("fsl,pamu"));
+            for (Slot slot : machine.slots()) {
+                if (iommu) {
+                    assertTrue(slot.covers(0, 0), file + " " + slot.name());
+                } else {
+                    assertErrno(Errno.ENXIO, () -> slot.requester(0, 0));
+                }
+                slot.interrupt(31, 4);
+            }
+        }
     }
 
     @DisplayName("Boards: requesters sit behind the PAMU the tree names, or behind the first where it names none (T4240)")
@@ -93,9 +122,10 @@ class BoardsTest {
     }
 
     @DisplayName("A board without PAMU is a machine, but its devices have no requester id: ENXIO says so")
-    @Test
-    void noPamu() {
-        Machine machine = TestData.open(TestData.real("p2020ds.dtb"));
+    @ParameterizedTest
+    @ValueSource(strings = {"p2020ds.dtb", "p1020rdb-pc_36b.dtb", "tqm8548.dtb"})
+    void noPamu(String file) {
+        Machine machine = TestData.open(TestData.real(file));
         ErrnoException e = assertErrno(Errno.ENXIO, () -> machine.slots().get(0).requester(0, 0));
         assertTrue(e.getMessage().contains("no IOMMU"), e.getMessage());
     }
@@ -116,10 +146,10 @@ class BoardsTest {
     @DisplayName("Disabled nodes, and all below them, are not there")
     @Test
     void disabled() {
-        FlatTree.Raw root = new FlatTree(TestData.own()).root();
+        FlatTree.Raw root = new FlatTree(TestData.own(), new Warnings()).root();
         FlatTree.Raw pcie = root.children.stream().filter(node -> node.name.equals("pcie@ffe201000")).findFirst().orElseThrow();
         pcie.properties.put("status", "disabled\0".getBytes());
-        DeviceTree tree = new DeviceTree(root);
+        DeviceTree tree = new DeviceTree(root, new Warnings());
         assertEquals(2, tree.nodes().stream().filter(node -> node.name().startsWith("pcie@")).count());
     }
 

@@ -66,7 +66,7 @@ class FlatTreeTest {
         assertTrue(e.getMessage().contains("nested"), e.getMessage());
     }
 
-    @DisplayName("Any bytes: a machine, or one EINVAL in one line; nothing else, and soon")
+    @DisplayName("Any bytes: a machine, or one EINVAL (ENXIO without an IOMMU) in one line; nothing else, and soon")
     @Test
     @Timeout(60)
     void fuzz() {
@@ -99,7 +99,8 @@ class FlatTreeTest {
             TestData.open(bytes).slots().forEach(slot -> slot.interrupt(1, 2));
             return false;
         } catch (ErrnoException e) {
-            assertEquals(Errno.EINVAL, e.errno(), () -> e.getMessage() + where(seed, round));
+            assertTrue(e.errno() == Errno.EINVAL || e.errno() == Errno.ENXIO && e.getMessage().contains("no IOMMU"),
+                () -> e.getMessage() + where(seed, round));
             assertEquals(1, e.getMessage().lines().count(), () -> e.getMessage() + where(seed, round));
             return true;
         } catch (RuntimeException e) {

@@ -7,7 +7,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import machine.api.Machine;
 
 /** Boards for tests: our own, and the real ones where they are there. */
@@ -27,6 +29,14 @@ final class TestData {
         Path file = REAL.resolve(name);
         assumeTrue(Files.isReadable(file), () -> "SKIPPED: no test data " + name + " beside the project");
         return read(file);
+    }
+
+    /** All real trees; the test is skipped, and says so, where there are none. */
+    static List<Path> allReal() throws IOException {
+        assumeTrue(Files.isDirectory(REAL), () -> "SKIPPED: no test data " + REAL + " beside the project");
+        try (Stream<Path> files = Files.list(REAL)) {
+            return files.filter(file -> file.toString().endsWith(".dtb")).sorted().toList();
+        }
     }
 
     static Machine open(byte[] content) {

@@ -26,6 +26,11 @@ final class TreeWriter {
         begin("").cells("#address-cells", 2).cells("#size-cells", 2);
     }
 
+    /** A PAMU, without which no other complaint is made. */
+    TreeWriter pamu() {
+        return begin("iommu@f0020000").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x2000).end();
+    }
+
     TreeWriter begin(String name) {
         return ints(1).bytes((name + '\0').getBytes(StandardCharsets.US_ASCII));
     }
