@@ -4,15 +4,15 @@ package bench;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import machine.api.ErrnoException;
+import machine.api.OutputFile;
 import org.openjdk.jmh.runner.RunnerException;
 
 /** The command {@code bench}: measures, prints one table, never judges. */
 public final class Main {
-    private static final String USAGE = "usage: gantry bench [--quick] [--json FILE] [--svg FILE]";
+    private static final String USAGE = "usage: gantry bench [--quick] [--json FILE] [--svg FILE]; - is standard output";
 
     private Main() {
     }
@@ -24,8 +24,8 @@ public final class Main {
      */
     public static void main(String[] words) {
         boolean quick = false;
-        Path json = null;
-        Path svg = null;
+        String json = null;
+        String svg = null;
         for (int i = 0; i < words.length; i++) {
             if (words[i].equals("--quick")) {
                 quick = true;
@@ -33,32 +33,47 @@ public final class Main {
                 System.out.println(USAGE);
                 return;
             } else if (words[i].equals("--json") && i + 1 < words.length) {
-                json = Path.of(words[++i]);
+                json = words[++i];
             } else if (words[i].equals("--svg") && i + 1 < words.length) {
-                svg = Path.of(words[++i]);
+                svg = words[++i];
             } else {
-                System.err.println("gantry bench: " + words[i] + " is not known, or lacks its file");
-                System.err.println(USAGE);
-                System.exit(2);
+                misused(words[i] + " is not known, or lacks its file");
+                return;
             }
         }
-        try {
-            run(quick, json, svg);
+        if (json != null && json.equals(svg)) {
+            misused("--json and --svg name the same file, " + json);
+            return;
+        }
+        int status = 2;
+        try (OutputFile jsonFile = json == null ? null : OutputFile.open(json);
+             OutputFile svgFile = svg == null ? null : OutputFile.open(svg)) {
+            status = 1;
+            run(quick, jsonFile, svgFile);
         } catch (RunnerException | IOException | InterruptedException e) {
             System.err.println("gantry bench: " + e);
             for (Throwable cause : e.getSuppressed()) {
                 cause.printStackTrace();
             }
             System.exit(1);
+        } catch (ErrnoException e) {
+            System.err.println("gantry bench: " + e.getMessage());
+            System.exit(status);
         }
     }
 
-    private static void run(boolean quick, Path json, Path svg) throws RunnerException, IOException, InterruptedException {
+    private static void misused(String why) {
+        System.err.println("gantry bench: " + why);
+        System.err.println(USAGE);
+        System.exit(2);
+    }
+
+    private static void run(boolean quick, OutputFile json, OutputFile svg) throws RunnerException, IOException, InterruptedException {
         Runs.Plan plan = quick ? Runs.Plan.QUICK : Runs.Plan.FULL;
         double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
         long begin = System.nanoTime();
-        // JMH may print to standard output; that is for the table.
-        PrintStream out = System.out;
+        // JMH may print to standard output; that is for the table, or for the file that is to go there.
+        PrintStream out = json != null && json.isStandard() || svg != null && svg.isStandard() ? System.err : System.out;
         System.setOut(System.err);
         Runs runs = new Runs(plan, trial -> System.err.printf(Locale.ROOT, "%4d s  %s %s%n", (System.nanoTime() - begin) / 1_000_000_000,
             trial.method(), trial.parameters().isEmpty() ? "" : trial.parameters()));
@@ -75,10 +90,13 @@ public final class Main {
         out.printf(Locale.ROOT, "%njdk      %s, %s%nmachine  %s%nplan     %s, %d s in total%n", jdk,
             String.join(" ", Runs.jvmArguments()), machine, plan.text(), (System.nanoTime() - begin) / 1_000_000_000);
         if (json != null) {
-            Files.writeString(json, Report.json(rows, "jdk", jdk, "machine", machine, "plan", plan.text()));
+            json.write(Report.json(rows, "jdk", jdk, "machine", machine, "plan", plan.text()));
         }
         if (svg != null) {
-            Files.writeString(svg, Report.svg(suite.translateCurves(), suite.mapCurves()));
+            svg.write(Report.svg(suite.translateCurves(), suite.mapCurves()));
+        }
+        if (out.checkError()) {
+            throw new IOException("the table cannot be written to standard output");
         }
     }
 }

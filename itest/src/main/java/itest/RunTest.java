@@ -324,6 +324,34 @@ class RunTest {
         }
     }
 
+    @DisplayName("A file that cannot be written is exit 2 before anything is done; - is standard output, and people read standard error then")
+    @Test
+    void outputs() throws Exception {
+        String nowhere = directory.resolve("none/x").toString();
+        for (String verb : List.of("run", "compare", "soak")) {
+            Result result = start(PAMU, verb, "--machine", "missing.dtb", "--json", nowhere);
+            assertRefused(result, "ENOENT: cannot write " + nowhere + ": no such directory");
+            assertEquals("", result.out);
+        }
+        Path json = directory.resolve("run.json");
+        assertRefused(start(PAMU, "run", "--machine", "missing.dtb", "--json", json.toString()), "there is no file");
+        assertFalse(Files.exists(json), "nothing was written to it");
+        Result run = start(PAMU, "run", "--json", "-");
+        assertEquals(0, run.status, run.err);
+        assertTrue(JsonParser.parseString(run.out).getAsJsonObject().get("ok").getAsBoolean());
+        assertTrue(run.err.contains("guest: DMA both ways") && run.err.contains("OK: 5 transfers"), run.err);
+        Result compare = start(PAMU, "compare", "--json", "-");
+        assertEquals(0, compare.status, compare.err);
+        assertTrue(JsonParser.parseString(compare.out).getAsJsonObject().get("ok").getAsBoolean());
+        Result soak = start(PAMU, "soak", "--seconds", "1", "--json", "-");
+        assertEquals(1, JsonParser.parseString(soak.out).getAsJsonObject().get("seconds").getAsInt());
+        if (Files.isWritable(Path.of("/dev/full"))) {
+            Result full = start(PAMU, "run", "--json", "/dev/full");
+            assertEquals(1, full.status, full.err);
+            assertEquals("gantry: ENOSPC: cannot write /dev/full: no space left on device\n", full.err);
+        }
+    }
+
     @DisplayName("A scenario that finds something else than it expects, or ends early: exit status 1, and the report says what")
     @Test
     void notOk() throws Exception {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package launcher;
 
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
@@ -17,6 +20,7 @@ import java.util.stream.IntStream;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Machines;
+import machine.api.OutputFile;
 import machine.api.Slot;
 import org.apache.felix.service.command.CommandProcessor;
 import org.osgi.framework.BundleContext;
@@ -55,6 +59,10 @@ public final class Cli implements Callable<Integer> {
     private final ServiceComponentRuntime components;
     private final Log log;
     private final String[] arguments;
+    // Not those of System: Gogo puts its own in their place, which lead to those of a session, and round and round if a session has them.
+    private final Console console = new Console(new FileOutputStream(FileDescriptor.out));
+    private final PrintStream out = console.stream();
+    private final PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
 
     /** Built by Declarative Services. */
     @Activate
@@ -73,7 +81,10 @@ public final class Cli implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        return line(arguments).execute(arguments.length == 0 ? new String[] {"help"} : arguments);
+        int status = line(arguments).execute(arguments.length == 0 ? new String[] {"help"} : arguments);
+        out.flush();
+        console.failure().ifPresent(e -> err.println("gantry: " + e.getMessage()));
+        return status == OK && console.failure().isPresent() ? NOT_OK : status;
     }
 
     /** {@return what reads the command line; writes to standard output and standard error} */
@@ -83,8 +94,8 @@ public final class Cli implements Callable<Integer> {
         line.addSubcommand(new CommandLine.HelpCommand());
         line.getSubcommands().get("help").getCommandSpec().usageMessage().description("Shows this, or what a command takes.");
         line.getCommandSpec().versionProvider(this::version);
-        line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
-        line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
+        line.setErr(new PrintWriter(err, true, StandardCharsets.UTF_8));
+        line.setOut(new PrintWriter(out, true, StandardCharsets.UTF_8));
         line.setParameterExceptionHandler((e, rest) -> misused(e));
         line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, command.getErr()));
         return line;
@@ -198,11 +209,18 @@ public final class Cli implements Callable<Integer> {
         @Option(names = "--quick", description = "fewer sizes, one pass: 3 minutes where it takes a quarter of an hour")
         private boolean quick;
 
-        @Option(names = "--json", paramLabel = "FILE", description = "write the table as JSON")
+        @Option(names = "--json", paramLabel = "FILE", description = "write the table as JSON; - is standard output")
         private String json;
 
         @Option(names = "--svg", paramLabel = "FILE", description = "write the plot")
         private String svg;
+    }
+
+    private static Map<String, String> named(String json, String svg) {
+        Map<String, String> files = new LinkedHashMap<>();
+        files.put("json", json);
+        files.put("svg", svg);
+        return files;
     }
 
     /** What every command that needs a machine takes. */
@@ -217,7 +235,7 @@ public final class Cli implements Callable<Integer> {
         @Override
         public Integer call() throws Exception {
             Path example = null;
-            try {
+            try (Outputs outputs = new Outputs(outputs())) {
                 String board = context.getProperty("gantry.board");
                 if (machine == null && !board.startsWith(QEMU)) {
                     example = unpackExample();
@@ -228,7 +246,7 @@ public final class Cli implements Callable<Integer> {
                     requireRequesters(loaded);
                 }
                 new Readiness(context, components).await(log, isolates);
-                return work(loaded);
+                return worked(loaded, outputs);
             } finally {
                 machines.unload();
                 if (example != null) {
@@ -237,7 +255,25 @@ public final class Cli implements Callable<Integer> {
             }
         }
 
-        abstract int work(Machine machine) throws Exception;
+        /** {@return the options that name a file to be written, and the names, null where not given} */
+        Map<String, String> outputs() {
+            return Map.of();
+        }
+
+        abstract int work(Machine machine, Outputs outputs) throws Exception;
+
+        private int worked(Machine machine, Outputs outputs) throws Exception {
+            try {
+                return work(machine, outputs);
+            } catch (ErrnoException e) {
+                if (!outputs.failed()) {
+                    throw e;
+                }
+                // The work is done, and what came of it cannot be had.
+                err.println("gantry: " + e.getMessage());
+                return NOT_OK;
+            }
+        }
 
         private Path unpackExample() throws IOException {
             Path file = Files.createTempFile("gantry-", "-" + context.getProperty("gantry.board"));
@@ -266,7 +302,7 @@ public final class Cli implements Callable<Integer> {
     @Command(name = "run", description = {"Runs a scenario and shows what happened.",
         "Exits with 0 if all was as expected, 1 if not, 2 if it could not begin."})
     private final class Run extends OnMachine {
-        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
+        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON; - is standard output")
         private String json;
 
         @Option(names = "--svg", paramLabel = "FILE", description = "write a picture of the apertures")
@@ -277,14 +313,20 @@ public final class Cli implements Callable<Integer> {
         private String scenario;
 
         @Override
-        int work(Machine machine) throws Exception {
+        Map<String, String> outputs() {
+            return named(json, svg);
+        }
+
+        @Override
+        int work(Machine machine, Outputs outputs) throws Exception {
             String name = scenario == null ? context.getProperty("gantry.scenario") : scenario;
             String script = script();
-            try (Shell shell = new Shell(context, processor)) {
+            try (Shell shell = new Shell(context, processor, outputs.people(out, err), err)) {
                 boolean finished = finishes(shell, name, script);
-                System.out.print(shell.run("vfio:report"));
-                write(shell, "vfio:json", json);
-                write(shell, "vfio:svg", svg);
+                outputs.people(out, err).print(shell.run("vfio:report"));
+                for (Map.Entry<String, OutputFile> output : outputs.files().entrySet()) {
+                    shell.call("vfio:" + output.getKey(), output.getValue());
+                }
                 return finished && Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
             }
         }
@@ -299,7 +341,7 @@ public final class Cli implements Callable<Integer> {
                     cause = cause.getCause();
                 }
                 String reason = name + ": " + (cause.getMessage() == null ? cause : cause.getMessage());
-                System.err.println("gantry: " + reason);
+                err.println("gantry: " + reason);
                 shell.fail(reason);
                 return false;
             }
@@ -317,30 +359,26 @@ public final class Cli implements Callable<Integer> {
                 throw new Unusable("scenario " + scenario + " cannot be read: " + e);
             }
         }
-
-        private void write(Shell shell, String command, String file) throws Exception {
-            if (file != null) {
-                shell.call(command, file);
-            }
-        }
     }
 
     @Command(name = "compare", description = {"Does the same work through every MSI strategy and shows how they differ.",
         "Exits with 0 if each that works here delivered every interrupt and verified every byte."})
     private final class Compare extends OnMachine {
-        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON")
+        @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON; - is standard output")
         private String json;
 
         @Option(names = "--svg", paramLabel = "FILE", description = "write a picture of the apertures side by side")
         private String svg;
 
         @Override
-        int work(Machine machine) throws Exception {
-            Map<String, String> files = new LinkedHashMap<>();
-            files.put("json", json);
-            files.put("svg", svg);
-            try (Shell shell = new Shell(context, processor)) {
-                System.out.print(shell.call("vfio:compare", files));
+        Map<String, String> outputs() {
+            return named(json, svg);
+        }
+
+        @Override
+        int work(Machine machine, Outputs outputs) throws Exception {
+            try (Shell shell = new Shell(context, processor, outputs.people(out, err), err)) {
+                outputs.people(out, err).print(shell.call("vfio:compare", outputs.files()));
                 return Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
             }
         }
@@ -356,16 +394,21 @@ public final class Cli implements Callable<Integer> {
         @Option(names = "--seed", paramLabel = "S", description = "what all random choices follow from; by default another each time")
         private String seed;
 
-        @Option(names = "--json", paramLabel = "FILE", description = "write the result as JSON")
+        @Option(names = "--json", paramLabel = "FILE", description = "write the result as JSON; - is standard output")
         private String json;
 
         @Override
-        int work(Machine machine) throws Exception {
-            Map<String, String> options = new LinkedHashMap<>();
+        Map<String, String> outputs() {
+            return named(json, null);
+        }
+
+        @Override
+        int work(Machine machine, Outputs outputs) throws Exception {
+            Map<String, Object> options = new LinkedHashMap<>(outputs.files());
             options.put("seconds", seconds);
             options.put("seed", seed);
-            options.put("json", json);
-            try (Shell shell = new Shell(context, processor); Interruption interruption = new Interruption(() -> shell.run("vfio:enough"))) {
+            try (Shell shell = new Shell(context, processor, outputs.people(out, err), err);
+                 Interruption interruption = new Interruption(() -> shell.run("vfio:enough"))) {
                 return Boolean.TRUE.equals(shell.call("vfio:soak", options)) ? interruption.status() : NOT_OK;
             }
         }
@@ -374,9 +417,9 @@ public final class Cli implements Callable<Integer> {
     @Command(name = "shell", description = "Loads a machine and opens a shell; 'help' there lists the commands.")
     private final class Talk extends OnMachine {
         @Override
-        int work(Machine machine) throws Exception {
-            System.out.println("Gantry on " + machine.model() + ". 'help' lists commands, 'vfio:groups' is a start, 'exit' leaves.");
-            try (Shell shell = new Shell(context, processor)) {
+        int work(Machine machine, Outputs outputs) throws Exception {
+            out.println("Gantry on " + machine.model() + ". 'help' lists commands, 'vfio:groups' is a start, 'exit' leaves.");
+            try (Shell shell = new Shell(context, processor, out, err)) {
                 shell.talk();
             }
             return OK;

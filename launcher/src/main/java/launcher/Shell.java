@@ -3,10 +3,8 @@ package launcher;
 
 import java.io.FileDescriptor;
 import java.io.FileInputStream;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Hashtable;
 import java.util.List;
@@ -32,11 +30,19 @@ final class Shell implements AutoCloseable {
 
     private final BundleContext context;
     private final CommandProcessor processor;
+    private final PrintStream out;
+    private final PrintStream err;
     private final org.apache.felix.gogo.jline.Shell gosh;
     private final List<ServiceRegistration<?>> registrations = new ArrayList<>();
 
-    Shell(BundleContext context, CommandProcessor processor) {
+    /**
+     * @param out where scenarios print
+     * @param err where they print what is wrong
+     */
+    Shell(BundleContext context, CommandProcessor processor, PrintStream out, PrintStream err) {
         this.context = context;
+        this.out = out;
+        this.err = err;
         this.processor = processor;
         this.gosh = new org.apache.felix.gogo.jline.Shell(new Surroundings(), processor);
         register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt", "unsetopt",
@@ -50,23 +56,23 @@ final class Shell implements AutoCloseable {
             new Converters(context.getBundle(0).getBundleContext()), null));
     }
 
-    /** Runs a script; what it prints goes to standard output. {@return what its last command gave} */
+    /** Runs a script. {@return what its last command gave} */
     Object run(String script) throws Exception {
         try (CommandSession session = session()) {
             return session.execute(script);
         }
     }
 
-    /** Calls one command with one argument, whatever characters are in it. */
-    Object call(String command, String argument) throws Exception {
+    /** Calls one command with one argument, whatever it is. */
+    Object call(String command, Object argument) throws Exception {
         try (CommandSession session = session()) {
             session.put("argument", argument);
             return session.execute(command + " $argument");
         }
     }
 
-    /** Calls one command with options, whatever characters are in their values; one whose value is null is left out. */
-    Object call(String command, Map<String, String> options) throws Exception {
+    /** Calls one command with options, whatever their values are; one whose value is null is left out. */
+    Object call(String command, Map<String, ?> options) throws Exception {
         try (CommandSession session = session()) {
             StringBuilder line = new StringBuilder(command);
             options.forEach((name, value) -> {
@@ -119,14 +125,9 @@ final class Shell implements AutoCloseable {
     }
 
     private CommandSession session() {
-        CommandSession session = processor.createSession(new FileInputStream(FileDescriptor.in), out(FileDescriptor.out),
-            out(FileDescriptor.err));
+        CommandSession session = processor.createSession(new FileInputStream(FileDescriptor.in), out, err);
         session.put("SCOPE", SCOPES);
         return session;
-    }
-
-    private static PrintStream out(FileDescriptor descriptor) {
-        return new PrintStream(new FileOutputStream(descriptor), true, StandardCharsets.UTF_8);
     }
 
     /** The command {@code exit}. Public, or Gogo would not find its method. */

@@ -11,6 +11,8 @@ public enum Errno {
     EIO(5),
     /** No such device or address. */
     ENXIO(6),
+    /** Bad file descriptor: the file is closed. */
+    EBADF(9),
     /** Try again: something is being swapped or reset. */
     EAGAIN(11),
     /** Out of memory, or over a memory limit. */
@@ -25,16 +27,32 @@ public enum Errno {
     EEXIST(17),
     /** No such device. */
     ENODEV(19),
+    /** Not a directory. */
+    ENOTDIR(20),
+    /** Is a directory. */
+    EISDIR(21),
     /** Wrong argument. */
     EINVAL(22),
     /** No such operation here. */
     ENOTTY(25),
-    /** No space: a table, a pool of vectors or of windows is exhausted. */
+    /** File too large. */
+    EFBIG(27),
+    /** No space: a table, a pool of vectors or of windows is exhausted; or a file's device is full. */
     ENOSPC(28),
+    /** Read-only file system. */
+    EROFS(30),
+    /** Broken pipe: nobody reads it any more. */
+    EPIPE(32),
+    /** File name too long. */
+    ENAMETOOLONG(36),
+    /** Too many symbolic links. */
+    ELOOP(40),
     /** Not supported. */
     EOPNOTSUPP(95),
     /** Timed out. */
-    ETIMEDOUT(110);
+    ETIMEDOUT(110),
+    /** Disk quota exceeded. */
+    EDQUOT(122);
 
     private final int number;
 

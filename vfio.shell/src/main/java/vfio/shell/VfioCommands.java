@@ -4,8 +4,6 @@ package vfio.shell;
 import iommu.api.Geometry;
 import iommu.api.Windows;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -17,6 +15,7 @@ import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.OutputFile;
 import machine.api.Refusal;
 import machine.api.Slot;
 import org.apache.felix.service.command.CommandSession;
@@ -228,20 +227,23 @@ public final class VfioCommands {
 
     @Descriptor("do the same work through every MSI strategy and show how they differ")
     public String compare(
-            @Descriptor("file to write it to as JSON") @Parameter(names = {"-j", "--json"}, absentValue = "") String json,
-            @Descriptor("file to write a picture of the apertures to") @Parameter(names = {"-s", "--svg"}, absentValue = "") String svg)
+            @Descriptor("file to write it to as JSON; - is standard output")
+            @Parameter(names = {"-j", "--json"}, absentValue = "") Object json,
+            @Descriptor("file to write a picture of the apertures to") @Parameter(names = {"-s", "--svg"}, absentValue = "") Object svg)
             throws IOException, InterruptedException {
-        Comparison comparison = new Comparison(bench);
-        comparison.run(defaultIommu(), slots());
-        comparison.failures().forEach(failure -> bench.journal().fail(failure));
-        ComparisonReport report = new ComparisonReport(bench, comparison);
-        if (!json.isEmpty()) {
-            Files.writeString(Path.of(json), report.json());
+        try (OutputFile jsonFile = optional(json); OutputFile svgFile = optional(svg)) {
+            Comparison comparison = new Comparison(bench);
+            comparison.run(defaultIommu(), slots());
+            comparison.failures().forEach(failure -> bench.journal().fail(failure));
+            ComparisonReport report = new ComparisonReport(bench, comparison);
+            if (jsonFile != null) {
+                jsonFile.write(report.json());
+            }
+            if (svgFile != null) {
+                svgFile.write(report.svg());
+            }
+            return report.text();
         }
-        if (!svg.isEmpty()) {
-            Files.writeString(Path.of(svg), report.svg());
-        }
-        return report.text();
     }
 
     @Descriptor("map MSI banks, as many as there are, into the windows from one up to another; gives the banks mapped")
@@ -364,13 +366,17 @@ public final class VfioCommands {
     }
 
     @Descriptor("write the report to a file as JSON")
-    public void json(@Descriptor("file") String file) throws IOException {
-        Files.writeString(Path.of(file), new Json(bench).run());
+    public void json(@Descriptor("file; - is standard output") Object file) {
+        try (OutputFile output = output(file)) {
+            output.write(new Json(bench).run());
+        }
     }
 
     @Descriptor("write a picture of the apertures to a file as SVG")
-    public void svg(@Descriptor("file") String file) throws IOException {
-        Files.writeString(Path.of(file), new Svg(bench).apertures());
+    public void svg(@Descriptor("file; - is standard output") Object file) {
+        try (OutputFile output = output(file)) {
+            output.write(new Svg(bench).apertures());
+        }
     }
 
     @Descriptor("add a failure to the report")
@@ -381,6 +387,15 @@ public final class VfioCommands {
     @Descriptor("whether everything since the report began was as expected")
     public boolean ok() {
         return bench.journal().ok();
+    }
+
+    /** A file by its name; or one that a program has opened before it began, and closes. */
+    private static OutputFile output(Object file) {
+        return file instanceof OutputFile open ? open : OutputFile.open(String.valueOf(file));
+    }
+
+    private static OutputFile optional(Object file) {
+        return "".equals(String.valueOf(file)) ? null : output(file);
     }
 
     private String defaultIommu() {

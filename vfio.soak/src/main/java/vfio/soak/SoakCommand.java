@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.soak;
 
-import java.io.FilterOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
-import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
 import java.security.SecureRandom;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
+import machine.api.OutputFile;
 import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Descriptor;
 import org.apache.felix.service.command.Parameter;
@@ -33,7 +25,6 @@ import vfio.api.Vfio;
 public final class SoakCommand {
     /** What JSON can hold of a number. */
     private static final long SEEDS = 1L << 48;
-    private static final String STANDARD_OUTPUT = "-";
 
     private final BundleContext context;
     private final Machine machine;
@@ -61,13 +52,15 @@ public final class SoakCommand {
             @Descriptor("for how long") @Parameter(names = {"-s", "--seconds"}, absentValue = "30") String seconds,
             @Descriptor("number that all random choices follow from; by default another one each time")
             @Parameter(names = {"-r", "--seed"}, absentValue = "") String seed,
-            @Descriptor("file to write the result to as JSON; - is standard output, and the text goes to standard error then") @Parameter(names = {"-j", "--json"}, absentValue = "") String json)
+            @Descriptor("file to write the result to as JSON; - is standard output, and the text goes to standard error then")
+            @Parameter(names = {"-j", "--json"}, absentValue = "") Object json)
             throws IOException, InvalidSyntaxException {
         Settings settings = new Settings((int) Math.min(Integer.MAX_VALUE, number("seconds", seconds)),
             seed.isEmpty() ? new SecureRandom().nextLong(SEEDS) : number("seed", seed));
-        try (OutputStream result = json.isEmpty() ? OutputStream.nullOutputStream() : open(json, session)) {
+        // By its name; or opened by a program before it began.
+        try (OutputFile file = json instanceof OutputFile open ? open : "".equals(json.toString()) ? null : OutputFile.open(json.toString())) {
             // Whoever reads the JSON from standard output does not want anything else there.
-            PrintStream out = json.equals(STANDARD_OUTPUT) ? System.err : session.getConsole();
+            PrintStream out = file != null && file.isStandard() ? System.err : session.getConsole();
             out.printf("Swapping backends of %s under load for %d s, seed %d%n", machine.model(), settings.seconds(), settings.seed());
             Verdict verdict;
             running = new Soak(context, machine, vfio, configurations, components, settings, out, Boolean.getBoolean("gantry.terminal"));
@@ -77,7 +70,9 @@ public final class SoakCommand {
                 running = null;
             }
             out.print(verdict.text());
-            result.write(verdict.json().getBytes(StandardCharsets.UTF_8));
+            if (file != null) {
+                file.write(verdict.json());
+            }
             return verdict.ok();
         }
     }
@@ -90,31 +85,6 @@ public final class SoakCommand {
             throw new ErrnoException(Errno.ENOENT, "no soak is running");
         }
         soak.end();
-    }
-
-    /** Before the work: a result that can be kept nowhere is not worth the time. */
-    private static OutputStream open(String json, CommandSession session) {
-        if (json.equals(STANDARD_OUTPUT)) {
-            return new FilterOutputStream(session.getConsole()) {
-                @Override
-                public void close() throws IOException {
-                    // The session goes on.
-                    flush();
-                }
-            };
-        }
-        try {
-            return Files.newOutputStream(Path.of(json));
-        } catch (NoSuchFileException e) {
-            throw new ErrnoException(Errno.ENOENT, e, "cannot write %s: there is no such directory", json);
-        } catch (AccessDeniedException e) {
-            throw new ErrnoException(Errno.EACCES, e, "cannot write %s: permission denied", json);
-        } catch (InvalidPathException e) {
-            throw new ErrnoException(Errno.EINVAL, e, "cannot write %s: this is no path: %s", json, e.getReason());
-        } catch (IOException e) {
-            throw new ErrnoException(Errno.EIO, e, "cannot write %s: %s", json, e instanceof FileSystemException file && file.getReason() != null
-                ? file.getReason() : e.getMessage());
-        }
     }
 
     private static long number(String what, String text) {
