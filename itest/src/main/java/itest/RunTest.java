@@ -132,7 +132,7 @@ class RunTest {
         Path plug = Files.writeString(directory.resolve("plug.gosh"), "plug pci0 9.0\n");
         Result refused = start(QEMU_PC, "run", plug.toString());
         assertEquals(1, refused.status, refused.out + refused.err);
-        assertTrue(refused.err.contains("plug.gosh: EOPNOTSUPP: the devices at slot pci0 are the machine's own"), refused.err);
+        assertTrue(refused.err.contains("plug.gosh:1: EOPNOTSUPP: the devices at slot pci0 are the machine's own"), refused.err);
     }
 
     @DisplayName("./gantry run --machine qemu:ppce500: QEMU's MPIC under this driver; without QEMU one line says which package has it")
@@ -318,10 +318,33 @@ class RunTest {
         assertRefused(start(PAMU, "run", "--what"), "--what");
         assertRefused(start(PAMU, "rum"), "there is no command rum");
         assertRefused(start(PAMU, "run", "--set", "nonsense=1"), "nonsense");
-        assertRefused(start(PAMU, "run", "missing.gosh"), "missing.gosh");
+        assertRefused(start(PAMU, "run", "missing.gosh"), "ENOENT: cannot read scenario missing.gosh: no such file");
+        Path open = Files.writeString(directory.resolve("open.gosh"), "groups\nopen guest (slots\n");
+        assertRefused(start(PAMU, "run", open.toString()), "open.gosh:2: the scenario ends where ')' is missing");
         if (Files.isRegularFile(REAL.resolve("p2020ds.dtb"))) {
             assertRefused(run(PAMU, REAL.resolve("p2020ds.dtb")), "no IOMMU");
         }
+    }
+
+    @DisplayName("A scenario: an empty one says so, what looks prints what it sees, an error has its line and how the command is called")
+    @Test
+    void scenario() throws Exception {
+        Result empty = start(PAMU, "run", Files.writeString(directory.resolve("empty.gosh"), "# nothing\n").toString());
+        assertEquals(0, empty.status, empty.err);
+        assertTrue(empty.out.contains("empty.gosh is empty: nothing was done"), empty.out);
+        Path looking = Files.writeString(directory.resolve("looking.gosh"), """
+            slots
+            one = (plug ((slots) get 0))
+            open guest $one
+            if { true } { groups } { }
+            stall guest
+            map guest
+            """);
+        Result result = start(PAMU, "run", looking.toString());
+        assertEquals(1, result.status, result.err);
+        assertTrue(result.out.contains("pcie0") && result.out.contains("requesters") && result.out.contains("\n1000 ms\n"), result.out);
+        assertEquals("gantry: " + looking + ":6: map does not take this one argument\n"
+            + "  usage: map [--physical PHYSICAL] [--scattered] [--access ACCESS] CONTAINER IOVA SIZE\n", result.err);
     }
 
     @DisplayName("A file that cannot be written is exit 2 before anything is done; - is standard output, and people read standard error then")
@@ -364,7 +387,7 @@ class RunTest {
         Result result = start(PAMU, "run", wrong.toString());
         assertEquals(1, result.status, result.out + result.err);
         assertTrue(result.out.contains("expected DENIED"), result.out);
-        assertTrue(result.err.contains("wrong.gosh: EINVAL"), result.err);
+        assertTrue(result.err.contains("wrong.gosh:4: EINVAL"), result.err);
         assertFalse(result.err.contains("\tat "), result.err);
     }
 

@@ -10,7 +10,6 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -234,6 +233,7 @@ public final class Cli implements Callable<Integer> {
 
         @Override
         public Integer call() throws Exception {
+            prepare();
             Path example = null;
             try (Outputs outputs = new Outputs(outputs())) {
                 String board = context.getProperty("gantry.board");
@@ -253,6 +253,11 @@ public final class Cli implements Callable<Integer> {
                     Files.deleteIfExists(example);
                 }
             }
+        }
+
+        /** What can be found to be wrong before anything is done. */
+        void prepare() throws IOException {
+            // Most have nothing to look at.
         }
 
         /** {@return the options that name a file to be written, and the names, null where not given} */
@@ -310,7 +315,9 @@ public final class Cli implements Callable<Integer> {
 
         @Parameters(arity = "0..1", paramLabel = "SCENARIO.gosh",
             description = "a Gogo script of vfio: commands; by default one that fits the machine's IOMMU")
-        private String scenario;
+        private String file;
+
+        private Scenario scenario;
 
         @Override
         Map<String, String> outputs() {
@@ -318,11 +325,21 @@ public final class Cli implements Callable<Integer> {
         }
 
         @Override
+        void prepare() throws IOException {
+            if (file != null) {
+                scenario = Scenario.read(file);
+                return;
+            }
+            String name = context.getProperty("gantry.scenario");
+            try (InputStream builtIn = Cli.class.getResourceAsStream("/scenarios/" + name)) {
+                scenario = Scenario.parse(name, new String(builtIn.readAllBytes(), StandardCharsets.UTF_8));
+            }
+        }
+
+        @Override
         int work(Machine machine, Outputs outputs) throws Exception {
-            String name = scenario == null ? context.getProperty("gantry.scenario") : scenario;
-            String script = script();
             try (Shell shell = new Shell(context, processor, outputs.people(out, err), err)) {
-                boolean finished = finishes(shell, name, script);
+                boolean finished = finishes(shell);
                 outputs.people(out, err).print(shell.run("vfio:report"));
                 for (Map.Entry<String, OutputFile> output : outputs.files().entrySet()) {
                     shell.call("vfio:" + output.getKey(), output.getValue());
@@ -331,32 +348,18 @@ public final class Cli implements Callable<Integer> {
             }
         }
 
-        private boolean finishes(Shell shell, String name, String script) throws Exception {
+        private boolean finishes(Shell shell) throws Exception {
+            if (scenario.isEmpty()) {
+                shell.call("vfio:note", (file == null ? "the scenario" : file) + " is empty: nothing was done");
+            }
             try {
-                shell.run(script);
+                shell.run(scenario);
                 return true;
-            } catch (Exception e) {
-                Throwable cause = e;
-                while (cause.getCause() != null && !(cause instanceof ErrnoException)) {
-                    cause = cause.getCause();
-                }
-                String reason = name + ": " + (cause.getMessage() == null ? cause : cause.getMessage());
-                err.println("gantry: " + reason);
-                shell.fail(reason);
+            } catch (Scenario.Failure e) {
+                err.println("gantry: " + e.getMessage());
+                e.usage().forEach(line -> err.println("  usage: " + line));
+                shell.call("vfio:fail", e.getMessage());
                 return false;
-            }
-        }
-
-        private String script() throws IOException, Unusable {
-            if (scenario == null) {
-                try (InputStream builtIn = Cli.class.getResourceAsStream("/scenarios/" + context.getProperty("gantry.scenario"))) {
-                    return new String(builtIn.readAllBytes(), StandardCharsets.UTF_8);
-                }
-            }
-            try {
-                return Files.readString(Path.of(scenario));
-            } catch (IOException | InvalidPathException e) {
-                throw new Unusable("scenario " + scenario + " cannot be read: " + e);
             }
         }
     }

@@ -6,9 +6,11 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.felix.gogo.jline.Builtin;
 import org.apache.felix.gogo.jline.Converters;
 import org.apache.felix.gogo.jline.Posix;
@@ -19,6 +21,8 @@ import org.apache.felix.service.command.Converter;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 import org.osgi.framework.BundleContext;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.framework.ServiceReference;
 import org.osgi.framework.ServiceRegistration;
 
 /**
@@ -27,6 +31,8 @@ import org.osgi.framework.ServiceRegistration;
  */
 final class Shell implements AutoCloseable {
     private static final String SCOPES = "vfio:irq:gogo:*";
+    /** The property by which a service says which of its commands only look. */
+    private static final String LOOKS = "gantry.command.looks";
 
     private final BundleContext context;
     private final CommandProcessor processor;
@@ -52,6 +58,7 @@ final class Shell implements AutoCloseable {
             "date");
         register(gosh, "gosh", "sh", "source", "help");
         register(new Leave(), "exit");
+        register(new Show(), Scenario.SHOW);
         registrations.add(context.registerService(Converter.class,
             new Converters(context.getBundle(0).getBundleContext()), null));
     }
@@ -61,6 +68,27 @@ final class Shell implements AutoCloseable {
         try (CommandSession session = session()) {
             return session.execute(script);
         }
+    }
+
+    /** Runs a scenario. */
+    void run(Scenario scenario) throws Scenario.Failure {
+        try (CommandSession session = session()) {
+            scenario.run(session, new Usage(context)::lines, looking());
+        }
+    }
+
+    /** {@return the commands that only look, as those who provide them say} */
+    private Set<String> looking() {
+        Set<String> names = new HashSet<>();
+        try {
+            for (ServiceReference<?> reference : context.getAllServiceReferences(null, "(" + LOOKS + "=*)")) {
+                names.addAll(List.of(reference.getProperty(LOOKS) instanceof String[] several ? several
+                    : new String[] {reference.getProperty(LOOKS).toString()}));
+            }
+        } catch (InvalidSyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+        return names;
     }
 
     /** Calls one command with one argument, whatever it is. */
@@ -83,11 +111,6 @@ final class Shell implements AutoCloseable {
             });
             return session.execute(line);
         }
-    }
-
-    /** Writes into the report that the scenario ended early. */
-    void fail(String reason) throws Exception {
-        call("vfio:fail", reason);
     }
 
     /** Talks with a person until they leave. */
@@ -135,6 +158,19 @@ final class Shell implements AutoCloseable {
         /** Ends the program; the framework's own hook stops the framework. */
         public void exit() {
             System.exit(0);
+        }
+    }
+
+    /** The command that prints what it is given, and gives it on. Public, or Gogo would not find its method. */
+    public static final class Show {
+        /** Prints as a session would print a command's result. */
+        public Object __show(CommandSession session, Object shown) {
+            if (shown != null) {
+                String text = String.valueOf(session.format(shown, Converter.INSPECT));
+                // Not the session's console, which knows nothing of a pipe or a file that this goes to.
+                System.out.print(text.endsWith("\n") ? text : text + "\n");
+            }
+            return shown;
         }
     }
 

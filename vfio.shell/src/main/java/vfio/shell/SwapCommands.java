@@ -18,7 +18,8 @@ import vfio.api.Swap;
 /** The commands of scope {@code vfio} that replace what containers stand on. */
 @Component(service = SwapCommands.class, property = {
     "osgi.command.scope=vfio",
-    "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall"})
+    "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall",
+    "gantry.command.looks=swaps", "gantry.command.looks=stall"})
 public final class SwapCommands {
     private final Workbench bench;
     private final Replacement replacement;

@@ -42,7 +42,12 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=faults", "osgi.command.function=scenario",
     "osgi.command.function=note", "osgi.command.function=report", "osgi.command.function=json",
     "osgi.command.function=strategies", "osgi.command.function=use", "osgi.command.function=compare",
-    "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail"})
+    "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail",
+    // Those that only look print what they see in scenarios, too.
+    "gantry.command.looks=machine", "gantry.command.looks=nodes", "gantry.command.looks=slots", "gantry.command.looks=groups",
+    "gantry.command.looks=devices", "gantry.command.looks=containers", "gantry.command.looks=windows", "gantry.command.looks=picture",
+    "gantry.command.looks=msibanks", "gantry.command.looks=strategies", "gantry.command.looks=trace", "gantry.command.looks=faults",
+    "gantry.command.looks=compare", "gantry.command.looks=report"})
 public final class VfioCommands {
     private final Workbench bench;
     private final Reports reports;
