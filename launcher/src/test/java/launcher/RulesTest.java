@@ -6,11 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.reflect.Method;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.jar.Attributes;
@@ -18,8 +23,11 @@ import java.util.jar.Manifest;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.w3c.dom.Element;
+import org.w3c.dom.NodeList;
 
 /**
  * Holds the rules of ARCHITECTURE.md: who may import whom, who exports what, where classes lie. Manifests are bnd's reading of
@@ -28,7 +36,7 @@ import org.junit.jupiter.api.Test;
 class RulesTest {
     private static final Path ROOT = Path.of("..");
     private static final Map<String, Set<String>> API_IMPORTS = Map.of(
-        "machine.api", Set.of(),
+        "machine.api", Set.of("machine.api"),
         "iommu.api", Set.of("machine.api"),
         "irq.api", Set.of("machine.api"),
         "vfio.api", Set.of("machine.api", "iommu.api", "vfio.api", "vfio.api.msi"));
@@ -84,6 +92,91 @@ class RulesTest {
         for (String bundle : bundles()) {
             assertTrue(Files.isRegularFile(ROOT.resolve(bundle).resolve("README.md")), bundle);
         }
+    }
+
+    /**
+     * A component has a configuration if it is given its properties, or describes them. Looked for in what bnd has built: the
+     * descriptors that Declarative Services and Metatype read.
+     */
+    @DisplayName("Every component with a configuration has a metatype with names, descriptions and defaults; a change restarts none")
+    @Test
+    void configurations() throws Exception {
+        List<String> wrong = new ArrayList<>();
+        int found = 0;
+        for (String bundle : bundles()) {
+            Path classes = ROOT.resolve(bundle).resolve("target/classes");
+            Map<String, Element> designates = new HashMap<>();
+            for (Element metatype : descriptors(classes.resolve("OSGI-INF/metatype"))) {
+                children(metatype, "Designate").forEach(one -> designates.put(one.getAttribute("pid") + one.getAttribute("factoryPid"),
+                    metatype));
+            }
+            for (Element component : descriptors(classes.resolve("OSGI-INF"))) {
+                String name = component.getAttribute("name");
+                Class<?> type = Class.forName(children(component, "implementation").get(0).getAttribute("class"));
+                Optional<Class<?>> config = Arrays.stream(type.getDeclaredClasses()).filter(Class::isAnnotation).findFirst();
+                boolean reads = Stream.concat(Arrays.stream(type.getDeclaredConstructors()),
+                        Arrays.stream(type.getDeclaredMethods()).filter(method -> method.getName().matches("activate|modified")))
+                    .flatMap(one -> Arrays.stream(one.getParameterTypes())).anyMatch(one -> one == Map.class || one.isAnnotation());
+                if (config.isEmpty() && (!reads || name.equals("launcher.Cli"))) {
+                    continue; // The command line's map is of the launcher's service.
+                }
+                found++;
+                if (config.isEmpty() || !designates.containsKey(name) || !component.hasAttribute("modified")) {
+                    wrong.add(name + ": has a configuration, but no @Designate, no annotation that describes it, or no @Modified");
+                    continue;
+                }
+                wrong.addAll(flaws(name, config.get(), designates.get(name), bundle));
+            }
+        }
+        assertEquals(List.of(), wrong);
+        assertTrue(found >= 10, found + " configurations");
+    }
+
+    private static List<String> flaws(String pid, Class<?> config, Element metatype, String bundle) throws IOException {
+        List<String> flaws = new ArrayList<>();
+        Element description = children(metatype, "OCD").get(0);
+        Map<String, Element> attributes = new HashMap<>();
+        children(description, "AD").forEach(one -> attributes.put(one.getAttribute("id"), one));
+        String readme = Files.readString(ROOT.resolve(bundle).resolve("README.md"));
+        if (description.getAttribute("name").isBlank() || description.getAttribute("description").isBlank()) {
+            flaws.add(pid + ": neither name nor description may be missing");
+        }
+        for (Method method : config.getDeclaredMethods()) {
+            String key = method.getName().replace('_', '.');
+            Element attribute = attributes.remove(key);
+            if (attribute == null || attribute.getAttribute("name").isBlank() || attribute.getAttribute("description").isBlank()) {
+                flaws.add(pid + ": " + key + " needs a name and a description");
+            } else if (method.getDefaultValue() != null && attribute.getAttribute("default").isBlank()) {
+                flaws.add(pid + ": " + key + " has no default");
+            }
+            if (!Pattern.compile("`" + Pattern.quote(pid) + "`[^\n]*\\| `" + Pattern.quote(key) + "` \\|").matcher(readme).find()) {
+                flaws.add(pid + ": " + key + " is in no row of the README's table of configurations");
+            }
+        }
+        attributes.keySet().forEach(key -> flaws.add(pid + ": nothing reads " + key));
+        return flaws;
+    }
+
+    private static List<Element> descriptors(Path folder) throws Exception {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        List<Element> all = new ArrayList<>();
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.xml")) {
+            for (Path file : files) {
+                all.add(DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file.toFile()).getDocumentElement());
+            }
+        }
+        return all;
+    }
+
+    private static List<Element> children(Element parent, String name) {
+        List<Element> all = new ArrayList<>();
+        NodeList found = parent.getElementsByTagName(name);
+        for (int i = 0; i < found.getLength(); i++) {
+            all.add((Element) found.item(i));
+        }
+        return all;
     }
 
     private static List<String> bundles() throws IOException {

@@ -41,7 +41,7 @@ public final class Edu implements PciFunction, AutoCloseable {
     private final Slot slot;
     private final String name;
     private final Optional<Wire> wire;
-    private final EduSettings settings;
+    private volatile EduSettings settings;
     private final DmaPort port;
     private final Runnable line;
     private final Thread engine;
@@ -95,6 +95,11 @@ public final class Edu implements PciFunction, AutoCloseable {
             port.close();
             throw e;
         }
+    }
+
+    /** Has other address lines, and another delay, from the next transfer on. */
+    public void change(EduSettings next) {
+        settings = next;
     }
 
     @Override

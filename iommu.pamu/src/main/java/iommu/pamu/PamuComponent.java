@@ -2,10 +2,14 @@
 package iommu.pamu;
 
 import iommu.api.Iommu;
+import java.util.Arrays;
+import java.util.Dictionary;
+import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
@@ -13,21 +17,36 @@ import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.log.Logger;
+import org.osgi.service.log.LoggerFactory;
+import org.osgi.service.metatype.annotations.AttributeDefinition;
+import org.osgi.service.metatype.annotations.Designate;
+import org.osgi.service.metatype.annotations.ObjectClassDefinition;
+import org.osgi.service.metatype.annotations.Option;
 
 /** The driver as a service, for as long as PAMU hardware answers. All behaviour is in {@link PamuDriver}. */
 @Capability(namespace = "osgi.service", effective = "active",
     attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=pamu"})
 @Component(name = "iommu.pamu", service = {}, immediate = true, property = {Iommu.KIND + "=pamu", "vfio.type:Integer=2"})
+@Designate(ocd = PamuComponent.Config.class)
 public final class PamuComponent {
-    /** The configuration, PID {@code iommu.pamu}. */
+    private static final String POLICY = "violation.policy";
+
+    /** The configuration {@code iommu.pamu}. */
+    @ObjectClassDefinition(name = "PAMU driver", description = "How the driver of the PAMUs behaves")
     public @interface Config {
-        /** {@code violation.policy}: {@code report} or {@code disable}, see {@link ViolationPolicy}. */
+        /** {@code violation.policy}: {@code report} or {@code disable}, see {@link ViolationPolicy}. For violations from now on. */
+        @AttributeDefinition(name = "Violation policy",
+            options = {@Option(label = "report", value = "report"), @Option(label = "disable", value = "disable")},
+            description = "report, or disable: also clear V of the offender until Enable(true), as Linux does; for violations from now on")
         String violation_policy() default "report";
     }
 
     private final Machine machine;
     private final Node node;
+    private final ConfigurationReader configuration;
     private PamuDriver driver;
     private ServiceRegistration<Iommu> service;
 
@@ -36,27 +55,50 @@ public final class PamuComponent {
      */
     @Activate
     public PamuComponent(@Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(&(compatible=fsl,pamu)(machine.ready=true))") Node node) {
+            @Reference(name = "node", target = "(&(compatible=fsl,pamu)(machine.ready=true))") Node node,
+            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         this.machine = machine;
         this.node = node;
+        configuration = new ConfigurationReader("iommu.pamu", Config.class, log::error);
     }
 
     /**
-     * Probes, and offers the service.
+     * Probes, and offers the service. What is not legal in the configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link PamuDriver}
-     * @throws IllegalArgumentException if the policy is not one of the two
      */
     @Activate
-    void activate(Config config, BundleContext context, Map<String, Object> properties) {
-        ViolationPolicy policy = ViolationPolicy.valueOf(config.violation_policy().toUpperCase(Locale.ROOT));
-        driver = new PamuDriver(machine, node, new PamuSettings(policy));
+    void activate(BundleContext context, Map<String, Object> properties) {
+        PamuSettings settings = configuration.read(properties, PamuComponent::settings);
+        driver = new PamuDriver(machine, node, settings);
         try {
-            service = context.registerService(Iommu.class, driver, FrameworkUtil.asDictionary(properties));
+            service = context.registerService(Iommu.class, driver, published(properties, settings));
         } catch (RuntimeException | Error e) {
             driver.close();
             throw e;
         }
+    }
+
+    /** Another configuration: nobody is detached. What is not legal is refused in one line, and what was there before stays. */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        PamuSettings settings = configuration.read(properties, PamuComponent::settings);
+        driver.change(settings);
+        service.setProperties(published(properties, settings));
+    }
+
+    private static PamuSettings settings(ConfigurationReader.Values values) {
+        return new PamuSettings(ViolationPolicy.valueOf(values.word(POLICY,
+            Arrays.stream(ViolationPolicy.values()).map(policy -> policy.name().toLowerCase(Locale.ROOT)).toList())
+            .toUpperCase(Locale.ROOT)));
+    }
+
+    /** What is in force and not what was asked for; and no configuration makes another kind of it. */
+    private static Dictionary<String, Object> published(Map<String, Object> properties, PamuSettings settings) {
+        Map<String, Object> all = new HashMap<>(properties);
+        all.put(POLICY, settings.violations().name().toLowerCase(Locale.ROOT));
+        all.put(Iommu.KIND, "pamu");
+        return FrameworkUtil.asDictionary(all);
     }
 
     /** Withdraws the service and closes the gates: blocked, never bypassed. */

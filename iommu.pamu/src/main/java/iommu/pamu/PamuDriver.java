@@ -56,13 +56,14 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     private final Machine machine;
     private final Bus bus;
     private final BigEndian words;
-    private final PamuSettings settings;
     private final List<Instance> instances = new ArrayList<>();
     private final List<Wire> wires;
     private final IommuCapabilities capabilities;
     private final PamuTables tables;
     private final ConcurrentHashMap<Integer, PamuDomain.Member> members = new ConcurrentHashMap<>();
     private final ReentrantLock scan = new ReentrantLock();
+
+    private volatile PamuSettings settings;
 
     // Guarded by this.
     private final Set<PamuDomain> domains = new HashSet<>();
@@ -105,6 +106,11 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             tables.close();
             throw e;
         }
+    }
+
+    /** Behaves otherwise from the next violation on. Who is disabled still waits for Enable(true), as does an interrupt that is off. */
+    public void change(PamuSettings next) {
+        settings = next;
     }
 
     @Override

@@ -83,6 +83,26 @@ class ViolationTest {
     }
 
     @Test
+    @DisplayName("PAMU policy changed: holds from the next violation on, nobody is detached; who was disabled still waits for Enable(true)")
+    void change() {
+        PamuDriver driver = board.driver();
+        IommuDomain domain = domain(driver);
+        board.write(1, 0x5000);
+        assertEquals(1, driver.violations().size());
+        driver.change(new PamuSettings(ViolationPolicy.DISABLE));
+        assertEquals(buffer.physical(0), board.write(1, 0));
+        board.write(1, 0x5000);
+        assertEquals(1, driver.violations().size());
+        assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
+        driver.change(PamuSettings.DEFAULT);
+        assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
+        domain.set(new Enable(true));
+        board.write(1, 0x5000);
+        assertEquals(1, driver.violations().size());
+        assertEquals(buffer.physical(0), board.write(1, 0));
+    }
+
+    @Test
     @DisplayName("PAMU policy disable: an offender beyond the table mutes the unit and breaks nothing")
     void beyond() {
         PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));

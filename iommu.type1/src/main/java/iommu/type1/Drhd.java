@@ -104,6 +104,11 @@ final class Drhd implements AutoCloseable {
         }
     }
 
+    /** How long the unit may take from now on. */
+    void timeout(int millis) {
+        registers.timeout(millis);
+    }
+
     String path() {
         return path;
     }

@@ -15,13 +15,18 @@ final class Registers {
     private final Bus bus;
     private final long base;
     private final String path;
-    private final int timeoutMillis;
+    private volatile int timeoutMillis;
 
     Registers(Bus bus, long base, String path, int timeoutMillis) {
         this.bus = bus;
         this.base = base;
         this.path = path;
         this.timeoutMillis = timeoutMillis;
+    }
+
+    /** For what is waited for from now on. */
+    void timeout(int millis) {
+        timeoutMillis = millis;
     }
 
     int read(int offset) {
@@ -58,11 +63,12 @@ final class Registers {
      * @throws ErrnoException ETIMEDOUT if it does not happen in time
      */
     void await(String register, BooleanSupplier done) {
-        long deadline = System.nanoTime() + timeoutMillis * 1_000_000L;
+        int millis = timeoutMillis;
+        long deadline = System.nanoTime() + millis * 1_000_000L;
         for (int spins = 0; !done.getAsBoolean(); spins++) {
             if (System.nanoTime() - deadline > 0) {
                 throw new ErrnoException(Errno.ETIMEDOUT, "%s: no answer in %s after %d ms (GSTS 0x%x, FSTS 0x%x); the unit hangs",
-                    path, register, timeoutMillis, read(VtdRegisters.GSTS), read(VtdRegisters.FSTS));
+                    path, register, millis, read(VtdRegisters.GSTS), read(VtdRegisters.FSTS));
             }
             if (spins < 100) {
                 Thread.onSpinWait();

@@ -39,7 +39,7 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         new ReservedRegion(VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END, ReservedRegion.Kind.MSI);
 
     private final Machine machine;
-    private final Type1Settings settings;
+    private volatile Type1Settings settings;
     private final Map<String, Drhd> units = new LinkedHashMap<>();
     private final int levels;
     private final IommuCapabilities capabilities;
@@ -81,6 +81,15 @@ public final class Type1Driver implements Iommu, AutoCloseable {
             closeUnits(e);
             throw e;
         }
+    }
+
+    /**
+     * Uses the hardware otherwise: the timeout from the next wait on, superpages for domains opened from now on. Tables, remapping and
+     * drains stay as they are.
+     */
+    public void change(Type1Settings next) {
+        settings = next;
+        units.values().forEach(unit -> unit.timeout(next.timeoutMillis()));
     }
 
     /** {@return interrupt remapping; empty if some unit lacks it or it is switched off} */

@@ -2,9 +2,12 @@
 package irq.apic;
 
 import irq.api.InterruptController;
+import java.util.Dictionary;
+import java.util.HashMap;
 import java.util.Map;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
 import org.osgi.annotation.bundle.Requirement;
 import org.osgi.framework.BundleContext;
@@ -12,6 +15,7 @@ import org.osgi.framework.FrameworkUtil;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.log.Logger;
 import org.osgi.service.log.LoggerFactory;
@@ -31,19 +35,23 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 @Designate(ocd = ApicComponent.Config.class)
 public final class ApicComponent {
     /** The configuration {@code irq.apic}. */
-    @ObjectClassDefinition(name = "irq.apic", description = "The driver of the local APICs")
+    @ObjectClassDefinition(name = "Local APIC driver", description = "The driver of the local APICs")
     public @interface Config {
         /**
          * {@return whether this service is there without interrupt remapping, too, and says then that it does not verify who sends a
-         *     message}
+         *     message} At once: one without remapping comes or goes.
          */
-        @AttributeDefinition(description = "a controller without interrupt remapping, too: nobody verifies who sends a message")
+        @AttributeDefinition(name = "Allow unsafe interrupts",
+            description = "a controller without interrupt remapping, too: nobody verifies who sends a message; at once")
         boolean allow_unsafe_interrupts() default false;
     }
+
+    private static final String UNSAFE = "allow.unsafe.interrupts";
 
     private final Machine machine;
     private final Node node;
     private final Logger log;
+    private final ConfigurationReader configuration;
     private ApicOffer offer;
 
     /**
@@ -56,15 +64,35 @@ public final class ApicComponent {
         this.machine = machine;
         this.node = node;
         this.log = log;
+        configuration = new ConfigurationReader("irq.apic", Config.class, log::error);
     }
 
     @Activate
-    void activate(Config config, BundleContext context, Map<String, Object> properties) {
-        offer = new ApicOffer(context, remapping -> new ApicDriver(machine, node, remapping, log::error), config.allow_unsafe_interrupts(),
-            FrameworkUtil.asDictionary(properties), log::error);
+    void activate(BundleContext context, Map<String, Object> properties) {
+        boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
+        offer = new ApicOffer(context, remapping -> new ApicDriver(machine, node, remapping, log::error), unremapped,
+            published(properties, unremapped), log::error);
         if (!offer.begin()) {
             log.info("no controller yet: nobody remaps interrupts; allow.unsafe.interrupts does without");
         }
+    }
+
+    /**
+     * Another configuration: a controller without remapping comes, or goes; one with it stays. What is not legal is refused in one line,
+     * and what was there before stays.
+     */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
+        offer.change(unremapped, published(properties, unremapped));
+    }
+
+    /** What is in force and not what was asked for; and no configuration makes another kind of it. */
+    private static Dictionary<String, Object> published(Map<String, Object> properties, boolean unremapped) {
+        Map<String, Object> all = new HashMap<>(properties);
+        all.put(UNSAFE, unremapped);
+        all.put(InterruptController.KIND, "apic");
+        return FrameworkUtil.asDictionary(all);
     }
 
     @Deactivate

@@ -25,14 +25,14 @@ import org.osgi.util.tracker.ServiceTracker;
  */
 final class ApicOffer extends ServiceTracker<InterruptRemapping, InterruptRemapping> {
     private final Function<Optional<InterruptRemapping>, ApicDriver> drivers;
-    private final boolean unremapped;
-    private final Dictionary<String, ?> properties;
     private final BiConsumer<String, Throwable> report;
 
     /** Taken before any lock of the containers, which are told of the service under it; never while one of theirs is held. */
     private final Object lock = new Object();
 
     // Guarded by it.
+    private boolean unremapped;
+    private Dictionary<String, ?> properties;
     private final Map<ServiceReference<InterruptRemapping>, InterruptRemapping> remappings = new HashMap<>();
     private boolean open;
     private ServiceReference<InterruptRemapping> used;
@@ -69,6 +69,18 @@ final class ApicOffer extends ServiceTracker<InterruptRemapping, InterruptRemapp
         follow();
         synchronized (lock) {
             return unremapped || !remappings.isEmpty();
+        }
+    }
+
+    /** As the constructor's; a controller that is used by then with remapping stays. */
+    void change(boolean nextUnremapped, Dictionary<String, ?> nextProperties) {
+        synchronized (lock) {
+            unremapped = nextUnremapped;
+            properties = nextProperties;
+            follow();
+            if (service != null) {
+                service.setProperties(properties);
+            }
         }
     }
 

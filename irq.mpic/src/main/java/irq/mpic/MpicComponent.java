@@ -2,9 +2,11 @@
 package irq.mpic;
 
 import irq.api.InterruptController;
+import java.util.HashMap;
 import java.util.Map;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
@@ -12,24 +14,36 @@ import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.log.Logger;
 import org.osgi.service.log.LoggerFactory;
+import org.osgi.service.metatype.annotations.AttributeDefinition;
+import org.osgi.service.metatype.annotations.Designate;
+import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 /** The driver as a service, for as long as MPIC hardware answers. All behaviour is in {@link MpicDriver}. */
 @Capability(namespace = "osgi.service", effective = "active",
     attribute = {"objectClass:List<String>=\"irq.api.InterruptController\"", "irq.kind=mpic"})
 @Component(name = "irq.mpic", service = {}, immediate = true, property = InterruptController.KIND + "=mpic")
+@Designate(ocd = MpicComponent.Config.class)
 public final class MpicComponent {
-    /** The configuration, PID {@code irq.mpic}. */
+    private static final String CORE = "core";
+
+    /** The configuration {@code irq.mpic}. */
+    @ObjectClassDefinition(name = "MPIC driver", description = "The driver of the MPIC, when it starts next")
     public @interface Config {
-        /** {@code core}: number of the core that all interrupts go to. */
+        /** {@code core}: number of the core that all interrupts go to, one that the machine has. When the driver starts next. */
+        @AttributeDefinition(name = "Core", min = "0", max = "31",
+            description = "number of the core that all interrupts go to; when the driver starts next")
         int core() default 0;
     }
 
     private final Machine machine;
     private final Node node;
     private final Logger log;
+    private final ConfigurationReader configuration;
+    private MpicSettings settings;
     private MpicDriver driver;
     private ServiceRegistration<InterruptController> service;
 
@@ -43,23 +57,39 @@ public final class MpicComponent {
         this.machine = machine;
         this.node = node;
         this.log = log;
+        configuration = new ConfigurationReader("irq.mpic", Config.class, log::error);
     }
 
     /**
-     * Probes, and offers the service.
+     * Probes, and offers the service. A core that the machine does not have is refused in one line, and the default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicDriver}
-     * @throws IllegalArgumentException if the core's number is negative
      */
     @Activate
-    void activate(Config config, BundleContext context, Map<String, Object> properties) {
-        driver = new MpicDriver(machine, node, new MpicSettings(config.core()), log::error);
+    void activate(BundleContext context, Map<String, Object> properties) {
+        settings = configuration.read(properties, this::settings);
+        driver = new MpicDriver(machine, node, settings, log::error);
+        Map<String, Object> published = new HashMap<>(properties);
+        published.put(CORE, settings.core());
+        published.put(InterruptController.KIND, "mpic");
         try {
-            service = context.registerService(InterruptController.class, driver, FrameworkUtil.asDictionary(properties));
+            service = context.registerService(InterruptController.class, driver, FrameworkUtil.asDictionary(published));
         } catch (RuntimeException | Error e) {
             driver.close();
             throw e;
         }
+    }
+
+    /** Another configuration is for a driver that starts later: no route changes. What is not legal is refused in one line. */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        if (!configuration.read(properties, this::settings).equals(settings)) {
+            log.warn("the new configuration is for a driver that starts from now on; restart this bundle to start it anew");
+        }
+    }
+
+    private MpicSettings settings(ConfigurationReader.Values values) {
+        return new MpicSettings(values.integer(CORE, 0, machine.cpus().size() - 1));
     }
 
     /** Withdraws the service and masks everything; when this returns no handler runs any more. */

@@ -30,7 +30,7 @@ final class Patience {
         void step(Object what);
     }
 
-    private final Duration limit;
+    private volatile Duration limit;
     private final Set<Object> hanging = Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
 
     Patience(Duration limit) {
@@ -39,6 +39,11 @@ final class Patience {
 
     Duration limit() {
         return limit;
+    }
+
+    /** For calls that begin from now on. */
+    void limit(Duration next) {
+        limit = next;
     }
 
     /** Whether work that was given up is still inside that provider. */
@@ -100,6 +105,7 @@ final class Patience {
         private final Object provider;
         private final Function<Progress, T> work;
         private final Consumer<T> late;
+        private final Duration limit = Patience.this.limit;
         private Object step;
         private long since = System.nanoTime();
         private boolean ended;

@@ -18,6 +18,8 @@ record RelaxableClasses(List<String> prefixes) {
      * device_rmrr_is_relaxable): the one's memory is for a keyboard's emulation before there is a driver, the other's is stolen memory.
      */
     static final RelaxableClasses LINUX = new RelaxableClasses(List.of("0c03", "03"));
+    /** A class as it is written. */
+    static final String PREFIX = "([0-9a-fA-F]{2}){1,3}";
     /** Dword of config space with the class code in its upper 24 bits. */
     private static final int CLASS_AND_REVISION = 0x08;
     private static final int CLASS_BITS = 24;
@@ -27,7 +29,7 @@ record RelaxableClasses(List<String> prefixes) {
         List<String> checked = new ArrayList<>();
         for (String prefix : prefixes) {
             String digits = prefix.trim();
-            if (!digits.matches("([0-9a-fA-F]{2}){1,3}")) {
+            if (!digits.matches(PREFIX)) {
                 throw new IllegalArgumentException("relaxable.rmrr.classes: \"" + prefix
                     + "\" is no class; give 2, 4 or 6 hexadecimal digits each, such as 03 or 0c03, or nothing at all");
             }

@@ -10,15 +10,19 @@ import java.util.Map;
 import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.PciFunction;
+import machine.api.config.ConfigurationReader;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.Constants;
 import org.osgi.framework.ServiceReference;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.log.Logger;
+import org.osgi.service.log.LoggerFactory;
 import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.Designate;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
@@ -36,50 +40,79 @@ import vfio.api.msi.MsiStrategy;
 @Component(name = "vfio.container", immediate = true)
 @Designate(ocd = VfioComponent.Config.class)
 public final class VfioComponent implements Vfio {
-    /** The configuration, PID {@code vfio.container}. */
-    @ObjectClassDefinition(name = "vfio.container", description = "What the host allows each container")
+    /** The configuration {@code vfio.container}. */
+    @ObjectClassDefinition(name = "VFIO containers", description = "What the host allows each container")
     public @interface Config {
-        /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. */
+        /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. For maps from now on. */
+        @AttributeDefinition(name = "DMA entry limit", min = "1",
+            description = "how many mappings a container may hold, as Linux's dma_entry_limit; for maps from now on")
         int dma_entry_limit() default 65_535;
 
         /**
          * {@code locked.memory.limit}: how many bytes a container may map, at least 0; what is mapped twice counts twice. Linux's
-         * RLIMIT_MEMLOCK; the default is no limit.
+         * RLIMIT_MEMLOCK; the default is no limit. For maps from now on.
          */
+        @AttributeDefinition(name = "Locked memory limit", min = "0",
+            description = "how many bytes a container may map, as Linux's RLIMIT_MEMLOCK; for maps from now on")
         long locked_memory_limit() default VfioService.Settings.UNLIMITED;
 
         /**
          * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though no interrupt
-         * controller verifies who rings them. Then any device of any container can ring any vector. Linux's allow_unsafe_interrupts.
+         * controller verifies who rings them. Then any device of any container can ring any vector. Linux's allow_unsafe_interrupts. For
+         * groups that are attached from now on.
          */
+        @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie outside translation though "
+            + "nobody verifies who rings, as Linux's allow_unsafe_interrupts; for groups attached from now on")
         boolean allow_unsafe_interrupts() default false;
 
         /** {@code stall.bound}: how many milliseconds devices of a new container may wait during a swap, 0..3600000. */
+        @AttributeDefinition(name = "Stall bound", min = "0", max = "3600000",
+            description = "how many milliseconds a container's devices may wait during a swap; for new containers")
         long stall_bound() default 1_000;
 
-        /** {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, at least 1. */
+        /**
+         * {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, 1..3600000. For calls that begin from
+         * now on.
+         */
+        @AttributeDefinition(name = "Provider timeout", min = "1", max = "3600000",
+            description = "how many milliseconds a provider may take for one step of a swap; for calls from now on")
         long provider_timeout() default 10_000;
 
         /**
          * {@code relaxable.rmrr.classes}: PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware
          * wants memory mapped one to one for them (an RMRR). The default is what Linux takes as relaxable: USB and graphics.
+         * For devices that come from now on.
          */
-        @AttributeDefinition(description = "PCI classes, 2, 4 or 6 hexadecimal digits, of devices that are given to users in spite of an RMRR")
+        @AttributeDefinition(name = "Relaxable RMRR classes", description = "PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that "
+            + "are given to users in spite of an RMRR; for devices that come from now on")
         String[] relaxable_rmrr_classes() default {"0c03", "03"};
     }
 
+    private static final long LONGEST_MILLIS = 3_600_000;
+
+    private final ConfigurationReader configuration;
     private final VfioService service;
 
-    /**
-     * Built by Declarative Services.
-     *
-     * @throws IllegalArgumentException if a limit is too low
-     */
+    /** Built by Declarative Services. What is not legal in the configuration is refused in one line, and its default used. */
     @Activate
-    public VfioComponent(Config config, @Reference(name = "machine") Machine machine) {
-        service = new VfioService(machine, new VfioService.Settings(config.dma_entry_limit(), config.locked_memory_limit(),
-            config.allow_unsafe_interrupts(), Duration.ofMillis(config.stall_bound()), Duration.ofMillis(config.provider_timeout()),
-            List.of(config.relaxable_rmrr_classes())));
+    public VfioComponent(Map<String, Object> properties, @Reference(name = "machine") Machine machine,
+            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
+        configuration = new ConfigurationReader("vfio.container", Config.class, log::error);
+        service = new VfioService(machine, configuration.read(properties, VfioComponent::settings));
+    }
+
+    /** Another configuration: no container is closed. What is not legal is refused in one line, and what was there before stays. */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        service.change(configuration.read(properties, VfioComponent::settings));
+    }
+
+    private static VfioService.Settings settings(ConfigurationReader.Values values) {
+        return new VfioService.Settings(values.integer("dma.entry.limit", 1, Integer.MAX_VALUE),
+            values.number("locked.memory.limit", 0, VfioService.Settings.UNLIMITED), values.flag("allow.unsafe.interrupts"),
+            Duration.ofMillis(values.number("stall.bound", 0, LONGEST_MILLIS)),
+            Duration.ofMillis(values.number("provider.timeout", 1, LONGEST_MILLIS)),
+            values.words("relaxable.rmrr.classes", word -> word.matches(RelaxableClasses.PREFIX), "each 2, 4 or 6 hexadecimal digits"));
     }
 
     @Deactivate
@@ -90,6 +123,11 @@ public final class VfioComponent implements Vfio {
     @Reference(name = "iommu", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addIommu(Iommu iommu, ServiceReference<Iommu> reference, Map<String, Object> properties) {
         service.addIommu(iommu, (String) properties.get(Iommu.KIND), label(reference), ranking(properties));
+    }
+
+    /** A configuration of the provider's own may change its ranking under way. */
+    void updatedIommu(Iommu iommu, Map<String, Object> properties) {
+        service.rankIommu(iommu, ranking(properties));
     }
 
     void removeIommu(Iommu iommu) {
@@ -108,6 +146,11 @@ public final class VfioComponent implements Vfio {
     @Reference(name = "strategy", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addStrategy(MsiStrategy strategy, Map<String, Object> properties) {
         service.addStrategy(strategy, ranking(properties));
+    }
+
+    /** A configuration of the strategy's own may change its ranking under way. */
+    void updatedStrategy(MsiStrategy strategy, Map<String, Object> properties) {
+        service.rankStrategy(strategy, ranking(properties));
     }
 
     void removeStrategy(MsiStrategy strategy) {

@@ -603,7 +603,8 @@ final class VfioContainer implements Container {
             try {
                 requireActive();
                 VfioService.Provider next = service.iommus().stream()
-                    .filter(one -> one.kind().equals(kind(wanted)) && one != provider).findFirst().orElseGet(() -> require(wanted));
+                    .filter(one -> one.kind().equals(kind(wanted)) && one.iommu() != provider.iommu()).findFirst()
+                    .orElseGet(() -> require(wanted));
                 Plan plan = plan();
                 service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
                 requireSafeInterrupts(next.iommu().capabilities());

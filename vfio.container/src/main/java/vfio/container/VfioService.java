@@ -101,10 +101,11 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final Recorder<Swap> swaps = new Recorder<>();
     private final Patience patience;
     private final Attachment faultSubscription;
-    private final Settings settings;
-    private final RelaxableClasses relaxable;
     private final Object topology = new Object();
     private final Object vectors = new Object();
+
+    private volatile Settings settings;
+    private volatile RelaxableClasses relaxable;
 
     // Guarded by topology.
     private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
@@ -132,6 +133,16 @@ public final class VfioService implements Vfio, AutoCloseable {
         this.faultSubscription = machine.onFault(faults::add);
     }
 
+    /**
+     * Allows something else from now on. No container is closed: what one holds beyond a new limit stays, and only further maps are
+     * refused. The stall bound is for new containers, the relaxable classes for functions that come; a call of a provider that is under way keeps its timeout.
+     */
+    public void change(Settings next) {
+        settings = next;
+        relaxable = new RelaxableClasses(next.relaxableClasses());
+        patience.limit(next.providerTimeout());
+    }
+
     // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is then
     // thrown, and what was announced is nevertheless there, or gone.
 
@@ -154,16 +165,33 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
         synchronized (topology) {
             Provider provider = new Provider(iommu, kind, label, ranking);
-            int place = 0;
-            while (place < iommus.size() && iommus.get(place).ranking() >= ranking) {
-                place++;
-            }
-            iommus.add(place, provider);
+            rank(provider);
             Steps steps = new Steps();
             steps.take(this::listen);
             tell(steps, container -> container.iommuArrived(provider));
             steps.end();
         }
+    }
+
+    /** An IOMMU type has another ranking: for whoever chooses one from now on. No container moves. */
+    public void rankIommu(Iommu iommu, int ranking) {
+        synchronized (topology) {
+            for (Provider known : List.copyOf(iommus)) {
+                if (known.iommu() == iommu && known.ranking() != ranking) {
+                    // The new entry is there before the old one goes: readers without the lock find the type at any time.
+                    rank(new Provider(iommu, known.kind(), known.label(), ranking));
+                    iommus.remove(known);
+                }
+            }
+        }
+    }
+
+    private void rank(Provider provider) {
+        int place = 0;
+        while (place < iommus.size() && iommus.get(place).ranking() >= provider.ranking()) {
+            place++;
+        }
+        iommus.add(place, provider);
     }
 
     /** An IOMMU type is about to go: its containers are blocked, their ledgers kept; they turn to another of its kind if there is one. */
@@ -232,8 +260,17 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** A strategy is there: containers that have none look again. */
     public void addStrategy(MsiStrategy strategy, int ranking) {
+        rankStrategy(strategy, ranking);
+    }
+
+    /** A strategy is there, or has another ranking: containers that have none look again. */
+    public void rankStrategy(MsiStrategy strategy, int ranking) {
         synchronized (topology) {
+            if (strategies.contains(new RankedStrategy(strategy, ranking))) {
+                return;
+            }
             List<RankedStrategy> next = new ArrayList<>(strategies);
+            next.removeIf(ranked -> ranked.strategy() == strategy);
             next.add(new RankedStrategy(strategy, ranking));
             next.sort(Comparator.comparingInt(RankedStrategy::ranking).reversed());
             strategies = List.copyOf(next);

@@ -11,8 +11,12 @@ import iommu.api.Geometry;
 import iommu.api.ReservedRegion;
 import java.util.List;
 import machine.api.Errno;
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.Map;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.osgi.service.log.Logger;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
@@ -70,6 +74,31 @@ class WindowStrategyTest {
         WindowStrategy configured = new WindowStrategy(0x4000000, 0x4000000);
         assertTrue(configured.assess(environment).reason().endsWith("; there is room for only 2"));
         assertEquals(0x4000000, environment.use(configured.bind(environment), 0));
+    }
+
+    @Test
+    @DisplayName("window: another configuration is for sessions that begin later; one that is refused changes nothing, in one line")
+    void modified() {
+        List<String> lines = new ArrayList<>();
+        Logger log = (Logger) Proxy.newProxyInstance(Logger.class.getClassLoader(), new Class<?>[] {Logger.class},
+            (proxy, method, arguments) -> {
+                assertEquals("error", method.getName());
+                lines.add((String) arguments[0]);
+                return null;
+            });
+        WindowStrategy configured = new WindowStrategy(Map.of("start", 0x4000000L, "length", 0x1800L), log);
+        assertEquals(List.of("vfio.msi.window: length=6144 is refused, legal is a multiple of 0x1000 from 0 on; the default 0 is used"),
+            lines);
+        configured.modified(Map.of("start", "0x4000000", "length", 0x4000000));
+        MsiSession before = configured.bind(environment);
+        configured.modified(Map.of("start", 0x8000000L, "length", 0x4000000L));
+        lines.clear();
+        configured.modified(Map.of("start", -0x1000L, "length", 0x2000L));
+        assertEquals(1, lines.size());
+        assertTrue(lines.get(0).endsWith("; all stays as it was"), lines.get(0));
+        assertEquals(0x8000000, configured.bind(environment).reserved().get(0).start());
+        assertEquals(0x4000000, before.reserved().get(0).start());
+        assertEquals(0x4000000, environment.use(before, 0));
     }
 
     @Test

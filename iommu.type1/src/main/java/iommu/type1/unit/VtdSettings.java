@@ -3,6 +3,7 @@ package iommu.type1.unit;
 
 import iommu.type1.VtdCapabilities;
 import iommu.type1.VtdRegisters;
+import machine.api.config.ConfigurationReader;
 
 /**
  * How one VT-d unit is built.
@@ -50,52 +51,40 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
         }
     }
 
-    static VtdSettings of(VtdUnitComponent.Config config) {
+    /** @throws IllegalArgumentException if such a unit cannot be built; the message says why */
+    static VtdSettings of(ConfigurationReader.Values values) {
         int widths = 0;
-        for (int levels : config.levels()) {
-            if (levels < 3 || levels > 5) {
-                throw new IllegalArgumentException("levels " + levels + ": 3, 4 or 5");
-            }
+        for (int levels : values.integers("levels", 3, 5)) {
             widths |= 1 << levels - 2;
         }
-        within("address.width", config.address_width(), 30, 57);
-        within("fault.records", config.fault_records(), 1, 222);
-        within("domain.bits", config.domain_bits(), 4, 16);
-        within("maximum.mask", config.maximum_mask(), 0, 45);
-        if ((config.domain_bits() & 1) != 0) {
-            throw new IllegalArgumentException("domain.bits " + config.domain_bits() + ": an even number");
-        }
-        long cap = (config.domain_bits() - 4) / 2
-            | bit(config.write_buffer_flush(), 4)
-            | bit(config.caching_mode(), 7)
+        int domainBits = (int) values.number("domain.bits", bits -> bits >= 4 && bits <= 16 && (bits & 1) == 0, "an even number, 4..16");
+        boolean remapping = values.flag("interrupt.remapping");
+        boolean extended = values.flag("extended.interrupts");
+        long cap = (domainBits - 4) / 2
+            | bit(values.flag("write.buffer.flush"), 4)
+            | bit(values.flag("caching.mode"), 7)
             | (long) widths << 8
-            | config.address_width() - 1L << 16
+            | values.integer("address.width", 30, 57) - 1L << 16
             | bit(true, 22)
             | 0x22L << 24
-            | bit(config.pages_2m(), 34) | bit(config.pages_1g(), 35)
-            | bit(config.page_selective(), 39)
-            | config.fault_records() - 1L << 40
-            | (long) config.maximum_mask() << 48
+            | bit(values.flag("pages.2m"), 34) | bit(values.flag("pages.1g"), 35)
+            | bit(values.flag("page.selective"), 39)
+            | values.integer("fault.records", 1, 222) - 1L << 40
+            | (long) values.integer("maximum.mask", 0, 45) << 48
             | bit(true, 54) | bit(true, 55);
         long ecap = bit(true, 0)
-            | bit(config.queued_invalidation(), 1)
-            | bit(config.interrupt_remapping(), 3)
-            | bit(config.interrupt_remapping() && config.extended_interrupts(), 4)
-            | bit(config.pass_through(), 6)
-            | bit(config.snoop_control(), 7)
+            | bit(values.flag("queued.invalidation"), 1)
+            | bit(remapping, 3)
+            | bit(remapping && extended, 4)
+            | bit(values.flag("pass.through"), 6)
+            | bit(values.flag("snoop.control"), 7)
             | 0xfL << 8
             | 0xfL << 20;
-        return new VtdSettings(new VtdCapabilities(cap, ecap), config.host_width(), config.fault_compression(),
-            config.block_until_enabled(), config.iotlb_entries());
+        return new VtdSettings(new VtdCapabilities(cap, ecap), values.integer("host.width", 32, 52), values.flag("fault.compression"),
+            values.flag("block.until.enabled"), values.powerOfTwo("iotlb.entries", 64, 1 << 20));
     }
 
     private static long bit(boolean value, int number) {
         return value ? 1L << number : 0;
-    }
-
-    private static void within(String property, int value, int least, int most) {
-        if (value < least || value > most) {
-            throw new IllegalArgumentException(property + " " + value + ": " + least + " to " + most);
-        }
     }
 }

@@ -4,16 +4,22 @@ package iommu.type1.unit;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import machine.api.Attachment;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.config.ConfigurationReader;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.log.Logger;
+import org.osgi.service.log.LoggerFactory;
 import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.Designate;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
+import org.osgi.service.metatype.annotations.Option;
 
 /**
  * The VT-d hardware of a machine: plugs one {@link VtdUnit} into each DRHD node, all built alike, and takes them out again. Machines
@@ -25,101 +31,116 @@ public final class VtdUnitComponent {
     /** {@code compatible} of a DRHD node. */
     static final String COMPATIBLE = "intel,vt-d";
 
-    /** How the units are built; the defaults are those of a modern client. */
-    @ObjectClassDefinition(name = "iommu.type1.unit", description = "The VT-d units of the machine")
+    /** How units that are plugged in from now on are built; the defaults are those of a modern client. */
+    @ObjectClassDefinition(name = "VT-d hardware",
+        description = "How the VT-d units of the machine are built, when they are plugged in next")
     public @interface Config {
         /** {@return table depths the units walk: 3 (39 bits), 4 (48 bits), 5 (57 bits)} */
-        @AttributeDefinition(description = "table depths the units walk: 3 (39 bits), 4 (48 bits), 5 (57 bits)")
+        @AttributeDefinition(name = "Levels", min = "3", max = "5",
+            description = "table depths the units walk: 3 (39 bits), 4 (48 bits), 5 (57 bits)")
         int[] levels() default {4};
 
         /** {@return MGAW: bits of a device address that are translated} */
-        @AttributeDefinition(description = "MGAW: bits of a device address that are translated")
+        @AttributeDefinition(name = "Address width", min = "30", max = "57",
+            description = "MGAW: bits of a device address that are translated")
         int address_width() default 48;
 
         /** {@return bits of a physical address, 32 to 52} */
-        @AttributeDefinition(description = "bits of a physical address, 32 to 52")
+        @AttributeDefinition(name = "Host width", min = "32", max = "52", description = "bits of a physical address, 32 to 52")
         int host_width() default 46;
 
         /** {@return whether 2 MiB pages are known} */
-        @AttributeDefinition(description = "2 MiB pages")
+        @AttributeDefinition(name = "2 MiB pages", description = "2 MiB pages")
         boolean pages_2m() default true;
 
         /** {@return whether 1 GiB pages are known} */
-        @AttributeDefinition(description = "1 GiB pages")
+        @AttributeDefinition(name = "1 GiB pages", description = "1 GiB pages")
         boolean pages_1g() default true;
 
         /** {@return log2 of the number of domain ids: 4, 6, .. 16} */
-        @AttributeDefinition(description = "log2 of the number of domain ids: 4, 6, .. 16")
+        @AttributeDefinition(name = "Domain bits", options = {
+            @Option(label = "4", value = "4"), @Option(label = "6", value = "6"), @Option(label = "8", value = "8"),
+            @Option(label = "10", value = "10"), @Option(label = "12", value = "12"), @Option(label = "14", value = "14"),
+            @Option(label = "16", value = "16")},
+            description = "log2 of the number of domain ids: 4, 6, .. 16")
         int domain_bits() default 16;
 
         /** {@return NFR: number of fault records, 1 to 222} */
-        @AttributeDefinition(description = "number of fault records, 1 to 222")
+        @AttributeDefinition(name = "Fault records", min = "1", max = "222", description = "number of fault records, 1 to 222")
         int fault_records() default 8;
 
         /** {@return whether a second fault of a source is dropped while the first is recorded} */
-        @AttributeDefinition(description = "a second fault of a source is dropped while the first is recorded")
+        @AttributeDefinition(name = "Fault compression", description = "a second fault of a source is dropped while the first is recorded")
         boolean fault_compression() default true;
 
         /** {@return CM: not-present entries are cached} */
-        @AttributeDefinition(description = "caching mode: not-present entries are cached")
+        @AttributeDefinition(name = "Caching mode", description = "caching mode: not-present entries are cached")
         boolean caching_mode() default false;
 
         /** {@return RWBF: table changes need a write-buffer flush} */
-        @AttributeDefinition(description = "the driver is told to flush the write buffer")
+        @AttributeDefinition(name = "Write buffer flush", description = "the driver is told to flush the write buffer")
         boolean write_buffer_flush() default false;
 
         /** {@return PSI: single pages can be invalidated} */
-        @AttributeDefinition(description = "single pages can be invalidated")
+        @AttributeDefinition(name = "Page-selective invalidation", description = "single pages can be invalidated")
         boolean page_selective() default true;
 
         /** {@return MAMV: log2 of the most pages one invalidation takes} */
-        @AttributeDefinition(description = "log2 of the most pages one invalidation takes")
+        @AttributeDefinition(name = "Maximum mask", min = "0", max = "45", description = "log2 of the most pages one invalidation takes")
         int maximum_mask() default 18;
 
         /** {@return QI: there is an invalidation queue} */
-        @AttributeDefinition(description = "there is an invalidation queue")
+        @AttributeDefinition(name = "Queued invalidation", description = "there is an invalidation queue")
         boolean queued_invalidation() default true;
 
         /** {@return IR: interrupts can be remapped} */
-        @AttributeDefinition(description = "interrupts can be remapped; needs the queue")
+        @AttributeDefinition(name = "Interrupt remapping", description = "interrupts can be remapped; needs the queue")
         boolean interrupt_remapping() default true;
 
         /** {@return EIM: 32-bit interrupt destinations} */
-        @AttributeDefinition(description = "32-bit interrupt destinations (x2APIC)")
+        @AttributeDefinition(name = "Extended interrupts", description = "32-bit interrupt destinations (x2APIC)")
         boolean extended_interrupts() default true;
 
         /** {@return PT: context entries can pass through} */
-        @AttributeDefinition(description = "context entries can pass addresses through")
+        @AttributeDefinition(name = "Pass through", description = "context entries can pass addresses through")
         boolean pass_through() default true;
 
         /** {@return SC: leaf entries can enforce snooping} */
-        @AttributeDefinition(description = "leaf entries can enforce snooping")
+        @AttributeDefinition(name = "Snoop control", description = "leaf entries can enforce snooping")
         boolean snoop_control() default true;
 
         /** {@return whether DMA is refused while translation is off; a chip passes it} */
-        @AttributeDefinition(description = "refuse DMA while translation is off; a chip passes it untranslated")
+        @AttributeDefinition(name = "Block until enabled",
+            description = "refuse DMA while translation is off; a chip passes it untranslated")
         boolean block_until_enabled() default true;
 
         /** {@return to how many entries the IOTLB may grow, a power of two from 64 to 1048576} */
-        @AttributeDefinition(description = "entries the IOTLB may grow to, a power of two from 64 to 1048576")
+        @AttributeDefinition(name = "IOTLB entries", min = "64", max = "1048576",
+            description = "entries the IOTLB may grow to, a power of two from 64 to 1048576")
         int iotlb_entries() default 131072;
     }
 
     private final Machine machine;
+    private final Logger log;
+    private final ConfigurationReader configuration;
+    private VtdSettings settings;
     private final List<Attachment> units = new ArrayList<>();
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
      */
     @Activate
-    public VtdUnitComponent(@Reference(name = "machine") Machine machine) {
+    public VtdUnitComponent(@Reference(name = "machine") Machine machine,
+            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         this.machine = machine;
+        this.log = log;
+        configuration = new ConfigurationReader("iommu.type1.unit", Config.class, log::error);
     }
 
-    /** Plugs the units in: all of them or none. */
+    /** Plugs the units in: all of them or none. What is not legal in the configuration is refused in one line, and its default used. */
     @Activate
-    void activate(Config config) {
-        VtdSettings settings = VtdSettings.of(config);
+    void activate(Map<String, Object> properties) {
+        settings = configuration.read(properties, VtdSettings::of);
         try {
             for (Node node : machine.nodes()) {
                 if (node.compatibleWith(COMPATIBLE) && !node.builtIn()) {
@@ -130,6 +151,14 @@ public final class VtdUnitComponent {
         } catch (RuntimeException | Error e) {
             close();
             throw e;
+        }
+    }
+
+    /** Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not legal is refused. */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        if (!configuration.read(properties, VtdSettings::of).equals(settings)) {
+            log.warn("the new configuration is for units that are plugged in from now on; restart this bundle to plug them in anew");
         }
     }
 

@@ -8,18 +8,28 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.type1.Bench;
 import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import machine.api.Attachment;
 import machine.api.ErrnoException;
+import machine.api.config.ConfigurationReader;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.osgi.service.log.Logger;
 
 class VtdUnitComponentTest {
-    private static VtdUnitComponent.Config config(Map<String, Object> changes) {
-        return (VtdUnitComponent.Config) Proxy.newProxyInstance(VtdUnitComponent.class.getClassLoader(),
-            new Class<?>[] {VtdUnitComponent.Config.class},
-            (proxy, method, arguments) -> changes.getOrDefault(method.getName(), method.getDefaultValue()));
+    private final List<String> lines = new ArrayList<>();
+
+    private VtdSettings read(Map<String, Object> properties) {
+        return new ConfigurationReader("iommu.type1.unit", VtdUnitComponent.Config.class, lines::add).read(properties, VtdSettings::of);
+    }
+
+    private void refused(Map<String, Object> properties, String line) {
+        assertEquals(VtdSettings.DEFAULT, read(properties));
+        assertEquals(List.of("iommu.type1.unit: " + line), lines);
+        lines.clear();
     }
 
     /** Units are plugged by the component, so the bench brings none. */
@@ -34,18 +44,32 @@ class VtdUnitComponentTest {
     @Test
     @DisplayName("the configuration's defaults are the default unit; its properties are the bits of CAP and ECAP")
     void settings() {
-        assertEquals(VtdSettings.DEFAULT, VtdSettings.of(config(Map.of())));
-        VtdSettings other = VtdSettings.of(config(Map.of("levels", new int[] {4, 5}, "address_width", 57, "caching_mode", true,
-            "fault_records", 1, "interrupt_remapping", false, "pages_1g", false)));
+        assertEquals(VtdSettings.DEFAULT, read(Map.of()));
+        VtdSettings other = read(Map.of("levels", new int[] {4, 5}, "address.width", 57, "caching.mode", true,
+            "fault.records", 1, "interrupt.remapping", false, "pages.1g", false));
         assertTrue(other.capabilities().walks(4) && other.capabilities().walks(5) && other.capabilities().cachingMode());
         assertEquals(57, other.capabilities().addressWidth());
         assertEquals(1, other.capabilities().superpages());
         assertFalse(other.capabilities().interruptRemapping() || other.capabilities().extendedInterrupts());
-        assertThrows(IllegalArgumentException.class, () -> VtdSettings.of(config(Map.of("levels", new int[] {6}))));
-        assertThrows(IllegalArgumentException.class, () -> VtdSettings.of(config(Map.of("address_width", 57))));
-        assertThrows(IllegalArgumentException.class, () -> VtdSettings.of(config(Map.of("fault_records", 223))));
-        assertThrows(IllegalArgumentException.class, () -> VtdSettings.of(config(Map.of("domain_bits", 7))));
-        assertThrows(IllegalArgumentException.class, () -> VtdSettings.of(config(Map.of("queued_invalidation", false))));
+        assertEquals(List.of(), lines);
+        refused(Map.of("levels", new int[] {6}), "levels=6 is refused, legal is numbers in 3..5; the default 4 is used");
+        refused(Map.of("fault.records", 223), "fault.records=223 is refused, legal is 1..222; the default 8 is used");
+        refused(Map.of("domain.bits", 7), "domain.bits=7 is refused, legal is an even number, 4..16; the default 16 is used");
+        refused(Map.of("address.width", 57), "MGAW of 57 bits, but the deepest tables translate 48; all defaults are used");
+        refused(Map.of("queued.invalidation", false), "interrupt remapping needs queued invalidation; all defaults are used");
+    }
+
+    @Test
+    @DisplayName("another configuration leaves the units in their nodes; a bad one is one line, and the units stay, too")
+    void modified() {
+        Bench bench = bare(2);
+        VtdUnitComponent component = component(bench);
+        component.modified(Map.of("fault.records", 4));
+        component.modified(Map.of("fault.records", "many"));
+        bench.nodes.forEach(node -> assertTrue(bench.machine.ready(node)));
+        assertEquals(List.of("warn", "fault.records=many is refused, legal is 1..222; 4 stays"),
+            lines.stream().map(line -> line.replaceFirst("^iommu.type1.unit: ", "")).limit(2).toList());
+        component.close();
     }
 
     @Test
@@ -63,9 +87,14 @@ class VtdUnitComponentTest {
         assertFalse(bench.machine.ready(bench.nodes.get(0)));
     }
 
-    private static VtdUnitComponent component(Bench bench) {
-        VtdUnitComponent component = new VtdUnitComponent(bench.machine);
-        component.activate(config(Map.of()));
+    private VtdUnitComponent component(Bench bench) {
+        Logger log = (Logger) Proxy.newProxyInstance(Logger.class.getClassLoader(), new Class<?>[] {Logger.class},
+            (proxy, method, arguments) -> {
+                lines.add(method.getName().equals("error") ? (String) arguments[0] : method.getName());
+                return null;
+            });
+        VtdUnitComponent component = new VtdUnitComponent(bench.machine, log);
+        component.activate(Map.of());
         return component;
     }
 }

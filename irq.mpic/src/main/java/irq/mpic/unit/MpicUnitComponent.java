@@ -1,25 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 package irq.mpic.unit;
 
+import java.util.Map;
 import machine.api.Attachment;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.config.ConfigurationReader;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.log.Logger;
+import org.osgi.service.log.LoggerFactory;
+import org.osgi.service.metatype.annotations.AttributeDefinition;
+import org.osgi.service.metatype.annotations.Designate;
+import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 /** Plugs the model of an MPIC into a machine that describes one, for as long as this bundle is started. */
 @Component(name = "irq.mpic.unit", service = {}, immediate = true)
+@Designate(ocd = MpicUnitComponent.Config.class)
 public final class MpicUnitComponent {
-    /** The configuration, PID {@code irq.mpic.unit}. */
+    /** The configuration {@code irq.mpic.unit}. It is for a unit that is plugged in from now on. */
+    @ObjectClassDefinition(name = "MPIC hardware", description = "How the MPIC of the machine is built, when it is plugged in next")
     public @interface Config {
         /** {@code version}: BRR1 bits 15:0; 0 for the one that fits the MSI banks: 0x0403 or 0x0402. */
+        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "BRR1 bits 15:0; 0 for the one that fits the "
+            + "MSI banks, 0x0403 or 0x0402; when the unit is plugged in next")
         int version() default 0;
     }
 
     private final Machine machine;
     private final Node node;
+    private final Logger log;
+    private final ConfigurationReader configuration;
+    private int version;
     private Mpic mpic;
     private Attachment attachment;
 
@@ -28,20 +43,36 @@ public final class MpicUnitComponent {
      */
     @Activate
     public MpicUnitComponent(@Reference(name = "machine") Machine machine,
-            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(!(machine.builtin=true)))") Node node) {
+            @Reference(name = "node", target = "(&(compatible=fsl,mpic)(!(machine.builtin=true)))") Node node,
+            @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         this.machine = machine;
         this.node = node;
+        this.log = log;
+        configuration = new ConfigurationReader("irq.mpic.unit", Config.class, log::error);
     }
 
     /**
-     * Attaches; the node is ready when this returns.
+     * Attaches; the node is ready when this returns. What is not legal in the configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicModel#of}, {@link Mpic#unit} and {@link Machine#attach}
      */
     @Activate
-    void activate(Config config) {
-        mpic = new Mpic(MpicModel.of(machine, node, config.version()), machine.cpus());
+    void activate(Map<String, Object> properties) {
+        version = configuration.read(properties, MpicUnitComponent::version);
+        mpic = new Mpic(MpicModel.of(machine, node, version), machine.cpus());
         attachment = machine.attach(node, mpic.unit(node));
+    }
+
+    /** Another configuration is for hardware that is plugged in later: no interrupt is lost. What is not legal is refused in one line. */
+    @Modified
+    void modified(Map<String, Object> properties) {
+        if (configuration.<Integer>read(properties, MpicUnitComponent::version) != version) {
+            log.warn("the new configuration is for a unit that is plugged in from now on; restart this bundle to plug it in anew");
+        }
+    }
+
+    private static int version(ConfigurationReader.Values values) {
+        return values.integer("version", 0, 0xffff);
     }
 
     /** Takes the unit out and lowers the pins. */
