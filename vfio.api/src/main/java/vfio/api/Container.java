@@ -31,7 +31,10 @@ public interface Container extends AutoCloseable {
     /** {@return what it can do at the moment} */
     ContainerState state();
 
-    /** {@return why it is in this state, or what keeps an interrupt waiting; empty if there is nothing to say} */
+    /**
+     * {@return why it is in this state, or what keeps an interrupt waiting, or why a backend was not replaced, see
+     * {@link Vfio#notReplaced}; empty if there is nothing to say}
+     */
     String reason();
 
     /** {@return its groups in the order they were added} */

@@ -51,4 +51,15 @@ public interface Vfio {
 
     /** {@return the reports of the latest swaps, oldest first, at most 1024} */
     List<Swap> swaps();
+
+    /**
+     * For whoever replaces a backend: it was tried and has failed. Each container that uses such a backend, or waits for one, gives the
+     * cause with its {@link Container#reason} until a swap of its succeeds or {@link Container#retry} finds it at work, and reports it: by
+     * {@link Swap#to} the present backend if there is one. Changes nothing else.
+     *
+     * @param backend what was to be replaced
+     * @param kind of which kind of IOMMU, see {@link iommu.api.Iommu#KIND}; nothing is read into it for other backends
+     * @param cause one line
+     */
+    void notReplaced(Swap.Backend backend, String kind, String cause);
 }

@@ -122,7 +122,13 @@ public final class VfioComponent implements Vfio {
 
     @Reference(name = "iommu", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addIommu(Iommu iommu, ServiceReference<Iommu> reference, Map<String, Object> properties) {
-        service.addIommu(iommu, (String) properties.get(Iommu.KIND), label(reference), ranking(properties));
+        if (properties.get(Iommu.KIND) instanceof String kind && !kind.isEmpty()) {
+            service.addIommu(iommu, kind, label(reference), ranking(properties));
+        } else {
+            // Thrown, it would be a page of stack traces in the log, and the provider bound all the same.
+            System.getLogger(VfioComponent.class.getName()).log(System.Logger.Level.WARNING, "the IOMMU of {0} is not used: its service "
+                + "property {1} is {2}; it must be a text that is not empty", label(reference), Iommu.KIND, properties.get(Iommu.KIND));
+        }
     }
 
     /** A configuration of the provider's own may change its ranking under way. */
@@ -233,5 +239,10 @@ public final class VfioComponent implements Vfio {
     @Override
     public List<Swap> swaps() {
         return service.swaps();
+    }
+
+    @Override
+    public void notReplaced(Swap.Backend backend, String kind, String cause) {
+        service.notReplaced(backend, kind, cause);
     }
 }

@@ -69,6 +69,8 @@ final class VfioContainer implements Container {
     private final Queue<Runnable> later = new ConcurrentLinkedQueue<>();
     private volatile ContainerState state = ContainerState.UNSET;
     private volatile String reason = "";
+    /** Why a backend was not replaced, of what reports call what; empty if the latest was. Nothing that keeps anybody from working. */
+    private volatile String notReplaced = "";
     private volatile String type;
 
     // Guarded by the lock; null while there is none. What the IOMMU can do outlives its provider until another has taken over.
@@ -120,7 +122,9 @@ final class VfioContainer implements Container {
 
     @Override
     public String reason() {
-        return reason;
+        String now = reason;
+        String last = notReplaced;
+        return now.isEmpty() ? last : last.isEmpty() ? now : now + "; " + last;
     }
 
     @Override
@@ -704,6 +708,7 @@ final class VfioContainer implements Container {
                 if (!reason.isEmpty()) {
                     throw new ErrnoException(Errno.EAGAIN, "container %s: %s", name, reason);
                 }
+                notReplaced = "";
             } finally {
                 leave();
             }
@@ -943,6 +948,31 @@ final class VfioContainer implements Container {
             }
             steps.end();
         }
+    }
+
+    /** Somebody has tried to replace a backend and failed: said and reported here if this container uses one, or waits for one. */
+    void notReplaced(Swap.Backend backend, String kind, String cause) {
+        hears(() -> {
+            boolean concerned = type != null && switch (backend) {
+                case IOMMU -> kind(type).equals(kind);
+                case CONTROLLER -> interrupts.enabled() || !ledger.placements().isEmpty();
+                case STRATEGY -> session != null || interrupts.enabled();
+            };
+            if (concerned) {
+                notReplaced = cause;
+                String present = switch (backend) {
+                    case IOMMU -> provider == null ? "" : provider.label();
+                    case CONTROLLER -> service.controllerLabel();
+                    case STRATEGY -> strategy == null ? "" : strategy.name();
+                };
+                String left = switch (backend) {
+                    case IOMMU -> leftIommu;
+                    case CONTROLLER -> leftController;
+                    case STRATEGY -> leftStrategy;
+                };
+                report(backend, present.isEmpty() ? left : present, present, cause);
+            }
+        });
     }
 
     /** A device has come to or gone from one of the groups. */
@@ -1236,6 +1266,9 @@ final class VfioContainer implements Container {
         Swap report = new Swap(Instant.now(), name, backend, from, to,
             replayed ? Plan.replayed(ledger.attributes(), capabilities).size() : 0, replayed ? ledger.size() : 0, ledger.placements().size(),
             interrupts.list().size(), tally.blockedNanos(), tally.stalled(), tally.refused(), tally.carried(), failure);
+        if (report.done()) {
+            notReplaced = "";
+        }
         service.report(report);
         return report;
     }
@@ -1464,6 +1497,7 @@ final class VfioContainer implements Container {
             capabilities = null;
             type = null;
             reason = "";
+            notReplaced = "";
             owesController = false;
             owesStrategy = false;
             state = ContainerState.UNSET;

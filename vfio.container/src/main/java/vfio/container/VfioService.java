@@ -405,6 +405,15 @@ public final class VfioService implements Vfio, AutoCloseable {
         return swaps.latest();
     }
 
+    @Override
+    public void notReplaced(Swap.Backend backend, String kind, String cause) {
+        synchronized (topology) {
+            Steps steps = new Steps();
+            tell(steps, container -> container.notReplaced(backend, kind, cause));
+            steps.end();
+        }
+    }
+
     /** Somebody wants to be told of swaps. */
     public void addSwapListener(SwapListener listener) {
         swapListeners.add(listener);

@@ -488,4 +488,31 @@ class HotSwapTest {
         assertEquals(Swap.Backend.IOMMU, vfio.swaps().get(vfio.swaps().size() - 1).backend(), "reported once");
         assertEquals(before + 4, vfio.swaps().size());
     }
+
+    @Test
+    @DisplayName("a backend that could not be replaced: whom it concerns gives the cause and reports it, works on, and forgets it in time")
+    void notReplaced() {
+        working();
+        VfioContainer two = board.container("two", 2);
+        vfio.notReplaced(Swap.Backend.IOMMU, "type1", "not of this kind");
+        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "no zip");
+        assertEquals("no zip", container.reason());
+        assertEquals("", two.reason(), "it has no interrupts");
+        vfio.notReplaced(Swap.Backend.IOMMU, "pamu", "no manifest");
+        assertEquals("no manifest", container.reason());
+        assertEquals("no manifest", two.reason());
+        assertEquals(List.of("one CONTROLLER interrupt controller>interrupt controller no zip", "one IOMMU pamu>pamu no manifest",
+            "two IOMMU pamu>pamu no manifest"), vfio.swaps().stream().map(one -> one.container() + " " + one.backend() + " " + one.from()
+                + ">" + one.to() + " " + one.failure()).toList());
+        assertEquals(0, board.portA.write(0, 4, 1));
+        container.retry();
+        assertEquals("", container.reason());
+        vfio.removeIommu(board.iommu);
+        vfio.notReplaced(Swap.Backend.IOMMU, "pamu", "both are broken");
+        assertTrue(two.reason().startsWith("the provider of pamu is gone") && two.reason().endsWith("both are broken"), two.reason());
+        assertEquals("", vfio.swaps().get(vfio.swaps().size() - 1).to());
+        vfio.addIommu(board.iommu, "pamu");
+        assertEquals("", two.reason());
+        assertEquals("", container.reason());
+    }
 }

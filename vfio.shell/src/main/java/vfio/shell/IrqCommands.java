@@ -80,8 +80,8 @@ public final class IrqCommands {
                 throw new ErrnoException(Errno.EIO, "no doorbell answers at 0x%x", doorbell);
             }
             long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
-            return record(new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(), strays.get(),
-                (System.nanoTime() - begin) / 1000));
+            return record(new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(),
+                strays.get(), (System.nanoTime() - begin) / 1000));
         } finally {
             taken.forEach(controller.doorbells()::release);
         }

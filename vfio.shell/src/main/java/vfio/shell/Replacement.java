@@ -1,38 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.shell;
 
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.net.URL;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Collections;
-import java.util.LinkedHashMap;
+import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
-import java.util.jar.JarEntry;
-import java.util.jar.JarOutputStream;
-import java.util.jar.Manifest;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.BundleException;
-import org.osgi.framework.FrameworkEvent;
-import org.osgi.framework.wiring.FrameworkWiring;
+import org.osgi.framework.ServiceReference;
 import vfio.api.Container;
-import vfio.api.ContainerState;
-import vfio.api.Swap;
+import vfio.api.Vfio;
 
-/** Replaces a bundle under containers that work, and waits until they work again. */
+/** Replaces a backend's bundle under containers that work; if that fails, the old one is put back. */
 final class Replacement {
-    private static final String MANIFEST = "META-INF/MANIFEST.MF";
-    private static final long PATIENCE_SECONDS = 30;
+    private static final String TIMEOUT = "provider.timeout";
+    private static final long TIMEOUT_MILLIS = 10_000;
 
     private final BundleContext context;
     private final Workbench bench;
@@ -44,73 +28,54 @@ final class Replacement {
 
     /**
      * @param jar what takes its place; empty for a fresh copy of what is there
-     * @return the reports of the swaps that this has caused
-     * @throws ErrnoException ENOENT if there is no such bundle; EINVAL if the framework does not take the new one, or if it does not start:
-     *     it stays as it is then, and can be replaced again; ETIMEDOUT, with its reason, if a container does not work again
+     * @throws ErrnoException ENOENT if there is no such bundle, or no such file; EOPNOTSUPP, with what would be lost, if the bundle is no
+     *     backend; EBUSY while another swap is under way, or the bundle's own code hangs; what {@link Candidate#check} and
+     *     {@link Course#run} throw
      */
-    List<Swap> run(String name, String jar) throws IOException, InterruptedException {
-        Bundle bundle = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName())).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are containers %s and backends %s", name,
-                bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
-        List<Swap> before = bench.vfio().swaps();
-        Map<Container, Integer> working = new LinkedHashMap<>();
-        bench.vfio().containers().stream().filter(one -> one.state() == ContainerState.ACTIVE)
-            .forEach(one -> working.put(one, one.msiRoutes().size()));
-        try (InputStream content = jar.isEmpty() ? copy(bundle) : Files.newInputStream(Path.of(jar))) {
-            bundle.update(content);
-            refresh(bundle);
-        } catch (BundleException e) {
-            throw new ErrnoException(Errno.EINVAL, e, "bundle %s: %s", name, e.getMessage());
+    Course.Outcome run(String name, String jar) throws IOException, InterruptedException {
+        List<Bundle> named = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName())).toList();
+        if (!named.isEmpty() && named.stream().allMatch(bench::hangs)) {
+            throw new ErrnoException(Errno.EBUSY, "bundle %s hangs in its own start or stop, and the framework lets nobody else touch it; "
+                + "it is dealt with when it returns", name);
         }
-        for (Map.Entry<Container, Integer> one : working.entrySet()) {
-            await(one.getKey(), one.getValue());
+        Bundle bundle = named.stream().filter(one -> !bench.hangs(one))
+            .max(Comparator.comparing((Bundle one) -> !Offer.of(one).isEmpty()).thenComparing(one -> one.getState() == Bundle.ACTIVE))
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are containers %s and "
+                + "backends %s", name, bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
+        if (!Offer.backend(bundle)) {
+            throw new ErrnoException(Errno.EOPNOTSUPP, "bundle %s offers containers neither an IOMMU, nor an interrupt controller, nor MSI "
+                + "strategies, and cannot be replaced under them. Lost would be %s. Backends are %s", name,
+                Standing.lost(context, bench, bundle), Offer.backends(context));
         }
-        return bench.vfio().swaps().stream().filter(swap -> !before.contains(swap)).toList();
-    }
-
-    /** If others are still wired to the classes that were replaced, they are wired anew. */
-    private void refresh(Bundle bundle) throws InterruptedException {
-        FrameworkWiring wiring = context.getBundle(0).adapt(FrameworkWiring.class);
-        if (wiring.getRemovalPendingBundles().contains(bundle)) {
-            CountDownLatch done = new CountDownLatch(1);
-            wiring.refreshBundles(List.of(bundle), event -> {
-                if (event.getType() == FrameworkEvent.PACKAGES_REFRESHED) {
-                    done.countDown();
-                }
-            });
-            done.await(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        if (!bench.swapping(true)) {
+            throw new ErrnoException(Errno.EBUSY, "another swap is under way; wait for its end");
+        }
+        try {
+            Candidate old = Candidate.copy(bundle);
+            return new Course(context, bench, bundle, jar.isEmpty() ? old : checked(bundle, jar), old, timeoutMillis()).run();
+        } finally {
+            bench.swapping(false);
         }
     }
 
-    private static void await(Container container, int routes) throws InterruptedException {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        while (container.state() != ContainerState.ACTIVE || container.msiRoutes().size() < routes) {
-            if (System.nanoTime() > deadline) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "container %s is %s after %d s: %s", container.name(), container.state(),
-                    PATIENCE_SECONDS, container.reason());
-            }
-            Thread.sleep(2);
+    /** What can be told of a jar is told before anything is touched; containers hear of it all the same. */
+    private Candidate checked(Bundle bundle, String jar) {
+        try {
+            Candidate candidate = Candidate.read(jar);
+            candidate.check(context, bundle);
+            return candidate;
+        } catch (ErrnoException e) {
+            String failure = String.format("%s did not take the place of %s %s: %s", jar, Offer.name(bundle), bundle.getVersion(),
+                e.reason());
+            Course.tell(bench, Course.known(bundle), failure);
+            throw new ErrnoException(e.errno(), e, "%s; nothing was touched", failure);
         }
     }
 
-    /** What a bundle is made of, as a jar: the place it was installed from need not be there any more. */
-    private static InputStream copy(Bundle bundle) throws IOException {
-        Manifest manifest;
-        try (InputStream in = bundle.getEntry(MANIFEST).openStream()) {
-            manifest = new Manifest(in);
-        }
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (JarOutputStream jar = new JarOutputStream(bytes, manifest)) {
-            for (URL entry : Collections.list(bundle.findEntries("/", "*", true))) {
-                String path = entry.getPath().substring(1);
-                if (!path.endsWith("/") && !path.equals(MANIFEST)) {
-                    jar.putNextEntry(new JarEntry(path));
-                    try (InputStream in = entry.openStream()) {
-                        in.transferTo(jar);
-                    }
-                }
-            }
-        }
-        return new ByteArrayInputStream(bytes.toByteArray());
+    /** {@return what VFIO allows a provider: the property of its service} */
+    private long timeoutMillis() {
+        ServiceReference<Vfio> vfio = context.getServiceReference(Vfio.class);
+        return vfio != null && vfio.getProperty(TIMEOUT) instanceof Number millis && millis.longValue() > 0 ? millis.longValue()
+            : TIMEOUT_MILLIS;
     }
 }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.stream.Collectors;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.apache.felix.service.command.Descriptor;
@@ -31,16 +32,18 @@ public final class SwapCommands {
         this.replacement = new Replacement(context, bench);
     }
 
-    @Descriptor("replace a backend's bundle by a fresh copy of itself while containers work; shows what each of them says of it")
+    @Descriptor("replace a backend's bundle by a fresh copy of itself while containers work; shows what each of them says of it. If it "
+        + "fails, the old one is put back")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
-        return attempt(bundle, "", () -> replacement.run(bundle, ""));
+        return attempt(bundle, "", () -> text(replacement.run(bundle, "")));
     }
 
     @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle by the one in a jar")
     public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
             throws IOException, InterruptedException {
         boolean container = bench.vfio().containers().stream().anyMatch(one -> one.name().equals(what));
-        return attempt(what, with, () -> container ? List.of(bench.container(what).swap(with)) : replacement.run(what, with));
+        return attempt(what, with, () -> container ? table(List.of(bench.container(what).swap(with)))
+            : text(replacement.run(what, with)));
     }
 
     @Descriptor("what became of every swap so far, the latest at the end")
@@ -77,17 +80,22 @@ public final class SwapCommands {
 
     /** One swap that somebody asks for. */
     private interface Attempt {
-        List<Swap> run() throws IOException, InterruptedException;
+        String run() throws IOException, InterruptedException;
     }
 
     /** Runs it; that it failed is kept, also if no container has heard of it. */
     private String attempt(String what, String with, Attempt attempt) throws IOException, InterruptedException {
         try {
-            return table(attempt.run());
+            return attempt.run();
         } catch (IOException | RuntimeException e) {
-            bench.failedSwap(new Workbench.FailedSwap(Instant.now(), what, with, e instanceof ErrnoException ? e.getMessage() : e.toString()));
+            bench.failedSwap(new Workbench.FailedSwap(Instant.now(), what, with, Causes.line(e)));
             throw e;
         }
+    }
+
+    private static String text(Course.Outcome outcome) {
+        return (outcome.reports().isEmpty() ? "" : table(outcome.reports()))
+            + outcome.notes().stream().map(note -> note + '\n').collect(Collectors.joining());
     }
 
     private static String table(List<Swap> swaps) {

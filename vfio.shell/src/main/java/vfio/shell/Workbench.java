@@ -14,8 +14,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import machine.api.Access;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -23,6 +26,7 @@ import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.Refusal;
 import machine.api.Slot;
+import org.osgi.framework.Bundle;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.component.annotations.Activate;
@@ -42,9 +46,9 @@ import vfio.api.Vfio;
 
 /**
  * What the user of a shell has on the bench: plugged and opened devices, and the journal. The one user of VFIO in this bundle; it
- * does what any program could do. One thread at a time, as a shell is.
+ * does what any program could do. One thread at a time, as a shell is. Immediate: one that went with its last command would forget.
  */
-@Component(service = Workbench.class)
+@Component(service = Workbench.class, immediate = true)
 public final class Workbench {
     private static final int GUARD = 64;
     private static final byte GUARD_BYTE = (byte) 0xa5;
@@ -89,6 +93,8 @@ public final class Workbench {
     private final Map<String, Opened> opened = new LinkedHashMap<>();
     private final SplittableRandom random = new SplittableRandom(0x67616e747279L);
     private final ArrayDeque<FailedSwap> failedSwaps = new ArrayDeque<>();
+    private final AtomicBoolean swapping = new AtomicBoolean();
+    private final Set<Bundle> hung = ConcurrentHashMap.newKeySet();
     private Journal journal = new Journal();
 
     /** Built by Declarative Services. */
@@ -142,6 +148,26 @@ public final class Workbench {
             }
             failedSwaps.add(swap);
         }
+    }
+
+    /** Begins or ends the one swap of a bundle there may be. {@return whether it was the other way before} */
+    boolean swapping(boolean begins) {
+        return swapping.compareAndSet(!begins, begins);
+    }
+
+    /** A bundle's own code hangs in its start or stop. */
+    void hung(Bundle bundle) {
+        hung.add(bundle);
+    }
+
+    /** It does not hang any more, and is at work. */
+    void returned(Bundle bundle) {
+        hung.remove(bundle);
+    }
+
+    /** Whether its own code was seen to hang: it cannot be replaced until it is gone. */
+    boolean hangs(Bundle bundle) {
+        return hung.contains(bundle);
     }
 
     /** {@return the latest swaps that were asked for and not done, oldest first} */
@@ -328,8 +354,8 @@ public final class Workbench {
         user.eventFd = eventFd;
         user.irq = irq;
         MsiRoute route = route(user);
-        return irq == Irq.INTX ? "its pin" : route == null ? "MSI that waits: " + user.container.reason() : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(),
-            route.address(), route.data());
+        return irq == Irq.INTX ? "its pin" : route == null ? "MSI that waits: " + user.container.reason()
+            : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(), route.address(), route.data());
     }
 
     /** Has the device raise its interrupt, and sees where it arrives. */

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest.bad;
+
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import java.util.List;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Wire;
+
+/** A provider that says it can do everything and opens no domain. */
+final class NoIommu implements Iommu {
+    @Override
+    public IommuCapabilities capabilities() {
+        return new IommuCapabilities(true, -1L << 12, 256, 0, (1L << 36) - 1, List.of(), true);
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        return List.of();
+    }
+
+    @Override
+    public IommuDomain open() {
+        throw new ErrnoException(Errno.ENOSPC, "no domain is ever had here");
+    }
+
+    @Override
+    public List<Wire> violationWires() {
+        return List.of();
+    }
+
+    @Override
+    public List<Violation> violations() {
+        return List.of();
+    }
+}
