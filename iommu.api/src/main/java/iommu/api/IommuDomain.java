@@ -58,7 +58,9 @@ public interface IommuDomain extends AutoCloseable {
      * Takes away everything mapped in the range. When it returns, nothing in flight uses it.
      *
      * @return bytes of mappings removed, 0 if there were none
-     * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut
+     * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut; ETIMEDOUT if an
+     *     access of an attached requester does not end (see {@link machine.api.Bus#sync}): whether the range still translates,
+     *     {@link #lookup} tells, and its memory must be kept until a later call has returned
      */
     long unmap(long iova, long length);
 

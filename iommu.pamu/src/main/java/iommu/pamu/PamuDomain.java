@@ -15,6 +15,8 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
@@ -34,7 +36,7 @@ import machine.api.Refusal;
  * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped that
  * requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change opens anything.
  * Table memory belongs to the driver and always answers: everything is checked before the first word is written, and nothing
- * has to be rolled back. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times the
+ * has to be rolled back but for an access of a member that does not end: then everything is as before it was waited for. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times the
  * requesters.
  *
  * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an interrupt handler.
@@ -183,9 +185,17 @@ final class PamuDomain implements IommuDomain {
             }
         }
         if (!gone.isEmpty()) {
+            Window[] before = windows.clone();
             gone.stream().forEach(i -> windows[i] = Window.NONE);
             mapped -= gone.cardinality();
-            takeDown(gone);
+            try {
+                takeDown(gone);
+            } catch (RuntimeException e) {
+                windows = before;
+                mapped += gone.cardinality();
+                putUp(gone);
+                throw e;
+            }
         }
         return removed;
     }
@@ -320,6 +330,7 @@ final class PamuDomain implements IommuDomain {
     }
 
     private void setEnable(boolean on) {
+        boolean before = enabled;
         enabled = on;
         for (Member member : laid()) {
             if (on) {
@@ -332,7 +343,13 @@ final class PamuDomain implements IommuDomain {
         if (on) {
             driver.unmute();
         } else {
-            driver.machine().bus().sync();
+            try {
+                sync();
+            } catch (RuntimeException e) {
+                enabled = before;
+                laid().forEach(this::gate);
+                throw e;
+            }
         }
     }
 
@@ -407,7 +424,7 @@ final class PamuDomain implements IommuDomain {
                 tables.pair(entry(member, i), Paace.ADDRESS, Paace.secondary(member.liodn, 0, false));
             }
         }
-        driver.machine().bus().sync();
+        sync();
         for (Member member : laid()) {
             for (int i = gone.nextSetBit(0); i >= 0; i = gone.nextSetBit(i + 1)) {
                 tables.pair(entry(member, i), Paace.TRANSLATED, translated(i));
@@ -415,9 +432,32 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** Blocks, waits once for all, then gives everything back. */
+    /** Windows that were to be taken down and are mapped as before, because somebody may still be in there; window 0 last. */
+    private void putUp(BitSet back) {
+        for (Member member : laid()) {
+            for (int i = back.length() - 1; i > 0; i = back.previousSetBit(i - 1)) {
+                write(member, i);
+            }
+            if (back.get(0)) {
+                write(member, 0);
+            } else {
+                gate(member);
+            }
+        }
+    }
+
+    /** Waits for what the members have in flight; no other domain's devices can delay that. */
+    private void sync() {
+        if (!members.isEmpty()) {
+            driver.machine().bus().sync(Set.copyOf(members.keySet()));
+        }
+    }
+
+    /** Blocks, waits once for all, then gives everything back; if somebody does not leave, nobody is blocked any more. */
     private void release(Collection<Member> leaving) {
+        Map<Member, Boolean> tripped = new LinkedHashMap<>();
         for (Member member : leaving) {
+            tripped.put(member, member.tripped);
             long entry = tables.primary(member.liodn);
             synchronized (tables.primaries) {
                 tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
@@ -425,7 +465,17 @@ final class PamuDomain implements IommuDomain {
             }
         }
         if (!leaving.isEmpty()) {
-            driver.machine().bus().sync();
+            try {
+                driver.machine().bus().sync(leaving.stream().map(member -> member.liodn).collect(Collectors.toSet()));
+            } catch (RuntimeException e) {
+                tripped.forEach((member, before) -> {
+                    synchronized (tables.primaries) {
+                        member.tripped = before;
+                    }
+                    gate(member);
+                });
+                throw e;
+            }
         }
         for (Member member : leaving) {
             clear(member);

@@ -53,6 +53,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
     }
 
+    private static final System.Logger LOG = System.getLogger("iommu.pamu");
+
     private final Machine machine;
     private final Bus bus;
     private final BigEndian words;
@@ -102,8 +104,13 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             start(bypass);
         } catch (RuntimeException e) {
             closeGates();
-            bus.sync();
-            tables.close();
+            try {
+                bus.sync();
+                tables.close();
+            } catch (RuntimeException again) {
+                // Somebody may still look into the tables: their memory is nobody's any more.
+                e.addSuppressed(again);
+            }
             throw e;
         }
     }
@@ -161,7 +168,12 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         return records;
     }
 
-    /** Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards. Idempotent. */
+    /**
+     * Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards. Idempotent.
+     *
+     * @throws ErrnoException ETIMEDOUT if an access does not end: the gates are closed, but the tables stay, and a domain can still be closed
+     *     when that access has ended
+     */
     @Override
     public void close() {
         List<PamuDomain> orphans;
@@ -174,11 +186,11 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             domains.clear();
         }
         closeGates();
-        bus.sync();
-        orphans.forEach(PamuDomain::orphan);
         scan.lock();
         stopped = true;
         scan.unlock();
+        bus.sync();
+        orphans.forEach(PamuDomain::orphan);
         members.clear();
         tables.close();
     }
@@ -240,7 +252,12 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             ours |= Registers.bypassBit(i);
         }
         // PowerPC: sync. The tables are there before anybody is looked up in them, and the caches may begin to listen.
-        bus.sync();
+        try {
+            bus.sync();
+        } catch (ErrnoException e) {
+            // Whoever does not end was translated by others' tables. The caches stay deaf, that is empty, until the next sync of all.
+            LOG.log(System.Logger.Level.WARNING, "PAMU starts without caches: " + e.getMessage());
+        }
         words.word(bypass, bypassed & ~ours);
         if ((words.word(bypass) & ours) != 0) {
             throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed", bypass,

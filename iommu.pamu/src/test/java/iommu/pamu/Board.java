@@ -3,6 +3,7 @@ package iommu.pamu;
 
 import iommu.pamu.unit.Pamu;
 import iommu.pamu.unit.PamuModel;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -47,7 +48,12 @@ final class Board {
     }
 
     Board(int instances, PamuModel model) {
-        bus = new PhysicalBus(List.of(new Ram(0, 1L << 34)));
+        this(instances, model, Duration.ofSeconds(5));
+    }
+
+    /** @param patience how long accesses under way are waited for */
+    Board(int instances, PamuModel model, Duration patience) {
+        bus = new PhysicalBus(List.of(new Ram(0, 1L << 34)), patience);
         node = TestNode.pamu(PATH, PAMU, instances, List.of(WIRE, new Wire(WIRE.controller(), 16, true, "16 2 1 30")));
         TestNode pic = TestNode.of(WIRE.controller(), "fsl,mpic", 0, 0);
         List<Node> nodes = new ArrayList<>(List.of(node, pic,

@@ -1,25 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.pamu;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import iommu.api.Enable;
 import iommu.api.Geometry;
 import iommu.api.IommuDomain;
 import iommu.api.Windows;
 import iommu.pamu.unit.PamuModel;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
+import machine.api.DmaMemory;
 import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 /** Devices at work while windows come and go. Guard bytes lie wherever a torn entry would lead. */
 class ConcurrencyTest {
@@ -102,6 +112,93 @@ class ConcurrencyTest {
                 assertTrue(value == 0 || target, String.format("guard at 0x%x holds 0x%x", at, value));
             }
         }
+    }
+
+    @Test
+    @DisplayName("PAMU: an access that does not end keeps nothing of other domains, and leaves its own as it was")
+    void endless() throws InterruptedException {
+        Board impatient = new Board(1, PamuModel.DEFAULT, Duration.ofMillis(200));
+        PamuDriver driver = impatient.driver();
+        IommuDomain stuck = domain(driver, impatient, 1);
+        IommuDomain other = domain(driver, impatient, 2);
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        impatient.machine.onFault(fault -> {
+            inside.countDown();
+            try {
+                assertTrue(go.await(20, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        });
+        DmaPort port = impatient.port(1);
+        Thread device = new Thread(() -> port.write(8 * WINDOW, 4, 1));
+        device.start();
+        assertTrue(inside.await(10, TimeUnit.SECONDS));
+        long[] before = {stuck.lookup(0, Access.WRITE), stuck.lookup(WINDOW, Access.WRITE), stuck.lookup(2 * WINDOW, Access.READ)};
+        timesOut(() -> stuck.unmap(0, 3 * WINDOW));
+        timesOut(() -> stuck.unmap(WINDOW, WINDOW));
+        timesOut(() -> stuck.set(new Enable(false)));
+        timesOut(() -> stuck.detach(1));
+        timesOut(stuck::close);
+        assertArrayEquals(before, new long[] {stuck.lookup(0, Access.WRITE), stuck.lookup(WINDOW, Access.WRITE),
+            stuck.lookup(2 * WINDOW, Access.READ)});
+        assertEquals(new Enable(true), stuck.get(Enable.class));
+        assertEquals(Bus.OK, impatient.port(1).write(WINDOW, 4, 7));
+        assertEquals(WINDOW, other.unmap(WINDOW, WINDOW));
+        other.set(new Enable(false));
+        other.close();
+        go.countDown();
+        device.join();
+        assertEquals(3 * WINDOW, stuck.unmap(0, 3 * WINDOW));
+        stuck.close();
+    }
+
+    @Test
+    @DisplayName("PAMU: a driver that is closed under an access that does not end keeps its tables; another one can start")
+    void endlessAtTheEnd() throws InterruptedException {
+        Board impatient = new Board(1, PamuModel.DEFAULT, Duration.ofMillis(200));
+        PamuDriver driver = impatient.driver();
+        IommuDomain stuck = domain(driver, impatient, 1);
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        impatient.machine.onFault(fault -> {
+            inside.countDown();
+            try {
+                assertTrue(go.await(20, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        });
+        DmaPort port = impatient.port(1);
+        Thread device = new Thread(() -> port.write(8 * WINDOW, 4, 1));
+        device.start();
+        assertTrue(inside.await(10, TimeUnit.SECONDS));
+        timesOut(driver::close);
+        timesOut(stuck::close);
+        PamuDriver next = impatient.driver();
+        IommuDomain fresh = domain(next, impatient, 2);
+        assertEquals(Bus.OK, impatient.port(2).write(WINDOW, 4, 7));
+        fresh.close();
+        go.countDown();
+        device.join();
+        stuck.close();
+        next.close();
+    }
+
+    /** Windows 0 to 2 are mapped for a LIODN. */
+    private static IommuDomain domain(PamuDriver driver, Board board, int liodn) {
+        IommuDomain domain = driver.open();
+        domain.set(new Geometry(0, 8 * WINDOW));
+        domain.set(new Windows(8));
+        domain.map(0, board.machine.memory().allocate(3 * WINDOW, 4 * WINDOW, DmaMemory.Layout.CONTIGUOUS), 0, 3 * WINDOW,
+            Access.READ_WRITE);
+        domain.attach(liodn);
+        return domain;
+    }
+
+    private static void timesOut(Executable call) {
+        assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, call).errno());
     }
 
     @Test

@@ -21,7 +21,8 @@ import machine.api.Machine;
  *
  * <p>If the hardware does not confirm an invalidation, the tables already say the new, the method throws EIO or
  * ETIMEDOUT, and the memory concerned must not be used again until a later unmap or the close succeeds; the freed tables are
- * kept until then, and the memory of a mapping that came to nothing.
+ * kept until then, and the memory of a mapping that came to nothing. The same holds while an access of a requester of this domain does not
+ * end; a requester that cannot be detached for that reason stays attached.
  *
  * <p>A close that throws has taken every requester's context entry away. The domain is good for nothing but to be closed once more, and its
  * tables stay out of the pool until that succeeds.
@@ -37,6 +38,8 @@ final class Type1Domain implements IommuDomain {
     private final Map<Drhd, Integer> ids = new HashMap<>();
     /** Units that may have heard of these tables. */
     private final Set<Drhd> touched = new HashSet<>();
+    /** Requesters that may have an access under way which was translated by these tables. */
+    private final Set<Integer> inside = new HashSet<>();
     private final ArrayList<PageTables.Removal> unconfirmed = new ArrayList<>();
     private Superpages superpages;
     /** Nobody is attached and nobody will be. */
@@ -77,6 +80,7 @@ final class Type1Domain implements IommuDomain {
             touched.add(unit);
             ids.put(unit, id);
             requesters.put(requester, unit);
+            inside.add(requester);
             unit.present(requester, tables, id);
         } catch (Throwable e) {
             requesters.remove(requester);
@@ -96,7 +100,17 @@ final class Type1Domain implements IommuDomain {
             throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached to this domain", requester);
         }
         unit.absent(ids.get(unit), requester);
-        bus.sync();
+        try {
+            bus.sync(Set.of(requester));
+        } catch (Throwable e) {
+            try {
+                unit.present(requester, tables, ids.get(unit));
+            } catch (Throwable again) {
+                Failures.add(e, again);
+            }
+            throw e;
+        }
+        inside.remove(requester);
         requesters.remove(requester);
         if (!requesters.containsValue(unit)) {
             unit.giveDomainId(ids.remove(unit));
@@ -233,7 +247,7 @@ final class Type1Domain implements IommuDomain {
         requesters.clear();
         try {
             touched.forEach(Drhd::settle);
-            bus.sync();
+            bus.sync(Set.copyOf(inside));
         } catch (Throwable e) {
             unconfirmedEnd = true;
             Failures.end(Failures.add(failure, e));
@@ -335,7 +349,8 @@ final class Type1Domain implements IommuDomain {
             }
         });
         if (!touched.isEmpty()) {
-            bus.sync();
+            // No other domain's devices can delay this.
+            bus.sync(Set.copyOf(inside));
         }
         unconfirmed.forEach(PageTables.Removal::release);
         unconfirmed.clear();

@@ -5,6 +5,7 @@ import iommu.type1.unit.VtdSettings;
 import iommu.type1.unit.VtdUnit;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -131,7 +132,7 @@ public final class Bench {
     /** All units, while it is there. */
     public volatile Sick sick;
 
-    public final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)));
+    public final PhysicalBus bus;
     public final LocalMachine machine;
     public final List<Node> nodes = new ArrayList<>();
     public final List<VtdUnit> units = new ArrayList<>();
@@ -139,6 +140,12 @@ public final class Bench {
     public final List<Message> messages = new ArrayList<>();
 
     public Bench(VtdSettings... settings) {
+        this(Duration.ofSeconds(5), settings);
+    }
+
+    /** @param patience how long accesses under way are waited for */
+    public Bench(Duration patience, VtdSettings... settings) {
+        bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)), patience);
         List<Node> all = new ArrayList<>();
         List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < settings.length; i++) {

@@ -3,13 +3,17 @@ package iommu.type1;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.IommuDomain;
 import iommu.type1.unit.VtdSettings;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import machine.api.Access;
@@ -17,8 +21,11 @@ import machine.api.Bus;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
 import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -101,6 +108,50 @@ class DmaUnderChangeTest {
         }
         assertNull(failure.get());
         assertTrue(written.get() > 100 && refused.get() > 100, written + " written, " + refused + " refused");
+        driver.close();
+    }
+
+    @Test
+    @DisplayName("an access that does not end keeps no other domain; its own unmap says ETIMEDOUT, and detach leaves it attached")
+    void endless() throws InterruptedException {
+        Bench bench = new Bench(Duration.ofMillis(200), VtdSettings.DEFAULT);
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes, Type1Settings.DEFAULT);
+        IommuDomain stuck = driver.open();
+        IommuDomain other = driver.open();
+        stuck.attach(0x10);
+        other.attach(0x11);
+        DmaBuffer memory = bench.machine.memory().allocate(2 * PAGE, PAGE, Layout.CONTIGUOUS);
+        for (IommuDomain domain : List.of(stuck, other)) {
+            domain.map(0, memory, 0, PAGE, Access.READ_WRITE);
+            domain.map(PAGE, memory, PAGE, PAGE, Access.READ_WRITE);
+        }
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        bench.machine.onFault(fault -> {
+            if (fault.iova() == 8 * PAGE) {
+                inside.countDown();
+                try {
+                    assertTrue(go.await(20, TimeUnit.SECONDS));
+                } catch (InterruptedException e) {
+                    throw new AssertionError(e);
+                }
+            }
+        });
+        DmaPort port = bench.port(0x10);
+        Thread device = new Thread(() -> port.write(8 * PAGE, 4, 1));
+        device.start();
+        assertTrue(inside.await(10, TimeUnit.SECONDS));
+        assertEquals(PAGE, other.unmap(0, PAGE));
+        other.close();
+        assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, () -> stuck.detach(0x10)).errno());
+        assertEquals(Bus.OK, bench.port(0x10).write(0, 4, 7), "it is attached no more");
+        assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, () -> stuck.unmap(0, PAGE)).errno());
+        assertEquals(Refusal.UNMAPPED, bench.port(0x10).write(0, 4, 7));
+        stuck.map(0, memory, 0, PAGE, Access.READ_WRITE);
+        assertEquals(Bus.OK, bench.port(0x10).write(0, 4, 7));
+        go.countDown();
+        device.join();
+        assertEquals(2 * PAGE, stuck.unmap(0, 2 * PAGE));
         driver.close();
     }
 

@@ -2,6 +2,7 @@
 package machine.api;
 
 import java.util.List;
+import java.util.Set;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -65,10 +66,28 @@ public interface Bus {
      * after it has taken a translation away and before it says so: PowerPC's {@code sync}, VT-d's drain. Accesses that
      * begin later do not delay it.
      *
+     * <p>An access that does not end, because a {@link FaultListener}, an {@link Mmio} or an interrupt handler inside it does not
+     * return, is named in a warning after a second. Who has only some requesters' translations to take away waits for those alone, with
+     * {@link #sync(Set)}.
+     *
      * <p>Must not be called from inside an access, that is by an {@link Mmio}, an interrupt handler or a
      * {@link FaultListener}: it would wait for itself.
+     *
+     * @throws ErrnoException ETIMEDOUT, naming the device and where its access is, if one does not end within the bus's bound: what was taken
+     *     away may still be used, so its memory must not be given back before a later call has returned
      */
     void sync();
+
+    /**
+     * As {@link #sync()}, but for the accesses of some requesters only: no other device can delay it. For who takes away what these alone
+     * translate by.
+     *
+     * @param requesters their ids; not changed meanwhile
+     * @throws ErrnoException as there
+     */
+    default void sync(Set<Integer> requesters) {
+        sync();
+    }
 
     /**
      * Listens to stores into memory, for a unit that caches its tables and is coherent, as PAMU is. Whoever stores: cores, programs,

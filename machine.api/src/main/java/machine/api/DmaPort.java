@@ -20,7 +20,7 @@ public final class DmaPort implements AutoCloseable {
     private final int id;
     private final PhysicalBus bus;
     private final FaultListener faults;
-    private final InFlight inFlight = new InFlight();
+    private final InFlight inFlight;
     private final Attachment registration;
     /** What an access meets: the unit, or the bar of a shut gate before it. */
     private volatile TranslationUnit unit;
@@ -30,9 +30,12 @@ public final class DmaPort implements AutoCloseable {
     private Gate gate;
     private boolean closed;
 
-    DmaPort(Requester requester, PhysicalBus bus, TranslationUnit unit, Gate gate, FaultListener faults, Attachment registration) {
+    /** @param device whose it is, for messages */
+    DmaPort(Requester requester, String device, PhysicalBus bus, TranslationUnit unit, Gate gate, FaultListener faults,
+            Attachment registration) {
         this.requester = requester;
         this.id = requester.id();
+        this.inFlight = new InFlight(id, device);
         this.bus = bus;
         this.behind = unit;
         this.gate = gate;
@@ -215,12 +218,21 @@ public final class DmaPort implements AutoCloseable {
         return unit == bar;
     }
 
-    /** Waits until no access that began before is still on its way. */
-    void drain() {
-        inFlight.drain();
+    /**
+     * Waits until no access that began before is still on its way.
+     *
+     * @throws ErrnoException ETIMEDOUT if one does not end within the patience
+     */
+    void drain(InFlight.Patience patience) {
+        inFlight.drain(patience);
     }
 
-    /** Blocks the port, waits for what is in flight and forgets the port. Idempotent. */
+    /**
+     * Blocks the port, waits for what is in flight and forgets the port. Idempotent.
+     *
+     * @throws ErrnoException ETIMEDOUT, naming the device, if an access does not end within the bus's bound: its place is free all the same,
+     *     and nothing passes any more, but {@link Bus#sync} goes on waiting for that access
+     */
     @Override
     public void close() {
         TranslationUnit last;
@@ -232,8 +244,11 @@ public final class DmaPort implements AutoCloseable {
         if (last instanceof Gate.Bar bar) {
             bar.wake();
         }
-        inFlight.drain();
-        registration.close();
+        try {
+            inFlight.drain(bus.patience());
+        } finally {
+            registration.close();
+        }
         bus.watch(inFlight, false);
     }
 

@@ -15,6 +15,9 @@ import org.osgi.annotation.versioning.ConsumerType;
  * them and its {@link Keeper} remembers them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it. An access inside
  * another one of the same thread is part of that one, which is: whoever shuts the gate waits for it, until the bound lets it go.
  *
+ * <p>Where a method waits for what is in flight and an access does not end, it waits as long as {@link Bus#sync} does and logs which; the gate
+ * has moved all the same. Who gives memory back relies on {@link Bus#sync}, which throws then.
+ *
  * <p>Control path. Belongs to whoever made it, who calls one method at a time; the counts may be read by any thread.
  */
 public final class Gate implements AutoCloseable {

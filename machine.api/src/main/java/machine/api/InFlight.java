@@ -3,7 +3,11 @@ package machine.api;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
 
 /**
  * Counts the accesses of one port that are between their translation and their last byte, so that a driver can wait
@@ -62,9 +66,25 @@ final class InFlight {
     /** Its monitor guards what is counted without a call. */
     final long[] words = new long[ENDED + 2 * LINE];
     private final Thread[] owners = new Thread[OWNERS];
-    /** The words as {@link #drain} found them, all looked at before any is waited for. Guarded by this. */
+    private final int requester;
+    private final String device;
+    private final ReentrantLock draining = new ReentrantLock();
+    /** The words as {@link #drain} found them, all looked at before any is waited for. Guarded by {@link #draining}. */
     private final long[] seen = new long[OWNERS];
     private volatile int phase;
+
+    /**
+     * @param requester on whose behalf its accesses are
+     * @param device whose they are, for messages
+     */
+    InFlight(int requester, String device) {
+        this.requester = requester;
+        this.device = device;
+    }
+
+    int requester() {
+        return requester;
+    }
 
     /** {@return what to hand to {@link #exit}} */
     int enter() {
@@ -88,30 +108,92 @@ final class InFlight {
     }
 
     /**
-     * Waits for the accesses that had begun.
+     * Waits for the accesses that had begun. If one takes longer than a second, says once which.
      *
      * <p>The fence orders what the caller has taken away before the look at the words; with the one in {@link #begin} either the
      * word is seen odd, or the access sees what the caller left.
+     *
+     * @throws ErrnoException ETIMEDOUT if the patience ends before: then the next drain waits for them, too
      */
-    synchronized void drain() {
+    void drain(Patience patience) {
         VarHandle.fullFence();
-        for (int i = 0; i < OWNERS; i++) {
-            seen[i] = (long) WORD.getAcquire(words, OWNED + i * LINE);
+        lock(patience);
+        try {
+            for (int i = 0; i < OWNERS; i++) {
+                seen[i] = (long) WORD.getAcquire(words, OWNED + i * LINE);
+            }
+            int now = phase;
+            await(1 - now, patience);
+            phase = 1 - now;
+            await(now, patience);
+            for (int i = 0; i < OWNERS; i++) {
+                for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i]; spins++) {
+                    pause(spins, i, patience);
+                }
+            }
+            synchronized (words) {
+                // What a thread did before it counted itself out without a call is ordered by this monitor.
+            }
+            // Else a thread, and what it ran, would be kept for as long as the port.
+            review();
+        } finally {
+            draining.unlock();
         }
-        int now = phase;
-        await(1 - now);
-        phase = 1 - now;
-        await(now);
-        for (int i = 0; i < OWNERS; i++) {
-            for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i]; spins++) {
-                pause(spins);
+    }
+
+    /** Another drain is under way: it waits for no longer than this one may. */
+    private void lock(Patience patience) {
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    if (draining.tryLock(patience.left(), TimeUnit.NANOSECONDS)) {
+                        return;
+                    }
+                    throw patience.exhausted(this::describe);
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
             }
         }
-        synchronized (words) {
-            // What a thread did before it counted itself out without a call is ordered by this monitor.
+    }
+
+    /** How long a drain, or several one after the other, wait. One thread. */
+    static final class Patience {
+        private static final System.Logger LOG = System.getLogger("machine.api");
+        private static final long WARNING_NANOS = 1_000_000_000L;
+
+        private final long since = System.nanoTime();
+        private final Duration limit;
+        private boolean warned;
+
+        Patience(Duration limit) {
+            this.limit = limit;
         }
-        // Else a thread, and what it ran, would be kept for as long as the port.
-        review();
+
+        private long left() {
+            return limit.toNanos() - (System.nanoTime() - since);
+        }
+
+        private void spend(Supplier<String> what) {
+            long left = left();
+            if (left <= 0) {
+                throw exhausted(what);
+            }
+            if (!warned && left < limit.toNanos() - Math.min(WARNING_NANOS, limit.toNanos() / 2)) {
+                warned = true;
+                LOG.log(System.Logger.Level.WARNING, "waiting for " + what.get());
+            }
+        }
+
+        private ErrnoException exhausted(Supplier<String> what) {
+            return new ErrnoException(Errno.ETIMEDOUT, "%s; not waited for any longer than %d ms. End what keeps that thread: a listener of "
+                + "refused accesses, a register window or an interrupt handler that does not return", what.get(), limit.toMillis());
+        }
     }
 
     private int begin(int at) {
@@ -165,18 +247,45 @@ final class InFlight {
         }
     }
 
-    private void await(int which) {
+    private void await(int which, Patience patience) {
         for (int spins = 0; !empty(which); spins++) {
-            pause(spins);
+            pause(spins, OWNERS, patience);
         }
     }
 
-    private static void pause(int spins) {
+    private void pause(int spins, int owner, Patience patience) {
         if (spins < 1_000) {
             Thread.onSpinWait();
         } else {
+            patience.spend(() -> describe(owner));
             LockSupport.parkNanos(20_000);
         }
+    }
+
+    /** {@return whose access does not end, and where it is, as far as that is known} */
+    private String describe() {
+        for (int i = 0; i < OWNERS; i++) {
+            if (((long) WORD.getAcquire(words, OWNED + i * LINE) & 1) != 0) {
+                return describe(i);
+            }
+        }
+        return describe(OWNERS);
+    }
+
+    private String describe(int owner) {
+        Thread thread = owner < OWNERS ? (Thread) OWNER.getAcquire(owners, owner) : null;
+        String where = "";
+        if (thread != null) {
+            where = " on thread " + thread.getName();
+            for (StackTraceElement frame : thread.getStackTrace()) {
+                // Who waits in the JDK's name is asked, not the JDK.
+                if (!frame.getClassName().startsWith("java.") && !frame.getClassName().startsWith("jdk.")) {
+                    where += ", at " + frame;
+                    break;
+                }
+            }
+        }
+        return "an access of " + device + where + " has not ended";
     }
 
     /**

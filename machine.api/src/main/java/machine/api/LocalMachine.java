@@ -15,6 +15,8 @@ import java.util.function.Consumer;
 
 /** A machine in this process. Thread-safe: its one lock guards the wiring, and no access of the road takes it. */
 public final class LocalMachine implements Machine {
+    private static final System.Logger LOG = System.getLogger("machine.api");
+
     /** What is plugged in at a node, from before its first window comes until after its last has gone. */
     private static final class Plugged {
         private final Unit unit;
@@ -150,12 +152,12 @@ public final class LocalMachine implements Machine {
                     address, slot.name());
             }
         }
-        return open(requester, () -> taken.remove(address));
+        return open(requester, String.format("device %s (requester 0x%x)", address, requester.id()), () -> taken.remove(address));
     }
 
     /** Opens a port for any requester, at no slot: for tests and for masters that have no place of their own. */
     public DmaPort openPort(Requester requester) {
-        return open(requester, () -> {
+        return open(requester, String.format("requester 0x%x", requester.id()), () -> {
         });
     }
 
@@ -183,7 +185,7 @@ public final class LocalMachine implements Machine {
             requesters.forEach(requester -> gates.put(requester, gate));
             changed.forEach(port -> port.gate(gateOf(port.requester())));
         }
-        changed.forEach(DmaPort::drain);
+        drain(changed);
     }
 
     /** Every port behind the gate meets it as it is now; when this returns, nothing is in flight that met it as it was. */
@@ -193,7 +195,21 @@ public final class LocalMachine implements Machine {
             moved = ports.stream().filter(port -> gateOf(port.requester()) == gate).toList();
             moved.forEach(port -> port.gate(gate));
         }
-        moved.forEach(DmaPort::drain);
+        drain(moved);
+    }
+
+    /**
+     * Waits for what is in flight there, at each port as long as the bus has patience. What does not end by then is logged and left
+     * behind: it is where no gate and no unit can stop it any more, and who gives memory back waits for it once more, in {@link Bus#sync}.
+     */
+    private void drain(List<DmaPort> ports) {
+        for (DmaPort port : ports) {
+            try {
+                port.drain(bus.patience());
+            } catch (ErrnoException e) {
+                LOG.log(System.Logger.Level.WARNING, e.getMessage());
+            }
+        }
     }
 
     private Gate gateOf(Requester requester) {
@@ -249,10 +265,10 @@ public final class LocalMachine implements Machine {
         }
     }
 
-    private synchronized DmaPort open(Requester requester, Runnable leave) {
+    private synchronized DmaPort open(Requester requester, String device, Runnable leave) {
         TranslationUnit unit = translations.getOrDefault(requester.unit(), TranslationUnit.NONE);
         DmaPort[] self = new DmaPort[1];
-        self[0] = new DmaPort(requester, bus, unit, gateOf(requester), this::report, () -> {
+        self[0] = new DmaPort(requester, device, bus, unit, gateOf(requester), this::report, () -> {
             synchronized (this) {
                 if (ports.remove(self[0])) {
                     leave.run();
@@ -332,7 +348,7 @@ public final class LocalMachine implements Machine {
                 }
             }
         }
-        behind.forEach(DmaPort::drain);
+        drain(behind);
         here.windows.forEach(Attachment::close);
         synchronized (this) {
             plugged.remove(path);

@@ -44,7 +44,8 @@ public interface Machine extends AutoCloseable {
      * in front of the ports behind them, its interrupt inputs onto the wires; then the node is ready. All or nothing.
      *
      * @return takes the unit out again: the node is not ready any more, the ports behind it are blocked, never bypassed,
-     *     what was in flight has left, and only then the windows are gone. Idempotent
+     *     what was in flight has left, and only then the windows are gone; an access that does not end is waited for as long as
+     *     {@link Bus#sync} does, then logged. Idempotent
      * @throws ErrnoException EBUSY if a unit is attached to the node or to one of its instances; EEXIST if a window is taken; EOPNOTSUPP if
      *     the machine's hardware is its own
      */

@@ -2,9 +2,11 @@
 package machine.api;
 
 import java.lang.invoke.VarHandle;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
@@ -24,16 +26,27 @@ public final class PhysicalBus implements Bus {
 
     private final CopyOnWriteArrayList<InFlight> ports = new CopyOnWriteArrayList<>();
     /** Stores into memory that no port counts. */
-    private final InFlight cores = new InFlight();
+    private final InFlight cores = new InFlight(CPU, "the machine itself");
     /** Snoops that some store under way may not have noticed yet. */
     private final CopyOnWriteArrayList<Snoop> deaf = new CopyOnWriteArrayList<>();
+    private final Duration limit;
     private volatile Window[] windows = {};
+
+    /** As the other; accesses are waited for five seconds. */
+    public PhysicalBus(List<Ram> memory) {
+        this(memory, Duration.ofSeconds(5));
+    }
 
     /**
      * @param memory the machine's memory, in any order
-     * @throws IllegalArgumentException if two pieces overlap
+     * @param limit how long {@link #sync}, a gate, and who takes something out, wait for accesses under way; more than nothing
+     * @throws IllegalArgumentException if two pieces overlap, or the limit is nothing or less
      */
-    public PhysicalBus(List<Ram> memory) {
+    public PhysicalBus(List<Ram> memory, Duration limit) {
+        if (limit.isNegative() || limit.isZero()) {
+            throw new IllegalArgumentException("accesses under way are waited for " + limit + "; more than nothing is meant");
+        }
+        this.limit = limit;
         this.memory = memory.toArray(Ram[]::new);
         Arrays.sort(this.memory, (a, b) -> Long.compare(a.base(), b.base()));
         for (int i = 1; i < this.memory.length; i++) {
@@ -157,16 +170,33 @@ public final class PhysicalBus implements Bus {
         // What the caller wrote goes out before the ports are listed: a port that is not listed yet sees it.
         VarHandle.fullFence();
         Object[] fresh = deaf.isEmpty() ? null : deaf.toArray();
+        InFlight.Patience patience = patience();
         for (InFlight port : ports) {
-            port.drain();
+            port.drain(patience);
         }
         if (fresh != null) {
-            cores.drain();
+            cores.drain(patience);
             for (Object snoop : fresh) {
                 ((Snoop) snoop).listen();
                 deaf.remove(snoop);
             }
         }
+    }
+
+    @Override
+    public void sync(Set<Integer> requesters) {
+        VarHandle.fullFence();
+        InFlight.Patience patience = patience();
+        for (InFlight port : ports) {
+            if (requesters.contains(port.requester())) {
+                port.drain(patience);
+            }
+        }
+    }
+
+    /** {@return a new patience for who waits for accesses under way} */
+    InFlight.Patience patience() {
+        return new InFlight.Patience(limit);
     }
 
     @Override

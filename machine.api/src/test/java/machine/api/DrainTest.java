@@ -3,8 +3,10 @@ package machine.api;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -178,7 +180,7 @@ class DrainTest {
     @Test
     @DisplayName("P3: InFlight: an access either is seen by the drain or sees what was taken away before it")
     void seenOrSees() {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = new InFlight(1, "a device");
         AtomicInteger mapped = new AtomicInteger();
         AtomicLong inside = new AtomicLong();
         start(() -> {
@@ -198,7 +200,7 @@ class DrainTest {
                 Thread.onSpinWait();
             }
             mapped.setOpaque(0);
-            inFlight.drain();
+            inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20)));
             long drained = inside.getAcquire();
             for (int look = 0; look < 20; look++) {
                 assertEquals(drained, inside.getAcquire(), "an access went on after the drain, round " + round);
@@ -209,7 +211,7 @@ class DrainTest {
     @Test
     @DisplayName("InFlight: a thread with a word of its own is waited for until its outermost access ends, and not for the next one")
     void ownWord() throws InterruptedException {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = new InFlight(1, "a device");
         int outer = inFlight.enter();
         int inner = inFlight.enter();
         Thread first = draining(inFlight);
@@ -243,8 +245,8 @@ class DrainTest {
     @Test
     @DisplayName("InFlight: an access that read the phase, slept over a whole drain and joined is waited for by the next one")
     void leftover() throws InterruptedException {
-        InFlight inFlight = new InFlight();
-        inFlight.drain();
+        InFlight inFlight = new InFlight(1, "a device");
+        inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20)));
         inFlight.join(0);                               // had read phase 0 before that drain turned it
         Thread next = draining(inFlight);
         inFlight.exit(0);
@@ -255,7 +257,7 @@ class DrainTest {
     @Test
     @DisplayName("InFlight: the word of a thread that has ended goes to one that is still at work")
     void wordsAreInherited() throws InterruptedException {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = new InFlight(1, "a device");
         CountDownLatch end = crowd(inFlight);
         int stranger = inFlight.enter();
         inFlight.exit(stranger);
@@ -270,7 +272,7 @@ class DrainTest {
             inFlight.exit(own);
         }
         assertTrue(own > 1, "no word of its own after 1,000 accesses");
-        inFlight.drain();
+        inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20)));
         assertEquals(own, inFlight.enter());
         Thread first = draining(inFlight);
         inFlight.exit(own);
@@ -307,7 +309,7 @@ class DrainTest {
     @DisplayName("a drain forgets the threads that have ended: nothing is kept of them, and their words are free")
     @Test
     void forgets() throws InterruptedException {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = new InFlight(1, "a device");
         crowd(inFlight).countDown();
         for (Thread device : devices) {
             device.join();
@@ -315,7 +317,7 @@ class DrainTest {
         int shared = inFlight.enter();
         assertTrue(shared == 0 || shared == 1);
         inFlight.exit(shared);
-        inFlight.drain();
+        inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20)));
         int own = inFlight.enter();
         assertTrue(own > 1, "no word was free");
         inFlight.exit(own);
@@ -451,9 +453,107 @@ class DrainTest {
         assertTrue(gate.stalled() > 0, "nothing waited at the gate");
     }
 
+    /** Machines of little patience, with two devices; the listener of the first one's refused accesses does not return. */
+    private final class Stuck {
+        final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)), Duration.ofMillis(300));
+        final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+        final CountDownLatch inside = new CountDownLatch(1);
+        final CountDownLatch go = new CountDownLatch(1);
+        final Attachment unit = machine.attach(new Place("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000,
+            registers())), Map.of("/iommu", (requester, iova, length, access) ->
+                iova < 0x20000000 ? iova : Refusal.UNMAPPED), InterruptInputs.NONE));
+        final DmaPort port = machine.openPort(new Requester(0x11, "/iommu", 1));
+        final DmaPort other = machine.openPort(new Requester(0x12, "/iommu", 2));
+
+        Stuck() {
+            ends.add(go);
+            machine.onFault(fault -> {
+                if (fault.requester() == 0x11) {
+                    inside.countDown();
+                    await(go);
+                }
+            });
+            start(() -> port.write(0x20000000, 4, 1));
+            await(inside);
+        }
+
+        private Mmio registers() {
+            return new Mmio() {
+                @Override
+                public long read(long offset, int size) {
+                    return 0x5a;
+                }
+
+                @Override
+                public void write(int requester, long offset, int size, long value) {
+                }
+            };
+        }
+    }
+
+    @Test
+    @DisplayName("Bus.sync: an access that does not end is waited for to a bound; ETIMEDOUT names its device, its thread and where it is")
+    void bounded() throws InterruptedException {
+        Stuck stuck = new Stuck();
+        ErrnoException e = assertThrows(ErrnoException.class, stuck.bus::sync);
+        assertEquals(Errno.ETIMEDOUT, e.errno());
+        assertTrue(e.getMessage().contains("requester 0x11") && e.getMessage().contains(devices.get(0).getName())
+            && e.getMessage().contains("DrainTest"), e.getMessage());
+        assertThrows(ErrnoException.class, stuck.bus::sync, "the second one does not wait for it");
+        assertThrows(ErrnoException.class, () -> stuck.bus.sync(Set.of(0x12, 0x11)));
+        stuck.go.countDown();
+        devices.get(0).join();
+        stuck.bus.sync();
+    }
+
+    @Test
+    @DisplayName("Bus.sync: who waits for some requesters is not kept by another one, and waits for its own")
+    void othersDoNotMatter() {
+        Stuck stuck = new Stuck();
+        stuck.bus.sync(Set.of(0x12, 0x13));
+        ErrnoException e = assertThrows(ErrnoException.class, () -> stuck.bus.sync(Set.of(0x11)));
+        assertEquals(Errno.ETIMEDOUT, e.errno());
+    }
+
+    @Test
+    @DisplayName("gate, unit, port: an access that does not end keeps none of them; the bus goes on waiting for it")
+    void goesOn() throws InterruptedException {
+        Stuck stuck = new Stuck();
+        Gate gate = stuck.machine.gate((requester, iova, data) -> false);
+        gate.requesters(Set.of(0x11, 0x12));
+        gate.shut(0);
+        assertEquals(Refusal.BLOCKED, stuck.other.write(0, 4, 1));
+        gate.open();
+        assertEquals(Bus.OK, stuck.other.write(0, 4, 1));
+        gate.close();
+        stuck.unit.close();
+        assertEquals(Refusal.BLOCKED, stuck.other.write(0, 4, 1));
+        assertEquals(0xff, stuck.bus.read(0x10000000, 1), "the unit's registers are still there");
+        ErrnoException e = assertThrows(ErrnoException.class, stuck.port::close);
+        assertTrue(e.getMessage().contains("requester 0x11"), e.getMessage());
+        assertThrows(ErrnoException.class, stuck.bus::sync, "a port that is closed is not waited for");
+        stuck.go.countDown();
+        devices.get(0).join();
+        stuck.bus.sync();
+        stuck.port.close();
+    }
+
+    @Test
+    @DisplayName("InFlight: who drains while another drain waits is not kept longer than its own bound")
+    void drainsAtOnce() throws InterruptedException {
+        InFlight inFlight = new InFlight(1, "a device");
+        int entered = inFlight.enter();
+        Thread first = draining(inFlight);
+        ErrnoException e = assertThrows(ErrnoException.class, () -> inFlight.drain(new InFlight.Patience(Duration.ofMillis(50))));
+        assertEquals(Errno.ETIMEDOUT, e.errno());
+        inFlight.exit(entered);
+        first.join(5_000);
+        assertFalse(first.isAlive());
+    }
+
     /** Every word belongs to a thread that lives. */
     private InFlight crowded() throws InterruptedException {
-        InFlight inFlight = new InFlight();
+        InFlight inFlight = new InFlight(1, "a device");
         crowd(inFlight);
         return inFlight;
     }
@@ -480,7 +580,7 @@ class DrainTest {
 
     /** A drain that has something to wait for. */
     private static Thread draining(InFlight inFlight) throws InterruptedException {
-        Thread thread = new Thread(inFlight::drain);
+        Thread thread = new Thread(() -> inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20))));
         thread.start();
         thread.join(30);
         assertTrue(thread.isAlive(), "drained past an access under way");

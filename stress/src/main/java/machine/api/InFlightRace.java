@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import java.time.Duration;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.openjdk.jcstress.annotations.Actor;
@@ -23,7 +24,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 public class InFlightRace {
     private static final int SLOTS = 256;
     /** Used again and again: a thread's first access is another one than those that follow. */
-    private static final InFlight[] ALL = Stream.generate(InFlight::new).limit(SLOTS).toArray(InFlight[]::new);
+    private static final InFlight[] ALL = Stream.generate(() -> new InFlight(1, "a device")).limit(SLOTS).toArray(InFlight[]::new);
     private static final AtomicInteger NEXT = new AtomicInteger();
 
     private final InFlight inFlight = ALL[NEXT.getAndIncrement() & SLOTS - 1];
@@ -44,7 +45,7 @@ public class InFlightRace {
     @Actor
     public void drainer(II_Result result) {
         entry.setRelease(0);
-        inFlight.drain();
+        inFlight.drain(new InFlight.Patience(Duration.ofMinutes(1)));
         result.r2 = done.getAcquire();
     }
 }

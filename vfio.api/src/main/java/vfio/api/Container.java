@@ -140,7 +140,8 @@ public interface Container extends AutoCloseable {
      * @return bytes unmapped, 0 if nothing was mapped there
      * @throws machine.api.ErrnoException EINVAL for a wrong alignment, a length of 0, a wrap, or if the range would cut a mapping where
      *     the type does not allow it: {@code type1v2} never; {@code type1} takes each mapping whole whose first address is in the
-     *     range, but none at all if the range begins inside one; a windowed type cuts between windows
+     *     range, but none at all if the range begins inside one; a windowed type cuts between windows. ETIMEDOUT, naming the device,
+     *     if one of its accesses does not end: all stays mapped
      */
     long unmap(long iova, long length);
 

@@ -1328,6 +1328,7 @@ final class VfioContainer implements Container {
             }
         } catch (RuntimeException e) {
             pieces.subList(0, done).forEach(piece -> putBack(piece, e));
+            putUp(pieces.get(done), e);
             throw e;
         }
         pieces.forEach(piece -> ledger.cut(piece.mapping(), piece.iova(), piece.length()));
@@ -1342,6 +1343,22 @@ final class VfioContainer implements Container {
         } catch (RuntimeException again) {
             why.addSuppressed(again);
             ledger.cut(mapping, piece.iova(), piece.length());
+        }
+    }
+
+    /**
+     * An unmap that has thrown may have taken the piece away all the same: what is still in flight there has not ended, or the hardware has
+     * not confirmed. Its memory is held, so it stays in the ledger, and is mapped again for the next unmap to find.
+     */
+    private void putUp(UnmapRule.Piece piece, RuntimeException why) {
+        Mapping mapping = piece.mapping();
+        try {
+            if (domain.lookup(piece.iova(), (mapping.access() & Access.READ) != 0 ? Access.READ : Access.WRITE) < 0) {
+                domain.map(piece.iova(), mapping.buffer(), mapping.offset() + piece.iova() - mapping.iova(), piece.length(),
+                    mapping.access());
+            }
+        } catch (RuntimeException again) {
+            why.addSuppressed(again);
         }
     }
 

@@ -39,10 +39,10 @@ final class Board {
     static final long BANKS = 0xf0000000L;
 
     final Trip trip = new Trip();
-    final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 64 * MB)));
-    final LocalMachine machine = new LocalMachine("bench", bus, List.of(new Node.Range(32 * MB, 32 * MB)), List.of(), List.of(), 1);
+    final PhysicalBus bus;
+    final LocalMachine machine;
     final FakeIommu iommu;
-    final FakeController controller = new FakeController(bus, trip, BANKS, 3, 4, 0x40);
+    final FakeController controller;
     final FakeStrategy auto = new FakeStrategy(trip, true, 0x0800_0000, 0x0080_0000);
     final FakeStrategy manual = new FakeStrategy(trip, false, 0, 0);
     final VfioService vfio;
@@ -58,6 +58,13 @@ final class Board {
     private volatile FakeIommu acting;
 
     private Board(boolean windowed, VfioService.Settings settings) {
+        this(windowed, settings, Duration.ofSeconds(5));
+    }
+
+    private Board(boolean windowed, VfioService.Settings settings, Duration patience) {
+        bus = new PhysicalBus(List.of(new Ram(0, 64 * MB)), patience);
+        machine = new LocalMachine("bench", bus, List.of(new Node.Range(32 * MB, 32 * MB)), List.of(), List.of(), 1);
+        controller = new FakeController(bus, trip, BANKS, 3, 4, 0x40);
         this.windowed = windowed;
         this.kind = windowed ? "pamu" : "type1";
         iommu = newIommu();
@@ -93,6 +100,11 @@ final class Board {
 
     static Board pamu(VfioService.Settings settings) {
         return new Board(true, settings);
+    }
+
+    /** Accesses under way are waited for so long only. */
+    static Board impatient(boolean windowed, Duration patience) {
+        return new Board(windowed, settings(65_535, VfioService.Settings.UNLIMITED), patience);
     }
 
     static Board type1() {

@@ -133,7 +133,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
                 }
                 domains.remove(requester);
             }
-            bus.sync();
+            bus.sync(Set.of(requester));
         }
 
         @Override
@@ -199,8 +199,10 @@ final class FakeIommu implements Iommu, TranslationUnit {
         @Override
         public long unmap(long iova, long length) {
             long bytes = 0;
+            Set<Integer> devices;
             synchronized (this) {
                 trip.step("unmap");
+                devices = Set.copyOf(members);
                 List<Long> gone = touching(iova, length);
                 for (long start : gone) {
                     long end = start + table.get(start).length() - 1;
@@ -212,7 +214,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
                     bytes += table.remove(start).length();
                 }
             }
-            bus.sync();
+            bus.sync(devices);
             return bytes;
         }
 
@@ -270,17 +272,19 @@ final class FakeIommu implements Iommu, TranslationUnit {
 
         @Override
         public void close() {
+            Set<Integer> devices;
             synchronized (this) {
                 if (!opened.contains(this)) {
                     return;
                 }
                 trip.step("close");
+                devices = Set.copyOf(members);
                 opened.remove(this);
                 members.forEach(domains::remove);
                 members.clear();
                 table.clear();
             }
-            bus.sync();
+            bus.sync(devices);
             closed.run();
         }
     }
