@@ -26,6 +26,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.Constants;
 import org.osgi.framework.ServiceReference;
@@ -37,6 +38,7 @@ import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 import vfio.api.Vfio;
 
 /** An interrupt controller is there when what it needs is, whatever comes and goes at the same moment on another thread. */
+@ExtendWith(Cleaned.class)
 class ComebackTest {
     private static final int ROUNDS = 250;
 
@@ -106,8 +108,8 @@ class ComebackTest {
                 apic.start();
                 return null;
             });
-            replacing.get(30, TimeUnit.SECONDS);
-            starting.get(30, TimeUnit.SECONDS);
+            replacing.get(Framework.seconds(30), TimeUnit.SECONDS);
+            starting.get(Framework.seconds(30), TimeUnit.SECONDS);
             Framework.await("the controller, seed " + seed + ", round " + i, ComebackTest::there);
         }
     }
@@ -148,7 +150,7 @@ class ComebackTest {
         ours.complete(Framework.CONTEXT.registerService(Node.class, passing, new Hashtable<>(Map.of(Node.COMPATIBLE, compatible,
             Node.PATH, real.path(), Node.BUILT_IN, true, Node.READY, true, Constants.SERVICE_RANKING, 1000))));
         components.enableComponent(driver).getValue();
-        gone.get().get(30, TimeUnit.SECONDS);
+        gone.get().get(Framework.seconds(30), TimeUnit.SECONDS);
         Framework.await("the controller on the machine's node", ComebackTest::there);
     }
 

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
@@ -45,6 +46,7 @@ import vfio.api.Region;
 import vfio.api.Vfio;
 
 /** Decision 17: a configuration that changes restarts nothing, and one that is wrong changes nothing. */
+@ExtendWith(Cleaned.class)
 class ConfigurationTest {
     private static final long MIB = 1L << 20;
 
@@ -144,7 +146,7 @@ class ConfigurationTest {
                 while (!stop.get()) {
                     dma();
                     device.write(Region.BAR0, 0x60, 4, 1);
-                    assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+                    assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
                     rounds.incrementAndGet();
                 }
             } catch (Throwable e) {

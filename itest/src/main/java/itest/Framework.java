@@ -17,10 +17,18 @@ import org.osgi.util.tracker.ServiceTracker;
 /** What the tests need of the framework. */
 final class Framework {
     static final BundleContext CONTEXT = FrameworkUtil.getBundle(Framework.class).getBundleContext();
-    private static final long PATIENCE_SECONDS = 15;
+    /** For a machine that has nothing else to do. */
+    private static final long UNHURRIED_SECONDS = 15;
+    private static final double PATIENCE = Pace.of(CONTEXT);
+    private static final long PATIENCE_SECONDS = seconds(UNHURRIED_SECONDS);
     private static final Map<Class<?>, ServiceTracker<?, ?>> TRACKERS = new ConcurrentHashMap<>();
 
     private Framework() {
+    }
+
+    /** {@return that many seconds of an idle machine, on this one} */
+    static long seconds(long unhurried) {
+        return Math.round(unhurried * PATIENCE);
     }
 
     /** {@return the path of an example board} */

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
@@ -39,6 +40,7 @@ import vfio.api.Region;
 import vfio.api.Vfio;
 
 /** What somebody at the shell does about a container: {@code vfio:retry}, {@code vfio:stall}. */
+@ExtendWith(Cleaned.class)
 class RetryTest {
     private static final long MIB = 1L << 20;
     /** A type of its own, so that the real provider, whose domains it has, does not take over. */

@@ -33,6 +33,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
@@ -47,6 +48,7 @@ import vfio.api.Region;
 import vfio.api.Vfio;
 
 /** The twin of the launcher's RoadTest: the same road, built by Declarative Services out of running bundles. */
+@ExtendWith(Cleaned.class)
 class RoadOsgiTest {
     private static final long MIB = 1L << 20;
 
@@ -93,7 +95,7 @@ class RoadOsgiTest {
             EventFd eventFd = new EventFd(4);
             assertEquals(0, device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd)));
             device.write(Region.BAR0, 0x60, 4, 1);
-            assertEquals(5, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(5, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
             assertEquals(0x10000140, container.msiRoutes().get(0).address());
 
             Vfio vfio = Framework.service(Vfio.class);
@@ -166,7 +168,7 @@ class RoadOsgiTest {
             dma(device, 0x0, 0x40000, 4, 1);
             assertEquals(faults, vfio.faultCount());
             device.write(Region.BAR0, 0x60, 4, 1);
-            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
         }
     }
 
@@ -183,7 +185,7 @@ class RoadOsgiTest {
             bundle.start();
             Framework.await("the route", () -> container.msiRoutes().size() == 1);
             device.write(Region.BAR0, 0x60, 4, 1);
-            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
         }
     }
 
@@ -238,7 +240,7 @@ class RoadOsgiTest {
 
     private static void rings(Device device, EventFd eventFd) throws InterruptedException {
         device.write(Region.BAR0, 0x60, 4, 1);
-        assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+        assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
     }
 
     /** {@return a bundle of some of this bundle's classes, as a builder outside would make it} */
@@ -271,9 +273,9 @@ class RoadOsgiTest {
             EventFd eventFd = new EventFd(0);
             device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
             device.write(Region.BAR0, 0x60, 4, 1);
-            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
             device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
-            assertEquals(1, eventFd.read(5, TimeUnit.SECONDS));
+            assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
             device.write(Region.BAR0, 0x64, 4, 1);
             device.setIrqs(IrqSet.none(Irq.INTX, IrqSet.Action.UNMASK, 0, 1));
             assertEquals(0, eventFd.read(50, TimeUnit.MILLISECONDS));

@@ -24,6 +24,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import vfio.api.Vfio;
 
@@ -32,6 +33,7 @@ import vfio.api.Vfio;
  * the machine at hand come and go. {@code -Dgantry.soak.seconds} says for how long, 0 leaves it out; {@code -Dgantry.seed} by which dice.
  * {@link RunTest} soaks both boards through the launcher each time.
  */
+@ExtendWith(Cleaned.class)
 class SoakTest {
     private static final Set<String> FIELDS = Set.of("seconds", "ran", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks",
         "ok");

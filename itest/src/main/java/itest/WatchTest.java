@@ -21,6 +21,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
@@ -36,6 +37,7 @@ import vfio.api.Swap;
 import vfio.api.Vfio;
 
 /** What somebody who watches the host sees of swaps: health checks and events. */
+@ExtendWith(Cleaned.class)
 class WatchTest {
     private Machines machines;
     private Configuration plugged;
@@ -134,7 +136,7 @@ class WatchTest {
             new Hashtable<>(Map.of(EventConstants.EVENT_TOPIC, "vfio/swap/*")));
         try {
             Swap report = container.swap("pamu");
-            Event done = events.poll(15, TimeUnit.SECONDS);
+            Event done = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
             assertEquals("vfio/swap/DONE", done.getTopic());
             assertEquals(report, done.getProperty("swap"));
             assertEquals("guest", done.getProperty("container"));
@@ -147,7 +149,7 @@ class WatchTest {
             try {
                 container.swap("pamu");
             } catch (ErrnoException e) {
-                Event failed = events.poll(15, TimeUnit.SECONDS);
+                Event failed = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
                 assertEquals("vfio/swap/FAILED", failed.getTopic());
                 assertTrue(failed.getProperty("failure").toString().contains(BrokenIommu.WHY), failed.getProperty("failure").toString());
                 return;

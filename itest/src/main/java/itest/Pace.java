@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package itest;
+
+import java.util.stream.IntStream;
+import org.osgi.framework.BundleContext;
+
+/** How much longer everything takes here than on a machine that has nothing else to do. */
+final class Pace {
+    /** How long {@link #work} takes there. */
+    private static final long EXPECTED_NANOS = 400_000_000L;
+    private static final int ROUNDS = 200_000_000;
+    private static final int SLOWEST = 10;
+
+    private Pace() {
+    }
+
+    /**
+     * {@return a factor, at least 1 where it is measured} It is the property {@code gantry.patience}; without it, what one piece of work takes
+     * on every processor at once: a machine that is slow or has other things to do is given more.
+     */
+    static double of(BundleContext context) {
+        String asked = context.getProperty("gantry.patience");
+        if (asked != null && !asked.isBlank()) {
+            return Double.parseDouble(asked);
+        }
+        long begin = System.nanoTime();
+        long sum = IntStream.range(0, Runtime.getRuntime().availableProcessors()).parallel().mapToLong(i -> work(i + 1)).sum();
+        double factor = Math.min(SLOWEST, Math.max(1, (double) (System.nanoTime() - begin) / EXPECTED_NANOS));
+        System.err.printf("in-framework tests: %.1f times as long as on an idle machine may everything take (%x)%n", factor, sum);
+        return factor;
+    }
+
+    /** Nothing that a compiler can leave out: xorshift. */
+    private static long work(long seed) {
+        long state = seed;
+        for (int i = 0; i < ROUNDS; i++) {
+            state ^= state << 13;
+            state ^= state >>> 7;
+            state ^= state << 17;
+        }
+        return state;
+    }
+}
