@@ -23,9 +23,11 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The main job as a user starts it: the executable jar in a process of its own, over every board there is. */
+@ExtendWith(Cleaned.class)
 class RunTest {
     private static final Path LAUNCHER = Path.of(Framework.CONTEXT.getProperty("gantry.launcher"));
     private static final Path REAL = LAUNCHER.resolve("../../shared/boards").normalize();
@@ -305,6 +307,34 @@ class RunTest {
         assertTrue(result.out.lines().filter(line -> line.contains("yes, preferred")).count() >= 2, result.out);
     }
 
+    @DisplayName("--config configures before there is a machine; vfio:config shows, sets and refuses; what is not there is status 2")
+    @Test
+    void configured() throws Exception {
+        Path scenario = Files.writeString(directory.resolve("config.gosh"), """
+            echo (config)
+            echo (config iommu.pamu.unit)
+            rejected EINVAL "a bound of more than an hour" { config vfio.container stall.bound 3600001 }
+            rejected ENOENT "no such key" { config vfio.container stall.bond 1 }
+            one = (plug ((slots) get 0))
+            open early $one
+            echo (stall early)
+            close early
+            config vfio.container stall.bound 125
+            open late $one
+            echo (stall late)
+            """);
+        Result result = start(PAMU, "run", scenario.toString(), "--config", "vfio.container.stall.bound=250", "--config",
+            "iommu.pamu.unit.max.windows=16", "--config=iommu.pamu.violation.policy=disable");
+        assertEquals(0, result.status, result.out + result.err);
+        assertEquals("", result.err);
+        assertTrue(result.out.contains("max.windows = 16 (default 256)"), result.out);
+        assertTrue(result.out.indexOf("250 ms") >= 0 && result.out.indexOf("125 ms") > result.out.indexOf("250 ms"), result.out);
+        assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bound=for ever"), "legal is 0..3600000");
+        assertRefused(start(PAMU, "run", "--config", "vfio.contaner.stall.bound=1"), "near is vfio.container.stall.bound");
+        assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bond=1"), "near is stall.bound");
+        assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bound"), "write PID.KEY=VALUE");
+    }
+
     @DisplayName("What cannot be used: one clear line, exit status 2, no stack trace")
     @Test
     void unusable() throws Exception {
@@ -443,7 +473,7 @@ class RunTest {
         Path out = directory.resolve("out");
         Path err = directory.resolve("err");
         Path json = directory.resolve("run.json");
-        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+        if (!process.waitFor(Framework.seconds(60), TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
             throw new AssertionError("not finished after 60 s: " + process.info().commandLine().orElse("") + "\n" + Files.readString(out)
                 + Files.readString(err));

@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -231,6 +232,10 @@ public final class Cli implements Callable<Integer> {
         @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
         private final Map<String, String> options = new LinkedHashMap<>();
 
+        @Option(names = "--config", paramLabel = "PID.KEY=VALUE",
+            description = "configure a component, e.g. vfio.container.stall.bound=250; may be given often; see config in ./gantry shell")
+        private final List<String> configurations = new ArrayList<>();
+
         @Override
         public Integer call() throws Exception {
             prepare();
@@ -241,6 +246,7 @@ public final class Cli implements Callable<Integer> {
                     example = unpackExample();
                 }
                 boolean isolates = !"none".equals(context.getProperty("gantry.iommu"));
+                new Configurations(context, processor).set(configurations);
                 Machine loaded = machines.load(machine != null ? machine : example == null ? board : example.toString(), options);
                 if (isolates) {
                     requireRequesters(loaded);
