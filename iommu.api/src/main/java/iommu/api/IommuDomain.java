@@ -6,7 +6,8 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * One set of translations, shared by the requesters attached to it. Made by {@link Iommu#open}; owned and closed by the
- * container. Any thread. Every method that throws has left the domain as it was.
+ * container. Any thread. Every method that throws an {@link machine.api.ErrnoException} has left the domain as it was; whatever else is
+ * thrown leaves it in doubt: the container closes it and has the provider make another from the ledger.
  *
  * <p>Hardware that does not confirm what it is told makes an exception (ETIMEDOUT, EIO): the tables are on the safe side then, and what it
  * may still use by what it has cached must not be used for anything else. {@link #attach} and {@link #map} have undone what they did.

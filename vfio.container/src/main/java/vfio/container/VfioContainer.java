@@ -76,7 +76,7 @@ final class VfioContainer implements Container {
     // Guarded by the lock; null while there is none. What the IOMMU can do outlives its provider until another has taken over.
     private IommuCapabilities capabilities;
     private volatile VfioService.Provider provider;
-    private IommuDomain domain;
+    private GuardedDomain domain;
     /** What was there before, for the reports. */
     private String leftIommu = "";
     private String leftController = "";
@@ -186,7 +186,7 @@ final class VfioContainer implements Container {
                     }
                     attachAll(capabilities);
                     holdBack();
-                } catch (RuntimeException e) {
+                } catch (RuntimeException | Error e) {
                     groups.remove(joining);
                     joining.owner(null);
                     throw e;
@@ -253,7 +253,7 @@ final class VfioContainer implements Container {
                 try {
                     holdBack();
                     resolve();
-                } catch (RuntimeException e) {
+                } catch (RuntimeException | Error e) {
                     abandon(e);
                     release();
                     throw e;
@@ -284,7 +284,7 @@ final class VfioContainer implements Container {
         try {
             requireActive();
             domain.set(attribute);
-            ledger.set(attribute);
+            domain.noted(() -> ledger.set(attribute));
             ledger.forgetAttributes(known -> known != attribute && !known.equals(domain.get(known.getClass())));
             resolveAgain();
         } finally {
@@ -338,6 +338,7 @@ final class VfioContainer implements Container {
                 session.mapping(iova, length);
                 IovaRanges.checkInside(iova, length, mappable());
             }
+            Mapping mapping = new Mapping(iova, buffer, offset, length, flags);
             // Held before a device can reach it: its owner may close it at any time.
             buffer.retain();
             try {
@@ -346,7 +347,7 @@ final class VfioContainer implements Container {
                 buffer.release();
                 throw e;
             }
-            ledger.add(new Mapping(iova, buffer, offset, length, flags));
+            domain.noted(() -> ledger.add(mapping));
         } finally {
             leave();
         }
@@ -818,19 +819,30 @@ final class VfioContainer implements Container {
             route();
             return;
         }
+        block("the provider of " + type + " is gone; everything is blocked until there is another" + letGo());
+    }
+
+    /** Nobody knows what the domain's tables say: what is in the ledger needs another one. */
+    private void giveUp(String doubt) {
+        shut();
+        block("the tables are in doubt: " + doubt + letGo());
+    }
+
+    /** Closes the domain whatever comes of it. {@return what went wrong, for people; empty if nothing did} */
+    private String letGo() {
         state = ContainerState.QUIESCING;
         leftIommu = provider.label();
+        Iommu its = provider.iommu();
         IommuDomain old = domain;
         forgetDomain();
-        String trouble = "";
         try {
-            service.patience().run(leaving, "closing the domain", old::close);
+            service.patience().run(its, "closing the domain", old::close);
+            return "";
         } catch (RuntimeException e) {
-            trouble = "; its domain did not close: " + e.getMessage();
             unclosed = old;
-            suspect = leaving;
+            suspect = its;
+            return "; its domain did not close: " + e.getMessage();
         }
-        block("the provider of " + type + " is gone; everything is blocked until there is another" + trouble);
     }
 
     private void block(String why) {
@@ -1056,11 +1068,18 @@ final class VfioContainer implements Container {
         return steps;
     }
 
-    /** Lets the lock go. Who was kept from it by a hanging call is heard now. */
+    /**
+     * Lets the lock go. Who was kept from it by a hanging call is heard now, and tables that a call has left in doubt are made anew from
+     * the ledger: before that, nobody gets through.
+     */
     void leave() {
+        boolean anew = lock.getHoldCount() == 1 && domain != null && domain.doubt() != null;
+        if (anew) {
+            giveUp(domain.doubt());
+        }
         lock.unlock();
         if (!lock.isHeldByCurrentThread()) {
-            if (!later.isEmpty()) {
+            if (anew || !later.isEmpty()) {
                 service.catchUp(this);
             }
             service.announce();
@@ -1221,7 +1240,7 @@ final class VfioContainer implements Container {
             Plan plan = plan();
             Plan.Restored restored = service.patience().call(on, "a domain", progress -> plan.replay(on, progress),
                 late -> late.domain().close());
-            domain = restored.domain();
+            domain = new GuardedDomain(restored.domain(), newcomer.label());
             capabilities = restored.capabilities();
             provider = newcomer;
             unclosed = null;
@@ -1274,13 +1293,13 @@ final class VfioContainer implements Container {
     }
 
     /** Gives up a domain that could not be made ready. */
-    private void abandon(RuntimeException why) {
+    private void abandon(Throwable why) {
         IommuDomain half = domain;
         forgetDomain();
         if (half != null) {
             try {
                 half.close();
-            } catch (RuntimeException again) {
+            } catch (RuntimeException | Error again) {
                 why.addSuppressed(again);
             }
         }
@@ -1326,23 +1345,26 @@ final class VfioContainer implements Container {
             for (; done < pieces.size(); done++) {
                 domain.unmap(pieces.get(done).iova(), pieces.get(done).length());
             }
-        } catch (RuntimeException e) {
-            pieces.subList(0, done).forEach(piece -> putBack(piece, e));
-            putUp(pieces.get(done), e);
+        } catch (RuntimeException | Error e) {
+            // Tables that are in doubt are made anew, with all the pieces.
+            if (domain.doubt() == null) {
+                pieces.subList(0, done).forEach(piece -> putBack(piece, e));
+                putUp(pieces.get(done), e);
+            }
             throw e;
         }
-        pieces.forEach(piece -> ledger.cut(piece.mapping(), piece.iova(), piece.length()));
+        domain.noted(() -> pieces.forEach(piece -> ledger.cut(piece.mapping(), piece.iova(), piece.length())));
     }
 
-    /** Maps again what an unmap that failed later had taken away; what cannot be mapped again is not in the ledger any more. */
-    private void putBack(UnmapRule.Piece piece, RuntimeException why) {
+    /** Maps again what an unmap that failed later had taken away; if that fails, too, all tables are made anew. */
+    private void putBack(UnmapRule.Piece piece, Throwable why) {
         Mapping mapping = piece.mapping();
         try {
             domain.map(piece.iova(), mapping.buffer(), mapping.offset() + piece.iova() - mapping.iova(), piece.length(),
                 mapping.access());
-        } catch (RuntimeException again) {
+        } catch (RuntimeException | Error again) {
             why.addSuppressed(again);
-            ledger.cut(mapping, piece.iova(), piece.length());
+            domain.doubt(String.format("iova 0x%x+0x%x could not be put back: %s", piece.iova(), piece.length(), again));
         }
     }
 
@@ -1350,16 +1372,18 @@ final class VfioContainer implements Container {
      * An unmap that has thrown may have taken the piece away all the same: what is still in flight there has not ended, or the hardware has
      * not confirmed. Its memory is held, so it stays in the ledger, and is mapped again for the next unmap to find.
      */
-    private void putUp(UnmapRule.Piece piece, RuntimeException why) {
-        Mapping mapping = piece.mapping();
+    private void putUp(UnmapRule.Piece piece, Throwable why) {
+        int access = (piece.mapping().access() & Access.READ) != 0 ? Access.READ : Access.WRITE;
         try {
-            if (domain.lookup(piece.iova(), (mapping.access() & Access.READ) != 0 ? Access.READ : Access.WRITE) < 0) {
-                domain.map(piece.iova(), mapping.buffer(), mapping.offset() + piece.iova() - mapping.iova(), piece.length(),
-                    mapping.access());
+            if (domain.lookup(piece.iova(), access) >= 0) {
+                return;
             }
         } catch (RuntimeException again) {
             why.addSuppressed(again);
+            domain.doubt(String.format("iova 0x%x+0x%x could not be read back: %s", piece.iova(), piece.length(), again));
+            return;
         }
+        putBack(piece, why);
     }
 
     /** Attaches whoever is not; nobody, unless all that is mapped or placed may be, for each of them, and some address is left. */
@@ -1386,7 +1410,7 @@ final class VfioContainer implements Container {
                 attach(requester);
                 done.add(requester);
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             undo(done, this::detach, e);
             throw e;
         }
@@ -1432,7 +1456,7 @@ final class VfioContainer implements Container {
                 detach(requester);
                 done.add(requester);
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             undo(done, this::attach, e);
             throw e;
         }
@@ -1440,24 +1464,25 @@ final class VfioContainer implements Container {
 
     private void attach(int requester) {
         domain.attach(requester);
-        attached.add(requester);
+        domain.noted(() -> attached.add(requester));
         valid = null;
         mappable = null;
     }
 
     private void detach(int requester) {
         domain.detach(requester);
-        attached.remove(requester);
+        domain.noted(() -> attached.remove(requester));
         valid = null;
         mappable = null;
     }
 
-    private static void undo(List<Integer> requesters, IntConsumer step, RuntimeException why) {
+    private void undo(List<Integer> requesters, IntConsumer step, Throwable why) {
         for (int requester : requesters) {
             try {
                 step.accept(requester);
-            } catch (RuntimeException again) {
+            } catch (RuntimeException | Error again) {
                 why.addSuppressed(again);
+                domain.doubt(String.format("requester 0x%x could not be put back: %s", requester, again));
             }
         }
     }
@@ -1621,7 +1646,7 @@ final class VfioContainer implements Container {
         Steps steps = new Steps();
         ledger.placements().stream().filter(placement -> !before.contains(placement)).forEach(placement -> steps.take(() -> {
             domain.unmap(placement.iova(), placement.length());
-            ledger.remove(placement);
+            domain.noted(() -> ledger.remove(placement));
         }));
         fresh.retired = true;
         enabled.forEach(bank -> steps.take(() -> next.disable(bank)));
@@ -1753,10 +1778,13 @@ final class VfioContainer implements Container {
                     throw new ErrnoException(Errno.EBUSY,
                         "MSI bank %d is reachable in another container and isolation is asked for; place another bank", index);
                 }
+                MsiPlacement placement = new MsiPlacement(index, iova, bank.length());
                 if (!staged) {
                     domain.mapDoorbell(iova, bank.page(), bank.length());
+                    domain.noted(() -> ledger.place(placement));
+                } else {
+                    ledger.place(placement);
                 }
-                ledger.place(new MsiPlacement(index, iova, bank.length()));
             }
         }
 
@@ -1791,10 +1819,12 @@ final class VfioContainer implements Container {
             }
             MsiPlacement placement = ledger.placements().stream().filter(one -> one.iova() == iova).findFirst()
                 .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "no MSI bank is placed at iova 0x%x", iova));
-            if (domain != null) {
+            if (domain == null) {
+                ledger.remove(placement);
+            } else {
                 domain.unmap(iova, placement.length());
+                domain.noted(() -> ledger.remove(placement));
             }
-            ledger.remove(placement);
         }
 
         /** An attribute of a windowed IOMMU: while there is no domain the ledger knows it. */

@@ -193,12 +193,12 @@ class HangTest {
         FutureTask<Void> user = hangsUntil(go);
         vfio.removeController(board.controller);
         board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
             throw new NoClassDefFoundError("a class that is gone");
         };
         go.countDown();
         user.get();
-        board.trip.each = () -> {
-        };
         FutureTask<Void> other = begin(() -> container.mappings());
         other.get(20, TimeUnit.SECONDS);
         assertEquals(ContainerState.ACTIVE, container.state());

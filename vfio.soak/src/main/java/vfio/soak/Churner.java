@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.IntStream;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -53,6 +54,7 @@ final class Churner extends Loop implements AutoCloseable {
         }
         if (random.nextInt(4) == 0) {
             compareLedger();
+            compareTables(random.nextInt(mapped.length));
         }
         LockSupport.parkNanos(random.nextLong(NAP_NANOS));
     }
@@ -66,6 +68,7 @@ final class Churner extends Loop implements AutoCloseable {
             expectUntouched(slot);
         }
         compareLedger();
+        IntStream.range(0, mapped.length).forEach(this::compareTables);
     }
 
     private void map(int slot) {
@@ -81,8 +84,9 @@ final class Churner extends Loop implements AutoCloseable {
             tenant.container().map(piece.iova, buffers[slot], offset, length, Access.READ_WRITE);
             mapped[slot] = piece;
             expectTranslated(slot);
-        } catch (RuntimeException | LinkageError e) {
+        } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
             notNow(e);
+            compareTables(slot);
         }
     }
 
@@ -96,8 +100,9 @@ final class Churner extends Loop implements AutoCloseable {
             }
             mapped[slot] = null;
             Guard.fill(buffers[slot], 0, tenant.layout().span());
-        } catch (RuntimeException | LinkageError e) {
+        } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
             notNow(e);
+            compareTables(slot);
         }
     }
 
@@ -139,6 +144,24 @@ final class Churner extends Loop implements AutoCloseable {
         List<Piece> expected = Arrays.stream(mapped).filter(piece -> piece != null).toList();
         if (!there.equals(expected)) {
             referee.fail("%s: the ledger says %s and not %s", name(), there, expected);
+        }
+    }
+
+    /** What is mapped in a slot is translated, and what is not is not: the tables say what the ledger does. */
+    private void compareTables(int slot) {
+        Layout layout = tenant.layout();
+        long iova = layout.iova(layout.firstChurn() + slot) + random.nextInt(layout.span());
+        try {
+            if (mapped[slot] != null) {
+                expectTranslated(slot);
+                return;
+            }
+            long there = tenant.container().lookup(iova, Access.READ);
+            if (there >= 0) {
+                referee.fail("%s: nothing is mapped at iova 0x%x, and the tables lead to 0x%x", name(), iova, there);
+            }
+        } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
+            notNow(e);
         }
     }
 

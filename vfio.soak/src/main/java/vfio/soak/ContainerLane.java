@@ -36,7 +36,7 @@ final class ContainerLane extends Lane {
                 referee.swap("swap", container.name() + " to " + type);
                 try {
                     container.swap(type);
-                } catch (RuntimeException | LinkageError e) {
+                } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     expectNotNow(referee, "swap of container " + container.name(), e);
                 }
             }
@@ -48,7 +48,7 @@ final class ContainerLane extends Lane {
                 }
                 try {
                     container.retry();
-                } catch (RuntimeException | LinkageError e) {
+                } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     expectNotNow(referee, "retry of container " + container.name(), e);
                 }
             }
@@ -63,7 +63,7 @@ final class ContainerLane extends Lane {
             String name = dice == 0 ? "" : feasible.get(dice - 1).name();
             referee.swap("strategy", container.name() + " to " + name);
             container.msiStrategy(name);
-        } catch (RuntimeException | LinkageError e) {
+        } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
             expect(NO_CHANGE, referee, "change of strategy of container " + container.name(), e);
         }
     }

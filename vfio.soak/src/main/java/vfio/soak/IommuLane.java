@@ -16,10 +16,15 @@ import vfio.api.ContainerState;
 
 /**
  * The IOMMU's bundle comes and goes, and other providers of its kind take over: one throws at its first call, the next at its second
- * and so on through the contract; one is late; one works, and vanishes.
+ * and so on through the contract; one at an early call of one method, whoever causes it; one is late; one works, and vanishes.
  */
 final class IommuLane extends BundleLane {
     private static final long LATEST_MILLIS = 150;
+    private static final int EARLY_CALLS = 4;
+    /** For how long a provider that waits for one call of users waits. */
+    private static final long TRAP_MILLIS = 25;
+    private static final FaultyIommu.Fault[] THROWN = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR,
+        FaultyIommu.Fault.ERROR_WHEN_DONE};
 
     private final BundleContext context;
     private final String kind;
@@ -38,33 +43,35 @@ final class IommuLane extends BundleLane {
     @Override
     void turn() throws Exception {
         switch (random.nextInt(5)) {
-            case 0, 1 -> {
-                FaultyIommu.Fault[] faults = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR};
-                FaultyIommu.Fault fault = faults[random.nextInt(faults.length)];
-                // Each call of the contract in turn: those of two takeovers, and of what users do in between.
-                next = takeOver("throw", fault, next) ? next + 1 : 1;
-            }
-            case 2 -> takeOver(random.nextBoolean() ? "vanish" : "late", FaultyIommu.Fault.LATE, random.nextInt(Math.max(1, farthest)));
+            // Each call of the contract in turn: those of two takeovers, and of what users do in between.
+            case 0 -> next = takeOver("throw", thrown(), "", next) ? next + 1 : 1;
+            case 1 -> takeOver("throw", thrown(), FaultyIommu.OF_DOMAINS.get(random.nextInt(FaultyIommu.OF_DOMAINS.size())),
+                1 + random.nextInt(EARLY_CALLS));
+            case 2 -> takeOver(random.nextBoolean() ? "vanish" : "late", FaultyIommu.Fault.LATE, "", random.nextInt(Math.max(1, farthest)));
             default -> lifeCycle();
         }
         rest();
     }
 
+    private FaultyIommu.Fault thrown() {
+        return THROWN[random.nextInt(THROWN.length)];
+    }
+
     /** {@return whether the call that was to fail has been made} */
-    private boolean takeOver(String swap, FaultyIommu.Fault fault, int at) throws Exception {
+    private boolean takeOver(String swap, FaultyIommu.Fault fault, String only, int at) throws Exception {
         ServiceReference<Iommu> reference = real();
-        FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, swap.equals("vanish") ? 0 : at,
+        FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, only, swap.equals("vanish") ? 0 : at,
             TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
         ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer, new Hashtable<>(Map.of(Iommu.KIND, kind,
             Constants.SERVICE_RANKING, random.nextInt(-10, 10))));
-        referee.swap(swap, kind + ", at call " + at + ", " + fault);
+        referee.swap(swap, String.format("%s, at call %d%s, %s", kind, at, only.isEmpty() ? "" : " of " + only, fault));
         try {
             int first = random.nextInt(tenants.size());
             for (int i = 0; i < tenants.size(); i++) {
                 Tenant tenant = tenants.get((first + i) % tenants.size());
                 try {
                     tenant.container().swap(type);
-                } catch (RuntimeException | LinkageError e) {
+                } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     ContainerLane.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
                         + at, e);
                 }
@@ -72,13 +79,18 @@ final class IommuLane extends BundleLane {
                     away();
                 }
             }
+            if (!only.isEmpty()) {
+                Thread.sleep(TRAP_MILLIS);
+            }
             await("ACTIVE", tenant -> tenant.container().state() == ContainerState.ACTIVE);
         } finally {
             registration.unregister();
             context.ungetService(reference);
         }
         settle();
-        farthest = Math.max(farthest, newcomer.calls());
+        if (only.isEmpty()) {
+            farthest = Math.max(farthest, newcomer.calls());
+        }
         return newcomer.tripped() != null;
     }
 

@@ -4,6 +4,7 @@ package vfio.soak;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.DomainAttribute;
@@ -50,13 +51,14 @@ class FaultyIommuTest {
     private static final List<String> ALL = List.of("capabilities", "reservedRegions", "open", "set", "get", "map", "lookup", "mapDoorbell",
         "attach", "unmap", "detach", "close");
 
-    @DisplayName("Each call of the contract fails in its turn and has not reached the real provider; closing has")
+    @DisplayName("Each call of the contract fails in its turn and has not reached the real provider, unless it fails when all is done; closing has")
     @Test
     void eachInTurn() {
         for (int at = 1; at <= ALL.size(); at++) {
-            for (FaultyIommu.Fault fault : List.of(FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR)) {
+            for (FaultyIommu.Fault fault : List.of(FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR,
+                    FaultyIommu.Fault.ERROR_WHEN_DONE)) {
                 reached.clear();
-                FaultyIommu iommu = new FaultyIommu(recorder(Iommu.class), fault, at, 0);
+                FaultyIommu iommu = new FaultyIommu(recorder(Iommu.class), fault, "", at, 0);
                 Throwable thrown = null;
                 try {
                     useAll(iommu);
@@ -66,13 +68,19 @@ class FaultyIommuTest {
                 Class<?> expected = switch (fault) {
                     case ERRNO -> ErrnoException.class;
                     case EXCEPTION -> IllegalStateException.class;
-                    default -> NoClassDefFoundError.class;
+                    case ERROR -> NoClassDefFoundError.class;
+                    default -> OutOfMemoryError.class;
                 };
                 assertEquals(expected, thrown == null ? null : thrown.getClass());
                 assertTrue(FaultyIommu.injected(thrown));
                 assertTrue(FaultyIommu.injected(new IllegalStateException("wrapped", thrown)));
                 assertEquals(ALL.get(at - 1), iommu.tripped());
-                assertEquals(ALL.subList(0, at == ALL.size() ? at : at - 1), reached);
+                boolean done = at == ALL.size() || fault == FaultyIommu.Fault.ERROR_WHEN_DONE;
+                List<String> calls = new ArrayList<>(ALL.subList(0, done ? at : at - 1));
+                if (fault == FaultyIommu.Fault.ERROR_WHEN_DONE && ALL.get(at - 1).equals("open")) {
+                    calls.add("close");
+                }
+                assertEquals(calls, reached);
             }
         }
     }
@@ -80,16 +88,28 @@ class FaultyIommuTest {
     @DisplayName("One that is late is so once and does what it was asked; one that never fails does not")
     @Test
     void late() {
-        FaultyIommu late = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.LATE, 3, 20_000_000);
+        FaultyIommu late = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.LATE, "", 3, 20_000_000);
         long begin = System.nanoTime();
         useAll(late);
         assertTrue(System.nanoTime() - begin >= 20_000_000);
         assertEquals("open", late.tripped());
         assertEquals(ALL, reached);
         assertEquals(ALL.size(), late.calls());
-        FaultyIommu sound = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.ERRNO, 0, 0);
+        FaultyIommu sound = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.ERRNO, "", 0, 0);
         useAll(sound);
         assertNull(sound.tripped());
         assertFalse(FaultyIommu.injected(new IllegalStateException("of its own")));
+    }
+
+    @DisplayName("One that counts one method alone fails at its n-th call and at no other")
+    @Test
+    void oneMethod() {
+        for (String method : FaultyIommu.OF_DOMAINS) {
+            FaultyIommu iommu = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.ERRNO, method, 2, 0);
+            useAll(iommu);
+            assertNull(iommu.tripped());
+            assertThrows(ErrnoException.class, () -> useAll(iommu));
+            assertEquals(method, iommu.tripped());
+        }
     }
 }
