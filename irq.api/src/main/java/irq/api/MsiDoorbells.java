@@ -2,6 +2,7 @@
 package irq.api;
 
 import java.util.List;
+import machine.api.Attachment;
 import org.osgi.annotation.versioning.ProviderType;
 
 /** The MSI doorbells of an interrupt controller: banks, vectors, messages. Any thread. */
@@ -33,6 +34,14 @@ public interface MsiDoorbells {
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
      */
     void release(MsiVector vector);
+
+    /**
+     * Tells a listener whenever a vector has become free, for who was refused one; perhaps more often. It is called on the thread that made
+     * it free, which may be inside an interrupt handler: must be quick, must not block. What it throws is reported and disturbs nobody.
+     *
+     * @return ends that; the listener may be running still when this returns
+     */
+    Attachment onFree(Runnable listener);
 
     /**
      * {@return what the device must write for this vector}

@@ -33,6 +33,9 @@ final class ApicCore implements Runnable {
     private volatile int running = NONE;
     private volatile Thread serving;
     private volatile long unclaimed;
+    /** Told when a vector has become free; set before the first one is claimed. */
+    private Runnable freed = () -> {
+    };
 
     /** Finds the APIC and empties it of what a driver before may have left in service. */
     ApicCore(Bus bus, long page, BiConsumer<String, Throwable> report) {
@@ -67,6 +70,10 @@ final class ApicCore implements Runnable {
 
     void disable() {
         put(ApicRegisters.SPURIOUS, SPURIOUS_VECTOR);
+    }
+
+    void onFree(Runnable listener) {
+        freed = listener;
     }
 
     boolean free(int vector) {
@@ -115,7 +122,8 @@ final class ApicCore implements Runnable {
         }
     }
 
-    private void failed(String what, Throwable failure) {
+    /** Never throws. */
+    void failed(String what, Throwable failure) {
         try {
             report.accept(what, failure);
         } catch (Throwable e) {
@@ -132,8 +140,8 @@ final class ApicCore implements Runnable {
         int word = 16 * (vector / 32);
         int bits = get(ApicRegisters.REQUEST + word);
         bits |= get(ApicRegisters.IN_SERVICE + word);
-        if ((bits >>> (vector & 31) & 1) == 0) {
-            handlers.compareAndSet(vector, DRAINING, null);
+        if ((bits >>> (vector & 31) & 1) == 0 && handlers.compareAndSet(vector, DRAINING, null)) {
+            freed.run();
         }
     }
 

@@ -10,7 +10,9 @@ import irq.api.MsiVector;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.BiConsumer;
+import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
@@ -41,6 +43,7 @@ public final class ApicDoorbells implements MsiDoorbells {
     /** By number: the remapping table's index, or one of the constants above. */
     private final int[] entries;
     private boolean closed;
+    private final List<Runnable> freeListeners = new CopyOnWriteArrayList<>();
 
     ApicDoorbells(long range, List<ApicCore> cores, Optional<InterruptRemapping> remapping) {
         this.cores = cores;
@@ -48,6 +51,7 @@ public final class ApicDoorbells implements MsiDoorbells {
         this.entries = new int[cores.size() * (LAST_VECTOR - FIRST_VECTOR + 1)];
         Arrays.fill(entries, FREE);
         this.bank = new MsiBank(0, range, ApicRegisters.RANGE, entries.length);
+        cores.forEach(core -> core.onFree(() -> freed(core)));
     }
 
     @Override
@@ -80,8 +84,7 @@ public final class ApicDoorbells implements MsiDoorbells {
                 entry = remapping.get().allocate(request.requester(), vector(number), core(number).id());
             }
         } catch (RuntimeException e) {
-            core(number).withdraw(vector(number));
-            set(number, FREE);
+            giveBack(number);
             throw e;
         }
         if (!settle(number, entry)) {
@@ -102,8 +105,32 @@ public final class ApicDoorbells implements MsiDoorbells {
             settle(number, entry);
             throw e;
         }
+        giveBack(number);
+    }
+
+    @Override
+    public Attachment onFree(Runnable listener) {
+        Runnable mine = listener::run;
+        freeListeners.add(mine);
+        return () -> freeListeners.remove(mine);
+    }
+
+    /** Both have to be free: the number here and the vector at its core, which may have to be done with it first. The last one tells. */
+    private void giveBack(int number) {
         core(number).withdraw(vector(number));
         set(number, FREE);
+        freed(core(number));
+    }
+
+    /** Perhaps inside the core's handler. */
+    private void freed(ApicCore core) {
+        for (Runnable listener : freeListeners) {
+            try {
+                listener.run();
+            } catch (Throwable e) {
+                core.failed("a listener of free vectors of core " + core.id() + " failed", e);
+            }
+        }
     }
 
     @Override

@@ -23,6 +23,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
+import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Wire;
@@ -212,6 +213,36 @@ class ApicDriverTest {
             board.ring(0xfee00000, 0x30);
             assertEquals(191, freeInside.get(), "one in service and one requested: not yet");
             assertEquals(192, driver.doorbells().free(0));
+        }
+    }
+
+    @Test
+    @DisplayName("Who listens is told when a vector has become free, also if a handler released it; a listener that throws disturbs nobody")
+    void tellsWhenFree() {
+        Board board = new Board(1);
+        try (ApicDriver driver = driver(board)) {
+            MsiDoorbells doorbells = driver.doorbells();
+            List<Integer> told = new ArrayList<>();
+            Attachment bad = doorbells.onFree(() -> {
+                throw new IllegalStateException("a bad listener");
+            });
+            Attachment listening = doorbells.onFree(() -> told.add(doorbells.free(0)));
+            doorbells.release(doorbells.allocate(request(() -> { })));
+            assertEquals(192, told.get(told.size() - 1));
+            assertTrue(reports.get(0).contains("a listener of free vectors of core 0"), reports.toString());
+            bad.close();
+            told.clear();
+            AtomicReference<MsiVector> own = new AtomicReference<>();
+            own.set(doorbells.allocate(request(() -> {
+                board.ring(0xfee00000, 0x30);
+                doorbells.release(own.get());
+            })));
+            board.ring(0xfee00000, 0x30);
+            assertEquals(192, told.get(told.size() - 1), "told again when the core has done with it: " + told);
+            listening.close();
+            told.clear();
+            doorbells.release(doorbells.allocate(request(() -> { })));
+            assertEquals(List.of(), told);
         }
     }
 

@@ -48,6 +48,8 @@ final class MpicBank {
     private final BitSet free;
     private volatile int running = NONE;
     private boolean reported;
+    /** Told when a vector has become free; set before the first one is taken. */
+    private Runnable freed;
 
     /** Stands in a withdrawn vector's slot; each release has its own, so that it sees its end and not that of the next. */
     private static final class Withdrawn implements InterruptHandler {
@@ -77,6 +79,10 @@ final class MpicBank {
 
     MsiBank description() {
         return description;
+    }
+
+    void onFree(Runnable listener) {
+        freed = listener;
     }
 
     MsiBankNode place() {
@@ -170,6 +176,7 @@ final class MpicBank {
                 free.set(vector);
             }
         }
+        freed.run();
     }
 
     private InterruptHandler allocated(MsiVector vector) {

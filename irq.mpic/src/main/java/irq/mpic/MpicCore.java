@@ -97,7 +97,12 @@ final class MpicCore implements Runnable {
 
     /** Never throws: there is an interrupt to be ended. */
     void failed(String origin, int which, Throwable failure) {
-        String what = origin + " 0x" + Integer.toHexString(which) + " of core " + number;
+        failed(origin + " 0x" + Integer.toHexString(which), failure);
+    }
+
+    /** As the other. */
+    void failed(String origin, Throwable failure) {
+        String what = origin + " of core " + number;
         try {
             report.accept(what, failure);
         } catch (Throwable e) {

@@ -7,6 +7,8 @@ import irq.api.MsiMessage;
 import irq.api.MsiRequest;
 import irq.api.MsiVector;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
@@ -18,11 +20,13 @@ public final class MpicDoorbells implements MsiDoorbells {
     private final MpicBank[] banks;
     private final List<MsiBank> descriptions;
     private final MpicCore core;
+    private final List<Runnable> freeListeners = new CopyOnWriteArrayList<>();
 
     MpicDoorbells(List<MpicBank> banks, MpicCore core) {
         this.banks = banks.toArray(MpicBank[]::new);
         this.core = core;
         descriptions = banks.stream().map(MpicBank::description).toList();
+        banks.forEach(bank -> bank.onFree(this::freed));
     }
 
     @Override
@@ -62,6 +66,24 @@ public final class MpicDoorbells implements MsiDoorbells {
     @Override
     public void release(MsiVector vector) {
         allocated(vector).release(vector);
+    }
+
+    @Override
+    public Attachment onFree(Runnable listener) {
+        Runnable mine = listener::run;
+        freeListeners.add(mine);
+        return () -> freeListeners.remove(mine);
+    }
+
+    /** Inside the core's handler. */
+    private void freed() {
+        for (Runnable listener : freeListeners) {
+            try {
+                listener.run();
+            } catch (Throwable e) {
+                core.failed("a listener of free vectors", e);
+            }
+        }
     }
 
     @Override

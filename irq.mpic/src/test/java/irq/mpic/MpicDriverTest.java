@@ -396,6 +396,32 @@ class MpicDriverTest {
     }
 
     @Test
+    @DisplayName("MSI: who listens is told when a vector has become free, also if a handler released it, and not before")
+    void tellsWhenFree() {
+        List<Integer> told = new ArrayList<>();
+        Attachment bad = driver.doorbells().onFree(() -> {
+            throw new IllegalStateException("a bad listener");
+        });
+        Attachment listening = driver.doorbells().onFree(() -> told.add(driver.doorbells().free(0)));
+        MsiVector vector = allocate(0, () -> calls++);
+        driver.doorbells().release(vector);
+        assertEquals(List.of(256), told);
+        assertEquals(1, board.reports.size(), "what the other one threw");
+        bad.close();
+        MsiVector[] self = new MsiVector[1];
+        self[0] = allocate(0, () -> {
+            driver.doorbells().release(self[0]);
+            assertEquals(1, told.size(), "not free yet");
+        });
+        ring(self[0]);
+        assertEquals(List.of(256, 256), told);
+        assertEquals(1, board.reports.size());
+        listening.close();
+        driver.doorbells().release(allocate(0, () -> calls++));
+        assertEquals(2, told.size());
+    }
+
+    @Test
     @DisplayName("MSI: a source that asks without end does not keep a released vector from becoming free")
     void settledInStorm() {
         MsiVector other = allocate(1, () -> calls++);

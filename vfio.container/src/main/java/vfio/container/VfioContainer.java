@@ -484,6 +484,7 @@ final class VfioContainer implements Container {
         enter();
         try {
             interrupts.policy(policy);
+            service.vectorFree();
         } finally {
             leave();
         }
@@ -987,6 +988,28 @@ final class VfioContainer implements Container {
         });
     }
 
+    /**
+     * What waits for a vector gets one, if there is one now. For a thread that holds no lock of ours.
+     *
+     * @return false if somebody hangs in a call that holds the lock, so that this has to be called again
+     */
+    boolean vectorFree() {
+        if (interrupts.waiting() == 0) {
+            return true;
+        }
+        if (!enterInTime()) {
+            return false;
+        }
+        try {
+            if (service.controller() != null && interrupts.waiting() > 0) {
+                route();
+            }
+        } finally {
+            leave();
+        }
+        return true;
+    }
+
     /** A device has come to or gone from one of the groups. */
     void requestersChanged() {
         enter();
@@ -1092,6 +1115,15 @@ final class VfioContainer implements Container {
 
     Interrupts interrupts() {
         return interrupts;
+    }
+
+    /** Gives a device its interrupt. While others wait, messages are held back, which its own must not be. */
+    Interrupts.Route enable(VfioDevice device, Relay relay) {
+        Interrupts.Route route = interrupts.enable(device, relay);
+        if (quiescence.holds()) {
+            route();
+        }
+        return route;
     }
 
     /** Takes an interrupt away; if it was the last that waited, its device is not held back any more. */
@@ -1825,6 +1857,7 @@ final class VfioContainer implements Container {
                 domain.unmap(iova, placement.length());
                 domain.noted(() -> ledger.remove(placement));
             }
+            service.bankFree();
         }
 
         /** An attribute of a windowed IOMMU: while there is no domain the ledger knows it. */

@@ -387,7 +387,7 @@ final class VfioDevice implements Device {
                 set.start(), name());
         }
         container.requireActive();
-        msi = container.interrupts().enable(this, new Relay(set.eventFds().get(0)));
+        msi = container.enable(this, new Relay(set.eventFds().get(0)));
         return 0;
     }
 

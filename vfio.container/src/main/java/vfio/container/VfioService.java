@@ -12,6 +12,7 @@ import java.util.Queue;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import machine.api.Attachment;
@@ -110,6 +111,8 @@ public final class VfioService implements Vfio, AutoCloseable {
     // Guarded by topology.
     private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
     private final List<Attachment> violationWires = new ArrayList<>();
+    private Attachment freeVectors = () -> {
+    };
 
     // Written under topology, read by containers at any time.
     private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
@@ -117,6 +120,8 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final CopyOnWriteArrayList<Controller> controllers = new CopyOnWriteArrayList<>();
     private final CopyOnWriteArrayList<SwapListener> swapListeners = new CopyOnWriteArrayList<>();
     private final Queue<Swap> unannounced = new ConcurrentLinkedQueue<>();
+    /** How often a vector has become free while somebody waited for one, since the thread that sees to them last looked. */
+    private final AtomicInteger freed = new AtomicInteger();
     private volatile List<RankedStrategy> strategies = List.of();
 
     /** Starts with nothing but a machine, and allows what Linux does. */
@@ -223,6 +228,7 @@ public final class VfioService implements Vfio, AutoCloseable {
             if (controller() == controller) {
                 Steps steps = new Steps();
                 steps.take(this::listen);
+                steps.take(this::followVectors);
                 tell(steps, container -> container.controllerArrived(controller));
                 iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
                 steps.end();
@@ -247,6 +253,7 @@ public final class VfioService implements Vfio, AutoCloseable {
             String label = controllerLabel();
             controllers.removeIf(known -> known.controller() == controller);
             if (acting) {
+                steps.take(this::followVectors);
                 tell(steps, container -> container.controllerLeaving(label, all));
                 steps.take(this::listen);
                 InterruptController next = controller();
@@ -432,6 +439,7 @@ public final class VfioService implements Vfio, AutoCloseable {
             tell(steps, VfioContainer::close);
             violationWires.forEach(wire -> steps.take(wire::close));
             violationWires.clear();
+            steps.take(freeVectors::close);
             steps.take(faultSubscription::close);
             steps.end();
         }
@@ -518,6 +526,61 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
     }
 
+    /** A bank is not within a container's reach any more: it may be what isolation kept another one's routes from. */
+    void bankFree() {
+        if (containers.stream().anyMatch(container -> container.interrupts().isolated())) {
+            vectorFree();
+        }
+    }
+
+    /**
+     * A vector has become free, or the use of a bank: who waits for one is routed, on a thread of its own, as this may be called inside an
+     * interrupt handler, and with any lock held. It cannot be missed: a route waits from before it asks the controller until it has a vector.
+     */
+    void vectorFree() {
+        for (VfioContainer container : containers) {
+            if (container.interrupts().waiting() > 0) {
+                if (freed.getAndIncrement() == 0) {
+                    seeToWaiting();
+                }
+                return;
+            }
+        }
+    }
+
+    private void seeToWaiting() {
+        Thread thread = new Thread(() -> {
+            int seen;
+            do {
+                seen = freed.get();
+                for (VfioContainer container : containers) {
+                    if (!routeWaiting(container)) {
+                        freed.getAndIncrement();
+                    }
+                }
+            } while (freed.addAndGet(-seen) != 0);
+        }, "vfio.container: a free vector");
+        thread.setDaemon(true);
+        try {
+            thread.start();
+        } catch (Throwable e) {
+            // The next one that becomes free tries again.
+            freed.set(0);
+            throw e;
+        }
+    }
+
+    /** {@return false if that has to be tried again} */
+    private static boolean routeWaiting(VfioContainer container) {
+        try {
+            return container.vectorFree();
+        } catch (RuntimeException | Error e) {
+            System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING, container
+                + " could not be given a vector that has become free", e);
+            return true;
+        }
+    }
+
     List<VfioContainer> open() {
         return containers;
     }
@@ -536,6 +599,16 @@ public final class VfioService implements Vfio, AutoCloseable {
         containers.forEach(container -> steps.take(() -> news.accept(container)));
     }
 
+    /** Hears of free vectors from the controller that acts, and from no other. */
+    private void followVectors() {
+        freeVectors.close();
+        freeVectors = () -> {
+        };
+        InterruptController controller = controller();
+        if (controller != null) {
+            freeVectors = controller.doorbells().onFree(this::vectorFree);
+        }
+    }
 
     /** Violations reach us by interrupt where IOMMU and interrupt controller are both there: this is who introduces them. */
     private void listen() {

@@ -29,11 +29,14 @@ final class FakeController implements InterruptController, MsiDoorbells {
     final Trip trip;
     final int base;
     boolean verifies;
+    /** Whether it says when a vector has become free. If not, who waits for one is routed when the test says so. */
+    boolean tells;
     private final List<MsiBank> banks = new ArrayList<>();
     private final List<Attachment> pages = new ArrayList<>();
     private final Map<MsiVector, InterruptHandler> vectors = new ConcurrentHashMap<>();
     private final Map<Integer, List<InterruptHandler>> handlers = new ConcurrentHashMap<>();
     private final Set<Integer> asserted = ConcurrentHashMap.newKeySet();
+    private final List<Runnable> freeListeners = new CopyOnWriteArrayList<>();
 
     FakeController(Bus bus, Trip trip, long page, int count, int vectorsEach, int base) {
         this.trip = trip;
@@ -138,9 +141,28 @@ final class FakeController implements InterruptController, MsiDoorbells {
 
     @Override
     public void release(MsiVector vector) {
+        forget(vector);
+        if (tells) {
+            freeListeners.forEach(Runnable::run);
+        }
+    }
+
+    /** As {@link #release}, and nobody is told. */
+    void forget(MsiVector vector) {
         if (vectors.remove(vector) == null) {
             throw new ErrnoException(Errno.ENOENT, "%s is not allocated", vector);
         }
+    }
+
+    @Override
+    public Attachment onFree(Runnable listener) {
+        freeListeners.add(listener);
+        return () -> freeListeners.remove(listener);
+    }
+
+    /** {@return who listens for free vectors} */
+    int freeListeners() {
+        return freeListeners.size();
     }
 
     @Override
