@@ -39,6 +39,8 @@ final class Leaks {
     synchronized void expectGone(Bundle bundle) {
         BundleWiring wiring = bundle.adapt(BundleWiring.class);
         if (wiring != null) {
+            // Those that have gone are not needed any more: a soak may replace some every second of a day.
+            revisions.removeIf(revision -> revision.loader.get() == null);
             revisions.add(new Revision(bundle.getSymbolicName(), new WeakReference<>(wiring.getClassLoader())));
         }
     }

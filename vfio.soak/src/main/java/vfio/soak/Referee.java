@@ -7,9 +7,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
-import vfio.api.Swap;
 
 /** Counts what happened, and keeps what should not have. Any thread. */
 final class Referee {
@@ -31,11 +29,12 @@ final class Referee {
     final LongAdder expectedFaults = new LongAdder();
     final LongAdder unexpectedFaults = new LongAdder();
 
+    final Reports reports = new Reports();
+
     private final long begin = System.nanoTime();
 
     // Guarded by this.
     private final Map<String, Integer> byKind = new TreeMap<>();
-    private final List<Swap> reports = new ArrayList<>();
     private final List<String> failures = new ArrayList<>();
     private final Deque<String> history = new ArrayDeque<>();
     private int failed;
@@ -55,10 +54,6 @@ final class Referee {
             history.remove();
         }
         history.add(String.format("%.3f s: %s done", seconds(), Thread.currentThread().getName()));
-    }
-
-    synchronized void reported(Swap report) {
-        reports.add(report);
     }
 
     /** A promise was broken. The first failure comes with what was being swapped just then. */
@@ -101,16 +96,6 @@ final class Referee {
 
     synchronized int swaps() {
         return byKind.values().stream().mapToInt(Integer::intValue).sum();
-    }
-
-    synchronized List<Swap> reports() {
-        return List.copyOf(reports);
-    }
-
-    /** {@return for how long DMA was held back, in microseconds, by ascending length: one entry a report where it was} */
-    long[] blockedMicros() {
-        return reports().stream().mapToLong(Swap::blockedNanos).filter(nanos -> nanos > 0).map(TimeUnit.NANOSECONDS::toMicros).sorted()
-            .toArray();
     }
 
     double seconds() {

@@ -127,7 +127,7 @@ final class Soak {
         boolean begun = false;
         try {
             long memory = untouched(all);
-            ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee::reported, null);
+            ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee.reports::add, null);
             try (Places places = new Places(machine, vfio, configurations)) {
                 List<List<String>> sets = places.plug(CONTAINERS, DEVICES);
                 board = String.format("%s: %s, %d containers with %d devices each; swapped: %s", machine.model(), type, sets.size(), DEVICES,
@@ -311,16 +311,15 @@ final class Soak {
      * @param sameBound whether the bound has been the same all the time
      */
     private void compareReports(Tenant tenant, boolean sameBound) {
-        List<Swap> reports = referee.reports().stream().filter(report -> report.container().equals(tenant.container().name())).toList();
-        long reported = reports.stream().mapToLong(Swap::refused).sum();
+        Reports.Refusals refusals = referee.reports.refusals(tenant.container().name());
+        long reported = refusals.accesses();
         if (tenant.blocked() > reported) {
             referee.unexpectedFaults.add(tenant.blocked() - reported);
             referee.fail("container %s: %d accesses were refused BLOCKED, and the reports know of %d", tenant.container().name(),
                 tenant.blocked(), reported);
         }
-        if (sameBound) {
-            reports.stream().filter(report -> report.refused() > 0 && report.blockedNanos() < tenant.bound().toNanos()).forEach(report ->
-                referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(), report));
+        if (sameBound && refusals.shortest() != null && refusals.shortest().blockedNanos() < tenant.bound().toNanos()) {
+            referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(), refusals.shortest());
         }
     }
 

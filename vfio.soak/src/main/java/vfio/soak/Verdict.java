@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import vfio.api.Swap;
 
 /**
  * What came of it.
@@ -51,7 +50,7 @@ record Verdict(Settings settings, String board, Referee referee, double ran, Opt
         faults.addProperty("expected", referee.expectedFaults.sum());
         faults.addProperty("unexpected", referee.unexpectedFaults.sum());
         json.add("faults", faults);
-        long[] blocked = referee.blockedMicros();
+        long[] blocked = referee.reports.blockedMicros();
         JsonObject micros = new JsonObject();
         micros.addProperty("p50", quantile(blocked, 0.5));
         micros.addProperty("p99", quantile(blocked, 0.99));
@@ -70,20 +69,19 @@ record Verdict(Settings settings, String board, Referee referee, double ran, Opt
     /** {@return the same for people, with what went wrong} */
     String text() {
         StringBuilder text = new StringBuilder();
-        long[] blocked = referee.blockedMicros();
-        List<Swap> reports = referee.reports();
+        long[] blocked = referee.reports.blockedMicros();
+        Reports reports = referee.reports;
         line(text, "board", "%s", board);
         line(text, "swaps", "%d in %.0f s: %s", referee.swaps(), ran, kinds());
-        line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.size(),
-            reports.stream().filter(report -> !report.done()).count(), reports.stream().mapToLong(Swap::mappings).sum());
+        line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.count(), reports.failed(),
+            reports.mappings());
         line(text, "DMA blocked", "%s µs (half of the swaps), %s (99 of 100), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
             quantile(blocked, 1));
-        line(text, "accesses", "%d waited, %d were refused after waiting", reports.stream().mapToLong(Swap::stalled).sum(),
-            reports.stream().mapToLong(Swap::refused).sum());
+        line(text, "accesses", "%d waited, %d were refused after waiting", reports.stalled(), reports.refused());
         line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d astray", referee.bytesVerified.sum() / 1e6, referee.mismatches.sum(),
             referee.strayWrites.sum());
         line(text, "MSIs", "%d raised, %d delivered, %d lost, %d too many; %d carried over a swap", referee.raised.sum(),
-            referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.stream().mapToLong(Swap::carried).sum());
+            referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.carried());
         line(text, "pins", "%d fired", referee.pins.sum());
         line(text, "maps, unmaps", "%d, of which %d were told to come again", referee.maps.sum(), referee.againLater.sum());
         line(text, "faults", "%d due, %d not", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());

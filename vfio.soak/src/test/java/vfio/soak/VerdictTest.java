@@ -32,7 +32,7 @@ class VerdictTest {
         referee.delivered.add(4);
         referee.expectedFaults.add(7);
         for (long nanos : new long[] {30_000, 0, 10_000, 20_000}) {
-            referee.reported(new Swap(Instant.EPOCH, "soak 1", Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, nanos, 1, 0, 1, ""));
+            referee.reports.add(new Swap(Instant.EPOCH, "soak 1", Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, nanos, 1, 0, 1, ""));
         }
         return referee;
     }
