@@ -39,6 +39,7 @@ public interface Bus {
      * @param size 1, 2, 4 or 8
      * @param value the low {@code size} bytes are written
      * @return {@link #OK} or {@link Refusal#NO_TARGET}
+     * @throws ErrnoException ENOMEM where memory is written to for the first time and the host has none left; nothing is written then
      */
     int write(int requester, long physical, int size, long value);
 
@@ -58,6 +59,7 @@ public interface Bus {
      * Writes a block. Register windows are written in naturally aligned pieces of at most 4 bytes, upwards.
      *
      * @return {@link #OK}, or {@link Refusal#NO_TARGET} when some byte has no target: it is dropped, the others are written
+     * @throws ErrnoException ENOMEM as the other; what lies before the memory that is not there is written
      */
     int write(int requester, long physical, byte[] from, int offset, int length);
 

@@ -88,8 +88,12 @@ public final class DmaPort implements AutoCloseable {
                 }
                 Ram ram = bus.ram(physical, size);
                 if (ram != null) {
-                    ram.write(physical - ram.base(), size, value);
-                    status = Bus.OK;
+                    try {
+                        ram.write(physical - ram.base(), size, value);
+                        status = Bus.OK;
+                    } catch (Ram.Exhausted e) {
+                        status = refuse(iova, size, Access.WRITE, Refusal.NO_MEMORY);
+                    }
                 } else {
                     status = answer(iova, size, Access.WRITE, bus.register(id, physical, size, value));
                 }
@@ -172,7 +176,11 @@ public final class DmaPort implements AutoCloseable {
                     }
                     status = answer(iova, length, access, status);
                 } else if (access == Access.WRITE) {
-                    ram.write(physical - ram.base(), block, offset, length);
+                    try {
+                        ram.write(physical - ram.base(), block, offset, length);
+                    } catch (Ram.Exhausted e) {
+                        status = refuse(iova, length, access, Refusal.NO_MEMORY);
+                    }
                 } else {
                     ram.read(physical - ram.base(), block, offset, length);
                 }

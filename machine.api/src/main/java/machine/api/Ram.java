@@ -7,6 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.function.IntFunction;
+import java.util.function.LongSupplier;
 
 /**
  * Memory: the end of the road for data. Before it {@link Bus#write}.
@@ -18,23 +20,43 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  * <p>A store looks its piece up among those that may be written without further ado. A piece is not there before its first
  * store, nor while a {@link Snoop} listens to some of it; then the store goes the careful way and announces itself to the
  * snoops it concerns. So snoops cost nothing where nobody listens.
+ *
+ * <p>The host may have no memory for a piece. A store that needs one is refused then, with {@link Exhausted}, and has changed nothing in
+ * that piece; {@link DmaPort} makes a {@link Refusal} of it. The log says once which option to raise.
  */
 public final class Ram {
     private static final int CHUNK_SHIFT = 21;
     private static final int CHUNK = 1 << CHUNK_SHIFT;
     private static final long CHUNK_MASK = CHUNK - 1L;
     private static final int PAGE = 4096;
+    /** The host is not asked again sooner: it collects garbage and waits, half a second or so, before it says no. */
+    private static final long ASK_AGAIN_NANOS = 1_000_000_000L;
+    private static final System.Logger LOG = System.getLogger("machine.api");
     private static final VarHandle SHORT = view(short[].class);
     private static final VarHandle INT = view(int[].class);
     private static final VarHandle LONG = view(long[].class);
 
+    /** The host has no memory for a piece: what a core or a program that stores there is told. */
+    static final class Exhausted extends ErrnoException {
+        private static final long serialVersionUID = 1L;
+
+        private Exhausted(String why) {
+            super(Errno.ENOMEM, "%s", why);
+        }
+    }
+
     private final long base;
     private final long size;
+    private final IntFunction<ByteBuffer> host;
+    private final LongSupplier clock;
     private final AtomicReferenceArray<ByteBuffer> chunks;
     /** Those of the chunks that stores may go to directly. */
     private final AtomicReferenceArray<ByteBuffer> open;
     /** Replaced, not changed, under the lock. */
     private volatile Snoop[] snoops = {};
+    /** How much it had given when it last refused, and what it said; null if it gave. Guarded by this, as the next. */
+    private String refusal;
+    private long refused;
 
     /**
      * @param base physical address of the first byte, a multiple of 4 KiB
@@ -42,9 +64,21 @@ public final class Ram {
      * @throws IllegalArgumentException if either is not so
      */
     public Ram(long base, long size) {
+        this(base, size, ByteBuffer::allocateDirect, System::nanoTime);
+    }
+
+    /**
+     * As the other.
+     *
+     * @param host gives so many bytes, or throws an OutOfMemoryError
+     * @param clock in nanoseconds
+     */
+    Ram(long base, long size, IntFunction<ByteBuffer> host, LongSupplier clock) {
         if (base < 0 || size <= 0 || ((base | size) & 0xfff) != 0 || base + size > 1L << 52 || base + size < 0) {
             throw new IllegalArgumentException(String.format("RAM 0x%x+0x%x: not whole 4 KiB pages below 2^52", base, size));
         }
+        this.host = host;
+        this.clock = clock;
         this.base = base;
         this.size = size;
         this.chunks = new AtomicReferenceArray<>((int) ((size + CHUNK_MASK) >>> CHUNK_SHIFT));
@@ -227,8 +261,7 @@ public final class Ram {
     private synchronized ByteBuffer admit(int index) {
         ByteBuffer chunk = chunks.get(index);
         if (chunk == null) {
-            // On a page, because the host copies to cache lines that are whole.
-            chunk = ByteBuffer.allocateDirect(CHUNK + PAGE).alignedSlice(PAGE).slice(0, CHUNK);
+            chunk = take(index);
             chunks.set(index, chunk);
         }
         boolean heard = false;
@@ -239,6 +272,35 @@ public final class Ram {
             open.set(index, chunk);
         }
         return chunk;
+    }
+
+    /** The caller holds the lock. */
+    private ByteBuffer take(int index) {
+        long physical = base + ((long) index << CHUNK_SHIFT);
+        if (refusal != null && clock.getAsLong() - refused < ASK_AGAIN_NANOS) {
+            throw exhausted(physical);
+        }
+        try {
+            // On a page, because the host copies to cache lines that are whole.
+            ByteBuffer chunk = host.apply(CHUNK + PAGE).alignedSlice(PAGE).slice(0, CHUNK);
+            refusal = null;
+            return chunk;
+        } catch (OutOfMemoryError e) {
+            boolean first = refusal == null;
+            refusal = String.format("0x%x of this memory are in use: %s", resident(), e.getMessage());
+            refused = clock.getAsLong();
+            Exhausted exhausted = exhausted(physical);
+            if (first) {
+                LOG.log(System.Logger.Level.WARNING, exhausted.reason());
+            }
+            throw exhausted;
+        }
+    }
+
+    private Exhausted exhausted(long physical) {
+        return new Exhausted(String.format("the host has no memory for 0x%x bytes at physical 0x%x, which are touched for the first time (%s). "
+            + "What is stored there is refused. Raise -XX:MaxDirectMemorySize, which is -Xmx if it is not given; ./gantry takes options from "
+            + "GANTRY_JAVA_OPTS", CHUNK, physical, refusal));
     }
 
     private boolean concerns(Snoop snoop, int index) {

@@ -25,8 +25,12 @@ public final class Refusal {
     /** Between a port and a shut {@link Gate} alone: the access has to wait. No device and no fault listener sees it. */
     static final int STALLED = -9;
 
+    /** It is memory, but the host has none left to put in its place: see {@link Ram}. Nothing was written. */
+    public static final int NO_MEMORY = -10;
+
     private static final String[] NAMES = {
-        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED", "STALLED"};
+        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED", "STALLED",
+        "NO_MEMORY"};
 
     private Refusal() {
     }

@@ -3,7 +3,10 @@ package machine.api;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -44,6 +47,40 @@ class DmaPortTest {
         requests.clear();
         assertEquals(Bus.OK, port.write(0x1000, data, 0, 0));
         assertEquals(List.of(), requests);
+    }
+
+    @Test
+    @DisplayName("DmaPort: where the host has no memory a store is refused and reported as any other, and the port works on")
+    void noMemory() {
+        int[] left = {1};
+        Ram ram = new Ram(0, 4 << 20, bytes -> {
+            if (left[0]-- <= 0) {
+                throw new OutOfMemoryError("Cannot reserve " + bytes + " bytes of direct buffer memory");
+            }
+            return ByteBuffer.allocateDirect(bytes);
+        }, System::nanoTime);
+        PhysicalBus small = new PhysicalBus(List.of(ram));
+        LocalMachine full = new LocalMachine("bench", small, List.of(), List.of(), List.of(), 1);
+        full.onFault(faults::add);
+        full.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
+        DmaPort other = full.openPort(new Requester(194, "/iommu", 0));
+        byte[] block = new byte[0x2000];
+        Arrays.fill(block, (byte) 5);
+        assertEquals(Refusal.NO_MEMORY, other.write(0x1f_f000, block, 0, 0x2000));
+        assertEquals(0x05050505L, small.read(0x1f_fffc, 4), "what went before has happened");
+        assertEquals(Refusal.NO_MEMORY, other.write(0x20_0000, 4, 7));
+        assertEquals(0, small.read(0x20_0000, 4));
+        assertEquals(List.of(new Fault(194, 0x20_0000, 4096, Access.WRITE, Refusal.NO_MEMORY),
+            new Fault(194, 0x20_0000, 4, Access.WRITE, Refusal.NO_MEMORY)), faults);
+        assertTrue(faults.get(0).toString().endsWith("NO_MEMORY"), faults.get(0).toString());
+        assertEquals(Bus.OK, other.read(0x20_0000, block, 0, 8));
+        assertEquals(0, block[0]);
+        assertEquals(Bus.OK, other.write(8, 4, 7));
+        small.sync();
+        assertEquals(Errno.ENOMEM, assertThrows(ErrnoException.class, () -> small.write(0x30_0000, 4, 1)).errno());
+        small.sync();
+        full.openPort(new Requester(195, "/iommu", 0)).close();
+        other.close();
     }
 
     @Test

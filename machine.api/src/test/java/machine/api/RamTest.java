@@ -4,10 +4,18 @@ package machine.api;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.IntFunction;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -28,6 +36,83 @@ class RamTest {
         ram.write((64L << 30) - 1, 1, 0xff);
         assertEquals(CHUNK, ram.resident());
         assertEquals(0xff00000000000000L, ram.read((64L << 30) - 8, 8));
+    }
+
+    /** Gives so many pieces, and after them what an exhausted JVM says. */
+    private static final class Host implements IntFunction<ByteBuffer> {
+        private int left;
+        private int asked;
+
+        Host(int left) {
+            this.left = left;
+        }
+
+        @Override
+        public ByteBuffer apply(int bytes) {
+            asked++;
+            if (left-- <= 0) {
+                throw new OutOfMemoryError("Cannot reserve " + bytes + " bytes of direct buffer memory");
+            }
+            return ByteBuffer.allocateDirect(bytes);
+        }
+    }
+
+    @Test
+    @DisplayName("Ram: where the host has no memory left a store is refused, what is there works on, and it is asked again a second later")
+    void exhausted() {
+        Host host = new Host(1);
+        long[] now = new long[1];
+        Ram ram = new Ram(0x4000_0000, 8L * CHUNK, host, () -> now[0]);
+        List<String> log = new ArrayList<>();
+        Handler handler = new Handler() {
+            @Override
+            public void publish(LogRecord entry) {
+                log.add(entry.getMessage());
+            }
+
+            @Override
+            public void flush() {
+                // Nothing is buffered.
+            }
+
+            @Override
+            public void close() {
+                // Nothing is held.
+            }
+        };
+        Logger logger = Logger.getLogger("machine.api");
+        logger.addHandler(handler);
+        try {
+            ram.write(0, 4, 1);
+            ErrnoException refused = assertThrows(ErrnoException.class, () -> ram.write(CHUNK + 8, 4, 2));
+            assertEquals(Errno.ENOMEM, refused.errno());
+            for (String said : List.of("physical 0x40200000", "0x200000 of this memory are in use", "Cannot reserve", "-XX:MaxDirectMemorySize",
+                    "GANTRY_JAVA_OPTS")) {
+                assertTrue(refused.getMessage().contains(said), refused.getMessage());
+            }
+            assertThrows(ErrnoException.class, () -> ram.write(3L * CHUNK, new byte[64], 0, 64));
+            assertThrows(ErrnoException.class, () -> ram.write(2L * CHUNK - 1, 2, 3));
+            assertEquals(2, host.asked, "a host that has just said no is not asked for each store");
+            ram.write(4, 4, 5);
+            assertEquals(0x5_0000_0001L, ram.read(0, 8));
+            assertEquals(0, ram.read(CHUNK + 8, 8));
+            assertEquals(CHUNK, ram.resident());
+
+            now[0] += 1_000_000_000L;
+            assertThrows(ErrnoException.class, () -> ram.write(CHUNK + 8, 4, 2));
+            assertEquals(3, host.asked);
+            assertEquals(1, log.size(), "one line, not one a store: " + log);
+            assertTrue(log.get(0).contains("-XX:MaxDirectMemorySize") && !log.get(0).contains("\n"), log.get(0));
+
+            host.left = 1;
+            now[0] += 1_000_000_000L;
+            ram.write(CHUNK + 8, 4, 2);
+            assertEquals(2, ram.read(CHUNK + 8, 8));
+            assertThrows(ErrnoException.class, () -> ram.write(5L * CHUNK, 1, 1));
+            assertEquals(2, log.size(), "there was some in between");
+        } finally {
+            logger.removeHandler(handler);
+        }
     }
 
     @Test
