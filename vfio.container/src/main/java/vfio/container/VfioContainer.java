@@ -441,6 +441,7 @@ final class VfioContainer implements Container {
         enter();
         try {
             requireActive();
+            resolveAgain();
             long result = session().call(operation, arguments);
             route();
             return result;
@@ -1119,6 +1120,7 @@ final class VfioContainer implements Container {
 
     /** Gives a device its interrupt. While others wait, messages are held back, which its own must not be. */
     Interrupts.Route enable(VfioDevice device, Relay relay) {
+        resolveAgain();
         Interrupts.Route route = interrupts.enable(device, relay);
         if (quiescence.holds()) {
             route();

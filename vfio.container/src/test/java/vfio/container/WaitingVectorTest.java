@@ -4,12 +4,14 @@ package vfio.container;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.msi;
+import static vfio.container.Board.refused;
 
 import irq.api.MsiRequest;
 import irq.api.MsiVector;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import machine.api.Errno;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -140,6 +142,27 @@ class WaitingVectorTest {
         }
         assertEquals(1, heardA.read(10, TimeUnit.SECONDS));
         assertEquals(how.equals("policy") ? 1 : 0, heardC.read(how.equals("policy") ? 10 : 0, TimeUnit.SECONDS));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @DisplayName("a container that no strategy served is looked at again when an MSI is enabled, or a strategy's operation called")
+    @ValueSource(strings = {"enable", "operation"})
+    void strategyLater(String how) {
+        board.vfio.removeStrategy(board.manual);
+        board.auto.feasible = false;
+        board.vfio.addStrategy(board.auto, 10);
+        refused(Errno.ENOTTY, "not today", () -> a.setIrqs(msi(heardA)));
+        refused(Errno.ENOTTY, "not today", () -> one.msi("MAP", 0, IOVA));
+        // As when another container has let a bank go: nobody tells this one.
+        board.auto.feasible = true;
+        if (how.equals("operation")) {
+            refused(Errno.ENOTTY, "no operation", () -> one.msi("NO SUCH", 0));
+        } else {
+            a.setIrqs(msi(heardA));
+            board.a.raise();
+            assertEquals(1, heardA.poll());
+        }
+        assertEquals("auto", one.msiStrategy().orElseThrow());
     }
 
     @Test
