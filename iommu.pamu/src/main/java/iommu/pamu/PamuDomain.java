@@ -35,23 +35,28 @@ import machine.api.Refusal;
  *
  * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped that
  * requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change opens anything.
- * Table memory belongs to the driver and always answers: everything is checked before the first word is written, and nothing
- * has to be rolled back but for an access of a member that does not end: then everything is as before it was waited for. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times the
- * requesters.
+ * Everything is checked before the first word is written. What is thrown at an access to the tables or by a sync all the same, an Error
+ * too, is undone: the fields say what was before, and entries that say something else are written anew, valid bits down first. What
+ * cannot be undone at once is {@link #mend mended} before the next operation. Entries that a lookup may still be reading are
+ * nobody else's before a sync has succeeded; if that gives up, because an access of a member does not end, all is as before. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times
+ * the requesters.
  *
  * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an interrupt handler.
  */
 final class PamuDomain implements IommuDomain {
     private static final long PAGE = 4096;
     private static final Geometry UNSET = new Geometry(0, 0);
+    private static final int NONE = -1;
+    /** Bits of words 0 and 1 that let through. */
+    private static final long OPENS = Paace.primary(0, 2, false, Access.READ_WRITE, true);
 
     /** A requester under this domain, or its draft. */
     static final class Member {
         final PamuDomain domain;
         /** Of a draft: where its primary entry lies, see {@link PamuTables#takeDraft}. */
         final int liodn;
-        /** Index of window 1's SPAACT entry. Guarded by the domain. */
-        int first;
+        /** Index of window 1's SPAACT entry; NONE while it has none. Guarded by the domain. */
+        int first = NONE;
         /** A violation has cleared V. Guarded by {@link PamuTables#primaries}. */
         boolean tripped;
 
@@ -87,13 +92,23 @@ final class PamuDomain implements IommuDomain {
     private boolean enabled = true;
     private Stash stash = new Stash(0, 0);
     private int cache;
+    /** Whose entries are to be erased, and then given back. */
+    private final List<Member> leaving = new ArrayList<>();
+    /** Memory of mappings that came to nothing, whose entries may still be valid. */
+    private final ArrayList<DmaBuffer> held = new ArrayList<>();
+    /** Some entry may not be what the fields say. */
+    private boolean stale;
+    /** Nobody is attached and nobody will be. */
     private boolean closed;
+    /** All is given back, or the tables are not there any more. */
+    private boolean released;
 
     /** @throws ErrnoException ENOSPC if there is no place for one more draft */
     PamuDomain(PamuDriver driver) {
         this.driver = driver;
         this.tables = driver.tables();
         this.draft = new Member(this, tables.takeDraft());
+        this.draft.first = 0;
     }
 
     @Override
@@ -103,6 +118,7 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x", requester,
                 PamuTables.PRIMARIES - 1);
         }
+        mend();
         Member member = new Member(this, requester);
         Member other = driver.members().putIfAbsent(requester, member);
         if (other != null) {
@@ -110,28 +126,45 @@ final class PamuDomain implements IommuDomain {
                 ? new ErrnoException(Errno.EEXIST, "LIODN 0x%x is attached to this domain already", requester)
                 : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there", requester);
         }
-        if (members.isEmpty()) {
+        boolean only = members.isEmpty();
+        try {
+            member.first = only ? draft.first : tables.take(secondaries(windows.length));
+            if (member.first < 0) {
+                throw tables.full(secondaries(windows.length));
+            }
             members.put(requester, member);
-            takeOver(member);
-            return;
+            if (only) {
+                takeOver(member);
+            } else {
+                write(member);
+            }
+        } catch (Throwable e) {
+            leave(member);
+            again(e);
+            throw e;
         }
-        member.first = tables.take(secondaries(windows.length));
-        if (member.first < 0) {
-            driver.members().remove(requester);
-            throw tables.full(secondaries(windows.length));
-        }
-        members.put(requester, member);
-        write(member);
     }
 
     @Override
     public synchronized void detach(int requester) {
         alive();
+        mend();
         Member member = members.get(requester);
         if (member == null) {
             throw new ErrnoException(Errno.ENOENT, "LIODN 0x%x is not attached to this domain", requester);
         }
-        release(List.of(member));
+        boolean tripped = member.tripped;
+        leave(member);
+        try {
+            erase();
+        } catch (Throwable e) {
+            if (leaving.remove(member)) {
+                members.put(requester, member);
+                member.tripped = tripped;
+                stale(e);
+            }
+            throw e;
+        }
     }
 
     @Override
@@ -143,7 +176,7 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x do not lie in a buffer of 0x%x bytes", length, offset,
                 buffer.size());
         }
-        map(iova, length, access, (from, size) -> contiguous(buffer, offset + from, size));
+        map(iova, length, access, buffer, (from, size) -> contiguous(buffer, offset + from, size));
     }
 
     /** As {@link #map}; write-only: a device must not read the interrupt controller's registers. */
@@ -153,13 +186,14 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical, length,
                 PamuDriver.ADDRESS_BITS);
         }
-        map(iova, length, Access.WRITE, (from, size) -> physical + from);
+        map(iova, length, Access.WRITE, null, (from, size) -> physical + from);
     }
 
     /** {@inheritDoc} A mapping of several windows may be unmapped window by window; a window cannot be cut. */
     @Override
     public synchronized long unmap(long iova, long length) {
         alive();
+        mend();
         long last = iova + length - 1;
         if (length == 0 || Long.compareUnsigned(last, iova) < 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is empty or wraps around", iova, length);
@@ -186,14 +220,15 @@ final class PamuDomain implements IommuDomain {
         }
         if (!gone.isEmpty()) {
             Window[] before = windows.clone();
-            gone.stream().forEach(i -> windows[i] = Window.NONE);
-            mapped -= gone.cardinality();
+            int count = gone.cardinality();
             try {
+                gone.stream().forEach(i -> windows[i] = Window.NONE);
+                mapped -= count;
                 takeDown(gone);
-            } catch (RuntimeException e) {
-                windows = before;
-                mapped += gone.cardinality();
-                putUp(gone);
+            } catch (Throwable e) {
+                System.arraycopy(before, 0, windows, 0, before.length);
+                mapped = count(before);
+                stale(e);
                 throw e;
             }
         }
@@ -210,6 +245,7 @@ final class PamuDomain implements IommuDomain {
         if (access != Access.READ && access != Access.WRITE) {
             throw new IllegalArgumentException("access " + access + ": ask for READ or WRITE");
         }
+        mend();
         long answer = 0;
         boolean first = true;
         for (Member member : laid()) {
@@ -229,6 +265,7 @@ final class PamuDomain implements IommuDomain {
     @Override
     public synchronized void set(DomainAttribute attribute) {
         alive();
+        mend();
         if (attribute instanceof Geometry wanted) {
             setGeometry(wanted);
         } else if (attribute instanceof Windows wanted) {
@@ -263,21 +300,48 @@ final class PamuDomain implements IommuDomain {
     @Override
     public void close() {
         synchronized (this) {
-            if (closed) {
+            if (released) {
                 return;
             }
-            release(new ArrayList<>(members.values()));
+            block();
+            letGo();
             clear(draft);
-            tables.give(draft.first, secondaries(windows.length));
+            if (draft.first >= 0) {
+                tables.give(draft.first, secondaries(windows.length));
+            }
             tables.giveDraft(draft.liodn);
-            closed = true;
+            released = true;
         }
         driver.forget(this);
+    }
+
+    /** Detaches everybody for good; if that does not begin, because an access does not end, all is as before. */
+    private void block() {
+        List<Member> going = List.copyOf(members.values());
+        List<Member> tripped = going.stream().filter(member -> member.tripped).toList();
+        going.forEach(this::leave);
+        closed = true;
+        try {
+            erase();
+        } catch (Throwable e) {
+            if (!going.isEmpty() && leaving.containsAll(going)) {
+                leaving.removeAll(going);
+                going.forEach(member -> {
+                    members.put(member.liodn, member);
+                    member.tripped = tripped.contains(member);
+                });
+                closed = false;
+                stale(e);
+            }
+            throw e;
+        }
     }
 
     /** The driver has closed the gates and takes the tables away: no word may be written any more. */
     synchronized void orphan() {
         closed = true;
+        released = true;
+        letGo();
     }
 
     private void setGeometry(Geometry wanted) {
@@ -296,13 +360,23 @@ final class PamuDomain implements IommuDomain {
         if (wanted.equals(geometry)) {
             return;
         }
+        // V is 0: nobody looks at the entries, and those that are given back are found by nobody.
         for (Member member : laid()) {
             tables.give(member.first, secondaries(windows.length));
             member.first = 0;
         }
+        Geometry before = geometry;
+        Window[] windowsBefore = windows;
         geometry = wanted;
         windows = new Window[0];
-        laid().forEach(this::write);
+        try {
+            laid().forEach(this::write);
+        } catch (Throwable e) {
+            geometry = before;
+            back(windowsBefore);
+            stale(e);
+            throw e;
+        }
     }
 
     private void setWindows(int count) {
@@ -318,53 +392,96 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000", count,
                 geometry.size());
         }
+        Window[] fresh = new Window[count];
+        Arrays.fill(fresh, Window.NONE);
         int[] ranges = laid().stream().mapToInt(member -> member.first).toArray();
         tables.exchange(ranges, secondaries(windows.length), secondaries(count));
         int i = 0;
         for (Member member : laid()) {
             member.first = ranges[i++];
         }
-        windows = new Window[count];
-        Arrays.fill(windows, Window.NONE);
-        laid().forEach(this::write);
+        Window[] before = windows;
+        windows = fresh;
+        try {
+            laid().forEach(this::write);
+        } catch (Throwable e) {
+            back(before);
+            stale(e);
+            throw e;
+        }
+    }
+
+    /** The window count is what it was; unset, if others have taken the entries meanwhile. */
+    private void back(Window[] before) {
+        for (Member member : laid()) {
+            tables.give(member.first, secondaries(windows.length));
+            member.first = NONE;
+        }
+        windows = before;
+        for (Member member : laid()) {
+            member.first = tables.take(secondaries(before.length));
+        }
+        if (laid().stream().anyMatch(member -> member.first < 0)) {
+            for (Member member : laid()) {
+                if (member.first >= 0) {
+                    tables.give(member.first, secondaries(before.length));
+                }
+                member.first = 0;
+            }
+            windows = new Window[0];
+        }
     }
 
     private void setEnable(boolean on) {
         boolean before = enabled;
-        enabled = on;
-        for (Member member : laid()) {
-            if (on) {
-                synchronized (tables.primaries) {
-                    member.tripped = false;
+        List<Member> tripped = laid().stream().filter(member -> member.tripped).toList();
+        try {
+            enabled = on;
+            for (Member member : laid()) {
+                if (on) {
+                    synchronized (tables.primaries) {
+                        member.tripped = false;
+                    }
                 }
+                gate(member);
             }
-            gate(member);
-        }
-        if (on) {
-            driver.unmute();
-        } else {
-            try {
+            if (on) {
+                driver.unmute();
+            } else {
                 sync();
-            } catch (RuntimeException e) {
-                enabled = before;
-                laid().forEach(this::gate);
-                throw e;
             }
+        } catch (Throwable e) {
+            enabled = before;
+            synchronized (tables.primaries) {
+                tripped.forEach(member -> member.tripped = true);
+            }
+            stale(e);
+            throw e;
         }
     }
 
     private void setStash(Stash wanted) {
-        cache = StashTarget.find(driver.machine(), wanted);
-        stash = wanted;
-        for (Member member : laid()) {
-            for (int i = 0; i < windows.length; i++) {
-                tables.pair(entry(member, i), Paace.ATTRIBUTES, attributes(i));
+        int id = StashTarget.find(driver.machine(), wanted);
+        int before = cache;
+        try {
+            cache = id;
+            for (Member member : laid()) {
+                for (int i = 0; i < windows.length; i++) {
+                    tables.pair(entry(member, i), Paace.ATTRIBUTES, attributes(i));
+                }
             }
+        } catch (Throwable e) {
+            cache = before;
+            stale(e);
+            throw e;
         }
+        stash = wanted;
     }
 
-    private synchronized void map(long iova, long length, int access, Memory memory) {
+    /** @param buffer what is mapped; null if it is nobody's memory */
+    private synchronized void map(long iova, long length, int access, DmaBuffer buffer, Memory memory) {
         alive();
+        mend();
         if (windows.length == 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: set the geometry, then the windows, before mapping", iova, length);
         }
@@ -399,18 +516,35 @@ final class PamuDomain implements IommuDomain {
             }
             fresh[i] = new Window(physical, piece, access);
         }
-        System.arraycopy(fresh, 0, windows, first, count);
-        mapped += count;
-        for (Member member : laid()) {
-            // Window 0 last: its entry is the one that gates.
-            for (int i = first + count - 1; i >= Math.max(first, 1); i--) {
-                write(member, i);
+        held.ensureCapacity(held.size() + 1);
+        if (buffer != null) {
+            buffer.retain();
+        }
+        try {
+            System.arraycopy(fresh, 0, windows, first, count);
+            mapped += count;
+            for (Member member : laid()) {
+                // Window 0 last: its entry is the one that gates.
+                for (int i = first + count - 1; i >= Math.max(first, 1); i--) {
+                    write(member, i);
+                }
+                if (first == 0) {
+                    write(member, 0);
+                } else if (mapped == count) {
+                    gate(member);
+                }
             }
-            if (first == 0) {
-                write(member, 0);
-            } else if (mapped == count) {
-                gate(member);
+        } catch (Throwable e) {
+            if (buffer != null) {
+                held.add(buffer);
             }
+            Arrays.fill(windows, first, first + count, Window.NONE);
+            mapped = count(windows);
+            stale(e);
+            throw e;
+        }
+        if (buffer != null) {
+            buffer.release();
         }
     }
 
@@ -432,17 +566,72 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** Windows that were to be taken down and are mapped as before, because somebody may still be in there; window 0 last. */
-    private void putUp(BitSet back) {
-        for (Member member : laid()) {
-            for (int i = back.length() - 1; i > 0; i = back.previousSetBit(i - 1)) {
-                write(member, i);
+    /** A requester is not attached any more: its entries are to go, and its LIODN and SPAACT entries are nobody else's before. */
+    private void leave(Member member) {
+        leaving.add(member);
+        members.remove(member.liodn);
+    }
+
+    /** What was thrown has left entries that may not be what the fields say; tries to mend that. */
+    private void stale(Throwable e) {
+        stale = true;
+        again(e);
+    }
+
+    private void again(Throwable e) {
+        try {
+            mend();
+        } catch (Throwable worse) {
+            // Before the next operation, then.
+            if (worse != e) {
+                e.addSuppressed(worse);
             }
-            if (back.get(0)) {
-                write(member, 0);
-            } else {
-                gate(member);
+        }
+    }
+
+    /** Ends what has not ended well: who leaves is blocked, and every entry is what the fields say. */
+    private void mend() {
+        erase();
+        if (stale) {
+            rewrite();
+            stale = false;
+            letGo();
+        }
+    }
+
+    private void letGo() {
+        held.forEach(DmaBuffer::release);
+        held.clear();
+    }
+
+    /**
+     * Blocks who leaves, waits once for all, then erases the entries and gives them back. The last one's are the draft's, and written when
+     * they are asked for.
+     */
+    private void erase() {
+        if (leaving.isEmpty()) {
+            return;
+        }
+        for (Member member : leaving) {
+            long entry = tables.primary(member.liodn);
+            synchronized (tables.primaries) {
+                tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
+                member.tripped = true;
             }
+        }
+        driver.machine().bus().sync(leaving.stream().map(member -> member.liodn).collect(Collectors.toSet()));
+        while (!leaving.isEmpty()) {
+            Member member = leaving.get(leaving.size() - 1);
+            clear(member);
+            leaving.remove(leaving.size() - 1);
+            boolean drafted = members.isEmpty() && leaving.isEmpty() && !closed;
+            if (drafted) {
+                draft.first = member.first;
+            } else if (member.first >= 0) {
+                tables.give(member.first, secondaries(windows.length));
+            }
+            driver.members().remove(member.liodn, member);
+            stale |= drafted;
         }
     }
 
@@ -453,45 +642,69 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** Blocks, waits once for all, then gives everything back; if somebody does not leave, nobody is blocked any more. */
-    private void release(Collection<Member> leaving) {
-        Map<Member, Boolean> tripped = new LinkedHashMap<>();
-        for (Member member : leaving) {
-            tripped.put(member, member.tripped);
-            long entry = tables.primary(member.liodn);
-            synchronized (tables.primaries) {
-                tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
-                member.tripped = true;
+    /**
+     * Writes what differs from the fields. An entry that was only taken down is put up again at once; others are taken down first, and
+     * written anew after a sync.
+     */
+    private void rewrite() {
+        List<Runnable> anew = new ArrayList<>();
+        boolean wait = false;
+        for (Member member : laid()) {
+            for (int i = Math.max(1, windows.length) - 1; i >= 0; i--) {
+                int window = i;
+                if (!says(member, i, Paace.ATTRIBUTES, Paace.INDEX)) {
+                    anew.add(() -> write(member, window));
+                    down(member, i);
+                    wait = true;
+                } else if (!says(member, i, Paace.ADDRESS, Paace.ADDRESS)) {
+                    wait |= (tables.first(entry(member, i)) & ~pair(member, i, Paace.ADDRESS) & OPENS) != 0;
+                    address(member, i);
+                }
             }
         }
-        if (!leaving.isEmpty()) {
-            try {
-                driver.machine().bus().sync(leaving.stream().map(member -> member.liodn).collect(Collectors.toSet()));
-            } catch (RuntimeException e) {
-                tripped.forEach((member, before) -> {
-                    synchronized (tables.primaries) {
-                        member.tripped = before;
-                    }
-                    gate(member);
-                });
-                throw e;
-            }
+        if (wait) {
+            sync();
         }
-        for (Member member : leaving) {
-            clear(member);
-            members.remove(member.liodn);
-            if (members.isEmpty()) {
-                draft.first = member.first;
-                write(draft);
-            } else {
-                tables.give(member.first, secondaries(windows.length));
-            }
-            driver.members().remove(member.liodn);
+        anew.forEach(Runnable::run);
+    }
+
+    private void down(Member member, int i) {
+        long entry = entry(member, i);
+        synchronized (tables.primaries) {
+            tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
         }
     }
 
+    private boolean says(Member member, int i, int from, int to) {
+        synchronized (tables.primaries) {
+            for (int offset = from; offset <= to; offset += 8) {
+                if (tables.pair(entry(member, i), offset) != pair(member, i, offset)) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    /** {@return what a pair of words of an entry should be} */
+    private long pair(Member member, int i, int offset) {
+        if (windows.length == 0) {
+            return 0;
+        }
+        return switch (offset) {
+            case Paace.ADDRESS -> i == 0 ? primary(member) : Paace.secondary(member.liodn, windows[i].access, windows[i].mapped());
+            case Paace.ATTRIBUTES -> attributes(i);
+            case Paace.TRANSLATED -> translated(i);
+            default -> i == 0 && windows.length > 1 ? Paace.index(member.first) : 0;
+        };
+    }
+
+    private static int count(Window[] windows) {
+        return (int) Arrays.stream(windows).filter(Window::mapped).count();
+    }
+
     private void clear(Member member) {
-        for (int i = 0; i < Math.max(1, windows.length); i++) {
+        for (int i = 0; i < (member.first < 0 ? 1 : Math.max(1, windows.length)); i++) {
             clear(entry(member, i));
         }
     }
@@ -528,43 +741,44 @@ final class PamuDomain implements IommuDomain {
             }
         }
         clear(from);
-        draft.first = 0;
+        draft.first = NONE;
     }
 
     /** All of a requester's entries, window 0 last. V is 0 before. */
     private void write(Member member) {
-        for (int i = windows.length - 1; i >= 0; i--) {
+        for (int i = Math.max(1, windows.length) - 1; i >= 0; i--) {
             write(member, i);
-        }
-        if (windows.length == 0) {
-            clear(tables.primary(member.liodn));
         }
     }
 
     /** One window's entry; the pair with V, or for window 0 with AP, comes last. */
     private void write(Member member, int i) {
         long entry = entry(member, i);
-        tables.pair(entry, Paace.INDEX, i == 0 && windows.length > 1 ? Paace.index(member.first) : 0);
-        tables.pair(entry, Paace.TRANSLATED, translated(i));
-        tables.pair(entry, Paace.ATTRIBUTES, attributes(i));
+        for (int offset = Paace.INDEX; offset > Paace.ADDRESS; offset -= 8) {
+            tables.pair(entry, offset, pair(member, i, offset));
+        }
+        address(member, i);
+    }
+
+    private void address(Member member, int i) {
         if (i == 0) {
             gate(member);
         } else {
-            tables.pair(entry, Paace.ADDRESS, Paace.secondary(member.liodn, windows[i].access, windows[i].mapped()));
+            tables.pair(entry(member, i), Paace.ADDRESS, pair(member, i, Paace.ADDRESS));
         }
     }
 
     /** The pair of the primary entry that opens and closes the aperture, and window 0 with it. */
     private void gate(Member member) {
-        if (windows.length == 0) {
-            return;
+        synchronized (tables.primaries) {
+            tables.pair(tables.primary(member.liodn), Paace.ADDRESS, pair(member, 0, Paace.ADDRESS));
         }
+    }
+
+    private long primary(Member member) {
         // PAMU: an entry with one window has no SWSE; a smaller mapping shrinks the aperture itself.
         long size = windows.length == 1 && windows[0].mapped() ? windows[0].size : geometry.size();
-        synchronized (tables.primaries) {
-            tables.pair(tables.primary(member.liodn), Paace.ADDRESS, Paace.primary(geometry.start(), size, windows.length > 1,
-                windows[0].access, enabled && mapped > 0 && !member.tripped));
-        }
+        return Paace.primary(geometry.start(), size, windows.length > 1, windows[0].access, enabled && mapped > 0 && !member.tripped);
     }
 
     private long translated(int i) {

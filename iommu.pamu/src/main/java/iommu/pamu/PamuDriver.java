@@ -70,6 +70,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     // Guarded by this.
     private final Set<PamuDomain> domains = new HashSet<>();
     private boolean closed;
+    private boolean released;
 
     // Guarded by scan.
     private boolean stopped;
@@ -102,13 +103,12 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         tables = new PamuTables(machine);
         try {
             start(bypass);
-        } catch (RuntimeException e) {
-            closeGates();
+        } catch (Throwable e) {
             try {
+                shut();
                 bus.sync();
                 tables.close();
-            } catch (RuntimeException again) {
-                // Somebody may still look into the tables: their memory is nobody's any more.
+            } catch (Throwable again) {
                 e.addSuppressed(again);
             }
             throw e;
@@ -171,27 +171,33 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     /**
      * Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards. Idempotent.
      *
-     * @throws ErrnoException ETIMEDOUT if an access does not end: the gates are closed, but the tables stay, and a domain can still be closed
-     *     when that access has ended
+     * @throws ErrnoException EIO if a gate does not close, ETIMEDOUT if an access does not end: the tables' memory is kept, a domain can
+     *     still be closed when that access has ended, and this can be called again
      */
     @Override
     public void close() {
         List<PamuDomain> orphans;
         synchronized (this) {
-            if (closed) {
+            if (released) {
                 return;
             }
             closed = true;
             orphans = List.copyOf(domains);
-            domains.clear();
         }
-        closeGates();
+        shut();
         scan.lock();
         stopped = true;
         scan.unlock();
         bus.sync();
         orphans.forEach(PamuDomain::orphan);
         members.clear();
+        synchronized (this) {
+            if (released) {
+                return;
+            }
+            released = true;
+            domains.clear();
+        }
         tables.close();
     }
 
@@ -270,10 +276,31 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         words.word(register + 4, (int) value);
     }
 
-    /** An instance that does not answer has left the machine, and the machine blocks what was behind it: nothing is open. */
-    private void closeGates() {
+    /**
+     * Closes every gate, whatever becomes of another one. An instance that does not answer has left the
+     * machine, and the machine blocks what was behind it: nothing is open.
+     *
+     * @throws ErrnoException EIO if one stays open: it may still read the tables
+     */
+    private void shut() {
+        Throwable failure = null;
         for (Instance instance : instances) {
-            bus.write(instance.registers + Registers.PC, 4, BigEndian.swap(Registers.PC_GATE_CLOSED) & 0xffff_ffffL);
+            long control = instance.registers + Registers.PC;
+            try {
+                bus.write(control, 4, BigEndian.swap(Registers.PC_GATE_CLOSED) & 0xffff_ffffL);
+                if ((words.word(control) & Registers.PC_GATE_CLOSED) == 0) {
+                    throw new ErrnoException(Errno.EIO, "%s: the gate stays open (PC at physical 0x%x is 0x%x); its tables are kept",
+                        instance.path, control, words.word(control));
+                }
+            } catch (RuntimeException | Error e) {
+                failure = e;
+            }
+        }
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure != null) {
+            throw (RuntimeException) failure;
         }
     }
 
