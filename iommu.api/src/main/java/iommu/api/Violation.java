@@ -7,7 +7,8 @@ package iommu.api;
  * @param unit path of the node of the instance that refused
  * @param requester the offender as the hardware names it
  * @param iova the address as the hardware recorded it
- * @param reason the class of violation in the hardware's terms, e.g. {@code WAV}
+ * @param reason the class of violation in the hardware's terms, e.g. {@code WAV}; if the requester has changed hands since, with where
+ *     it was then behind it: {@code WAV, under a domain it has left}
  * @param registers the status registers, e.g. {@code AVS1=0x00c10101 AVA=0x14001000}
  */
 public record Violation(String unit, int requester, long iova, String reason, String registers) {

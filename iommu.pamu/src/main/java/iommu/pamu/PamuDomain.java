@@ -132,6 +132,7 @@ final class PamuDomain implements IommuDomain {
             if (member.first < 0) {
                 throw tables.full(secondaries(windows.length));
             }
+            driver.collect(requester, ", under no domain");
             members.put(requester, member);
             if (only) {
                 takeOver(member);
@@ -439,6 +440,7 @@ final class PamuDomain implements IommuDomain {
             enabled = on;
             for (Member member : laid()) {
                 if (on) {
+                    driver.collect(member.liodn, ", before Enable");
                     synchronized (tables.primaries) {
                         member.tripped = false;
                     }
@@ -620,6 +622,7 @@ final class PamuDomain implements IommuDomain {
             }
         }
         driver.machine().bus().sync(leaving.stream().map(member -> member.liodn).collect(Collectors.toSet()));
+        leaving.forEach(member -> driver.collect(member.liodn, ", under a domain it has left"));
         while (!leaving.isEmpty()) {
             Member member = leaving.get(leaving.size() - 1);
             clear(member);

@@ -39,6 +39,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         Registers.PC_ENABLE | Registers.PC_OMT_CACHE | Registers.PC_SECONDARY_CACHE | Registers.PC_PRIMARY_CACHE;
     /** Physical and device addresses have 36 bits. */
     static final int ADDRESS_BITS = 36;
+    private static final int NOBODY = -1;
+    private static final int MOST_EARLY = 64;
     private static final long PAGE_SIZES = (2L << ADDRESS_BITS) - 1 & -4096;
 
     private static final class Instance {
@@ -74,6 +76,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
 
     // Guarded by scan.
     private boolean stopped;
+    /** Records that were read before a requester changed hands, for the next who asks; the first ones, as the hardware keeps them. */
+    private final List<Violation> early = new ArrayList<>();
 
     /**
      * Probes: allocates the tables, points every PAMU at them, clears the bypass bits.
@@ -149,7 +153,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
 
     /**
      * {@inheritDoc} An instance keeps one record: the first since it was read last. Never waits for anything but another
-     * call of this method.
+     * call of this method. A record of a requester that was then under another domain, or none, says so behind its reason, and is
+     * nothing {@link ViolationPolicy#DISABLE} would act on.
      *
      * <p>PICS is cleared before AVS1: a violation in between is dropped as a second one and shows in PICS. The other way
      * round it would be recorded and its interrupt status cleared.
@@ -159,13 +164,34 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         List<Violation> records = new ArrayList<>();
         scan.lock();
         try {
+            records.addAll(early);
+            early.clear();
             if (!stopped) {
-                instances.forEach(instance -> scan(instance, records));
+                instances.forEach(instance -> scan(instance, records, NOBODY, ""));
             }
         } finally {
             scan.unlock();
         }
         return records;
+    }
+
+    /**
+     * Reads what is recorded before a requester changes hands: nobody is to answer for what another one's device did. The caller has seen
+     * to it that none of its accesses is in flight, or that its entry has not been valid.
+     *
+     * @param then where it was, for the reason of its records
+     */
+    void collect(int liodn, String then) {
+        List<Violation> records = new ArrayList<>();
+        scan.lock();
+        try {
+            if (!stopped) {
+                instances.forEach(instance -> scan(instance, records, liodn, then));
+            }
+        } finally {
+            early.addAll(records.subList(0, Math.min(records.size(), MOST_EARLY - early.size())));
+            scan.unlock();
+        }
     }
 
     /**
@@ -304,7 +330,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
     }
 
-    private void scan(Instance instance, List<Violation> records) {
+    /** @param leaving a LIODN that is not to answer for its record, because it changes hands */
+    private void scan(Instance instance, List<Violation> records, int leaving, String then) {
         long registers = instance.registers;
         int pics = words.word(registers + Registers.PICS);
         if ((pics & Registers.PICS_VIOLATION) == 0 || pics == -1) {
@@ -314,20 +341,24 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         long ava = words.pair(registers + Registers.AVA);
         int liodn = avs1 >>> 16;
         if (settings.violations() == ViolationPolicy.DISABLE && (avs1 & Registers.AVS1_VALID) != 0
-                && (avs1 & (Registers.AVS1_GATE | Registers.AVS1_DISABLED)) == 0 && !disable(liodn)) {
+                && (avs1 & (Registers.AVS1_GATE | Registers.AVS1_DISABLED)) == 0 && liodn != leaving
+                && !disable(liodn, (avs1 & Registers.AVS1_LIODN) != 0)) {
             instance.muted = true;
         }
         int enable = instance.muted ? 0 : pics & Registers.PICS_VIOLATION_ENABLE;
         words.word(registers + Registers.PICS, Registers.PICS_VIOLATION | enable);
         words.word(registers + Registers.AVS1, avs1 & Registers.AVS1_STATUS);
         if ((avs1 & Registers.AVS1_VALID) != 0) {
-            records.add(new Violation(instance.path, liodn, ava, reason(avs1),
+            records.add(new Violation(instance.path, liodn, ava, liodn == leaving ? reason(avs1) + then : reason(avs1),
                 String.format("AVS1=0x%08x AVA=0x%x", avs1, ava)));
         }
     }
 
-    /** {@return whether the offender's V was set and is now clear} */
-    private boolean disable(int liodn) {
+    /**
+     * @param unusable the record says that the LIODN had no usable entry
+     * @return whether the offender's V was set and is now clear, or the record is from before it was set
+     */
+    private boolean disable(int liodn, boolean unusable) {
         if (liodn >= PamuTables.PRIMARIES) {
             return false;
         }
@@ -336,6 +367,9 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             long first = tables.first(entry);
             if ((first & Paace.VALID) == 0) {
                 return false;
+            }
+            if (unusable) {
+                return true;
             }
             tables.pair(entry, Paace.ADDRESS, first & ~Paace.VALID);
             PamuDomain.Member member = members.get(liodn);

@@ -57,6 +57,67 @@ class ViolationTest {
         assertEquals(buffer.physical(0), board.write(1, 0));
     }
 
+    private IommuDomain attached(PamuDriver driver, int liodn) {
+        IommuDomain domain = driver.open();
+        domain.set(new Geometry(0, 0x8000));
+        domain.set(new Windows(8));
+        domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
+        domain.attach(liodn);
+        return domain;
+    }
+
+    @Test
+    @DisplayName("PAMU policy disable: a record that is read late stops nobody but who did it: not the LIODN's next domain")
+    void readLate() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        for (boolean close : new boolean[] {true, false}) {
+            IommuDomain first = attached(driver, 1);
+            IommuDomain beside = attached(driver, 2);
+            board.write(1, 0x5000);
+            board.pamu(1).translate(2, 0x6000, 4, Access.READ);
+            if (close) {
+                first.close();
+            } else {
+                first.detach(1);
+            }
+            IommuDomain second = attached(driver, 1);
+            assertEquals(0, board.word(board.register64(0, 0x00) + 64 * 2 + 4) & 1, "who did it and is still there is stopped");
+            List<Violation> records = driver.violations();
+            assertEquals(List.of("WAV, under a domain it has left", "WAV"), records.stream().map(Violation::reason).toList());
+            assertEquals(new Violation(Board.path(0), 1, 0x5000, "WAV, under a domain it has left", "AVS1=0x00010181 AVA=0x5000"),
+                records.get(0));
+            assertEquals(buffer.physical(0), board.write(1, 0));
+            board.write(1, 0x7000);
+            assertEquals("WAV", driver.violations().get(0).reason());
+            assertEquals(Refusal.NO_REQUESTER, board.write(1, 0), "what it does itself it answers for");
+            second.close();
+            beside.close();
+            driver.violations();
+        }
+    }
+
+    @Test
+    @DisplayName("PAMU policy disable: what a LIODN did while it had no domain, or none with a mapping, or before Enable, stops nobody")
+    void readLateByOneself() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        board.write(1, 0x5000);
+        IommuDomain domain = attached(driver, 1);
+        assertEquals(List.of("LAV, under no domain"), driver.violations().stream().map(Violation::reason).toList());
+        assertEquals(buffer.physical(0), board.write(1, 0));
+
+        domain.unmap(0, 0x8000);
+        board.write(1, 0);
+        domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
+        assertEquals(List.of("LAV"), driver.violations().stream().map(Violation::reason).toList());
+        assertEquals(buffer.physical(0), board.write(1, 0));
+        assertEquals(4, board.register(0, 0xc1c), "nor does it turn reporting off");
+
+        board.write(1, 0x5000);
+        domain.set(new Enable(true));
+        assertEquals(List.of("WAV, before Enable"), driver.violations().stream().map(Violation::reason).toList());
+        assertEquals(buffer.physical(0), board.write(1, 0));
+    }
+
     @Test
     @DisplayName("PAMU policy disable: V of the offender is cleared, of nobody else, until Enable(true)")
     void disable() {

@@ -2,9 +2,11 @@
 package iommu.type1;
 
 import iommu.api.Violation;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -29,6 +31,7 @@ import machine.api.Node;
 final class Drhd implements AutoCloseable {
     private static final int PAGE = 4096;
     private static final long PRESENT = 1;
+    private static final int MOST_EARLY = 64;
 
     private final Bus bus;
     private final DmaMemory pool;
@@ -38,6 +41,8 @@ final class Drhd implements AutoCloseable {
     private final VtdCapabilities capabilities;
     private final Invalidation invalidation;
     private final Object faults = new Object();
+    /** Records that were read before a source id changed hands, for the next who asks; the first ones. Guarded by faults. */
+    private final List<Violation> early = new ArrayList<>();
     /** Null if the root table was taken over from a predecessor. */
     private final DmaBuffer fresh;
 
@@ -152,6 +157,7 @@ final class Drhd implements AutoCloseable {
         if ((bus.read(entry, 8) & PRESENT) != 0) {
             throw new ErrnoException(Errno.EBUSY, "%s: context entry of source id 0x%04x is present", path, source);
         }
+        collect(", under no domain", source);
         try {
             // The low half, with P, makes the high half valid.
             store(entry + 8, (long) domain << 8 | tables.levels() - 2);
@@ -213,8 +219,8 @@ final class Drhd implements AutoCloseable {
             return;
         }
         if (ended) {
-            throw new ErrnoException(Errno.EIO, "%s: its driver ended before the unit had confirmed an invalidation; the memory concerned is "
-                + "kept until other hardware is in the unit's place: restart that", path);
+            throw new ErrnoException(Errno.EIO, "%s: its driver ended before the unit had confirmed an invalidation; the memory concerned "
+                + "is kept until other hardware is in the unit's place: restart that", path);
         }
         try {
             takeAway();
@@ -301,6 +307,36 @@ final class Drhd implements AutoCloseable {
 
     /** As software reads them: from FRI on while F, then the overflow. Has a lock of its own: an interrupt handler may call. */
     void violations(List<Violation> found) {
+        synchronized (faults) {
+            found.addAll(early);
+            early.clear();
+            read(found);
+        }
+    }
+
+    /**
+     * Reads what is recorded before source ids change hands: nobody is taken for what another one's device did. The caller has seen to it
+     * that none of their accesses is in flight, or that their entries were not present.
+     *
+     * @param then where they were, for the reason of their records
+     */
+    void collect(String then, int... sources) {
+        synchronized (faults) {
+            List<Violation> found = new ArrayList<>();
+            try {
+                read(found);
+            } finally {
+                for (Violation each : found) {
+                    if (early.size() < MOST_EARLY) {
+                        early.add(IntStream.of(sources).noneMatch(source -> source == each.requester()) ? each
+                            : new Violation(each.unit(), each.requester(), each.iova(), each.reason() + then, each.registers()));
+                    }
+                }
+            }
+        }
+    }
+
+    private void read(List<Violation> found) {
         synchronized (faults) {
             int status = registers.read(VtdRegisters.FSTS);
             if (status == -1) {

@@ -29,6 +29,8 @@ import machine.api.Machine;
  */
 final class Type1Domain implements IommuDomain {
     private static final long PAGE = 4096;
+    /** Behind the reason of a fault record. */
+    private static final String LEFT = ", under a domain it has left";
 
     private final Type1Driver driver;
     private final Bus bus;
@@ -110,6 +112,7 @@ final class Type1Domain implements IommuDomain {
             }
             throw e;
         }
+        unit.collect(LEFT, requester);
         inside.remove(requester);
         requesters.remove(requester);
         if (!requesters.containsValue(unit)) {
@@ -248,6 +251,7 @@ final class Type1Domain implements IommuDomain {
         try {
             touched.forEach(Drhd::settle);
             bus.sync(Set.copyOf(inside));
+            leaving.forEach((unit, sources) -> unit.collect(LEFT, sources));
         } catch (Throwable e) {
             unconfirmedEnd = true;
             Failures.end(Failures.add(failure, e));

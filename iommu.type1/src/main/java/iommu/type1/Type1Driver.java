@@ -153,6 +153,7 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         return List.of();
     }
 
+    /** {@inheritDoc} A record of a requester that was then under another domain, or none, says so behind its reason. */
     @Override
     public List<Violation> violations() {
         List<Violation> found = new ArrayList<>();

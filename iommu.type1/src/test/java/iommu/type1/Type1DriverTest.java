@@ -367,6 +367,35 @@ class Type1DriverTest {
     }
 
     @Test
+    @DisplayName("a fault record that is read late says that its source id was under another domain then, or under none")
+    void violationsReadLate() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        for (boolean close : new boolean[] {true, false}) {
+            IommuDomain first = driver.open();
+            first.attach(0x10);
+            first.attach(0x11);
+            bench.port(0x10).write(0x5678, 4, 0);
+            bench.port(0x18).write(0x5678, 4, 0);
+            if (close) {
+                first.close();
+            } else {
+                first.detach(0x10);
+            }
+            bench.port(0x10).write(0x9678, 4, 0);
+            IommuDomain second = driver.open();
+            second.attach(0x10);
+            bench.port(0x10).write(0xd678, 4, 0);
+            assertEquals(List.of("0x05 write: no write permission, under a domain it has left", "0x02 write: context entry not present",
+                "0x02 write: context entry not present, under no domain", "0x05 write: no write permission"),
+                driver.violations().stream().map(Violation::reason).toList());
+            assertEquals(List.of(), driver.violations());
+            first.close();
+            second.close();
+        }
+    }
+
+    @Test
     @DisplayName("P2: a driver that takes over from one that did not end keeps everything blocked meanwhile")
     void takeOver() {
         Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, false, 1024));
