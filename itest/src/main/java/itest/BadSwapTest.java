@@ -198,8 +198,10 @@ class BadSwapTest {
         refused(Errno.EINVAL, "activate/Absent", spoilt("activate-error", "activate errs", List.of(PART)));
         refused(Errno.EINVAL, "it offers no IOMMU of kind pamu", spoilt("nothing", "nothing", List.of()));
         refused(Errno.EINVAL, "waits for machine.api.Node", spoilt("unitless", "nothing", List.of(DRIVER)));
-        refused(Errno.EINVAL, "but IOMMU of kind umap", bad("kind.jar", entries -> entries.put(DRIVER, new String(entries.get(DRIVER),
-            StandardCharsets.UTF_8).replace("value=\"pamu\"", "value=\"umap\"").getBytes(StandardCharsets.UTF_8))));
+        refused(Errno.EINVAL, "does not take its descriptor of iommu.pamu.PamuComponent", bad("type.jar", entries -> entries.put(DRIVER,
+            new String(entries.get(DRIVER), StandardCharsets.UTF_8).replace("\"Integer\" value=\"2\"", "\"Integer\" value=\"two\"")
+                .getBytes(StandardCharsets.UTF_8))));
+        refused(Errno.EINVAL, "but IOMMU of kind umap", spoilt("kind", "another kind", List.of()));
         refused(Errno.EINVAL, "but IOMMU of kind 7 (Integer and no text)", spoilt("number", "number", List.of()));
         refused(Errno.EINVAL, "no domain is ever had here", spoilt("domain", "no domain", List.of()));
         refused(Errno.EINVAL, "PamuDomain", bad("lazy.jar", entries -> entries.remove("iommu/pamu/PamuDomain.class")));

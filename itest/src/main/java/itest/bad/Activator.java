@@ -12,11 +12,14 @@ public final class Activator implements BundleActivator {
     @Override
     public void start(BundleContext context) {
         Misbehaviour.at("start");
-        if ("number".equals(context.getBundle().getHeaders("").get("X-Misbehave"))) {
-            context.registerService(Iommu.class, new NoIommu(), new Hashtable<>(Map.of(Iommu.KIND, 7)));
-        }
-        if ("no domain".equals(context.getBundle().getHeaders("").get("X-Misbehave"))) {
-            context.registerService(Iommu.class, new NoIommu(), new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
+        Object kind = switch (context.getBundle().getHeaders("").get("X-Misbehave")) {
+            case "number" -> 7;
+            case "another kind" -> "umap";
+            case "no domain" -> "pamu";
+            default -> null;
+        };
+        if (kind != null) {
+            context.registerService(Iommu.class, new NoIommu(), new Hashtable<>(Map.of(Iommu.KIND, kind)));
         }
     }
 

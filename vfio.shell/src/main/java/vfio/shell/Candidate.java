@@ -198,6 +198,16 @@ final class Candidate {
         }
     }
 
+    /** {@return the classes of the components it describes; none if its descriptors cannot be read} */
+    List<String> components() {
+        try {
+            return manifest == null ? List.of() : descriptors().stream().flatMap(one -> components(one).stream()).toList();
+        } catch (ErrnoException e) {
+            // Said by check, of what is new; what is there is as it is.
+            return List.of();
+        }
+    }
+
     private String header(String key) {
         return manifest.getMainAttributes().getValue(key);
     }

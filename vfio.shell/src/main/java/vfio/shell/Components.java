@@ -17,7 +17,6 @@ import org.osgi.service.component.runtime.dto.UnsatisfiedReferenceDTO;
 
 /** What Declarative Services says of a bundle's components. */
 final class Components {
-    private static final String SERVICE_COMPONENT = "Service-Component";
     private static final long GRACE_MILLIS = 500;
 
     private final BundleContext context;
@@ -40,14 +39,16 @@ final class Components {
         });
     }
 
-    /** {@return what keeps a bundle's components from starting; empty if nothing does} */
-    String waiting(Bundle bundle) {
+    /**
+     * @param classes what its components are made of, by its descriptors
+     * @return what keeps a bundle's components from starting; empty if nothing does
+     */
+    String waiting(Bundle bundle, List<String> classes) {
         return ask(runtime -> {
             List<String> waiting = new ArrayList<>();
             Collection<ComponentDescriptionDTO> descriptions = runtime.getComponentDescriptionDTOs(bundle);
-            if (descriptions.isEmpty() && bundle.getHeaders("").get(SERVICE_COMPONENT) != null) {
-                return "Declarative Services takes none of its descriptors";
-            }
+            classes.stream().filter(type -> descriptions.stream().noneMatch(one -> type.equals(one.implementationClass)))
+                .forEach(type -> waiting.add("Declarative Services does not take its descriptor of " + type + ", see the log"));
             for (ComponentDescriptionDTO description : descriptions) {
                 for (ComponentConfigurationDTO one : runtime.getComponentConfigurationDTOs(description)) {
                     for (UnsatisfiedReferenceDTO reference : one.unsatisfiedReferences) {

@@ -59,6 +59,8 @@ final class Course {
     /** Who worked before, with how many MSIs. */
     private final Map<Container, Integer> working = new LinkedHashMap<>();
     private Watch.Hung hung;
+    /** Whether it is on the way back. */
+    private boolean returning;
     /** Whether the bundle's content was replaced. */
     private boolean touched;
 
@@ -107,10 +109,12 @@ final class Course {
         look();
         String cause = there();
         if (cause.isEmpty()) {
+            bench.offered(bundle, known(bundle));
             return new Outcome(fresh(), notes());
         }
         Errno errno = hung == null ? Errno.EINVAL : Errno.ETIMEDOUT;
         String failure = String.format("%s did not take the place of %s: %s", next.name(), label, cause);
+        returning = true;
         String again = back();
         if (!again.isEmpty()) {
             errno = Errno.EIO;
@@ -135,7 +139,7 @@ final class Course {
     }
 
     private void look() {
-        known.addAll(known(bundle));
+        known.addAll(bench.offered(bundle, known(bundle)));
         Set<Offer> now = Offer.of(bundle);
         strategies = now.stream().anyMatch(one -> one.backend() == Swap.Backend.STRATEGY);
         Set<String> used = bench.vfio().containers().stream().filter(one -> one.state() == ContainerState.ACTIVE)
@@ -304,7 +308,7 @@ final class Course {
                 return failure;
             }
             if (System.nanoTime() - begin > grace) {
-                String waiting = components.waiting(now);
+                String waiting = components.waiting(now, (now == bundle && !returning ? next : old).components());
                 return "it offers no " + missing.stream().map(Offer::text).collect(Collectors.joining(", no ")) + offered(now)
                     + (waiting.isEmpty() ? "" : ": " + waiting);
             }

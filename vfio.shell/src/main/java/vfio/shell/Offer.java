@@ -30,7 +30,7 @@ record Offer(Swap.Backend backend, String kind) {
     /** {@return what is offered, in words} */
     String text() {
         return switch (backend) {
-            case IOMMU -> "IOMMU of kind " + kind;
+            case IOMMU -> kind.isEmpty() ? "IOMMU without a kind" : "IOMMU of kind " + kind;
             case CONTROLLER -> "interrupt controller";
             case STRATEGY -> kind.isEmpty() ? "MSI strategy" : "MSI strategy " + kind;
         };

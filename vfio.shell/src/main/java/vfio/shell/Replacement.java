@@ -42,7 +42,7 @@ final class Replacement {
             .max(Comparator.comparing((Bundle one) -> !Offer.of(one).isEmpty()).thenComparing(one -> one.getState() == Bundle.ACTIVE))
             .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are containers %s and "
                 + "backends %s", name, bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
-        if (!Offer.backend(bundle)) {
+        if (bench.offered(bundle, Course.known(bundle)).isEmpty()) {
             throw new ErrnoException(Errno.EOPNOTSUPP, "bundle %s offers containers neither an IOMMU, nor an interrupt controller, nor MSI "
                 + "strategies, and cannot be replaced under them. Lost would be %s. Backends are %s", name,
                 Standing.lost(context, bench, bundle), Offer.backends(context));
@@ -67,7 +67,7 @@ final class Replacement {
         } catch (ErrnoException e) {
             String failure = String.format("%s did not take the place of %s %s: %s", jar, Offer.name(bundle), bundle.getVersion(),
                 e.reason());
-            Course.tell(bench, Course.known(bundle), failure);
+            Course.tell(bench, bench.offered(bundle, Course.known(bundle)), failure);
             throw new ErrnoException(e.errno(), e, "%s; nothing was touched", failure);
         }
     }

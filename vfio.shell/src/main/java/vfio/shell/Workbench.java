@@ -95,6 +95,7 @@ public final class Workbench {
     private final ArrayDeque<FailedSwap> failedSwaps = new ArrayDeque<>();
     private final AtomicBoolean swapping = new AtomicBoolean();
     private final Set<Bundle> hung = ConcurrentHashMap.newKeySet();
+    private final Map<Long, Set<Offer>> offered = new ConcurrentHashMap<>();
     private Journal journal = new Journal();
 
     /** Built by Declarative Services. */
@@ -148,6 +149,18 @@ public final class Workbench {
             }
             failedSwaps.add(swap);
         }
+    }
+
+    /**
+     * Remembers what a bundle offers to containers: stopped, many do not say.
+     *
+     * @param now what it offers now, or says it does when it is at work
+     * @return what it has been seen to offer
+     */
+    Set<Offer> offered(Bundle bundle, Set<Offer> now) {
+        Set<Offer> all = offered.computeIfAbsent(bundle.getBundleId(), id -> ConcurrentHashMap.newKeySet());
+        all.addAll(now);
+        return Set.copyOf(all);
     }
 
     /** Begins or ends the one swap of a bundle there may be. {@return whether it was the other way before} */
