@@ -118,6 +118,7 @@ final class Shell implements AutoCloseable {
         try (Terminal terminal = terminal();
              CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
             session.put(org.apache.felix.gogo.jline.Shell.VAR_TERMINAL, terminal);
+            Profile.prepare(session, SCOPES);
             gosh.gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
         }
     }

@@ -7,8 +7,10 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Dictionary;
 import java.util.Hashtable;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -29,7 +31,7 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
  * The command {@code vfio:config}: every configuration that some bundle describes. It needs no machine: what is set before there is one
  * holds when it comes.
  */
-@Component(service = ConfigCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=config",
+@Component(service = ConfigCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=config", "osgi.command.function=configurable",
     "gantry.command.looks=config"})
 public final class ConfigCommands {
     private static final String DEFAULT = "default";
@@ -110,6 +112,31 @@ public final class ConfigCommands {
         configuration.update(properties);
         await(target.pid, key, forgets ? null : properties.get(key));
         return String.format("%s %s is %s: %s", target.pid, key, value(attribute, properties), attribute.description());
+    }
+
+    @Descriptor("the PIDs that can be configured")
+    public List<String> configurable() throws IOException {
+        return new ArrayList<>(targets().stream().map(Target::pid).toList());
+    }
+
+    @Descriptor("the keys of one configuration")
+    public List<String> configurable(@Descriptor("PID") String pid) throws IOException {
+        return new ArrayList<>(target(pid).metatype.attributes().stream().map(Metatype.Attribute::key).toList());
+    }
+
+    @Descriptor("values that one key of a configuration can have: all, if they are few, else its own and its limits")
+    public List<String> configurable(@Descriptor("PID") String pid, @Descriptor("key") String key) throws IOException {
+        Target target = target(pid);
+        Metatype.Attribute attribute = target.metatype.attribute(key);
+        Set<String> values = new LinkedHashSet<>(attribute.options());
+        if (attribute.type().equals("Boolean")) {
+            values.addAll(List.of("true", "false"));
+        } else if (values.isEmpty()) {
+            values.addAll(List.of(value(attribute, stored(target)), attribute.standard(), attribute.least(), attribute.most()));
+        }
+        values.add(DEFAULT);
+        values.remove("");
+        return new ArrayList<>(values);
     }
 
     /**

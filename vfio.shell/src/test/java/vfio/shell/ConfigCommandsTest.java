@@ -163,6 +163,17 @@ class ConfigCommandsTest {
     }
 
     @Test
+    @DisplayName("configurable: PIDs, the keys of one, the values of a key: what completes behind config")
+    void completes() throws Exception {
+        assertEquals(List.of("vfio.container", "vfio.container.unit"), commands.configurable());
+        assertEquals(List.of("stall.bound", "entry.limit", "unsafe", "policy", "levels", "classes"), commands.configurable("vfio.container"));
+        assertEquals(List.of("1000", "0", "3600000", "default"), commands.configurable("vfio.container", "stall.bound"));
+        assertEquals(List.of("true", "false", "default"), commands.configurable("vfio.container", "unsafe"));
+        assertEquals(List.of("report", "disable", "default"), commands.configurable("vfio.container", "policy"));
+        refused(Errno.ENOENT, "near is vfio.container", () -> commands.configurable("vfio.contaner"));
+    }
+
+    @Test
     @DisplayName("config: an instance of a factory is configured by its own PID")
     void instances() throws Exception {
         stored.put("device.edu~one", new Hashtable<>(Map.of("mask", 1L)));
