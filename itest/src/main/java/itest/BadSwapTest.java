@@ -44,6 +44,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.osgi.framework.Bundle;
 import org.osgi.service.cm.Configuration;
@@ -58,6 +59,7 @@ import vfio.api.Region;
 import vfio.api.Vfio;
 
 /** {@code vfio:swap} with what is no backend, or a bad one: what is at work stays so, and one line says why. */
+@ExtendWith(Cleaned.class)
 class BadSwapTest {
     private static final long MIB = 1L << 20;
     private static final String NAME = "iommu.pamu";
@@ -382,7 +384,7 @@ class BadSwapTest {
         copy();
         assertEquals(faults, vfio.faultCount(), () -> vfio.faults() + ", " + vfio.swaps());
         device.write(Region.BAR0, 0x60, 4, 1);
-        assertEquals(1, eventFd.read(10, TimeUnit.SECONDS), container.reason());
+        assertEquals(1, eventFd.read(Framework.seconds(10), TimeUnit.SECONDS), container.reason());
         device.write(Region.BAR0, 0x64, 4, 1);
     }
 

@@ -26,7 +26,8 @@ import vfio.api.Vfio;
 public final class Cleaned implements BeforeEachCallback, AfterEachCallback {
     private static final int RUNNING = Bundle.STARTING | Bundle.ACTIVE;
 
-    private final Map<Long, Integer> before = new HashMap<>();
+    /** By name, as a bundle that was replaced has another number: whether it ran. One for each bundle. */
+    private final Map<String, List<Boolean>> before = new HashMap<>();
 
     /** A step of clearing up, which may fail: the next one is taken all the same. */
     private interface Step {
@@ -38,7 +39,7 @@ public final class Cleaned implements BeforeEachCallback, AfterEachCallback {
         Framework.awaitStart();
         before.clear();
         for (Bundle bundle : Framework.CONTEXT.getBundles()) {
-            before.put(bundle.getBundleId(), bundle.getState());
+            before.computeIfAbsent(bundle.getSymbolicName(), name -> new ArrayList<>()).add(runs(bundle));
         }
     }
 
@@ -94,17 +95,31 @@ public final class Cleaned implements BeforeEachCallback, AfterEachCallback {
     }
 
     private void bundles(List<String> left, List<Exception> failures) {
+        Map<String, List<Boolean>> missing = new HashMap<>();
+        before.forEach((name, running) -> missing.put(name, new ArrayList<>(running)));
+        // The oldest first: of several of a name the latest are those too many.
         for (Bundle bundle : Framework.CONTEXT.getBundles()) {
-            Integer state = before.get(bundle.getBundleId());
-            boolean runs = (bundle.getState() & RUNNING) != 0;
-            if (state == null) {
+            List<Boolean> expected = missing.getOrDefault(bundle.getSymbolicName(), List.of());
+            if (expected.isEmpty()) {
                 left.add("bundle " + bundle.getSymbolicName());
                 take(failures, bundle::uninstall);
-            } else if (runs != ((state & RUNNING) != 0)) {
-                left.add("bundle " + bundle.getSymbolicName() + (runs ? " started" : " stopped"));
-                take(failures, runs ? bundle::stop : bundle::start);
+                continue;
+            }
+            boolean ran = expected.remove(0);
+            if (ran != runs(bundle)) {
+                left.add("bundle " + bundle.getSymbolicName() + (ran ? " stopped" : " started"));
+                take(failures, ran ? bundle::start : bundle::stop);
             }
         }
+        missing.forEach((name, gone) -> {
+            if (!gone.isEmpty()) {
+                failures.add(new IllegalStateException("bundle " + name + " is not there any more"));
+            }
+        });
+    }
+
+    private static boolean runs(Bundle bundle) {
+        return (bundle.getState() & RUNNING) != 0;
     }
 
     private static void machine(List<String> left) throws InterruptedException {

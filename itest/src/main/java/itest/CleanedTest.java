@@ -5,8 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URL;
+import java.util.Collections;
 import java.util.Hashtable;
 import java.util.Map;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.jar.Manifest;
 import machine.api.Machine;
 import machine.api.Machines;
 import machine.api.PciFunction;
@@ -40,6 +49,30 @@ class CleanedTest {
         assertTrue(vfio.containers().isEmpty());
         assertEquals(Bundle.ACTIVE, Framework.bundle("irq.mpic").getState());
         cleaned.clear("one that leaves nothing");
+
+        Bundle replaced = Framework.bundle("vfio.events");
+        InputStream copy = copy(replaced);
+        replaced.uninstall();
+        Framework.CONTEXT.installBundle(replaced.getLocation(), copy);
+        cleaned.clear("one that replaces a bundle");
+        assertEquals(Bundle.ACTIVE, Framework.bundle("vfio.events").getState(), "it stays, and is started");
         Framework.service(Machines.class).load(Framework.board("p4080.dtb"), Map.of());
+    }
+
+    private static InputStream copy(Bundle bundle) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (InputStream manifest = bundle.getEntry("META-INF/MANIFEST.MF").openStream();
+             JarOutputStream jar = new JarOutputStream(bytes, new Manifest(manifest))) {
+            for (URL entry : Collections.list(bundle.findEntries("/", "*", true))) {
+                String path = entry.getPath().substring(1);
+                if (!path.endsWith("/") && !path.equals("META-INF/MANIFEST.MF")) {
+                    jar.putNextEntry(new JarEntry(path));
+                    try (InputStream content = entry.openStream()) {
+                        content.transferTo(jar);
+                    }
+                }
+            }
+        }
+        return new ByteArrayInputStream(bytes.toByteArray());
     }
 }

@@ -86,6 +86,20 @@ class RulesTest {
         assertEquals(List.of(), misplaced);
     }
 
+    @DisplayName("Every in-framework test is cleaned up after, however it ends")
+    @Test
+    void cleaned() throws IOException {
+        List<String> others = new ArrayList<>();
+        try (DirectoryStream<Path> tests = Files.newDirectoryStream(ROOT.resolve("itest/src/main/java/itest"), "*Test.java")) {
+            for (Path test : tests) {
+                if (!Files.readString(test).contains("@ExtendWith(Cleaned.class)")) {
+                    others.add(test.getFileName().toString());
+                }
+            }
+        }
+        assertEquals(List.of(), others);
+    }
+
     @DisplayName("Every bundle has a README")
     @Test
     void readmes() throws IOException {
