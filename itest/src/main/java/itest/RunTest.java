@@ -115,7 +115,41 @@ class RunTest {
             assertEquals(1, warnings.size(), warnings.toString());
             assertTrue(warnings.get(0).getAsString().startsWith("DMAR at offset 0x9: checksum"), warnings.toString());
             assertTrue(result.out.contains("\nWarning: " + warnings.get(0).getAsString() + "\n"), result.out);
+            assertEquals("gantry: warning: " + warnings.get(0).getAsString() + "\n", result.err);
         }
+    }
+
+    @DisplayName("Real boards with faults that Linux goes on with, and with few places: run, compare and soak work with what there is")
+    @Test
+    void faultyBoards() throws Exception {
+        for (String name : List.of("t1040d4rdb-phy-2cells.dtb", "include-all-first.dmar", "qemu-q35.dmar")) {
+            Path file = REAL.resolve(name);
+            assumeTrue(Files.isReadable(file), () -> "SKIPPED: no test data " + name + " beside the project");
+            String jar = name.endsWith(".dtb") ? PAMU : PC;
+            for (String verb : List.of("run", "compare", "soak")) {
+                List<String> words = new ArrayList<>(List.of(verb, "--machine", file.toString(), "--json", directory.resolve("run.json").toString()));
+                words.addAll(verb.equals("soak") ? List.of("--seconds", "3") : List.of());
+                Result result = start(jar, words.toArray(new String[0]));
+                assertEquals(0, result.status, verb + " " + name + "\n" + result.out + result.err);
+                int warnings = name.startsWith("qemu") ? 0 : 1;
+                assertEquals(warnings, result.json.getAsJsonArray("warnings").size(), result.json.toString());
+                assertEquals(warnings, result.err.lines().count(), result.err);
+                assertEquals(warnings, result.out.lines().filter(line -> line.startsWith("Warning: ")).count(), result.out);
+            }
+        }
+    }
+
+    @DisplayName("A machine with one place: run says what the scenario needs, status 2; compare and soak do what one device can")
+    @Test
+    void onePlace() throws Exception {
+        Path file = REAL.resolve("one-covered-place.dmar");
+        assumeTrue(Files.isReadable(file), "SKIPPED: no test data one-covered-place.dmar beside the project");
+        assertRefused(run(PC, file), "the scenario needs places for 2 devices");
+        Result compared = start(PC, "compare", "--machine", file.toString());
+        assertEquals(0, compared.status, compared.out + compared.err);
+        Result soaked = start(PC, "soak", "--machine", file.toString(), "--seconds", "3");
+        assertEquals(0, soaked.status, soaked.out + soaked.err);
+        assertTrue(soaked.out.contains("1 container with 1 device, no place for a device gone mad, bursts, a pin"), soaked.out);
     }
 
     @DisplayName("./gantry run --machine qemu:q35: QEMU's VT-d, local APIC and edu under these drivers")

@@ -251,6 +251,7 @@ public final class Cli implements Callable<Integer> {
                 if (isolates) {
                     requireRequesters(loaded);
                 }
+                loaded.warnings().forEach(warning -> err.println("gantry: warning: " + warning));
                 new Readiness(context, components).await(log, isolates);
                 return worked(loaded, outputs);
             } finally {
@@ -346,12 +347,20 @@ public final class Cli implements Callable<Integer> {
         int work(Machine machine, Outputs outputs) throws Exception {
             try (Shell shell = new Shell(context, processor, outputs.people(out, err), err)) {
                 boolean finished = finishes(shell);
+                if (!begun(shell)) {
+                    return UNUSABLE;
+                }
                 outputs.people(out, err).print(shell.run("vfio:report"));
                 for (Map.Entry<String, OutputFile> output : outputs.files().entrySet()) {
                     shell.call("vfio:" + output.getKey(), output.getValue());
                 }
                 return finished && Boolean.TRUE.equals(shell.run("vfio:ok")) ? OK : NOT_OK;
             }
+        }
+
+        /** {@return whether the machine has what the scenario said it needs} */
+        private boolean begun(Shell shell) throws Exception {
+            return Boolean.TRUE.equals(shell.run("vfio:begun"));
         }
 
         private boolean finishes(Shell shell) throws Exception {
@@ -363,7 +372,10 @@ public final class Cli implements Callable<Integer> {
                 return true;
             } catch (Scenario.Failure e) {
                 err.println("gantry: " + e.getMessage());
-                e.usage().forEach(line -> err.println("  usage: " + line));
+                // How "needs" is called does not matter where the machine does not have it.
+                if (begun(shell)) {
+                    e.usage().forEach(line -> err.println("  usage: " + line));
+                }
                 shell.call("vfio:fail", e.getMessage());
                 return false;
             }

@@ -81,6 +81,9 @@ final class Comparison {
      * @throws ErrnoException EBUSY if the devices' group is in a container already; ENODEV without an IOMMU
      */
     void run(String iommu, List<String> slots) throws IOException, InterruptedException {
+        if (slots.isEmpty()) {
+            throw new ErrnoException(Errno.ENOSPC, "%s has no place for a device that its IOMMU knows", bench.machine().model());
+        }
         List<String> plugged = new ArrayList<>();
         try {
             plugged.add(bench.plug(slots.get(0), ""));
@@ -455,7 +458,7 @@ final class Comparison {
             if (bench.controller().doorbells().verifiesSource()) {
                 return "source verified";
             }
-            return stranger.isEmpty() ? "one group: nobody to share with"
+            return stranger.isEmpty() ? "nobody to share with"
                 : shared.isEmpty() ? "no bank shared" : "shares banks " + shared;
         }
 

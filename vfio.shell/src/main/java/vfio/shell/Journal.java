@@ -87,6 +87,7 @@ final class Journal {
     private final List<String> failures = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
     private String title = "";
+    private boolean unfit;
 
     synchronized void title(String text) {
         title = text;
@@ -94,6 +95,16 @@ final class Journal {
 
     synchronized String title() {
         return title;
+    }
+
+    /** The machine does not have what the scenario needs. */
+    synchronized void unfit() {
+        unfit = true;
+    }
+
+    /** {@return whether it does, as far as it said what it needs} */
+    synchronized boolean begun() {
+        return !unfit;
     }
 
     synchronized void add(Transfer transfer) {

@@ -32,7 +32,7 @@ import vfio.api.VectorPolicy;
 @Component(service = VfioCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=machine", "osgi.command.function=nodes", "osgi.command.function=slots",
-    "osgi.command.function=groups", "osgi.command.function=devices", "osgi.command.function=containers", "osgi.command.function=plug",
+    "osgi.command.function=groups", "osgi.command.function=devices", "osgi.command.function=containers", "osgi.command.function=plug", "osgi.command.function=needs", "osgi.command.function=begun",
     "osgi.command.function=unplug", "osgi.command.function=open", "osgi.command.function=close",
     "osgi.command.function=geometry", "osgi.command.function=map", "osgi.command.function=unmap",
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
@@ -89,6 +89,16 @@ public final class VfioCommands {
         return names;
     }
 
+    @Descriptor("what a scenario needs: places for so many devices, each in a group of its own; without them nothing begins")
+    public void needs(@Descriptor("devices") String devices) {
+        bench.need(Amount.parseInt(devices));
+    }
+
+    @Descriptor("whether the machine has what the scenario needs")
+    public boolean begun() {
+        return bench.journal().begun();
+    }
+
     @Descriptor("list groups, their requester ids and devices")
     public String groups() {
         return reports.groups();
@@ -107,6 +117,11 @@ public final class VfioCommands {
         StringBuilder text = new StringBuilder();
         bench.vfio().containers().forEach(container -> text.append(reports.container(container)));
         return text.length() == 0 ? "no container is open; open one with vfio:open\n" : text.toString();
+    }
+
+    @Descriptor("plug an edu device into a place of a group that has no device yet, whichever slot that is in; gives its name")
+    public String plug() throws IOException, InterruptedException {
+        return bench.plugApart();
     }
 
     @Descriptor("plug an edu device into a slot; gives its name")

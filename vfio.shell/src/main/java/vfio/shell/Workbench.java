@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.Hashtable;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -19,12 +20,15 @@ import java.util.SplittableRandom;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import machine.api.Access;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.Refusal;
+import machine.api.Requester;
 import machine.api.Slot;
 import org.osgi.framework.Bundle;
 import org.osgi.service.cm.Configuration;
@@ -54,6 +58,17 @@ public final class Workbench {
     private static final byte GUARD_BYTE = (byte) 0xa5;
     private static final long PATIENCE_MILLIS = 5_000;
     private static final int FAILED_KEPT = 1024;
+
+    /** Where a device can be plugged in. */
+    record Place(Slot slot, int device, int function) {
+        String name() {
+            return slot.address(device, function);
+        }
+
+        private Requester requester() {
+            return slot.requester(device, function);
+        }
+    }
 
     /** One opened device. */
     private static final class Opened {
@@ -213,14 +228,22 @@ public final class Workbench {
             throw new ErrnoException(Errno.EOPNOTSUPP,
                 "the devices at slot %s are the machine's own, see vfio:devices; none can be plugged in", slotName);
         }
-        int[] at = place.isEmpty() ? next(slot) : parse(place);
-        slot.requester(at[0], at[1]);
-        String name = slot.address(at[0], at[1]);
+        if (place.isEmpty()) {
+            return plug(next(slot));
+        }
+        int[] at = parse(place);
+        return plug(new Place(slot, at[0], at[1]));
+    }
+
+    private String plug(Place place) throws IOException, InterruptedException {
+        // A place that no unit covers is refused before there is a configuration.
+        place.requester();
+        String name = place.name();
         Configuration configuration = configurations.createFactoryConfiguration("device.edu", "?");
         Hashtable<String, Object> properties = new Hashtable<>();
-        properties.put("slot", slotName);
-        properties.put("device", at[0]);
-        properties.put("function", at[1]);
+        properties.put("slot", place.slot.name());
+        properties.put("device", place.device);
+        properties.put("function", place.function);
         properties.put("dma.mask", -1L);
         configuration.update(properties);
         plugged.put(name, configuration);
@@ -234,16 +257,62 @@ public final class Workbench {
                 machine.slots().stream().map(Slot::name).toList()));
     }
 
-    /** The first free place the machine knows a requester for. On bus 0 the chipset's own places, 0 to 2, are taken last. */
-    private int[] next(Slot slot) {
-        int first = slot.address(0, 0).contains(":00:00.0") ? 3 : 0;
-        for (int i = 0; i < 32; i++) {
-            int device = (first + i) % 32;
-            if (slot.covers(device, 0) && !plugged.containsKey(slot.address(device, 0))) {
-                return new int[] {device, 0};
-            }
+    /**
+     * Plugs an edu device into the first free place whose group has no device, whichever slot that is in.
+     *
+     * @return the device's name, when it is in its group
+     * @throws ErrnoException ENOSPC if there is no such place
+     */
+    String plugApart() throws IOException, InterruptedException {
+        List<Place> places = apart();
+        if (places.isEmpty()) {
+            throw new ErrnoException(Errno.ENOSPC, "%s has no place left for a device in a group of its own", machine.model());
         }
-        throw new ErrnoException(Errno.ENOSPC, "slot %s has no free place the machine knows a requester id for", slot.name());
+        return plug(places.get(0));
+    }
+
+    /**
+     * Whether so many devices can be plugged in, each into a group of its own. A scenario that cannot be run for lack of them says so
+     * before anything is done.
+     *
+     * @throws ErrnoException ENOSPC if not; the journal notes that nothing began
+     */
+    void need(int devices) {
+        List<Place> places = apart();
+        if (places.size() < devices) {
+            journal.unfit();
+            throw new ErrnoException(Errno.ENOSPC, "the scenario needs places for %d devices, each in a group of its own; %s has %s", devices,
+                machine.model(), places.isEmpty() ? "none" : places.size() + ": " + places.stream().map(Place::name)
+                    .collect(Collectors.joining(", ")));
+        }
+    }
+
+    /** The first free place of each group that has no device. */
+    List<Place> apart() {
+        Set<Integer> groups = new HashSet<>();
+        vfio.groups().stream().filter(group -> !group.devices().isEmpty()).forEach(group -> groups.add(group.number()));
+        return machine.slots().stream().filter(slot -> !slot.node().builtIn()).flatMap(slot -> free(slot).stream())
+            .filter(place -> groups.add(place.requester().group())).toList();
+    }
+
+    private Place next(Slot slot) {
+        return free(slot).stream().findFirst().orElseThrow(() -> new ErrnoException(Errno.ENOSPC, "slot %s has no free place for a device: no "
+            + "unit covers it, firmware wants memory mapped for it (RMRR), or it is taken", slot.name()));
+    }
+
+    /**
+     * The free places of a slot whose devices may be given to a user: those that a unit covers and that firmware does not want memory mapped
+     * for. Function 0 of each device first, other functions where there is nothing else; on bus 0 the chipset's own, 0 to 2, after the others.
+     */
+    private List<Place> free(Slot slot) {
+        Set<String> present = new HashSet<>(plugged.keySet());
+        vfio.groups().forEach(group -> present.addAll(group.devices()));
+        Set<Integer> wanted = machine.nodes().stream().filter(node -> node.compatibleWith("intel,rmrr"))
+            .flatMapToInt(node -> Arrays.stream(node.cells("requesters"))).boxed().collect(Collectors.toSet());
+        int first = slot.address(0, 0).contains(":00:00.0") ? 3 : 0;
+        return IntStream.range(0, 256).mapToObj(i -> new Place(slot, (first + i % 32) % 32, i / 32))
+            .filter(place -> slot.covers(place.device, place.function) && !present.contains(place.name())
+                && !wanted.contains(place.requester().id())).toList();
     }
 
     private static int[] parse(String place) {

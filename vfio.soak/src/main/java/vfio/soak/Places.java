@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
@@ -23,7 +22,6 @@ import vfio.api.Vfio;
 
 /** Plugs edu devices into the machine's places and pulls them out again. */
 final class Places implements AutoCloseable {
-    private static final int PLACES = 32;
     private static final long PATIENCE_SECONDS = 10;
 
     private final Machine machine;
@@ -38,52 +36,40 @@ final class Places implements AutoCloseable {
     }
 
     /**
-     * Plugs so many devices in for each of at most so many containers, that no two of them share a group.
+     * Plugs devices in, so that no two containers share a group.
      *
-     * @return the devices of each container: of one at least
-     * @throws ErrnoException ENOSPC if there is no slot with so many free places
+     * @param containers at most so many
+     * @param devices at most so many for each of them
+     * @return the devices of each container: one container and one device at least
+     * @throws ErrnoException EOPNOTSUPP if all devices are the machine's own; ENOSPC if it has no place for one
      */
     List<List<String>> plug(int containers, int devices) throws IOException, InterruptedException {
-        List<List<String>> sets = new ArrayList<>();
-        Set<Integer> taken = new HashSet<>();
-        // Two turns: a slot whose places are groups of their own may serve twice.
-        for (int turn = 0; turn < 2; turn++) {
-            for (Slot slot : machine.slots()) {
-                List<Integer> places = sets.size() < containers ? free(slot, taken) : List.of();
-                if (places.size() >= devices) {
-                    List<String> names = new ArrayList<>();
-                    for (int place : places.subList(0, devices)) {
-                        names.add(plug(slot, place));
-                    }
-                    sets.add(names);
-                    names.forEach(name -> taken.add(vfio.groupOf(name).number()));
-                }
-            }
+        List<Slot> slots = machine.slots().stream().filter(slot -> !slot.node().builtIn()).toList();
+        if (slots.isEmpty() && !machine.slots().isEmpty()) {
+            throw new ErrnoException(Errno.EOPNOTSUPP, "the devices of %s are its own; none can be plugged in", machine.model());
         }
-        if (sets.isEmpty()) {
-            throw new ErrnoException(Errno.ENOSPC, "no slot of %s has %d free places for devices; there are %s", machine.model(), devices,
-                machine.slots().stream().map(Slot::name).toList());
-        }
-        return sets;
-    }
-
-    /**
-     * The free places of a slot whose groups are nobody's. On bus 0 the chipset's own places, 0 to 2, are left out; and so is a place that
-     * firmware wants memory mapped for (RMRR), whose device is not given to a user.
-     */
-    private List<Integer> free(Slot slot, Set<Integer> taken) {
         Set<String> present = new HashSet<>();
-        Set<Integer> used = new HashSet<>(taken);
+        Set<Integer> used = new HashSet<>();
         vfio.groups().forEach(group -> {
             present.addAll(group.devices());
             if (group.container().isPresent()) {
                 used.add(group.number());
             }
         });
-        Set<Integer> wanted = wantedByFirmware();
-        int first = slot.address(0, 0).contains(":00:00.0") ? 3 : 0;
-        return IntStream.range(first, PLACES).filter(place -> slot.covers(place, 0) && !present.contains(slot.address(place, 0))
-            && !used.contains(slot.requester(place, 0).group()) && !wanted.contains(slot.requester(place, 0).id())).boxed().toList();
+        List<List<String>> sets = new ArrayList<>();
+        for (List<Allotment.Place> places : Allotment.of(slots, present, used, wantedByFirmware(), containers, devices)) {
+            List<String> names = new ArrayList<>();
+            for (Allotment.Place place : places) {
+                names.add(plug(place));
+            }
+            sets.add(names);
+        }
+        if (sets.isEmpty()) {
+            throw new ErrnoException(Errno.ENOSPC, "no place of %s is free for a device: no unit covers it, firmware wants memory mapped"
+                + " for it (RMRR), or it is taken",
+                machine.model());
+        }
+        return sets;
     }
 
     private Set<Integer> wantedByFirmware() {
@@ -91,11 +77,12 @@ final class Places implements AutoCloseable {
             .flatMapToInt(node -> Arrays.stream(node.cells("requesters"))).boxed().collect(Collectors.toSet());
     }
 
-    private String plug(Slot slot, int place) throws IOException, InterruptedException {
-        String name = slot.address(place, 0);
+    private String plug(Allotment.Place place) throws IOException, InterruptedException {
+        String name = place.name();
         Configuration configuration = configurations.createFactoryConfiguration("device.edu", "?");
         plugged.put(name, configuration);
-        configuration.update(new Hashtable<>(Map.of("slot", slot.name(), "device", place, "function", 0, "dma.mask", -1L)));
+        configuration.update(new Hashtable<>(Map.of("slot", place.slot().name(), "device", place.device(), "function", place.function(),
+            "dma.mask", -1L)));
         await(name, true);
         return name;
     }

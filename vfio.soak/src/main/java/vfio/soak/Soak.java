@@ -45,9 +45,8 @@ import vfio.api.msi.MsiStrategy;
  */
 final class Soak {
     private static final int CONTAINERS = 2;
-    /** Of each container: one that copies, one that sends bursts, one whose pin it is, one gone mad. */
-    private static final int DEVICES = 4;
-    private static final int COPYING = 2;
+    /** Of each container, as far as there are places: one that copies, one gone mad, one that sends bursts, one whose pin it is. */
+    private static final List<String> ROLES = List.of("a copier", "a device gone mad", "bursts", "a pin");
     private static final long GLANCE_MILLIS = 200;
     /** For how long devices go on when the last swap has ended. */
     private static final long AFTERWARDS_MILLIS = 300;
@@ -91,7 +90,8 @@ final class Soak {
     Verdict run() throws IOException, InvalidSyntaxException {
         overseer.phase("setting up", Referee.PATIENCE_SECONDS);
         try {
-            return overseer.oversee(this::direct, this::end).orElseGet(() -> new Verdict(settings, board, referee, ran, Optional.empty()));
+            return overseer.oversee(this::direct, this::end).orElseGet(() -> new Verdict(settings, board, machine.warnings(), referee, ran,
+                Optional.empty()));
         } catch (ExecutionException e) {
             throw failure(e.getCause());
         } finally {
@@ -129,9 +129,8 @@ final class Soak {
             long memory = untouched(all);
             ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee.reports::add, null);
             try (Places places = new Places(machine, vfio, configurations)) {
-                List<List<String>> sets = places.plug(CONTAINERS, DEVICES);
-                board = String.format("%s: %s, %d containers with %d devices each; swapped: %s", machine.model(), type, sets.size(), DEVICES,
-                    all.stream().map(Backend::name).collect(Collectors.joining(", ")));
+                List<List<String>> sets = places.plug(CONTAINERS, ROLES.size());
+                board = String.format("%s: %s, %s; swapped: %s", machine.model(), type, containers(sets), all.stream().map(Backend::name).collect(Collectors.joining(", ")));
                 begun = true;
                 work(type, sets, iommus, others);
                 overseer.phase("pulling the devices out", Referee.PATIENCE_SECONDS);
@@ -155,7 +154,7 @@ final class Soak {
         }
         overseer.phase("looking for what was left behind", Referee.PATIENCE_SECONDS);
         progress.say("looking for what was left behind …");
-        return new Verdict(settings, board, referee, ran, Optional.of(leaks.left()));
+        return new Verdict(settings, board, machine.warnings(), referee, ran, Optional.of(leaks.left()));
     }
 
     /**
@@ -245,24 +244,36 @@ final class Soak {
         }
     }
 
-    /** Puts everybody to work in one container. */
+    /** {@return how many there are, with how many devices, and what no container has a device for} */
+    static String containers(List<List<String>> sets) {
+        String sizes = sets.stream().map(set -> String.valueOf(set.size())).collect(Collectors.joining(" and "));
+        List<String> missing = ROLES.subList(sets.stream().mapToInt(List::size).max().orElse(0), ROLES.size());
+        return String.format("%d container%s with %s device%s%s", sets.size(), sets.size() == 1 ? "" : "s", sizes, sizes.equals("1") ? "" : "s",
+            missing.isEmpty() ? "" : ", no place for " + String.join(", ", missing));
+    }
+
+    /** Puts everybody to work in one container, as far as there are devices. */
     private void employ(Tenant tenant, List<Tenant> all, List<Loop> workers, List<Churner> churners) {
         int[] mapped = IntStream.range(0, tenant.layout().steady()).map(i -> 2 * i).toArray();
         List<Device> devices = tenant.devices();
         String name = tenant.container().name();
-        for (int i = 0; i < COPYING; i++) {
-            int part = i;
-            int[] slots = Arrays.stream(mapped).filter(slot -> slot / 2 % COPYING == part).toArray();
-            Device device = devices.get(i);
-            EduDriver driver = new EduDriver(device);
-            EventFd eventFd = tenant.message(device);
-            workers.add(i == 0 ? new Copier(tenant, name, driver, eventFd, referee, random.split(), slots)
-                : new Burster(tenant, name, driver, eventFd, referee, random.split(), slots));
+        boolean bursts = devices.size() > 2;
+        Device copying = devices.get(0);
+        workers.add(new Copier(tenant, name, new EduDriver(copying), tenant.message(copying), referee, random.split(),
+            Arrays.stream(mapped).filter(slot -> !bursts || slot / 2 % 2 == 0).toArray()));
+        if (devices.size() > 1) {
+            workers.add(new Roamer(tenant, all, name, new EduDriver(devices.get(1)), referee, random.split()));
         }
-        EduDriver pinned = new EduDriver(devices.get(COPYING));
-        Optional<EventFd> pin = tenant.pin(devices.get(COPYING));
-        pin.ifPresent(eventFd -> workers.add(new Pin(tenant, devices.get(COPYING), pinned, eventFd, referee, random.split())));
-        workers.add(new Roamer(tenant, all, name, new EduDriver(devices.get(COPYING + 1)), referee, random.split()));
+        if (bursts) {
+            Device bursting = devices.get(2);
+            workers.add(new Burster(tenant, name, new EduDriver(bursting), tenant.message(bursting), referee, random.split(),
+                Arrays.stream(mapped).filter(slot -> slot / 2 % 2 == 1).toArray()));
+        }
+        if (devices.size() > 3) {
+            Device pinned = devices.get(3);
+            EduDriver driver = new EduDriver(pinned);
+            tenant.pin(pinned).ifPresent(eventFd -> workers.add(new Pin(tenant, pinned, driver, eventFd, referee, random.split())));
+        }
         Churner churner = new Churner(tenant, machine.memory(), name, referee, random.split());
         churners.add(churner);
         workers.add(churner);

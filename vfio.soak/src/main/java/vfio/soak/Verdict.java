@@ -2,6 +2,7 @@
 package vfio.soak;
 
 import com.google.gson.GsonBuilder;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,10 +13,11 @@ import java.util.Optional;
  * What came of it.
  *
  * @param board the machine's model and what was set up on it
+ * @param warnings what is wrong with the machine's description and was gone on with
  * @param ran for how many seconds backends were swapped: fewer than asked for if somebody wanted the verdict earlier
  * @param left what was left behind; empty if nobody got as far as to look, which is never OK
  */
-record Verdict(Settings settings, String board, Referee referee, double ran, Optional<Leaks.Left> left) {
+record Verdict(Settings settings, String board, List<String> warnings, Referee referee, double ran, Optional<Leaks.Left> left) {
     private static final int SHOWN = 10;
 
     /** {@return whether every promise held, and enough was done to tell} */
@@ -31,6 +33,9 @@ record Verdict(Settings settings, String board, Referee referee, double ran, Opt
         json.addProperty("seconds", settings.seconds());
         json.addProperty("ran", Math.round(ran * 10) / 10.0);
         json.addProperty("seed", settings.seed());
+        JsonArray wrong = new JsonArray();
+        warnings.forEach(wrong::add);
+        json.add("warnings", wrong);
         json.addProperty("swaps", referee.swaps());
         JsonObject kinds = new JsonObject();
         referee.byKind().forEach(kinds::addProperty);
@@ -87,6 +92,7 @@ record Verdict(Settings settings, String board, Referee referee, double ran, Opt
         line(text, "faults", "%d due, %d not", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
         line(text, "left behind", "%s", left.map(found -> found.threads().size() + " threads, " + sum(found) + " class loaders")
             .orElse("nobody could look"));
+        warnings.forEach(warning -> text.append("\nWarning: ").append(warning).append('\n'));
         List<String> failures = new ArrayList<>(referee.failures());
         left.ifPresent(found -> {
             found.threads().forEach(name -> failures.add("thread left: " + name));

@@ -22,6 +22,8 @@ import vfio.api.Swap;
 class VerdictTest {
     private static final Leaks.Left NOTHING = new Leaks.Left(List.of(), Map.of());
 
+    private static final List<String> WARNINGS = List.of("/phy: no \"wire\"");
+
     private static Referee good() {
         Referee referee = new Referee();
         referee.swap("stop", "iommu.pamu");
@@ -38,15 +40,15 @@ class VerdictTest {
     }
 
     private static Verdict verdict(Referee referee) {
-        return new Verdict(new Settings(5, 42), "a board", referee, 5, Optional.of(NOTHING));
+        return new Verdict(new Settings(5, 42), "a board", WARNINGS, referee, 5, Optional.of(NOTHING));
     }
 
     @DisplayName("The JSON: exactly the fields it is known for, with what was counted")
     @Test
     void json() {
         JsonObject json = JsonParser.parseString(verdict(good()).json()).getAsJsonObject();
-        assertEquals(Set.of("seconds", "ran", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
-        assertEquals("{\"seconds\":5,\"ran\":5.0,\"seed\":42,\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
+        assertEquals(Set.of("seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
+        assertEquals("{\"seconds\":5,\"ran\":5.0,\"seed\":42,\"warnings\":[\"/phy: no \\\"wire\\\"\"],\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
             + "\"dma\":{\"bytesVerified\":4096,\"mismatches\":0,\"strayWrites\":0},"
             + "\"msi\":{\"raised\":5,\"delivered\":4,\"lost\":0,\"duplicated\":0},\"faults\":{\"expected\":7,\"unexpected\":0},"
             + "\"blockedMicros\":{\"p50\":20,\"p99\":30,\"max\":30},\"leaks\":{\"threads\":0,\"classLoaders\":0},\"ok\":true}", json.toString());
@@ -57,6 +59,7 @@ class VerdictTest {
     void notOk() {
         assertTrue(verdict(good()).ok());
         assertTrue(verdict(good()).text().contains("OK: every promise held; --seed 42 "));
+        assertTrue(verdict(good()).text().contains("\nWarning: /phy: no \"wire\"\n"));
         for (Consumer<Referee> wrong : List.<Consumer<Referee>>of(one -> one.mismatches.increment(), one -> one.strayWrites.increment(),
                 one -> one.lost.increment(), one -> one.duplicated.increment(), one -> one.unexpectedFaults.increment(),
                 one -> one.fail("%s", "it broke"), one -> one.bytesVerified.reset(), one -> one.delivered.reset())) {
@@ -69,7 +72,7 @@ class VerdictTest {
         nothing.bytesVerified.add(1);
         nothing.delivered.add(1);
         assertFalse(verdict(nothing).ok(), "nothing was swapped");
-        Verdict left = new Verdict(new Settings(5, 42), "a board", good(), 5,
+        Verdict left = new Verdict(new Settings(5, 42), "a board", WARNINGS, good(), 5,
             Optional.of(new Leaks.Left(List.of("worker"), Map.of("iommu.pamu 1.0.0", 2))));
         assertFalse(left.ok());
         assertTrue(left.text().contains("thread left: worker"));
