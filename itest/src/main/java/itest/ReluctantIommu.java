@@ -9,6 +9,7 @@ import iommu.api.Violation;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Requester;
 import machine.api.Wire;
 
 /** A provider whose domains are another one's, and which opens none for as long as it does not want to. */
@@ -35,6 +36,11 @@ final class ReluctantIommu implements Iommu {
     @Override
     public List<ReservedRegion> reservedRegions(int requester) {
         return real.reservedRegions(requester);
+    }
+
+    @Override
+    public boolean serves(Requester requester) {
+        return real.serves(requester);
     }
 
     @Override

@@ -2,6 +2,7 @@
 package iommu.api;
 
 import java.util.List;
+import machine.api.Requester;
 import machine.api.Wire;
 import org.osgi.annotation.versioning.ProviderType;
 
@@ -19,6 +20,13 @@ public interface Iommu {
      *     {@link #capabilities} and the requester's own, such as firmware's identity mappings}
      */
     List<ReservedRegion> reservedRegions(int requester);
+
+    /**
+     * {@return whether the requester sits behind hardware that this driver drives ({@link Requester#unit}); only then is it under the
+     *     translations of a domain it is attached to, and the container attaches nobody else. The same answer for as long as the service
+     *     lives; quick}
+     */
+    boolean serves(Requester requester);
 
     /**
      * {@return a new domain with no requester and no mapping}

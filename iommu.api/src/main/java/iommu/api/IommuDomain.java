@@ -20,7 +20,7 @@ public interface IommuDomain extends AutoCloseable {
      * Puts a requester under this domain's translations. Until then it is blocked.
      *
      * @throws machine.api.ErrnoException EBUSY if it is attached to another domain; EEXIST if it is attached to this one; EINVAL if the
-     *     hardware has no entry for such an id; ENOSPC if its tables are full
+     *     hardware has no entry for such an id, or it sits behind other hardware, as far as the machine says; ENOSPC if its tables are full
      */
     void attach(int requester);
 

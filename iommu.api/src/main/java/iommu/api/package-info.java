@@ -14,6 +14,7 @@
  *     too, never bypassed.
  * <li>When {@link iommu.api.IommuDomain#unmap} returns, nothing in flight uses the old translation
  *     ({@link machine.api.Bus#sync}).
+ * <li>It says which requesters sit behind its hardware ({@link iommu.api.Iommu#serves}) and attaches no others.
  * <li>A method that throws an {@link machine.api.ErrnoException} has left the domain as it was. After anything else, an error or a mistake,
  *     the container closes the domain, and opens and fills another.
  * <li>Methods may be called by any thread; a provider serialises them itself.

@@ -118,6 +118,7 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x", requester,
                 PamuTables.PRIMARIES - 1);
         }
+        driver.checkServes(requester);
         mend();
         Member member = new Member(this, requester);
         Member other = driver.members().putIfAbsent(requester, member);

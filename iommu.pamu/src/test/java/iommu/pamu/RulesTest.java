@@ -2,6 +2,7 @@
 package iommu.pamu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,7 +12,10 @@ import iommu.api.Geometry;
 import iommu.api.IommuDomain;
 import iommu.api.Stash;
 import iommu.api.Windows;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -19,9 +23,13 @@ import machine.api.DmaMemory.Layout;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.LocalMachine;
+import machine.api.Node;
 import machine.api.PhysicalBus;
 import machine.api.Ram;
 import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -326,6 +334,62 @@ class RulesTest {
         assertEquals(0x8000_0000, board.register(0, 0xc10));
         all.close();
         board.driver();
+    }
+
+    /** The place of one LIODN. */
+    private record Bus(String name, int liodn, String unit) implements Slot {
+        @Override
+        public boolean pcie() {
+            return true;
+        }
+
+        @Override
+        public Node node() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public Requester requester(int device, int function) {
+            return new Requester(liodn, unit, liodn);
+        }
+
+        @Override
+        public String address(int device, int function) {
+            return name;
+        }
+
+        @Override
+        public Optional<Wire> interrupt(int device, int pin) {
+            return Optional.empty();
+        }
+    }
+
+    @Test
+    @DisplayName("PAMU attach: two nodes of PAMUs, a driver of one: it serves whom that looks up; EINVAL for others, and without a place")
+    void twoNodes() {
+        driver.close();
+        TestNode one = new TestNode("/one", List.of("fsl,pamu"), List.of(), List.of(), List.of(board.node.children().get(0)), Map.of());
+        TestNode two = new TestNode("/two", List.of("fsl,pamu"), List.of(), List.of(), List.of(board.node.children().get(1)), Map.of());
+        List<Node> nodes = new ArrayList<>(board.machine.nodes());
+        nodes.remove(board.node);
+        nodes.addAll(List.of(one, two));
+        LocalMachine machine = new LocalMachine("two", board.bus, List.of(new Node.Range(0x10_0000, 0x100_0000)), nodes,
+            List.of(new Bus("pcie0", 5, Board.path(0)), new Bus("pcie1", 6, Board.path(1)), new Bus("pcie2", 7, Board.path(0)),
+                new Bus("pcie3", 7, Board.path(1))), 1);
+        PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT);
+        assertTrue(first.serves(new Requester(5, Board.path(0), 0)));
+        assertFalse(first.serves(new Requester(5, Board.path(1), 0)));
+        IommuDomain domain = first.open();
+        domain.attach(5);
+        refused(Errno.EINVAL, "LIODN 0x6 sits behind " + Board.path(1), () -> domain.attach(6));
+        refused(Errno.EINVAL, "LIODN 0x7 sits behind " + Board.path(1), () -> domain.attach(7));
+        refused(Errno.EINVAL, "LIODN 0x8: no slot", () -> domain.attach(8));
+        domain.detach(5);
+        first.close();
+        PamuDriver both = board.driver();
+        assertTrue(both.serves(new Requester(5, Board.path(1), 0)));
+        both.open().attach(8);
+        both.close();
     }
 
     @Test

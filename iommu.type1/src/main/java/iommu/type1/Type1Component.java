@@ -44,8 +44,6 @@ import org.osgi.service.metatype.annotations.Option;
 @Component(name = "iommu.type1", service = {}, immediate = true)
 @Designate(ocd = Type1Component.Config.class)
 public final class Type1Component {
-    private static final String COMPATIBLE = "intel,vt-d";
-
     /** How the driver uses the hardware. */
     @ObjectClassDefinition(name = "VT-d driver", description = "How the driver uses the VT-d units")
     public @interface Config {
@@ -98,7 +96,7 @@ public final class Type1Component {
     @Activate
     public Type1Component(@Reference(name = "machine") Machine machine,
             @Reference(name = "nodes", cardinality = ReferenceCardinality.AT_LEAST_ONE, policyOption = ReferencePolicyOption.GREEDY,
-                target = "(&(compatible=" + COMPATIBLE + ")(machine.ready=true))") List<Node> nodes,
+                target = "(&(compatible=" + Type1Driver.DRHD + ")(machine.ready=true))") List<Node> nodes,
             @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         this.machine = machine;
         this.nodes = nodes;
@@ -114,7 +112,7 @@ public final class Type1Component {
     void activate(BundleContext bundle, Map<String, Object> configured) {
         settings = configuration.read(configured, Type1Component::settings);
         Set<String> ready = nodes.stream().map(Node::path).collect(Collectors.toSet());
-        List<Node> all = machine.nodes().stream().filter(node -> node.compatibleWith(COMPATIBLE)).toList();
+        List<Node> all = machine.nodes().stream().filter(node -> node.compatibleWith(Type1Driver.DRHD)).toList();
         if (!all.stream().allMatch(node -> ready.contains(node.path()))) {
             return;
         }

@@ -33,6 +33,8 @@ import machine.api.Wire;
  */
 public final class Type1Driver implements Iommu, AutoCloseable {
     private static final System.Logger LOG = System.getLogger("iommu.type1");
+    /** {@code compatible} of the node of a DRHD. */
+    static final String DRHD = "intel,vt-d";
     /** {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source ids. */
     private static final String RMRR = "intel,rmrr";
     private static final ReservedRegion INTERRUPTS =
@@ -121,6 +123,11 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         return List.copyOf(regions);
     }
 
+    @Override
+    public boolean serves(Requester requester) {
+        return units.containsKey(requester.unit());
+    }
+
     /** @throws ErrnoException ENODEV if the driver was closed; ENOMEM */
     @Override
     public IommuDomain open() {
@@ -199,13 +206,18 @@ public final class Type1Driver implements Iommu, AutoCloseable {
         return failure;
     }
 
-    /** The unit a requester sits behind. Asks the machine's slots once. */
+    /**
+     * The unit a requester sits behind. Asks the machine's slots once; who has no place there sits behind the machine's only unit, if
+     * there is but one.
+     *
+     * @throws ErrnoException EINVAL if that is no unit of this driver, or nobody knows which it is
+     */
     Drhd unit(int requester) {
         if (requester >>> 16 != 0) {
             throw new ErrnoException(Errno.EINVAL, "requester 0x%x: a source id has 16 bits", requester);
         }
         String path = places().get(requester);
-        if (path == null && units.size() == 1) {
+        if (path == null && machine.nodes().stream().filter(node -> node.compatibleWith(DRHD)).count() == 1) {
             return units.values().iterator().next();
         }
         Drhd unit = path == null ? null : units.get(path);

@@ -23,6 +23,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Mmio;
 import machine.api.Refusal;
+import machine.api.Requester;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -129,6 +130,24 @@ class Type1DriverTest {
         life(Bench.with(0, 1L << 39, 0, 0));
         life(Bench.with(0, 3L << 34 | 0xffL << 40 | 7, 0, 0));
         life(new VtdSettings(new VtdCapabilities(0xd2008c22260286L, 0xf00f4aL), 39, true, false, 1024));
+    }
+
+    @Test
+    @DisplayName("attach: two units, a driver of one: it serves whom that translates; EINVAL for who sits behind the other, or nowhere")
+    void oneOfTwo() {
+        Bench bench = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes.subList(0, 1), Type1Settings.DEFAULT);
+        assertTrue(driver.serves(new Requester(0x10, bench.nodes.get(0).path(), 0)));
+        assertFalse(driver.serves(new Requester(0x10, bench.nodes.get(1).path(), 0)));
+        IommuDomain domain = driver.open();
+        domain.attach(0x10);
+        for (int requester : new int[] {0x110, 0x510}) {
+            ErrnoException e = assertThrows(ErrnoException.class, () -> domain.attach(requester));
+            assertEquals(Errno.EINVAL, e.errno());
+            assertTrue(e.getMessage().contains(String.format("requester 0x%x sits behind ", requester)), e.getMessage());
+        }
+        driver.close();
+        driver(new Bench(VtdSettings.DEFAULT)).open().attach(0x510);
     }
 
     @Test

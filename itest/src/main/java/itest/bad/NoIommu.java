@@ -9,6 +9,7 @@ import iommu.api.Violation;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Requester;
 import machine.api.Wire;
 
 /** A provider that says it can do everything and opens no domain. */
@@ -21,6 +22,11 @@ final class NoIommu implements Iommu {
     @Override
     public List<ReservedRegion> reservedRegions(int requester) {
         return List.of();
+    }
+
+    @Override
+    public boolean serves(Requester requester) {
+        return true;
     }
 
     @Override

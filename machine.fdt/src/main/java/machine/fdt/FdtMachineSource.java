@@ -132,11 +132,14 @@ public final class FdtMachineSource implements MachineSource {
         return liodn;
     }
 
-    /** The PAMU instance the tree names; the first one where it names none. All have the same tables, so Linux does not look. */
+    /**
+     * The PAMU instance the tree names, of whichever PAMU node; the first one where it names none. All of a node have the same tables, so
+     * Linux does not look.
+     */
     private static String unit(DeviceTree tree, Node pamu, Node master, Warnings warnings) {
         Node named = tree.follow(master, IOMMU_PARENT);
         String first = pamu.children().get(0).path();
-        if (named != null && pamu.children().stream().anyMatch(child -> child.path().equals(named.path()))) {
+        if (named != null && named.parent().filter(parent -> parent.compatibleWith("fsl,pamu")).isPresent()) {
             return named.path();
         }
         if (master.has(IOMMU_PARENT) && (named == null || !named.path().equals(pamu.path()))) {

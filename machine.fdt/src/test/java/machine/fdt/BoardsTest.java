@@ -191,4 +191,19 @@ class BoardsTest {
         assertEquals(1, found.size(), compatible);
         return found.get(0);
     }
+
+    @DisplayName("fsl,iommu-parent: an instance of any PAMU node of the board is what a device sits behind")
+    @Test
+    void secondPamu() {
+        TreeWriter tree = new TreeWriter().memory(0, 0, 0, 0x1000_0000);
+        for (int i = 0; i < 2; i++) {
+            tree.begin("iommu@f002000" + i).text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000 + i * 0x10_0000, 0, 0x1000)
+                .cells("#address-cells", 1).cells("#size-cells", 1)
+                .begin("pamu@0").cells("reg", 0, 0x1000).cells("phandle", 70 + i).end().end();
+            tree.begin("pcie@e000000" + i).text("device_type", "pci").text("compatible", "fsl,p4080-pcie")
+                .cells("reg", 0, 0xe000_0000 + i * 0x10_0000, 0, 0x1000).cells("fsl,liodn", 5 + i).cells("fsl,iommu-parent", 70 + i).end();
+        }
+        assertEquals(List.of("/iommu@f0020000/pamu@0", "/iommu@f0020001/pamu@0"),
+            TestData.open(tree.done()).slots().stream().map(slot -> slot.requester(0, 0).unit()).toList());
+    }
 }

@@ -56,8 +56,9 @@ public interface Container extends AutoCloseable {
      * Adds a group; all its devices come under this container's translations.
      *
      * @throws machine.api.ErrnoException EBUSY if some mapping's vaddr is invalid, or the group is in another container; EINVAL if it is
-     *     in this one, if its devices cannot be attached to the IOMMU that is set, if a mapping or a doorbell touches a region
-     *     reserved for them, or if no valid address would be left; EPERM as {@link #setIommu}; EAGAIN while the IOMMU is away
+     *     in this one, if its devices cannot be attached to the IOMMU that is set or sit behind another one, if a mapping or a doorbell
+     *     touches a region reserved for them, or if no valid address would be left; EPERM as {@link #setIommu}; EAGAIN while the IOMMU is
+     *     away
      * @throws IllegalArgumentException for a group of another VFIO service
      */
     void addGroup(Group group);
@@ -73,9 +74,9 @@ public interface Container extends AutoCloseable {
      * Chooses the IOMMU type and attaches all groups.
      *
      * @throws machine.api.ErrnoException EINVAL without a group, if one is set, or if what is reserved for the devices leaves no valid
-     *     address; ENODEV if no provider has that type; EPERM if doorbells lie outside its translation and no interrupt
-     *     controller verifies who rings them, unless the host allows that, or if firmware wants memory mapped for a device (an RMRR) that is
-     *     not of a class that can do without; what the provider throws
+     *     address, or if a device sits behind an IOMMU that no provider of the type drives; ENODEV if no provider has that type; EPERM if
+     *     doorbells lie outside its translation and no interrupt controller verifies who rings them, unless the host allows that, or if
+     *     firmware wants memory mapped for a device (an RMRR) that is not of a class that can do without; what the provider throws
      */
     void setIommu(String type);
 
@@ -250,8 +251,8 @@ public interface Container extends AutoCloseable {
 
     /**
      * Moves the container to another provider of its IOMMU type or to another type, with all it holds. DMA is held back meanwhile, see
-     * {@link #stallBound}; operations of other threads wait. Of several providers of the type, the best ranked takes over that is not
-     * the present one; if there is only the present one, it builds everything anew.
+     * {@link #stallBound}; operations of other threads wait. Of several providers of the type that serve its devices, the best ranked takes
+     * over that is not the present one; if there is only the present one, it builds everything anew.
      *
      * <p>What can be seen beforehand not to fit is refused before anything is touched; if the newcomer fails later, the present provider
      * gets everything back, and only if that fails, too, the container is {@link ContainerState#BLOCKED} until {@link #retry}. A move to a

@@ -5,6 +5,7 @@ import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.ReservedRegion;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
@@ -14,6 +15,7 @@ import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Requester;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
@@ -112,6 +114,36 @@ final class IovaRanges {
         List<ReservedRegion> regions = provider.reservedRegions(requester);
         return relaxed.contains(requester)
             ? regions.stream().filter(region -> region.kind() != ReservedRegion.Kind.DIRECT).toList() : regions;
+    }
+
+    /** {@return their ids, ascending} */
+    static Set<Integer> ids(Collection<Requester> members) {
+        Set<Integer> ids = new TreeSet<>();
+        members.forEach(member -> ids.add(member.id()));
+        return ids;
+    }
+
+    /**
+     * Whether a provider's hardware is what all of them sit behind. Attached to another's domain a device would be let through, or blocked,
+     * by tables that nobody here has written.
+     *
+     * @throws ErrnoException EINVAL for the first who sits behind something else
+     */
+    static void checkServed(Collection<Requester> members, Iommu provider) {
+        Requester stranger = stranger(members, provider);
+        if (stranger != null) {
+            throw unserved(stranger);
+        }
+    }
+
+    /** {@return the first that does not sit behind a provider's hardware; null if all do} */
+    static Requester stranger(Collection<Requester> members, Iommu provider) {
+        return members.stream().filter(member -> !provider.serves(member)).findFirst().orElse(null);
+    }
+
+    static ErrnoException unserved(Requester stranger) {
+        return new ErrnoException(Errno.EINVAL, "requester 0x%x of group %d sits behind %s, which this IOMMU's provider does not drive; "
+            + "put the group into a container of its own, with a provider that does", stranger.id(), stranger.group(), stranger.unit());
     }
 
     /** Whether what is reserved leaves any address to map. */

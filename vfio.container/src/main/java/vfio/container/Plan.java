@@ -15,6 +15,7 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Requester;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
@@ -25,10 +26,10 @@ import vfio.api.msi.MsiPlacement;
  * @param attributes in the order of replay
  * @param mappings by ascending iova
  * @param doorbells the placements that can be made now, with their banks' pages
- * @param requesters who is attached, when all else is verified
+ * @param members who is attached, when all else is verified
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
-record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Integer> requesters,
+record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
         Set<Integer> relaxed) {
     /**
      * A placement, with where its bank is now.
@@ -52,6 +53,11 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
         return offered.windowed() ? attributes : attributes.stream().filter(attribute -> !layout(attribute)).toList();
     }
 
+    /** {@return the ids of its members} */
+    Set<Integer> requesters() {
+        return IovaRanges.ids(members);
+    }
+
     /**
      * Whether a provider could hold it, as far as its capabilities tell.
      *
@@ -59,6 +65,8 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
      *     be attached
      */
     void checkFits(Iommu provider) {
+        IovaRanges.checkServed(members, provider);
+        Set<Integer> requesters = requesters();
         requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider), requester));
         IommuCapabilities offered = provider.capabilities();
         long page = offered.smallestPage();
@@ -120,7 +128,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
             }
             step(progress, at, "its devices");
             checkRequesters(provider, offered);
-            for (int requester : requesters) {
+            for (int requester : requesters()) {
                 progress.step("its devices");
                 domain.attach(requester);
             }
@@ -155,6 +163,8 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
 
     /** Nobody is attached unless all that is mapped or placed may be, for each of them, and some address is left. */
     private void checkRequesters(Iommu provider, IommuCapabilities offered) {
+        IovaRanges.checkServed(members, provider);
+        Set<Integer> requesters = requesters();
         List<MsiPlacement> placements = doorbells.stream().map(Doorbell::placement).toList();
         requesters.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, provider), requester,
             this::first, placements));
@@ -167,7 +177,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     }
 
     private List<ReservedRegion> reserved(Iommu provider, IommuCapabilities offered) {
-        return IovaRanges.reserved(offered, requesters, relaxed, provider);
+        return IovaRanges.reserved(offered, requesters(), relaxed, provider);
     }
 
     /**

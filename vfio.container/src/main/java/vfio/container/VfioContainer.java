@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
@@ -29,6 +30,7 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Requester;
 import vfio.api.Container;
 import vfio.api.ContainerInfo;
 import vfio.api.ContainerInfo.IovaRange;
@@ -143,7 +145,7 @@ final class VfioContainer implements Container {
             return offersFlags();
         }
         String set = type;
-        return set == null ? find(wanted) != null : set.equals(wanted);
+        return set == null ? !find(wanted).isEmpty() : set.equals(wanted);
     }
 
     /** Whether the type that is set, or else any, has the flags of {@link DmaFlags} for MAP_DMA and UNMAP_DMA. */
@@ -241,7 +243,7 @@ final class VfioContainer implements Container {
                 if (type != null) {
                     throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
                 }
-                VfioService.Provider found = require(wanted);
+                VfioService.Provider found = serving(require(wanted));
                 requireBlocked();
                 requireSafeInterrupts(found.iommu().capabilities());
                 ErrnoException obstacle = replayOn(found);
@@ -609,9 +611,10 @@ final class VfioContainer implements Container {
             enter();
             try {
                 requireActive();
-                VfioService.Provider next = service.iommus().stream()
-                    .filter(one -> one.kind().equals(kind(wanted)) && one.iommu() != provider.iommu()).findFirst()
-                    .orElseGet(() -> require(wanted));
+                List<VfioService.Provider> candidates = require(wanted);
+                // The present one last: it builds everything anew if there is no other.
+                candidates.sort(Comparator.comparing(one -> one.iommu() == provider.iommu()));
+                VfioService.Provider next = serving(candidates);
                 Plan plan = plan();
                 service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
                 requireSafeInterrupts(next.iommu().capabilities());
@@ -719,17 +722,25 @@ final class VfioContainer implements Container {
     }
 
     private void retryRestore() {
-        ErrnoException obstacle = new ErrnoException(Errno.ENODEV, "container %s waits for an IOMMU of type %s, and there is none; start a "
-            + "bundle that provides it", name, type);
-        for (VfioService.Provider candidate : service.iommus()) {
-            if (candidate.kind().equals(kind(type))) {
-                obstacle = take(candidate);
-                if (obstacle == null) {
-                    return;
-                }
+        List<VfioService.Provider> candidates = find(type);
+        if (candidates.isEmpty()) {
+            throw new ErrnoException(Errno.ENODEV, "container %s waits for an IOMMU of type %s, and there is none; start a "
+                + "bundle that provides it", name, type);
+        }
+        ErrnoException obstacle = null;
+        ErrnoException elsewhere = null;
+        for (VfioService.Provider candidate : candidates) {
+            ErrnoException unserved = unserved(candidate);
+            if (unserved != null) {
+                elsewhere = unserved;
+                continue;
+            }
+            obstacle = take(candidate);
+            if (obstacle == null) {
+                return;
             }
         }
-        throw obstacle;
+        throw obstacle != null ? obstacle : elsewhere;
     }
 
     // What the service tells. Called with the topology lock held.
@@ -744,7 +755,12 @@ final class VfioContainer implements Container {
         }
         try {
             if (state == ContainerState.BLOCKED && newcomer.kind().equals(kind(type))) {
-                take(newcomer);
+                ErrnoException unserved = unserved(newcomer);
+                if (unserved == null) {
+                    take(newcomer);
+                } else if (!reason.contains(unserved.reason())) {
+                    reason += "; " + unserved.reason();
+                }
             }
         } finally {
             leave();
@@ -1194,17 +1210,55 @@ final class VfioContainer implements Container {
         return type.endsWith(V2) && !capabilities.windowed();
     }
 
-    private VfioService.Provider find(String wanted) {
-        return service.iommus().stream().filter(provider -> provider.kind().equals(kind(wanted))).findFirst().orElse(null);
+    /** {@return the providers of that type in the order they are considered} */
+    private List<VfioService.Provider> find(String wanted) {
+        List<VfioService.Provider> found = new ArrayList<>(service.iommus());
+        found.removeIf(one -> !one.kind().equals(kind(wanted)));
+        return found;
     }
 
-    private VfioService.Provider require(String wanted) {
-        VfioService.Provider found = find(wanted);
-        if (found == null) {
+    private List<VfioService.Provider> require(String wanted) {
+        List<VfioService.Provider> found = find(wanted);
+        if (found.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
                 service.iommus().stream().map(VfioService.Provider::kind).toList());
         }
         return found;
+    }
+
+    /**
+     * {@return the first of some providers whose hardware is what all requesters sit behind: a board may have two IOMMUs of a type, each
+     *     with a driver of its own}
+     *
+     * @throws ErrnoException EINVAL if none is, naming whom the first does not serve
+     */
+    private VfioService.Provider serving(List<VfioService.Provider> candidates) {
+        ErrnoException obstacle = null;
+        for (VfioService.Provider candidate : candidates) {
+            ErrnoException next = unserved(candidate);
+            if (next == null) {
+                return candidate;
+            }
+            obstacle = obstacle == null ? next : obstacle;
+        }
+        throw obstacle;
+    }
+
+    /** {@return whom a provider does not serve, as an error; null if it serves all, or cannot say: then the replay says why} */
+    private ErrnoException unserved(VfioService.Provider candidate) {
+        Set<Requester> members = members();
+        try {
+            Requester stranger = service.patience().call(candidate.iommu(), "looking at whom it serves",
+                progress -> IovaRanges.stranger(members, candidate.iommu()), nobody -> {
+                });
+            if (stranger == null) {
+                return null;
+            }
+            ErrnoException unserved = IovaRanges.unserved(stranger);
+            return new ErrnoException(unserved.errno(), unserved, "%s: %s", candidate.label(), unserved.reason());
+        } catch (RuntimeException e) {
+            return null;
+        }
     }
 
     private UnmapRule rule() {
@@ -1245,11 +1299,16 @@ final class VfioContainer implements Container {
         return relaxed;
     }
 
-    /** {@return the requester ids of all groups} */
-    private Set<Integer> members() {
-        Set<Integer> members = new TreeSet<>();
-        groups.forEach(group -> members.addAll(group.requesters()));
+    /** {@return who speaks on the bus of all groups} */
+    private Set<Requester> members() {
+        Set<Requester> members = new LinkedHashSet<>();
+        groups.forEach(group -> members.addAll(group.members()));
         return members;
+    }
+
+    /** {@return the requester ids of all groups} */
+    private Set<Integer> requesters() {
+        return IovaRanges.ids(members());
     }
 
     /** Holds its devices back, and keeps what they send. */
@@ -1260,7 +1319,7 @@ final class VfioContainer implements Container {
 
     /** Whose accesses are held back when something is swapped. */
     private void holdBack() {
-        quiescence.requesters(type == null ? Set.of() : members());
+        quiescence.requesters(type == null ? Set.of() : requesters());
     }
 
     /**
@@ -1426,11 +1485,13 @@ final class VfioContainer implements Container {
             return;
         }
         Iommu iommu = provider.iommu();
-        Set<Integer> joining = members();
+        Set<Requester> members = members();
+        // All, not only who joins: a device that has come may speak by the id of one that is attached.
+        IovaRanges.checkServed(members, iommu);
+        Set<Integer> joining = requesters();
         joining.removeAll(attached);
         Set<Integer> relaxed = relaxed();
-        // All, not only who joins: a device that has come may speak by the id of one that is attached.
-        members().forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, iommu), requester));
+        requesters().forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, iommu), requester));
         joining.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, iommu), requester, ledger::first,
             ledger.placements()));
         if (!joining.isEmpty()) {

@@ -11,6 +11,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.PciFunction;
+import machine.api.Requester;
 import vfio.api.Container;
 import vfio.api.Device;
 import vfio.api.Group;
@@ -53,6 +54,11 @@ final class VfioGroup implements Group {
     @Override
     public List<Integer> requesters() {
         return functions.values().stream().map(function -> function.requester().id()).distinct().sorted().toList();
+    }
+
+    /** {@return who of it speaks on the bus, each once} */
+    List<Requester> members() {
+        return functions.values().stream().map(PciFunction::requester).distinct().toList();
     }
 
     @Override

@@ -134,7 +134,11 @@ final class Board {
     }
 
     FakeFunction function(String name, int requester, int group) {
-        DmaPort port = port(requester, group);
+        return function(name, requester, group, "/iommu");
+    }
+
+    FakeFunction function(String name, int requester, int group, String unit) {
+        DmaPort port = machine.openPort(new Requester(requester, unit, group));
         return new FakeFunction(name, port.requester(), new Wire(FakeController.PATH, requester, true, "x"), port);
     }
 

@@ -24,6 +24,7 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Wire;
 
@@ -41,6 +42,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
     final List<Violation> violations = new ArrayList<>();
     final Map<Integer, Domain> domains = new ConcurrentHashMap<>();
     final Set<Domain> opened = ConcurrentHashMap.newKeySet();
+    /** Paths of the nodes it drives. */
+    Set<String> serves = Set.of("/iommu");
     int maxWindows = 256;
     /** What it gets wrong: added to each physical address it maps; -1 refuses to map. */
     long lie;
@@ -68,6 +71,11 @@ final class FakeIommu implements Iommu, TranslationUnit {
         List<ReservedRegion> all = new ArrayList<>(capabilities().reserved());
         all.addAll(own.getOrDefault(requester, List.of()));
         return all;
+    }
+
+    @Override
+    public boolean serves(Requester requester) {
+        return serves.contains(requester.unit());
     }
 
     @Override

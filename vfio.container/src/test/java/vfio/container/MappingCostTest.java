@@ -16,6 +16,7 @@ import java.util.List;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Refusal;
+import machine.api.Requester;
 import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -46,6 +47,11 @@ class MappingCostTest {
         public List<ReservedRegion> reservedRegions(int requester) {
             asked++;
             return List.of();
+        }
+
+        @Override
+        public boolean serves(Requester requester) {
+            return true;
         }
 
         @Override

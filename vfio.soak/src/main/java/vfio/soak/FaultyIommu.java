@@ -14,6 +14,7 @@ import java.util.function.Supplier;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Requester;
 import machine.api.Wire;
 
 /**
@@ -116,6 +117,12 @@ final class FaultyIommu implements Iommu {
     @Override
     public List<ReservedRegion> reservedRegions(int requester) {
         return call("reservedRegions", () -> real.reservedRegions(requester));
+    }
+
+    @Override
+    public boolean serves(Requester requester) {
+        call("serves");
+        return real.serves(requester);
     }
 
     @Override

@@ -9,6 +9,8 @@ import machine.api.Node;
 
 /** Where a board keeps what belongs to its PAMUs. */
 public final class PamuNodes {
+    /** {@code compatible} of the node of a board's PAMUs. */
+    public static final String COMPATIBLE = "fsl,pamu";
     /** PAMUBYPENR in the block of global utilities: one bit per PAMU, 1 lets everything pass unchecked. */
     private static final long BYPASS = 0x604;
 
