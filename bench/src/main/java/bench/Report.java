@@ -7,7 +7,9 @@ import java.util.Locale;
 
 /** The figures as text: a table, JSON, a plot. */
 final class Report {
-    private static final String[] COLOURS = {"#1b6ca8", "#c44536", "#4c9a2a", "#7a5195", "#8a6d3b"};
+    private static final String[] COLOURS = {"#0072b2", "#d55e00", "#333333", "#cc79a7", "#e69f00"};
+    /** Lines are told apart by their dashes as well: not everybody sees colours, and paper may have none. */
+    private static final String[] DASHES = {"none", "7 3", "2 3", "9 3 2 3", "12 4"};
     private static final int WIDTH = 460;
     private static final int HEIGHT = 320;
     private static final int LEFT = 60;
@@ -48,7 +50,7 @@ final class Report {
 
     /** @param about how it was measured: names and values in turn */
     static String json(List<Row> rows, String... about) {
-        StringBuilder text = new StringBuilder("{\n");
+        StringBuilder text = new StringBuilder("{\n  \"version\": 1,\n");
         for (int i = 0; i < about.length; i += 2) {
             text.append("  ").append(quoted(about[i])).append(": ").append(quoted(about[i + 1])).append(",\n");
         }
@@ -107,8 +109,12 @@ final class Report {
                 points.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, y));
                 line(text, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>", x, y, colour);
             }
-            line(text, "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"/>", points.toString().trim(), colour);
-            line(text, "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>", x0 + LEFT + 10, TOP + 16 + 15 * i, colour, escaped(series.name()));
+            line(text, "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" stroke-dasharray=\"%s\"/>",
+                points.toString().trim(), colour, DASHES[i % DASHES.length]);
+            int y = TOP + 16 + 15 * i;
+            line(text, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%2$d\" stroke=\"%4$s\" stroke-width=\"1.5\" stroke-dasharray=\"%5$s\"/>",
+                x0 + LEFT + 10, y - 4, x0 + LEFT + 38, colour, DASHES[i % DASHES.length]);
+            line(text, "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>", x0 + LEFT + 44, y, colour, escaped(series.name()));
         }
     }
 

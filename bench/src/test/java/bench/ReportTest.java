@@ -38,6 +38,7 @@ class ReportTest {
         try {
             assertEquals("""
                 {
+                  "version": 1,
                   "jdk": "a\\\\b",
                   "rows": [
                     {"name": "floor", "nanos": 1.234, "yardstick": null, "ratio": null, "limit": null, "bytesPerOp": 0.000},

@@ -35,8 +35,8 @@ import vfio.api.Vfio;
  */
 @ExtendWith(Cleaned.class)
 class SoakTest {
-    private static final Set<String> FIELDS = Set.of("seconds", "ran", "seed", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks",
-        "ok");
+    private static final Set<String> FIELDS = Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults",
+        "blockedMicros", "leaks", "ok");
 
     @TempDir
     private Path directory;

@@ -25,6 +25,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Wire;
@@ -406,7 +407,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         words.word(registers + Registers.PICS, Registers.PICS_VIOLATION | enable);
         words.word(registers + Registers.AVS1, avs1 & Registers.AVS1_STATUS);
         if ((avs1 & Registers.AVS1_VALID) != 0) {
-            records.add(new Violation(instance.path, liodn, ava, liodn == leaving ? reason(avs1) + then : reason(avs1),
+            records.add(new Violation(instance.path, liodn, ava, refusal(avs1), liodn == leaving ? reason(avs1) + then : reason(avs1),
                 String.format("AVS1=0x%08x AVA=0x%x", avs1, ava)));
         }
     }
@@ -435,6 +436,15 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             }
             return true;
         }
+    }
+
+    /** The classes are broader than a port's answers: WAV is an address outside the aperture as well as a window with nothing in it. */
+    private static int refusal(int avs1) {
+        return (avs1 & (Registers.AVS1_GATE | Registers.AVS1_DISABLED)) != 0 ? Refusal.BLOCKED
+            : (avs1 & Registers.AVS1_LIODN) != 0 ? Refusal.NO_REQUESTER
+            : (avs1 & Registers.AVS1_WINDOW) != 0 ? Refusal.UNMAPPED
+            : (avs1 & Registers.AVS1_PERMISSION) != 0 ? Refusal.DENIED
+            : (avs1 & Registers.AVS1_OPERATION) != 0 ? Refusal.UNSUPPORTED : Refusal.BLOCKED;
     }
 
     private static String reason(int avs1) {

@@ -50,7 +50,7 @@ class ViolationTest {
         assertEquals(1, board.level.get());
         List<Violation> records = driver.violations();
         assertEquals(2, records.size());
-        assertEquals(new Violation(Board.path(0), 1, 0x5000, "WAV", "AVS1=0x00010181 AVA=0x5000"), records.get(0));
+        assertEquals(new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV", "AVS1=0x00010181 AVA=0x5000"), records.get(0));
         assertEquals(Board.path(1), records.get(1).unit());
         assertEquals(0x9000, records.get(1).iova());
         assertEquals(0, board.level.get());
@@ -84,7 +84,7 @@ class ViolationTest {
             assertEquals(0, board.word(board.register64(0, 0x00) + 64 * 2 + 4) & 1, "who did it and is still there is stopped");
             List<Violation> records = driver.violations();
             assertEquals(List.of("WAV, under a domain it has left", "WAV"), records.stream().map(Violation::reason).toList());
-            assertEquals(new Violation(Board.path(0), 1, 0x5000, "WAV, under a domain it has left", "AVS1=0x00010181 AVA=0x5000"),
+            assertEquals(new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV, under a domain it has left", "AVS1=0x00010181 AVA=0x5000"),
                 records.get(0));
             assertEquals(buffer.physical(0), board.write(1, 0));
             board.write(1, 0x7000);

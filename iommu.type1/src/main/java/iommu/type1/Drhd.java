@@ -15,6 +15,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.Refusal;
 
 /**
  * One remapping hardware unit as the driver sees it: registers, root and context tables, domain ids, fault records.
@@ -329,7 +330,7 @@ final class Drhd implements AutoCloseable {
                 for (Violation each : found) {
                     if (early.size() < MOST_EARLY) {
                         early.add(IntStream.of(sources).noneMatch(source -> source == each.requester()) ? each
-                            : new Violation(each.unit(), each.requester(), each.iova(), each.reason() + then, each.registers()));
+                            : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(), each.reason() + then, each.registers()));
                     }
                 }
             }
@@ -351,7 +352,7 @@ final class Drhd implements AutoCloseable {
                 }
                 long low = registers.read8(offset);
                 registers.write(offset + 12, VtdRegisters.FAULT);
-                found.add(new Violation(path, (int) high & 0xffff, low, reason((int) (high >>> 32) & 0xff, high << 1 < 0),
+                found.add(new Violation(path, (int) high & 0xffff, low, refusal((int) (high >>> 32) & 0xff), reason((int) (high >>> 32) & 0xff, high << 1 < 0),
                     String.format("FSTS=0x%08x FRCD=0x%016x%016x", status, high, low)));
             }
             if ((status & VtdRegisters.PFO) != 0) {
@@ -543,6 +544,18 @@ final class Drhd implements AutoCloseable {
             throw e;
         }
         return page;
+    }
+
+    /** VT-d has one code for a page that is absent and for one that is not for this access (5 for writes, 6 for reads). */
+    private static int refusal(int code) {
+        return switch (code) {
+            case 0x01, 0x02, 0x03 -> Refusal.NO_REQUESTER;
+            case 0x04, 0x21 -> Refusal.OUTSIDE;
+            case 0x22 -> Refusal.UNMAPPED;
+            case 0x05, 0x06, 0x26 -> Refusal.DENIED;
+            case 0x0d, 0x0e, 0x20, 0x25 -> Refusal.UNSUPPORTED;
+            default -> Refusal.MALFORMED;
+        };
     }
 
     private static String reason(int code, boolean read) {

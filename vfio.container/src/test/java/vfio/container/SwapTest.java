@@ -582,7 +582,7 @@ class SwapTest {
     @Test
     @DisplayName("violations arrive by the provider's wire, whatever order provider and controller come in, and are read without one too")
     void violations() {
-        Violation one = new Violation("/iommu", 0x11, 0x1000, "WAV", "");
+        Violation one = new Violation("/iommu", 0x11, 0x1000, Refusal.UNMAPPED, "WAV", "");
         board.iommu.violations.add(one);
         assertEquals(List.of(one), vfio.violations());
         FakeIommu wired = board.newIommu();

@@ -43,6 +43,7 @@ final class ComparisonReport {
 
     String json() {
         JsonObject json = new JsonObject();
+        json.addProperty("version", Json.VERSION);
         json.addProperty("machine", bench.machine().model());
         json.add("warnings", Json.warnings(bench.machine()));
         json.addProperty("atomicAddNanos", comparison.addNanos());

@@ -64,6 +64,16 @@ final class Journal {
             return fault != null ? Refusal.name(fault.refusal()) : violation != null ? violation.reason() : "NOT REFUSED";
         }
 
+        /** {@return why, as a constant of {@link Refusal}: the port's answer, or what comes nearest to what the IOMMU recorded; empty if it passed} */
+        String reason() {
+            return fault != null ? Refusal.name(fault.refusal()) : violation != null ? Refusal.name(violation.refusal()) : "";
+        }
+
+        /** {@return why, in the IOMMU's own words; empty if it recorded nothing} */
+        String recorded() {
+            return violation == null ? "" : violation.reason();
+        }
+
         String registers() {
             return violation == null ? "" : violation.registers();
         }

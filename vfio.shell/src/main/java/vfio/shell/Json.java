@@ -16,8 +16,11 @@ import machine.api.Node;
 import vfio.api.Container;
 import vfio.api.Swap;
 
-/** A run as JSON, for other programs to check; the fields are described in the README of this bundle. Addresses are numbers. */
+/** A run as JSON, for other programs to check; the fields are described in the README of this bundle and in {@code docs/run.schema.json}. Addresses are numbers. */
 final class Json {
+    /** Of the format, {@code docs/*.schema.json}: another one when a field goes or means something else, not when one is added. */
+    static final int VERSION = 1;
+
     private final Workbench bench;
 
     Json(Workbench bench) {
@@ -27,6 +30,7 @@ final class Json {
     String run() {
         Journal journal = bench.journal();
         JsonObject run = new JsonObject();
+        run.addProperty("version", VERSION);
         run.addProperty("scenario", journal.title());
         run.add("machine", machine());
         run.add("warnings", warnings(bench.machine()));
@@ -115,6 +119,7 @@ final class Json {
         JsonArray json = new JsonArray();
         for (Swap swap : bench.vfio().swaps()) {
             JsonObject one = new JsonObject();
+            one.addProperty("at", swap.at().toString());
             one.addProperty("container", swap.container());
             one.addProperty("backend", swap.backend().name().toLowerCase(Locale.ROOT));
             one.addProperty("from", swap.from());
@@ -173,7 +178,8 @@ final class Json {
                 fault.addProperty("requester", attempt.requester());
                 fault.addProperty("iova", attempt.fault() != null ? attempt.fault().iova() : attempt.iova());
                 fault.addProperty("access", attempt.write() ? "write" : "read");
-                fault.addProperty("reason", attempt.outcome());
+                fault.addProperty("reason", attempt.reason());
+                fault.addProperty("recorded", attempt.recorded());
                 fault.addProperty("registers", attempt.registers());
                 json.add(fault);
             }

@@ -16,7 +16,7 @@ import vfio.api.msi.MsiAssessment;
 class ComparisonTest {
     private static final Layout EMPTY = new Layout(new Geometry(0, 0), 0, List.of());
 
-    private static Comparison.Result result(boolean feasible, long raised, long delivered, long bytes, long mismatches, String failure) {
+    static Comparison.Result result(boolean feasible, long raised, long delivered, long bytes, long mismatches, String failure) {
         return new Comparison.Result(new MsiChoice("bank", 0, MsiAssessment.refused("no"), false, false), feasible, "", 4, "", 3, 0, "", "",
             0, "", List.of(), raised, delivered, Map.of(), bytes, mismatches, 1, 1, failure, EMPTY);
     }
@@ -37,7 +37,7 @@ class ComparisonTest {
     @Test
     void picture() {
         String svg = Svg.draw("a < b", List.of(new Svg.Aperture("bank", "4", EMPTY), new Svg.Aperture("tail", "0", EMPTY)));
-        assertTrue(svg.contains("width=\"900\"") && svg.contains("a &lt; b"), svg);
+        assertTrue(svg.contains("width=\"920\"") && svg.contains("a &lt; b"), svg);
         assertEquals(2, svg.split("nothing is mapped", -1).length - 1);
     }
 }

@@ -51,9 +51,11 @@ class JournalTest {
     @DisplayName("What remapping refuses has passed the port: the IOMMU's record is the reason")
     @Test
     void recordedOnly() {
-        Journal.Attempt forged = attempt("0x26", null, new Violation("/drhd", 1, 0, "0x26 interrupt from another source", "FSTS"), true);
+        Journal.Attempt forged = attempt("0x26", null, new Violation("/drhd", 1, 0, Refusal.DENIED, "0x26 interrupt from another source", "FSTS"), true);
         assertTrue(forged.ok());
         assertEquals("FSTS", forged.registers());
+        assertEquals("DENIED", forged.reason(), "what all IOMMUs have in common");
+        assertEquals("0x26 interrupt from another source", forged.recorded());
         assertFalse(attempt("", null, null, true).ok(), "nothing refused it");
     }
 

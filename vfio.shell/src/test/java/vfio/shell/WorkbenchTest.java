@@ -8,6 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.networknt.schema.InputFormat;
+import com.networknt.schema.SchemaRegistry;
+import com.networknt.schema.SpecificationVersion;
 import device.edu.Edu;
 import device.edu.EduSettings;
 import iommu.api.Geometry;
@@ -24,7 +27,9 @@ import irq.mpic.unit.MpicModel;
 import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import machine.api.Access;
@@ -171,6 +176,72 @@ class WorkbenchTest {
         assertTrue(said.contains("no IOMMU of type type9") && said.contains(unknown.getMessage()), said);
         assertEquals(2, json().getAsJsonArray("failedSwaps").size());
         assertTrue(reports.all().contains("type9"), reports.all());
+    }
+
+    @DisplayName("The JSON of a run is what docs/run.schema.json says, with faults, swaps, failed swaps and a BLOCKED container in it, too")
+    @Test
+    void schema() throws Exception {
+        String schema = Files.readString(Path.of("..", "docs", "run.schema.json"));
+        VfioCommands commands = new VfioCommands(bench);
+        commands.refused("", DEVICE, "read", "0x8000000", "UNMAPPED");
+        commands.refused("", DEVICE, "write", "0x4000000", "DENIED");
+        container.swap("pamu");
+        assertThrows(ErrnoException.class, () -> new SwapCommands(context("acme.iommu", Iommu.class), bench).swap("guest", "type9"));
+        commands.irq(DEVICE, "msi");
+        commands.ring(DEVICE);
+        commands.note("a note");
+        commands.fail("a failure");
+        assertEquals(List.of(), wrong(schema, new Json(bench).run()));
+        JsonObject run = json();
+        assertEquals(List.of("UNMAPPED", "DENIED"), run.getAsJsonArray("faults").asList().stream()
+            .map(fault -> fault.getAsJsonObject().get("reason").getAsString()).toList());
+        assertEquals(List.of("WAV", "APV"), run.getAsJsonArray("faults").asList().stream()
+            .map(fault -> fault.getAsJsonObject().get("recorded").getAsString()).toList());
+        String at = run.getAsJsonArray("swaps").get(0).getAsJsonObject().get("at").getAsString();
+        assertEquals(vfio.swaps().get(0).at(), Instant.parse(at));
+        vfio.removeIommu(pamu);
+        assertEquals(List.of(), wrong(schema, new Json(bench).run()));
+        run.addProperty("surplus", 1);
+        run.remove("version");
+        assertEquals(2, wrong(schema, run.toString()).size(), "the schema is strict");
+    }
+
+    @DisplayName("The JSON of a comparison is what docs/compare.schema.json says, of strategies that work and of those that do not")
+    @Test
+    void comparisonSchema() throws Exception {
+        String schema = Files.readString(Path.of("..", "docs", "compare.schema.json"));
+        Comparison comparison = new Comparison(bench);
+        comparison.results().add(ComparisonTest.result(true, 5, 5, 64, 0, ""));
+        comparison.results().add(ComparisonTest.result(false, 0, 0, 0, 0, ""));
+        JsonObject json = JsonParser.parseString(new ComparisonReport(bench, comparison).json()).getAsJsonObject();
+        // Nothing was measured here.
+        json.addProperty("atomicAddNanos", 5.5);
+        json.getAsJsonArray("strategies").forEach(one -> one.getAsJsonObject().addProperty("atomicAdds", 1));
+        assertEquals(List.of(), wrong(schema, json.toString()));
+        json.addProperty("ok", "yes");
+        assertEquals(1, wrong(schema, json.toString()).size());
+    }
+
+    private static List<String> wrong(String schema, String json) {
+        return SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12).getSchema(schema).validate(json, InputFormat.JSON).stream()
+            .map(Object::toString).toList();
+    }
+
+    @DisplayName("A picture tells R, W and RW apart, has in its legend what is in it and nothing else, and is no wider than a screen")
+    @Test
+    void picture() {
+        String svg = new Svg(bench).apertures();
+        assertTrue(svg.contains("memory RW 64 MiB") && svg.contains("memory R 64 MiB") && svg.contains("msi bank 0 W 4 KiB"), svg);
+        assertTrue(svg.contains(">memory, RW<") && svg.contains(">memory, R<") && svg.contains(">MSI bank, 4 KiB, W<"), svg);
+        assertFalse(svg.contains(">memory, W<"), svg);
+        assertEquals(2, svg.split("fill=\"url\\(#reads\\)\"", -1).length - 1, "the window and the legend");
+        Layout layout = Layout.of(container);
+        Svg.Aperture one = new Svg.Aperture("one", "", new Layout(layout.geometry(), 1, layout.rows().subList(0, 1)));
+        String seven = Svg.draw("seven", Collections.nCopies(7, one));
+        int width = Integer.parseInt(seven.replaceAll("(?s).*?width=\"([0-9]+)\".*", "$1"));
+        assertTrue(width <= 1920, "" + width);
+        assertEquals(7, seven.split(">one<", -1).length - 1);
+        assertFalse(seven.contains(">MSI bank") || seven.contains(">refused<") || seven.contains(">memory, R<"), seven);
     }
 
     private JsonObject json() {

@@ -121,8 +121,7 @@ final class FaultyIommu implements Iommu {
 
     @Override
     public boolean serves(Requester requester) {
-        call("serves");
-        return real.serves(requester);
+        return call("serves", () -> real.serves(requester));
     }
 
     @Override

@@ -19,6 +19,8 @@ import java.util.Optional;
  */
 record Verdict(Settings settings, String board, List<String> warnings, Referee referee, double ran, Optional<Leaks.Left> left) {
     private static final int SHOWN = 10;
+    /** Of the JSON, {@code docs/soak.schema.json}: another one when a field goes or means something else, not when one is added. */
+    private static final int VERSION = 1;
 
     /** {@return whether every promise held, and enough was done to tell} */
     boolean ok() {
@@ -30,6 +32,7 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
     /** {@return the fields that the README of this bundle describes} */
     String json() {
         JsonObject json = new JsonObject();
+        json.addProperty("version", VERSION);
         json.addProperty("seconds", settings.seconds());
         json.addProperty("ran", Math.round(ran * 10) / 10.0);
         json.addProperty("seed", settings.seed());

@@ -30,12 +30,14 @@ class FaultyIommuTest {
     }
 
     private Object result(Method method) {
-        return method.getName().equals("open") ? recorder(IommuDomain.class) : method.getReturnType() == long.class ? 0L : null;
+        return method.getName().equals("open") ? recorder(IommuDomain.class) : method.getReturnType() == long.class ? 0L
+            : method.getReturnType() == boolean.class ? (Object) true : null;
     }
 
     private static void useAll(FaultyIommu iommu) {
         iommu.capabilities();
         iommu.reservedRegions(1);
+        iommu.serves(null);
         IommuDomain domain = iommu.open();
         domain.set(null);
         domain.get(DomainAttribute.class);
@@ -48,7 +50,7 @@ class FaultyIommuTest {
         domain.close();
     }
 
-    private static final List<String> ALL = List.of("capabilities", "reservedRegions", "open", "set", "get", "map", "lookup", "mapDoorbell",
+    private static final List<String> ALL = List.of("capabilities", "reservedRegions", "serves", "open", "set", "get", "map", "lookup", "mapDoorbell",
         "attach", "unmap", "detach", "close");
 
     @DisplayName("Each call of the contract fails in its turn and has not reached the real provider, unless it fails when all is done; closing has")
@@ -88,7 +90,7 @@ class FaultyIommuTest {
     @DisplayName("One that is late is so once and does what it was asked; one that never fails does not")
     @Test
     void late() {
-        FaultyIommu late = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.LATE, "", 3, 20_000_000);
+        FaultyIommu late = new FaultyIommu(recorder(Iommu.class), FaultyIommu.Fault.LATE, "", 4, 20_000_000);
         long begin = System.nanoTime();
         useAll(late);
         assertTrue(System.nanoTime() - begin >= 20_000_000);

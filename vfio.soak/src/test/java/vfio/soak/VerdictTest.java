@@ -7,6 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.networknt.schema.InputFormat;
+import com.networknt.schema.Schema;
+import com.networknt.schema.SchemaRegistry;
+import com.networknt.schema.SpecificationVersion;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -47,11 +54,22 @@ class VerdictTest {
     @Test
     void json() {
         JsonObject json = JsonParser.parseString(verdict(good()).json()).getAsJsonObject();
-        assertEquals(Set.of("seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
-        assertEquals("{\"seconds\":5,\"ran\":5.0,\"seed\":42,\"warnings\":[\"/phy: no \\\"wire\\\"\"],\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
+        assertEquals(Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
+        assertEquals("{\"version\":1,\"seconds\":5,\"ran\":5.0,\"seed\":42,\"warnings\":[\"/phy: no \\\"wire\\\"\"],\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
             + "\"dma\":{\"bytesVerified\":4096,\"mismatches\":0,\"strayWrites\":0},"
             + "\"msi\":{\"raised\":5,\"delivered\":4,\"lost\":0,\"duplicated\":0},\"faults\":{\"expected\":7,\"unexpected\":0},"
             + "\"blockedMicros\":{\"p50\":20,\"p99\":30,\"max\":30},\"leaks\":{\"threads\":0,\"classLoaders\":0},\"ok\":true}", json.toString());
+    }
+
+    @DisplayName("The JSON is what docs/soak.schema.json says, whether or not anybody could look for what was left")
+    @Test
+    void schema() throws IOException {
+        Schema schema = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
+            .getSchema(Files.readString(Path.of("..", "docs", "soak.schema.json")));
+        assertEquals(List.of(), schema.validate(verdict(good()).json(), InputFormat.JSON));
+        Verdict hung = new Verdict(new Settings(5, 42), "a board", WARNINGS, good(), 0.25, Optional.empty());
+        assertEquals(List.of(), schema.validate(hung.json(), InputFormat.JSON));
+        assertEquals(1, schema.validate(hung.json().replace("{}", "{\"threads\": 0}"), InputFormat.JSON).size());
     }
 
     @DisplayName("Whatever is not as it should be makes it not OK, and is named")
