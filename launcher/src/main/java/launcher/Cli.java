@@ -50,6 +50,9 @@ public final class Cli implements Callable<Integer> {
     /** Wrong use, or a board or file that cannot be used. */
     static final int UNUSABLE = 2;
 
+    /** What picocli needs to show how a command is used. */
+    private static final int LEAST_USAGE = 55;
+
     /** How machines that are a QEMU are called; there is no file of that name. */
     private static final String QEMU = "qemu:";
 
@@ -83,6 +86,7 @@ public final class Cli implements Callable<Integer> {
     public Integer call() {
         int status = line(arguments).execute(arguments.length == 0 ? new String[] {"help"} : arguments);
         out.flush();
+        console.finish();
         console.failure().ifPresent(e -> err.println("gantry: " + e.getMessage()));
         return status == OK && console.failure().isPresent() ? NOT_OK : status;
     }
@@ -96,6 +100,10 @@ public final class Cli implements Callable<Integer> {
         line.getCommandSpec().versionProvider(this::version);
         line.setErr(new PrintWriter(err, true, StandardCharsets.UTF_8));
         line.setOut(new PrintWriter(out, true, StandardCharsets.UTF_8));
+        if (console.columns() > 0) {
+            // Less than picocli can do with is as little as it can do with.
+            line.setUsageHelpWidth(Math.max(LEAST_USAGE, console.columns()));
+        }
         line.setParameterExceptionHandler((e, rest) -> misused(e));
         line.setExecutionExceptionHandler((e, command, parsed) -> failed(e, command.getErr()));
         return line;

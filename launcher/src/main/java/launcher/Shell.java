@@ -34,6 +34,9 @@ final class Shell implements AutoCloseable {
     /** The property by which a service says which of its commands only look. */
     private static final String LOOKS = "gantry.command.looks";
 
+    /** How wide tables may be; 0 for as they please. */
+    private static final String COLUMNS = "gantry.columns";
+
     private final BundleContext context;
     private final CommandProcessor processor;
     private final PrintStream out;
@@ -117,10 +120,17 @@ final class Shell implements AutoCloseable {
     void talk() throws Exception {
         try (Terminal terminal = terminal();
              CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
+            // Tables fit the terminal, which may change.
+            width(terminal);
+            terminal.handle(Terminal.Signal.WINCH, signal -> width(terminal));
             session.put(org.apache.felix.gogo.jline.Shell.VAR_TERMINAL, terminal);
             Profile.prepare(session, SCOPES);
             gosh.gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
         }
+    }
+
+    private static void width(Terminal terminal) {
+        System.setProperty(COLUMNS, String.valueOf(terminal.getWidth()));
     }
 
     @Override

@@ -80,4 +80,39 @@ class OutputsTest {
         out.println("lost, too");
         assertEquals("ENOSPC: cannot write standard output: no space left on device", full.failure().orElseThrow().getMessage());
     }
+
+    private static String shown(int columns, boolean colours, String... printed) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        Console console = new Console(bytes, columns, colours);
+        PrintStream out = console.stream();
+        for (String text : printed) {
+            out.print(text);
+            out.flush();
+        }
+        console.finish();
+        return bytes.toString(StandardCharsets.UTF_8);
+    }
+
+    @DisplayName("On a terminal, lines that are too long are folded at blanks and indented; what no blank is in is cut; a pipe has them whole")
+    @Test
+    void folded() {
+        assertEquals("  one two\n      three\n      four\n", shown(12, false, "  one two", " three", " four\n"));
+        assertEquals("xxxxx\n  xxx\n  xx\n", shown(5, false, "x".repeat(10) + "\n"));
+        assertEquals("x".repeat(500) + " y\n", shown(0, true, "x".repeat(500) + " y\n"));
+        assertEquals("exactly 10\nµs\nleft", shown(10, false, "exactly 10\nµs\nleft"));
+        assertEquals("\r\033[K  1/30 s and so on", shown(10, true, "\r\033[K  1/30 s and so on"), "a progress line has its own length");
+    }
+
+    @DisplayName("How it went has a colour on a terminal that has some, unless NO_COLOR is set; the words stay")
+    @Test
+    void colours() {
+        assertEquals("\033[32mOK:\033[0m all\n", shown(80, true, "OK: all\n"));
+        assertEquals("\033[1;31mNOT OK:\033[0m\n", shown(80, true, "NOT OK:\n"));
+        assertEquals("OK: all\n", shown(80, false, "OK: all\n"));
+        assertEquals("OK: all\n", shown(0, true, "OK: all\n"));
+        assertTrue(Console.colours(Map.of("TERM", "xterm", "NO_COLOR", "")));
+        assertFalse(Console.colours(Map.of("TERM", "xterm", "NO_COLOR", "1")));
+        assertFalse(Console.colours(Map.of("TERM", "dumb")));
+        assertFalse(Console.colours(Map.of()));
+    }
 }

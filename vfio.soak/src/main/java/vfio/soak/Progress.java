@@ -7,23 +7,32 @@ import java.util.Locale;
 /** How it goes: one line that is written anew on a terminal, a line every few seconds elsewhere. */
 final class Progress {
     private static final int PLAIN_SECONDS = 5;
+    /** The width of the terminal, as who starts the JVM has it. */
+    private static final String COLUMNS = "gantry.columns";
     private static final String REWRITE = "\r\033[K";
 
     private final PrintStream out;
     private final boolean terminal;
     private final Settings settings;
+    private final int columns;
     private int last;
 
     Progress(PrintStream out, boolean terminal, Settings settings) {
+        this(out, terminal, settings, Integer.getInteger(COLUMNS, 0));
+    }
+
+    /** @param columns how wide the terminal is; 0 if nobody knows */
+    Progress(PrintStream out, boolean terminal, Settings settings, int columns) {
         this.out = out;
         this.terminal = terminal;
         this.settings = settings;
+        this.columns = columns;
     }
 
     /** To be called a few times a second. */
     void show(Referee referee, int second) {
         if (terminal) {
-            out.print(REWRITE + line(referee, second));
+            out.print(REWRITE + fitting(line(referee, second)));
             out.flush();
         } else if (second >= last + PLAIN_SECONDS) {
             last = second;
@@ -33,7 +42,7 @@ final class Progress {
 
     /** What is done after the swaps. */
     void say(String what) {
-        out.print(terminal ? REWRITE + "  " + what : "  " + what + "\n");
+        out.print(terminal ? REWRITE + fitting("  " + what) : "  " + what + "\n");
         out.flush();
     }
 
@@ -43,6 +52,16 @@ final class Progress {
             out.print(REWRITE);
             out.flush();
         }
+    }
+
+    /** What fits into one line of the terminal, figure by figure from the left: a line that goes on in the next cannot be written anew. */
+    private String fitting(String line) {
+        String fitting = line;
+        while (columns > 0 && fitting.length() >= columns) {
+            int last = fitting.lastIndexOf("  ");
+            fitting = last > 0 ? fitting.substring(0, last) : fitting.substring(0, columns - 1);
+        }
+        return fitting;
     }
 
     private String line(Referee referee, int second) {
