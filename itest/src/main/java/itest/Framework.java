@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 package itest;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URL;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.JarEntry;
+import java.util.jar.JarFile;
+import java.util.jar.JarOutputStream;
+import java.util.jar.Manifest;
 import machine.api.MachineSource;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
+import org.osgi.framework.Constants;
 import org.osgi.framework.FrameworkUtil;
 import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.framework.ServiceReference;
 import org.osgi.util.tracker.ServiceTracker;
 
 /** What the tests need of the framework. */
@@ -50,6 +62,11 @@ final class Framework {
         return type.cast(service);
     }
 
+    /** {@return the bundles that have registered such a service} */
+    static List<Bundle> providers(Class<?> type) throws InvalidSyntaxException {
+        return CONTEXT.getServiceReferences(type, null).stream().map(ServiceReference::getBundle).distinct().toList();
+    }
+
     static boolean present(Class<?> type, String filter) throws InvalidSyntaxException {
         return CONTEXT.getServiceReferences(type, filter).stream().findAny().isPresent();
     }
@@ -62,6 +79,28 @@ final class Framework {
     static Bundle bundle(String name) {
         return Arrays.stream(CONTEXT.getBundles()).filter(bundle -> name.equals(bundle.getSymbolicName())).findFirst()
             .orElseThrow(() -> new AssertionError("no bundle " + name));
+    }
+
+    /** {@return a bundle as it is, with another version} */
+    static InputStream copy(Bundle bundle, String version) throws IOException {
+        Manifest manifest;
+        try (InputStream content = bundle.getEntry(JarFile.MANIFEST_NAME).openStream()) {
+            manifest = new Manifest(content);
+        }
+        manifest.getMainAttributes().putValue(Constants.BUNDLE_VERSION, version);
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (JarOutputStream jar = new JarOutputStream(bytes, manifest)) {
+            for (URL entry : Collections.list(bundle.findEntries("/", "*", true))) {
+                String name = entry.getPath().substring(1);
+                if (!name.endsWith("/") && !name.equals(JarFile.MANIFEST_NAME)) {
+                    jar.putNextEntry(new JarEntry(name));
+                    try (InputStream content = entry.openStream()) {
+                        content.transferTo(jar);
+                    }
+                }
+            }
+        }
+        return new ByteArrayInputStream(bytes.toByteArray());
     }
 
     /** Bundles start one after the other, ours in the middle: waits for the rest. */

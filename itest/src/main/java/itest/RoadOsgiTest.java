@@ -25,6 +25,7 @@ import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Machines;
 import machine.api.Node;
@@ -187,6 +188,64 @@ class RoadOsgiTest {
             device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
         }
+    }
+
+    @DisplayName("Copies of iommu.pamu and irq.mpic with another version stand by, and take over when the first ones leave")
+    @Test
+    void standby() throws Exception {
+        try (Container container = guest()) {
+            Device device = container.groups().get(0).device("0000:01:00.0");
+            device.write(Region.CONFIG, 4, 2, 6);
+            EventFd eventFd = new EventFd(0);
+            device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
+            for (String name : List.of("iommu.pamu", "irq.mpic")) {
+                Bundle first = Framework.bundle(name);
+                Node node = machine.nodes().stream().filter(each -> each.compatibleWith(name.equals("irq.mpic") ? "fsl,mpic" : "fsl,pamu"))
+                    .findFirst().orElseThrow();
+                Bundle copy = Framework.CONTEXT.installBundle("copy of " + name, Framework.copy(first, "9.0.0"));
+                try {
+                    copy.start();
+                    assertHeld(node, name + " " + first.getVersion());
+                    assertEquals(ContainerState.ACTIVE, container.state());
+                    works(container, device, eventFd);
+
+                    first.stop();
+                    Framework.await("the copy of " + name + " to take over", () -> held(node, name + " 9.0.0")
+                        && container.msiRoutes().size() == 1 && container.state() == ContainerState.ACTIVE && container.reason().isEmpty());
+                    works(container, device, eventFd);
+                    first.start();
+                    assertHeld(node, name + " 9.0.0");
+                    works(container, device, eventFd);
+                } finally {
+                    copy.uninstall();
+                    first.start();
+                }
+                Framework.await(name + " to be back", () -> held(node, name + " " + first.getVersion()) && container.msiRoutes().size() == 1
+                    && container.state() == ContainerState.ACTIVE && container.reason().isEmpty());
+                works(container, device, eventFd);
+            }
+        }
+    }
+
+    private boolean held(Node node, String holder) {
+        return List.of(Holds.Role.values()).stream()
+            .allMatch(role -> machine.holds().holder(role, node).filter(found -> found.startsWith(holder)).isPresent());
+    }
+
+    private void assertHeld(Node node, String holder) {
+        assertTrue(held(node, holder), node.path() + ": " + machine.holds().holder(Holds.Role.UNIT, node) + ", "
+            + machine.holds().holder(Holds.Role.DRIVER, node));
+    }
+
+    /** DMA is let through where something is mapped, and a message arrives. */
+    private static void works(Container container, Device device, EventFd eventFd) throws Exception {
+        Vfio vfio = Framework.service(Vfio.class);
+        long faults = vfio.faultCount();
+        dma(device, 0x0, 0x40000, 4, 1);
+        dma(device, 0x40000, 0x6000, 4, 3);
+        assertEquals(faults, vfio.faultCount());
+        assertTrue(container.lookup(0x7123456, Access.WRITE) >= 0);
+        rings(device, eventFd);
     }
 
     @DisplayName("A strategy in somebody else's bundle: comes, is considered, is used by a container at work, leaves, comes back, leaves")

@@ -5,12 +5,16 @@ import iommu.api.Iommu;
 import java.util.Arrays;
 import java.util.Dictionary;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
 import org.osgi.framework.ServiceRegistration;
@@ -47,6 +51,11 @@ public final class PamuComponent {
     private final Machine machine;
     private final Node node;
     private final ConfigurationReader configuration;
+    private Attachment hold;
+
+    // Guarded by this: taking over happens on another bundle's thread.
+    private PamuSettings settings;
+    private Map<String, Object> properties;
     private PamuDriver driver;
     private ServiceRegistration<Iommu> service;
 
@@ -63,28 +72,60 @@ public final class PamuComponent {
     }
 
     /**
-     * Probes, and offers the service. What is not legal in the configuration is refused in one line, and its default used.
+     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. What is not legal in the
+     * configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link PamuDriver}
      */
     @Activate
-    void activate(BundleContext context, Map<String, Object> properties) {
-        PamuSettings settings = configuration.read(properties, PamuComponent::settings);
+    void activate(BundleContext context, Map<String, Object> configured) {
+        configure(configured);
+        hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), () -> offer(context));
+    }
+
+    private synchronized void configure(Map<String, Object> configured) {
+        settings = configuration.read(configured, PamuComponent::settings);
+        properties = configured;
+        if (driver != null) {
+            driver.change(settings);
+            service.setProperties(published(properties, settings));
+        }
+    }
+
+    private synchronized Attachment offer(BundleContext context) {
+        if (!machine.ready(node)) {
+            // The hardware is leaving, and this component is about to be told.
+            return () -> {
+            };
+        }
         driver = new PamuDriver(machine, node, settings);
         try {
             service = context.registerService(Iommu.class, driver, published(properties, settings));
         } catch (RuntimeException | Error e) {
             driver.close();
+            driver = null;
             throw e;
+        }
+        return this::withdraw;
+    }
+
+    private void withdraw() {
+        PamuDriver gone;
+        synchronized (this) {
+            gone = driver;
+            driver = null;
+        }
+        try {
+            service.unregister();
+        } finally {
+            gone.close();
         }
     }
 
     /** Another configuration: nobody is detached. What is not legal is refused in one line, and what was there before stays. */
     @Modified
-    void modified(Map<String, Object> properties) {
-        PamuSettings settings = configuration.read(properties, PamuComponent::settings);
-        driver.change(settings);
-        service.setProperties(published(properties, settings));
+    void modified(Map<String, Object> configured) {
+        configure(configured);
     }
 
     private static PamuSettings settings(ConfigurationReader.Values values) {
@@ -104,10 +145,11 @@ public final class PamuComponent {
     /** Withdraws the service and closes the gates: blocked, never bypassed. */
     @Deactivate
     void deactivate() {
-        try {
-            service.unregister();
-        } finally {
-            driver.close();
-        }
+        hold.close();
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

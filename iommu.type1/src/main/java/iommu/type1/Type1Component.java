@@ -9,12 +9,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
@@ -86,6 +89,9 @@ public final class Type1Component {
     private final List<Node> nodes;
     private final Logger log;
     private final ConfigurationReader configuration;
+    private Attachment hold;
+
+    // Guarded by this: taking over happens on another bundle's thread.
     private final List<ServiceRegistration<?>> services = new ArrayList<>();
     private Type1Settings settings;
     private Type1Driver driver;
@@ -105,16 +111,27 @@ public final class Type1Component {
     }
 
     /**
-     * Takes the units over if all of them are there, and offers the services. What is not legal in the configuration is refused in one
-     * line, and its default used.
+     * Takes the units over if all of them are there, and offers the services; or stands by, if another bundle drives them, until it
+     * leaves. What is not legal in the configuration is refused in one line, and its default used.
      */
     @Activate
     void activate(BundleContext bundle, Map<String, Object> configured) {
-        settings = configuration.read(configured, Type1Component::settings);
+        synchronized (this) {
+            settings = configuration.read(configured, Type1Component::settings);
+        }
         Set<String> ready = nodes.stream().map(Node::path).collect(Collectors.toSet());
         List<Node> all = machine.nodes().stream().filter(node -> node.compatibleWith(Type1Driver.DRHD)).toList();
         if (!all.stream().allMatch(node -> ready.contains(node.path()))) {
             return;
+        }
+        hold = machine.holds().take(Holds.Role.DRIVER, all, holder(bundle), () -> offer(all, bundle));
+    }
+
+    private synchronized Attachment offer(List<Node> all, BundleContext bundle) {
+        if (!all.stream().allMatch(machine::ready)) {
+            // The hardware is leaving, and this component is about to be told.
+            return () -> {
+            };
         }
         driver = driver(all);
         Hashtable<String, Object> properties = new Hashtable<>();
@@ -125,9 +142,10 @@ public final class Type1Component {
                 services.add(bundle.registerService(InterruptRemapping.class, remapping, new Hashtable<>(properties))));
             services.add(bundle.registerService(Iommu.class, driver, properties));
         } catch (RuntimeException | Error e) {
-            close();
+            withdraw();
             throw e;
         }
+        return this::withdraw;
     }
 
     /**
@@ -135,9 +153,11 @@ public final class Type1Component {
      * refused in one line, and what was there before stays.
      */
     @Modified
-    void modified(Map<String, Object> configured) {
+    synchronized void modified(Map<String, Object> configured) {
         Type1Settings next = configuration.read(configured, Type1Component::settings);
-        if (driver != null) {
+        if (driver == null) {
+            settings = next;
+        } else {
             driver.change(next);
             Type1Settings live = new Type1Settings(next.timeoutMillis(), settings.levels(), next.superpages(), settings.remapping(),
                 settings.remappingEntries(), settings.descriptorDrains());
@@ -172,14 +192,31 @@ public final class Type1Component {
     /** Withdraws the services, then closes the driver: everything stays blocked. */
     @Deactivate
     public void close() {
+        if (hold != null) {
+            hold.close();
+        }
+    }
+
+    private void withdraw() {
+        Type1Driver gone;
+        List<ServiceRegistration<?>> offered;
+        synchronized (this) {
+            gone = driver;
+            driver = null;
+            offered = new ArrayList<>(services);
+            services.clear();
+        }
         try {
-            for (int i = services.size() - 1; i >= 0; i--) {
-                services.get(i).unregister();
+            for (int i = offered.size() - 1; i >= 0; i--) {
+                offered.get(i).unregister();
             }
         } finally {
-            if (driver != null) {
-                driver.close();
-            }
+            gone.close();
         }
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

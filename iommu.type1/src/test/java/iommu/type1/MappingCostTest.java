@@ -17,6 +17,7 @@ import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.DmaPort;
 import machine.api.FaultListener;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
@@ -103,6 +104,11 @@ class MappingCostTest {
         @Override
         public Attachment attach(Node node, Unit unit) {
             return machine.attach(node, unit);
+        }
+
+        @Override
+        public Holds holds() {
+            return machine.holds();
         }
 
         @Override

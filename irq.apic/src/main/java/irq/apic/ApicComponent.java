@@ -4,12 +4,16 @@ package irq.apic;
 import irq.api.InterruptController;
 import java.util.Dictionary;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
 import org.osgi.annotation.bundle.Requirement;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
 import org.osgi.service.component.annotations.Activate;
@@ -53,6 +57,7 @@ public final class ApicComponent {
     private final Logger log;
     private final ConfigurationReader configuration;
     private ApicOffer offer;
+    private Attachment hold;
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
@@ -67,14 +72,30 @@ public final class ApicComponent {
         configuration = new ConfigurationReader("irq.apic", Config.class, log::error);
     }
 
+    /** Offers the controller as soon as there can be one; or stands by, if another bundle drives the node, until that leaves. */
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
         boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
         offer = new ApicOffer(context, remapping -> new ApicDriver(machine, node, remapping, log::error), unremapped,
             published(properties, unremapped), log::error);
-        if (!offer.begin()) {
-            log.info("no controller yet: nobody remaps interrupts; allow.unsafe.interrupts does without");
+        hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), this::begin);
+    }
+
+    private Attachment begin() {
+        if (!machine.ready(node)) {
+            // The hardware is leaving, and this component is about to be told.
+            return () -> {
+            };
         }
+        try {
+            if (!offer.begin()) {
+                log.info("no controller yet: nobody remaps interrupts; allow.unsafe.interrupts does without");
+            }
+        } catch (RuntimeException | Error e) {
+            offer.end();
+            throw e;
+        }
+        return offer::end;
     }
 
     /**
@@ -97,6 +118,11 @@ public final class ApicComponent {
 
     @Deactivate
     void deactivate() {
-        offer.end();
+        hold.close();
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

@@ -3,11 +3,15 @@ package irq.mpic;
 
 import irq.api.InterruptController;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
 import org.osgi.annotation.bundle.Capability;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.FrameworkUtil;
 import org.osgi.framework.ServiceRegistration;
@@ -44,8 +48,7 @@ public final class MpicComponent {
     private final Logger log;
     private final ConfigurationReader configuration;
     private MpicSettings settings;
-    private MpicDriver driver;
-    private ServiceRegistration<InterruptController> service;
+    private Attachment hold;
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
@@ -61,23 +64,41 @@ public final class MpicComponent {
     }
 
     /**
-     * Probes, and offers the service. A core that the machine does not have is refused in one line, and the default used.
+     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. A core that the machine does not
+     * have is refused in one line, and the default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicDriver}
      */
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
         settings = configuration.read(properties, this::settings);
-        driver = new MpicDriver(machine, node, settings, log::error);
         Map<String, Object> published = new HashMap<>(properties);
         published.put(CORE, settings.core());
         published.put(InterruptController.KIND, "mpic");
+        hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), () -> offer(context, published));
+    }
+
+    private Attachment offer(BundleContext context, Map<String, Object> published) {
+        if (!machine.ready(node)) {
+            // The hardware is leaving, and this component is about to be told.
+            return () -> {
+            };
+        }
+        MpicDriver driver = new MpicDriver(machine, node, settings, log::error);
+        ServiceRegistration<InterruptController> service;
         try {
             service = context.registerService(InterruptController.class, driver, FrameworkUtil.asDictionary(published));
         } catch (RuntimeException | Error e) {
             driver.close();
             throw e;
         }
+        return () -> {
+            try {
+                service.unregister();
+            } finally {
+                driver.close();
+            }
+        };
     }
 
     /** Another configuration is for a driver that starts later: no route changes. What is not legal is refused in one line. */
@@ -95,10 +116,11 @@ public final class MpicComponent {
     /** Withdraws the service and masks everything; when this returns no handler runs any more. */
     @Deactivate
     void deactivate() {
-        try {
-            service.unregister();
-        } finally {
-            driver.close();
-        }
+        hold.close();
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

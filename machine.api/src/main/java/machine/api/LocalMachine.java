@@ -35,6 +35,7 @@ public final class LocalMachine implements Machine {
     private final List<Slot> slots;
     private final List<Cpu> cpus;
     private final List<String> warnings;
+    private final Holds holds = new Holds();
     private final List<Consumer<Node>> readyListeners = new CopyOnWriteArrayList<>();
     private final List<FaultListener> faultListeners = new CopyOnWriteArrayList<>();
 
@@ -128,6 +129,11 @@ public final class LocalMachine implements Machine {
             throw e;
         }
         return attachment;
+    }
+
+    @Override
+    public Holds holds() {
+        return holds;
     }
 
     @Override

@@ -51,6 +51,12 @@ public interface Machine extends AutoCloseable {
      */
     Attachment attach(Node node, Unit unit);
 
+    /**
+     * {@return who holds the nodes, as their hardware and as their drivers; a bundle takes hold before it attaches a unit, or writes a
+     *     register}
+     */
+    Holds holds();
+
     /** {@return whether hardware answers at the node: a unit is attached to it, or it is {@link Node#builtIn()}} */
     boolean ready(Node node);
 

@@ -14,6 +14,7 @@ import machine.api.DmaPort;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.FaultListener;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.PciFunction;
@@ -51,6 +52,7 @@ public final class QemuMachine implements Machine {
     private final Board board;
     private final DmaMemory memory;
     private final Pins pins;
+    private final Holds holds = new Holds();
     /** Guarded by itself; each input by itself. */
     private final Map<Wire, Input> inputs = new HashMap<>();
 
@@ -89,6 +91,11 @@ public final class QemuMachine implements Machine {
     @Override
     public List<Cpu> cpus() {
         return board.cpus();
+    }
+
+    @Override
+    public Holds holds() {
+        return holds;
     }
 
     /** {@return QEMU's PCI functions that programs may use} */

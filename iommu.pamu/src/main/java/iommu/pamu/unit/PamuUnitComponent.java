@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.pamu.unit;
 
+import java.util.List;
 import java.util.Map;
 import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -49,7 +53,7 @@ public final class PamuUnitComponent {
     private final Logger log;
     private final ConfigurationReader configuration;
     private PamuModel model;
-    private Attachment attachment;
+    private Attachment hold;
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
@@ -64,11 +68,14 @@ public final class PamuUnitComponent {
         configuration = new ConfigurationReader("iommu.pamu.unit", Config.class, log::error);
     }
 
-    /** Attaches; the node is ready when this returns. What is not legal in the configuration is refused in one line, its default used. */
+    /**
+     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves. What is not legal in
+     * the configuration is refused in one line, its default used.
+     */
     @Activate
-    void activate(Map<String, Object> properties) {
+    void activate(BundleContext context, Map<String, Object> properties) {
         model = configuration.read(properties, PamuUnitComponent::model);
-        attachment = Pamu.attach(machine, node, model);
+        hold = machine.holds().take(Holds.Role.UNIT, List.of(node), holder(context), () -> Pamu.attach(machine, node, model));
     }
 
     /** Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not legal is refused. */
@@ -88,6 +95,11 @@ public final class PamuUnitComponent {
     /** Takes the unit out: everything behind it is blocked. */
     @Deactivate
     public void close() {
-        attachment.close();
+        hold.close();
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

@@ -2,13 +2,15 @@
 package iommu.type1.unit;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -124,7 +126,7 @@ public final class VtdUnitComponent {
     private final Logger log;
     private final ConfigurationReader configuration;
     private VtdSettings settings;
-    private final List<Attachment> units = new ArrayList<>();
+    private Attachment hold;
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
@@ -137,21 +139,33 @@ public final class VtdUnitComponent {
         configuration = new ConfigurationReader("iommu.type1.unit", Config.class, log::error);
     }
 
-    /** Plugs the units in: all of them or none. What is not legal in the configuration is refused in one line, and its default used. */
+    /**
+     * Plugs the units in, all of them or none; or stands by, if another bundle has brought some, until that leaves. What is not legal in
+     * the configuration is refused in one line, and its default used.
+     */
     @Activate
-    void activate(Map<String, Object> properties) {
+    void activate(BundleContext context, Map<String, Object> properties) {
+        plugIn(properties, holder(context));
+    }
+
+    void plugIn(Map<String, Object> properties, String holder) {
         settings = configuration.read(properties, VtdSettings::of);
+        List<Node> nodes = machine.nodes().stream().filter(node -> node.compatibleWith(COMPATIBLE) && !node.builtIn()).toList();
+        hold = machine.holds().take(Holds.Role.UNIT, nodes, holder, () -> plug(nodes));
+    }
+
+    private Attachment plug(List<Node> nodes) {
+        List<Attachment> units = new ArrayList<>();
         try {
-            for (Node node : machine.nodes()) {
-                if (node.compatibleWith(COMPATIBLE) && !node.builtIn()) {
-                    VtdUnit unit = new VtdUnit(machine.bus(), settings, node.registers().get(0).physical());
-                    units.add(machine.attach(node, unit.plug(node.path())));
-                }
+            for (Node node : nodes) {
+                VtdUnit unit = new VtdUnit(machine.bus(), settings, node.registers().get(0).physical());
+                units.add(machine.attach(node, unit.plug(node.path())));
             }
         } catch (RuntimeException | Error e) {
-            close();
+            takeOut(units);
             throw e;
         }
+        return () -> takeOut(units);
     }
 
     /** Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not legal is refused. */
@@ -165,8 +179,17 @@ public final class VtdUnitComponent {
     /** Takes the units out, last first: the devices behind them are blocked. */
     @Deactivate
     public void close() {
-        Collections.reverse(units);
-        units.forEach(Attachment::close);
-        units.clear();
+        hold.close();
+    }
+
+    private static void takeOut(List<Attachment> units) {
+        for (int i = units.size() - 1; i >= 0; i--) {
+            units.get(i).close();
+        }
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }

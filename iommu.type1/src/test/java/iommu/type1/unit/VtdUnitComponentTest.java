@@ -94,7 +94,7 @@ class VtdUnitComponentTest {
                 return null;
             });
         VtdUnitComponent component = new VtdUnitComponent(bench.machine, log);
-        component.activate(Map.of());
+        component.plugIn(Map.of(), "a test");
         return component;
     }
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package irq.mpic.unit;
 
+import java.util.List;
 import java.util.Map;
 import machine.api.Attachment;
+import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.config.ConfigurationReader;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -35,8 +39,7 @@ public final class MpicUnitComponent {
     private final Logger log;
     private final ConfigurationReader configuration;
     private int version;
-    private Mpic mpic;
-    private Attachment attachment;
+    private Attachment hold;
 
     /**
      * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
@@ -52,15 +55,24 @@ public final class MpicUnitComponent {
     }
 
     /**
-     * Attaches; the node is ready when this returns. What is not legal in the configuration is refused in one line, and its default used.
+     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves. What is not legal in
+     * the configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicModel#of}, {@link Mpic#unit} and {@link Machine#attach}
      */
     @Activate
-    void activate(Map<String, Object> properties) {
+    void activate(BundleContext context, Map<String, Object> properties) {
         version = configuration.read(properties, MpicUnitComponent::version);
-        mpic = new Mpic(MpicModel.of(machine, node, version), machine.cpus());
-        attachment = machine.attach(node, mpic.unit(node));
+        hold = machine.holds().take(Holds.Role.UNIT, List.of(node), holder(context), this::plug);
+    }
+
+    private Attachment plug() {
+        Mpic mpic = new Mpic(MpicModel.of(machine, node, version), machine.cpus());
+        Attachment attachment = machine.attach(node, mpic.unit(node));
+        return () -> {
+            attachment.close();
+            mpic.reset();
+        };
     }
 
     /** Another configuration is for hardware that is plugged in later: no interrupt is lost. What is not legal is refused in one line. */
@@ -78,7 +90,11 @@ public final class MpicUnitComponent {
     /** Takes the unit out and lowers the pins. */
     @Deactivate
     public void close() {
-        attachment.close();
-        mpic.reset();
+        hold.close();
+    }
+
+    private static String holder(BundleContext context) {
+        Bundle bundle = context.getBundle();
+        return String.format("%s %s (bundle %d)", bundle.getSymbolicName(), bundle.getVersion(), bundle.getBundleId());
     }
 }
