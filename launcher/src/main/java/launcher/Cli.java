@@ -15,13 +15,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Machines;
 import machine.api.OutputFile;
-import machine.api.Slot;
 import org.apache.felix.service.command.CommandProcessor;
 import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
@@ -306,16 +305,10 @@ public final class Cli implements Callable<Integer> {
 
         /** A board whose devices speak as nobody has no IOMMU for us: said at once, not after a time-out. */
         private void requireRequesters(Machine loaded) throws Unusable {
-            if (loaded.slots().isEmpty()) {
-                throw new Unusable("board " + loaded.model() + " has neither a PCIe controller nor a DMA engine to plug a device into");
+            Optional<String> reason = Places.missing(loaded);
+            if (reason.isPresent()) {
+                throw new Unusable(reason.get());
             }
-            if (loaded.slots().stream().noneMatch(OnMachine::hasPlace)) {
-                loaded.slots().get(0).requester(0, 0);
-            }
-        }
-
-        private static boolean hasPlace(Slot slot) {
-            return IntStream.range(0, 256).anyMatch(place -> slot.covers(place >> 3, place & 7));
         }
     }
 
