@@ -242,13 +242,16 @@ public final class LocalMachine implements Machine {
         };
     }
 
-    /** Every listener is told, whatever another one threw. */
+    /**
+     * Every listener is told, whatever another one threw; no lock of ours is held. The first that threw makes its caller's call fail, and
+     * with it what it was told of.
+     */
     private void tell(Node node) {
-        RuntimeException failure = null;
+        Throwable failure = null;
         for (Consumer<Node> listener : readyListeners) {
             try {
                 listener.accept(node);
-            } catch (RuntimeException e) {
+            } catch (Throwable e) {
                 if (failure == null) {
                     failure = e;
                 } else {
@@ -256,8 +259,14 @@ public final class LocalMachine implements Machine {
                 }
             }
         }
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure instanceof RuntimeException exception) {
+            throw exception;
+        }
         if (failure != null) {
-            throw failure;
+            throw new ErrnoException(Errno.EIO, failure, "a listener that was told of %s threw %s", node.path(), failure);
         }
     }
 
@@ -297,7 +306,7 @@ public final class LocalMachine implements Machine {
         Plugged here = new Plugged(unit);
         try {
             unit.windows().forEach(window -> here.windows.add(bus.attach(window.physical(), window.size(), window.mmio())));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             here.windows.forEach(Attachment::close);
             throw e;
         }

@@ -204,6 +204,24 @@ class LocalMachineTest {
     }
 
     @Test
+    @DisplayName("Machine.onReady: all are told, whatever one throws: an Error, or what no signature announces")
+    void listenerThrowsAnything() {
+        List<Throwable> thrown = List.of(new NoClassDefFoundError("stale"), new java.io.IOException("unannounced"));
+        for (Throwable one : thrown) {
+            AtomicInteger others = new AtomicInteger();
+            Attachment bad = machine.onReady(node -> Throwing.any(one));
+            Attachment good = machine.onReady(node -> others.incrementAndGet());
+            Throwable told = assertThrows(Throwable.class, () -> machine.attach(iommu, unit(0x20000)));
+            assertTrue(told == one || told.getCause() == one, told.toString());
+            assertEquals(2, others.get(), "coming and going again");
+            assertFalse(machine.ready(iommu));
+            bad.close();
+            good.close();
+        }
+        machine.attach(iommu, unit(0x20000));
+    }
+
+    @Test
     @DisplayName("Machine.openPort: a taken place is EBUSY and says which; a closed port frees it; a wrong number frees nothing")
     void places() {
         DmaPort port = machine.openPort(slot, 3, 1);

@@ -9,8 +9,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 import java.util.stream.LongStream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -26,6 +28,8 @@ import vfio.api.msi.MsiSession;
  */
 final class Interrupts {
     private static final int NONE = -1;
+    /** How long a bank that another container has reserved is waited for. */
+    private static final long SETTLING_NANOS = 1_000_000_000L;
 
     /** One vector of one device, with all that is needed to route it again. */
     static final class Route {
@@ -57,6 +61,8 @@ final class Interrupts {
     private final VfioService service;
     private final VfioContainer container;
     private final List<Route> routes = new CopyOnWriteArrayList<>();
+    /** Banks that are about to be used. Written under the lock of all vectors. */
+    private volatile Set<Integer> reserved = Set.of();
     private volatile VectorPolicy policy = VectorPolicy.FIRST_FIT;
     private int turn;
 
@@ -96,9 +102,55 @@ final class Interrupts {
             .toList();
     }
 
-    /** Whether a vector of that bank is in use here. Any thread. */
+    /**
+     * Decides which banks are to be used, one container at a time, and reserves them until {@link #settle}: what makes them used is somebody
+     * else's code, and is called with no lock of everybody held. Where only a reservation of another container's may be in the way, waits a
+     * moment for what becomes of it.
+     *
+     * @param choice throws if there is nothing to choose
+     */
+    List<Integer> reserve(Supplier<List<Integer>> choice) {
+        Object vectors = service.vectors();
+        long end = System.nanoTime() + SETTLING_NANOS;
+        boolean interrupted = false;
+        try {
+            synchronized (vectors) {
+                while (true) {
+                    try {
+                        List<Integer> banks = choice.get();
+                        reserved = Set.copyOf(banks);
+                        return banks;
+                    } catch (ErrnoException e) {
+                        long left = end - System.nanoTime();
+                        if (left <= 0 || service.open().stream().allMatch(one -> one == container || one.interrupts().reserved.isEmpty())) {
+                            throw e;
+                        }
+                        try {
+                            vectors.wait(left / 1_000_000 + 1);
+                        } catch (InterruptedException again) {
+                            interrupted = true;
+                        }
+                    }
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** What was reserved is in use now, or is not going to be. */
+    void settle() {
+        synchronized (service.vectors()) {
+            reserved = Set.of();
+            service.vectors().notifyAll();
+        }
+    }
+
+    /** Whether a vector of that bank is in use here, or about to be. Any thread. */
     boolean uses(int bank) {
-        return routes.stream().map(route -> route.vector).anyMatch(vector -> vector != null && vector.bank() == bank);
+        return reserved.contains(bank) || routes.stream().map(route -> route.vector).anyMatch(vector -> vector != null && vector.bank() == bank);
     }
 
     /** Whether this container's banks must be its own. Any thread. */
@@ -329,13 +381,16 @@ final class Interrupts {
         }
         List<Integer> reachable = container.session().reachable();
         MsiVector vector;
-        synchronized (service.vectors()) {
-            MsiRequest request = new MsiRequest(route.device.requester(), candidates(reachable), route.relay);
+        try {
+            List<Integer> banks = reserve(() -> candidates(reachable));
+            MsiRequest request = new MsiRequest(route.device.requester(), banks, route.relay);
             vector = container.quiescence().holds() ? service.patience().call(controller, "a vector for device " + route.device.name(),
                 progress -> controller.doorbells().allocate(request), late -> controller.doorbells().release(late))
                 : controller.doorbells().allocate(request);
             route.controller = controller;
             route.vector = vector;
+        } finally {
+            settle();
         }
         int before = route.bank;
         boolean reached = false;

@@ -58,7 +58,7 @@ final class Patience {
      * @param what the first step, for messages
      * @param work gives the result
      * @param late gets a result that nobody waits for any more
-     * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error that it throws
+     * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error or a checked exception that it throws
      * @throws RuntimeException what it throws
      */
     <T> T call(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
@@ -135,7 +135,7 @@ final class Patience {
             Throwable thrown = null;
             try {
                 done = work.apply(this);
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) {
                 thrown = e;
             }
             boolean nobody;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import machine.api.Errno;
+import machine.api.ErrnoException;
+
 /** Steps that are all taken, whatever one of them throws: giving things back, telling everybody. One thread. */
 final class Steps {
     private Throwable failure;
@@ -8,7 +11,8 @@ final class Steps {
     void take(Runnable step) {
         try {
             step.run();
-        } catch (RuntimeException | Error e) {
+        } catch (Throwable e) {
+            // A checked one, too: steps are others' code, and not all of that is Java.
             if (failure == null) {
                 failure = e;
             } else if (failure != e) {
@@ -24,6 +28,9 @@ final class Steps {
         }
         if (failure instanceof RuntimeException exception) {
             throw exception;
+        }
+        if (failure != null) {
+            throw new ErrnoException(Errno.EIO, failure, "%s", failure);
         }
     }
 }

@@ -69,6 +69,8 @@ final class VfioContainer implements Container {
     private final Quiescence quiescence;
     /** Comings and goings that wait for the lock: a provider may hang in a call that holds it. */
     private final Queue<Runnable> later = new ConcurrentLinkedQueue<>();
+    /** An IOMMU has come while the lock could not be had. Not in the queue: who enters takes from that, and only a leaver can be told of IOMMUs. */
+    private volatile boolean unheard;
     private volatile ContainerState state = ContainerState.UNSET;
     private volatile String reason = "";
     /** Why a backend was not replaced, of what reports call what; empty if the latest was. Nothing that keeps anybody from working. */
@@ -161,7 +163,8 @@ final class VfioContainer implements Container {
 
     @Override
     public void addGroup(Group group) {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 requireOpen();
@@ -196,12 +199,15 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
     @Override
     public void removeGroup(Group group) {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 VfioGroup leaving = mine(group);
@@ -228,12 +234,15 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
     @Override
     public void setIommu(String wanted) {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 requireOpen();
@@ -263,6 +272,8 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
@@ -562,7 +573,8 @@ final class VfioContainer implements Container {
     /** If the domain cannot be closed, devices may still reach memory, and all stays as it is. */
     @Override
     public void close() {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 if (state == ContainerState.CLOSED) {
@@ -582,6 +594,8 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
@@ -607,7 +621,8 @@ final class VfioContainer implements Container {
 
     @Override
     public Swap swap(String wanted) {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 requireActive();
@@ -622,6 +637,8 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
@@ -698,7 +715,8 @@ final class VfioContainer implements Container {
 
     @Override
     public void retry() {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             enter();
             try {
                 requireOpen();
@@ -718,6 +736,8 @@ final class VfioContainer implements Container {
             } finally {
                 leave();
             }
+        } finally {
+            service.leave();
         }
     }
 
@@ -748,10 +768,12 @@ final class VfioContainer implements Container {
     /** A provider is there; if this container waits for one of its kind, it is restored on it. */
     void iommuArrived(VfioService.Provider newcomer) {
         if (!enterInTime()) {
-            // Whoever lets the lock go sees that there is news, and has every IOMMU announced again.
-            later.add(() -> {
-            });
-            return;
+            unheard = true;
+            // Who has the lock now sees that there is news when it lets it go; if nobody has it any more, this is who hears.
+            if (!lock.tryLock()) {
+                return;
+            }
+            hearLate();
         }
         try {
             if (state == ContainerState.BLOCKED && newcomer.kind().equals(kind(type))) {
@@ -1082,8 +1104,9 @@ final class VfioContainer implements Container {
         return locked;
     }
 
-    /** Deals with what was missed, if the lock can be had. */
+    /** Deals with what was missed, if the lock can be had; every IOMMU is announced again after this. */
     void missedNews() {
+        unheard = false;
         if (enterInTime()) {
             leave();
         }
@@ -1119,7 +1142,7 @@ final class VfioContainer implements Container {
         }
         lock.unlock();
         if (!lock.isHeldByCurrentThread()) {
-            if (anew || !later.isEmpty()) {
+            if (anew || unheard || !later.isEmpty()) {
                 service.catchUp(this);
             }
             service.announce();
@@ -1672,7 +1695,7 @@ final class VfioContainer implements Container {
                 if (session != null) {
                     route();
                 }
-            } catch (RuntimeException e) {
+            } catch (Throwable e) {
                 reason = "no MSI strategy: " + e.getMessage();
             }
         }
@@ -1761,7 +1784,7 @@ final class VfioContainer implements Container {
     private MsiAssessment assess(MsiStrategy candidate) {
         try {
             return candidate.assess(new Environment());
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             return MsiAssessment.refused("it failed: " + e);
         }
     }
@@ -1868,11 +1891,14 @@ final class VfioContainer implements Container {
                     iova, index, there.iova(), there.length());
             }
             IovaRanges.checkInside(iova, bank.length(), valid());
-            synchronized (service.vectors()) {
-                if (interrupts.forbidden(index)) {
-                    throw new ErrnoException(Errno.EBUSY,
-                        "MSI bank %d is reachable in another container and isolation is asked for; place another bank", index);
-                }
+            try {
+                interrupts.reserve(() -> {
+                    if (interrupts.forbidden(index)) {
+                        throw new ErrnoException(Errno.EBUSY,
+                            "MSI bank %d is reachable in another container and isolation is asked for; place another bank", index);
+                    }
+                    return List.of(index);
+                });
                 MsiPlacement placement = new MsiPlacement(index, iova, bank.length());
                 if (!staged) {
                     domain.mapDoorbell(iova, bank.page(), bank.length());
@@ -1880,6 +1906,8 @@ final class VfioContainer implements Container {
                 } else {
                     ledger.place(placement);
                 }
+            } finally {
+                interrupts.settle();
             }
         }
 

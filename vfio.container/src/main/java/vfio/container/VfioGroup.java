@@ -63,7 +63,8 @@ final class VfioGroup implements Group {
 
     @Override
     public Device device(String name) {
-        synchronized (service.topology()) {
+        service.enter();
+        try {
             PciFunction function = functions.get(name);
             if (function == null) {
                 throw new ErrnoException(Errno.ENODEV, "group %d has no device %s; it has %s", number, name, devices());
@@ -79,6 +80,8 @@ final class VfioGroup implements Group {
             VfioDevice device = new VfioDevice(function, owner, this);
             open.put(name, device);
             return device;
+        } finally {
+            service.leave();
         }
     }
 

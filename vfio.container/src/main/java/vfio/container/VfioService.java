@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import machine.api.Attachment;
@@ -102,7 +103,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final Recorder<Swap> swaps = new Recorder<>();
     private final Patience patience;
     private final Attachment faultSubscription;
-    private final Object topology = new Object();
+    private final ReentrantLock topology = new ReentrantLock();
     private final Object vectors = new Object();
 
     private volatile Settings settings;
@@ -168,19 +169,23 @@ public final class VfioService implements Vfio, AutoCloseable {
         if (kind == null || kind.isEmpty()) {
             throw new IllegalArgumentException("an IOMMU provider needs the service property " + Iommu.KIND);
         }
-        synchronized (topology) {
+        enter();
+        try {
             Provider provider = new Provider(iommu, kind, label, ranking);
             rank(provider);
             Steps steps = new Steps();
             steps.take(this::listen);
             tell(steps, container -> container.iommuArrived(provider));
             steps.end();
+        } finally {
+            leave();
         }
     }
 
     /** An IOMMU type has another ranking: for whoever chooses one from now on. No container moves. */
     public void rankIommu(Iommu iommu, int ranking) {
-        synchronized (topology) {
+        enter();
+        try {
             for (Provider known : List.copyOf(iommus)) {
                 if (known.iommu() == iommu && known.ranking() != ranking) {
                     // The new entry is there before the old one goes: readers without the lock find the type at any time.
@@ -188,6 +193,8 @@ public final class VfioService implements Vfio, AutoCloseable {
                     iommus.remove(known);
                 }
             }
+        } finally {
+            leave();
         }
     }
 
@@ -201,13 +208,16 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** An IOMMU type is about to go: its containers are blocked, their ledgers kept; they turn to another of its kind if there is one. */
     public void removeIommu(Iommu iommu) {
-        synchronized (topology) {
+        enter();
+        try {
             iommus.removeIf(provider -> provider.iommu() == iommu);
             Steps steps = new Steps();
             tell(steps, container -> container.iommuLeaving(iommu));
             iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
             steps.take(this::listen);
             steps.end();
+        } finally {
+            leave();
         }
     }
 
@@ -223,7 +233,8 @@ public final class VfioService implements Vfio, AutoCloseable {
      * @param label what reports call it
      */
     public void addController(InterruptController controller, String label) {
-        synchronized (topology) {
+        enter();
+        try {
             controllers.add(new Controller(controller, label));
             if (controller() == controller) {
                 Steps steps = new Steps();
@@ -233,6 +244,8 @@ public final class VfioService implements Vfio, AutoCloseable {
                 iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
                 steps.end();
             }
+        } finally {
+            leave();
         }
     }
 
@@ -241,7 +254,8 @@ public final class VfioService implements Vfio, AutoCloseable {
      * given back; what they were for is kept.
      */
     public void removeController(InterruptController controller) {
-        synchronized (topology) {
+        enter();
+        try {
             boolean acting = controller() == controller;
             Steps steps = new Steps();
             boolean served = true;
@@ -262,6 +276,8 @@ public final class VfioService implements Vfio, AutoCloseable {
                 }
                 steps.end();
             }
+        } finally {
+            leave();
         }
     }
 
@@ -272,7 +288,8 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** A strategy is there, or has another ranking: containers that have none look again. */
     public void rankStrategy(MsiStrategy strategy, int ranking) {
-        synchronized (topology) {
+        enter();
+        try {
             if (strategies.contains(new RankedStrategy(strategy, ranking))) {
                 return;
             }
@@ -284,16 +301,21 @@ public final class VfioService implements Vfio, AutoCloseable {
             Steps steps = new Steps();
             tell(steps, VfioContainer::strategyArrived);
             steps.end();
+        } finally {
+            leave();
         }
     }
 
     /** A strategy is about to go: its containers turn to another, or go without. */
     public void removeStrategy(MsiStrategy strategy) {
-        synchronized (topology) {
+        enter();
+        try {
             strategies = strategies.stream().filter(ranked -> ranked.strategy() != strategy).toList();
             Steps steps = new Steps();
             tell(steps, container -> container.strategyLeaving(strategy));
             steps.end();
+        } finally {
+            leave();
         }
     }
 
@@ -306,7 +328,8 @@ public final class VfioService implements Vfio, AutoCloseable {
      */
     public void addFunction(PciFunction function) {
         boolean relaxed = relaxable.include(RelaxableClasses.classCode(function));
-        synchronized (topology) {
+        enter();
+        try {
             int number = function.requester().group();
             VfioGroup group = groups.getOrDefault(number, new VfioGroup(number, this));
             group.add(function, relaxed);
@@ -320,12 +343,15 @@ public final class VfioService implements Vfio, AutoCloseable {
                 }
             }
             groups.put(number, group);
+        } finally {
+            leave();
         }
     }
 
     /** A device is about to go: its user is told, it is closed, and blocked unless others share its requester id. */
     public void removeFunction(PciFunction function) {
-        synchronized (topology) {
+        enter();
+        try {
             VfioGroup group = groups.get(function.requester().group());
             if (group == null) {
                 return;
@@ -338,32 +364,43 @@ public final class VfioService implements Vfio, AutoCloseable {
             }
             forgetEmptyGroups();
             steps.end();
+        } finally {
+            leave();
         }
     }
 
     @Override
     public List<Group> groups() {
-        synchronized (topology) {
+        enter();
+        try {
             return List.copyOf(groups.values());
+        } finally {
+            leave();
         }
     }
 
     @Override
     public Group group(int number) {
-        synchronized (topology) {
+        enter();
+        try {
             VfioGroup group = groups.get(number);
             if (group == null) {
                 throw new ErrnoException(Errno.ENOENT, "there is no group %d; there are %s", number, groups.keySet());
             }
             return group;
+        } finally {
+            leave();
         }
     }
 
     @Override
     public Group groupOf(String device) {
-        synchronized (topology) {
+        enter();
+        try {
             return groups.values().stream().filter(group -> group.devices().contains(device)).findFirst()
                 .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no group holds a device %s", device));
+        } finally {
+            leave();
         }
     }
 
@@ -375,13 +412,16 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     @Override
     public Container openContainer(String name) {
-        synchronized (topology) {
+        enter();
+        try {
             if (containers.stream().anyMatch(container -> container.name().equals(name))) {
                 throw new ErrnoException(Errno.EEXIST, "a container %s is open; close it or choose another name", name);
             }
             VfioContainer container = new VfioContainer(this, name);
             containers.add(container);
             return container;
+        } finally {
+            leave();
         }
     }
 
@@ -414,10 +454,13 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     @Override
     public void notReplaced(Swap.Backend backend, String kind, String cause) {
-        synchronized (topology) {
+        enter();
+        try {
             Steps steps = new Steps();
             tell(steps, container -> container.notReplaced(backend, kind, cause));
             steps.end();
+        } finally {
+            leave();
         }
     }
 
@@ -434,7 +477,8 @@ public final class VfioService implements Vfio, AutoCloseable {
     /** Closes every container. */
     @Override
     public void close() {
-        synchronized (topology) {
+        enter();
+        try {
             Steps steps = new Steps();
             tell(steps, VfioContainer::close);
             violationWires.forEach(wire -> steps.take(wire::close));
@@ -442,6 +486,8 @@ public final class VfioService implements Vfio, AutoCloseable {
             steps.take(freeVectors::close);
             steps.take(faultSubscription::close);
             steps.end();
+        } finally {
+            leave();
         }
     }
 
@@ -453,8 +499,15 @@ public final class VfioService implements Vfio, AutoCloseable {
         return settings;
     }
 
-    Object topology() {
-        return topology;
+    /** Takes the topology lock. */
+    void enter() {
+        topology.lock();
+    }
+
+    /** Lets the topology lock go; swaps that ended meanwhile are announced by who holds it no more. */
+    void leave() {
+        topology.unlock();
+        announce();
     }
 
     /** The last lock: which bank a container takes a vector of or makes reachable is decided by one at a time. */
@@ -506,13 +559,22 @@ public final class VfioService implements Vfio, AutoCloseable {
         unannounced.add(swap);
     }
 
+    /**
+     * Tells the listeners of what has been reported, unless this thread holds the topology lock: then it does when it lets that go. The caller
+     * holds no container's lock. A listener may so take as long as it likes, and ask whatever it likes of whomever.
+     */
     void announce() {
+        if (topology.isHeldByCurrentThread()) {
+            return;
+        }
         for (Swap swap = unannounced.poll(); swap != null; swap = unannounced.poll()) {
             for (SwapListener listener : swapListeners) {
                 try {
                     listener.swapped(swap);
-                } catch (RuntimeException e) {
-                    System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING, "a listener of swaps failed", e);
+                } catch (Throwable e) {
+                    // The swap has ended as it has, whatever a listener says, and whatever kind of thing it throws.
+                    System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING,
+                        "a listener of swaps failed (" + listener.getClass().getName() + ")", e);
                 }
             }
         }
@@ -520,9 +582,12 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** A call that hung in a provider has returned: its container hears what it has missed, and is restored if that is possible. */
     void catchUp(VfioContainer container) {
-        synchronized (topology) {
+        enter();
+        try {
             container.missedNews();
             iommus.forEach(container::iommuArrived);
+        } finally {
+            leave();
         }
     }
 

@@ -126,7 +126,7 @@ final class FakeController implements InterruptController, MsiDoorbells {
     }
 
     @Override
-    public synchronized MsiVector allocate(MsiRequest request) {
+    public MsiVector allocate(MsiRequest request) {
         trip.step("allocate");
         for (int bank : request.banks()) {
             for (int number = 0; number < banks.get(bank).vectors(); number++) {

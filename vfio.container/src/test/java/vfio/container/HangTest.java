@@ -99,6 +99,32 @@ class HangTest {
     }
 
     @Test
+    @DisplayName("P4: an IOMMU that comes while other news keeps the container's lock for too long is not forgotten")
+    void comesWhileBusy() throws Exception {
+        working();
+        vfio.removeIommu(board.iommu);
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        board.trip.each = () -> {
+            board.trip.each = () -> {
+            };
+            inside.countDown();
+            await(go, 20_000);
+        };
+        // Who hears this news looks for more of it before it lets the lock go.
+        FutureTask<Void> busy = begin(() -> container.strategyLeaving(board.manual));
+        assertTrue(inside.await(10, TimeUnit.SECONDS));
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        assertEquals(ContainerState.BLOCKED, container.state());
+        go.countDown();
+        busy.get();
+        assertEquals(ContainerState.ACTIVE, container.state(), container.reason());
+        assertEquals(0, board.portA.write(0, 4, 1));
+    }
+
+    @Test
     @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider restores it")
     void hangsLeaving() {
         working();

@@ -376,6 +376,56 @@ class HotSwapTest {
         return task;
     }
 
+    // listeners
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void sneak(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
+    @Test
+    @DisplayName("a swap that has succeeded has, whatever its listeners throw: Errors and checked exceptions, too; all are told")
+    void listenersThrow() {
+        working();
+        second();
+        List<Swap> told = new ArrayList<>();
+        vfio.addSwapListener(swap -> {
+            throw new NoClassDefFoundError("a listener of yesterday's");
+        });
+        vfio.addSwapListener(swap -> HotSwapTest.<RuntimeException>sneak(new java.io.IOException("unannounced")));
+        vfio.addSwapListener(told::add);
+        assertTrue(container.swap("pamu").done());
+        assertEquals(1, told.size());
+        vfio.removeController(board.controller);
+        vfio.addController(board.controller);
+        assertEquals(2, told.size());
+        assertEquals(ContainerState.ACTIVE, container.state());
+    }
+
+    @Test
+    @DisplayName("listeners of swaps run with no lock held: another thread gets its answers while one of them waits for it")
+    void listenersAsk() throws Exception {
+        working();
+        VfioContainer other = board.container("other", 2);
+        second();
+        List<String> answers = new ArrayList<>();
+        vfio.addSwapListener(swap -> {
+            FutureTask<String> asked = new FutureTask<>(() -> vfio.groups().size() + " groups, " + container.mappings().size() + " mappings");
+            new Thread(asked).start();
+            try {
+                answers.add(asked.get(10, TimeUnit.SECONDS));
+            } catch (Exception e) {
+                answers.add(e.toString());
+            }
+        });
+        String right = "2 groups, 2 mappings";
+        container.swap("pamu");
+        vfio.removeController(board.controller);
+        vfio.addController(board.controller);
+        assertEquals(List.of(right, right), answers);
+        assertEquals(ContainerState.ACTIVE, other.state());
+    }
+
     // interrupts
 
     @Test

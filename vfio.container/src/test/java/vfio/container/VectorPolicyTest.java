@@ -2,10 +2,15 @@
 package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.msi;
 import static vfio.container.Board.refused;
 
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import machine.api.Errno;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
@@ -97,5 +102,59 @@ class VectorPolicyTest {
         board.controller.verifies = true;
         enable(board.b);
         assertEquals(List.of(0), banks(one));
+    }
+
+    @Test
+    @DisplayName("P7: a controller that hangs in one container's allocation keeps no other one, and isolation holds meanwhile")
+    void hangingAllocation() throws Exception {
+        CountDownLatch go = new CountDownLatch(1);
+        FutureTask<Void> user = hangs("allocate", go, () -> enable(board.a));
+        try {
+            enable(board.c);
+            assertEquals(List.of(0), banks(two));
+            two.vectorPolicy(VectorPolicy.ISOLATED);
+            refused(Errno.EBUSY, "isolation", () -> two.msi("MAP", 1, 0x1000_0000));
+            two.vectorPolicy(VectorPolicy.FIRST_FIT);
+        } finally {
+            go.countDown();
+        }
+        user.get(10, TimeUnit.SECONDS);
+        assertEquals(List.of(0), banks(one));
+        two.msi("MAP", 2, 0x1000_0000);
+        assertTrue(two.msiPlacements().stream().anyMatch(placement -> placement.bank() == 2));
+    }
+
+    @Test
+    @DisplayName("a provider that hangs where one container places a bank keeps no other container's interrupts")
+    void hangingPlacement() throws Exception {
+        CountDownLatch go = new CountDownLatch(1);
+        FutureTask<Void> user = hangs("mapDoorbell", go, () -> one.msi("MAP", 0, 0x1000_0000));
+        try {
+            enable(board.c);
+            assertEquals(List.of(0), banks(two));
+        } finally {
+            go.countDown();
+        }
+        user.get(10, TimeUnit.SECONDS);
+        assertEquals(1, one.msiPlacements().size());
+    }
+
+    /** {@return a user's call that is inside that function of a provider, until told to go on} */
+    private FutureTask<Void> hangs(String call, CountDownLatch go, Runnable work) throws InterruptedException {
+        CountDownLatch inside = new CountDownLatch(1);
+        Thread[] user = new Thread[1];
+        board.trip.each = () -> {
+            if (Thread.currentThread() == user[0]
+                    && Arrays.stream(Thread.currentThread().getStackTrace()).anyMatch(frame -> frame.getMethodName().equals(call))) {
+                inside.countDown();
+                HotSwapTest.await(go, 20_000);
+            }
+        };
+        FutureTask<Void> task = new FutureTask<>(work, null);
+        user[0] = new Thread(task);
+        user[0].setDaemon(true);
+        user[0].start();
+        assertTrue(inside.await(10, TimeUnit.SECONDS));
+        return task;
     }
 }
