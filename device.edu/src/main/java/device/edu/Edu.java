@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Machine;
@@ -213,17 +214,19 @@ public final class Edu implements PciFunction, AutoCloseable {
     }
 
     /**
-     * {@inheritDoc} The buffer is zero afterwards. A handler that runs on the device's own thread may call this; the
+     * {@inheritDoc} The buffer is zero afterwards. A transfer that waits at a shut gate is dropped at once. A handler that runs on the device's own thread may call this; the
      * transfer whose interrupt it handles is finished then.
      */
     @Override
     public void reset() {
-        synchronized (lock) {
-            resets++;
-            power();
-            lock.notifyAll();
-            awaitEngine();
-            Arrays.fill(buffer, (byte) 0);
+        try (Attachment dismissed = port.dismiss()) {
+            synchronized (lock) {
+                resets++;
+                power();
+                lock.notifyAll();
+                awaitEngine();
+                Arrays.fill(buffer, (byte) 0);
+            }
         }
         line.run();
     }
@@ -237,7 +240,9 @@ public final class Edu implements PciFunction, AutoCloseable {
             power();
             lock.notifyAll();
         }
-        join();
+        try (Attachment dismissed = port.dismiss()) {
+            join();
+        }
         line.run();
         port.close();
     }

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
@@ -18,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import machine.api.Bus;
+import machine.api.Gate;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
@@ -520,6 +522,31 @@ class EduTest {
             await(() -> slow.readBar(0, 0x24, 4) == 0x100);
             assertEquals(List.of(IOVA), board.translated);
         }
+    }
+
+    @Test
+    @DisplayName("reset, close: a transfer that waits at a shut gate is dropped, and not waited for until the gate's bound")
+    void resetAtGate() {
+        Gate gate = board.machine.gate((requester, iova, data) -> false);
+        gate.requesters(Set.of(edu.requester().id()));
+        for (boolean last : new boolean[] {false, true}) {
+            long stalled = gate.stalled();
+            gate.shut(TimeUnit.MINUTES.toNanos(5));
+            edu.writeConfig(0x04, 2, 0x6);
+            program(edu, IOVA, 0x40000, 64, 1);
+            await(() -> gate.stalled() > stalled);
+            if (last) {
+                edu.close();
+            } else {
+                edu.reset();
+                edu.writeConfig(0x04, 2, 0x6);
+                assertEquals(0, edu.readBar(0, 0x98, 4));
+                gate.open();
+                dma(IOVA, 0x40000, 64, 1);
+            }
+        }
+        assertEquals(2, edu.refusedTransfers());
+        gate.close();
     }
 
     @Test

@@ -2,6 +2,7 @@
 package machine.api;
 
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * A device's door to memory: everything a device does passes here, its MSIs too. Stop 1 of the road; next
@@ -24,6 +25,9 @@ public final class DmaPort implements AutoCloseable {
     private final Attachment registration;
     /** What an access meets: the unit, or the bar of a shut gate before it. */
     private volatile TranslationUnit unit;
+
+    /** How often {@link #dismiss} holds. Written under this. */
+    private volatile int dismissals;
 
     // Guarded by this.
     private TranslationUnit behind;
@@ -73,7 +77,9 @@ public final class DmaPort implements AutoCloseable {
                         break;
                     }
                     physical = bar.pass(id, iova, size, Access.WRITE);
-                    if (physical == Refusal.STALLED) {
+                    if (physical == Refusal.STALLED && dismissals > 0) {
+                        physical = Refusal.BLOCKED;
+                    } else if (physical == Refusal.STALLED) {
                         // Off the road while it waits, so no drain waits for it.
                         inFlight.exit(entered);
                         entered = InFlight.OUT;
@@ -159,7 +165,9 @@ public final class DmaPort implements AutoCloseable {
                 if (physical == Refusal.STALLED) {
                     Gate.Bar bar = (Gate.Bar) now;
                     physical = bar.pass(id, iova, length, access);
-                    if (physical == Refusal.STALLED) {
+                    if (physical == Refusal.STALLED && dismissals > 0) {
+                        physical = Refusal.BLOCKED;
+                    } else if (physical == Refusal.STALLED) {
                         inFlight.exit(entered);
                         entered = InFlight.OUT;
                         bar.await(this);
@@ -221,9 +229,34 @@ public final class DmaPort implements AutoCloseable {
         return unit instanceof Gate.Bar;
     }
 
-    /** Whether an access meets this bar now. */
-    boolean meets(Gate.Bar bar) {
-        return unit == bar;
+    /** Whether an access that meets this bar now has to wait there. */
+    boolean waitsAt(Gate.Bar bar) {
+        return unit == bar && dismissals == 0;
+    }
+
+    /**
+     * For a device that is reset or taken out, and waits for its own accesses to end: none of them waits at a shut gate. Those that wait
+     * there now are woken and refused {@link Refusal#BLOCKED}, and so are those that would wait from now on; messages are kept as ever.
+     *
+     * @return ends it; idempotent. Until every one that was given has been closed, it holds
+     */
+    public Attachment dismiss() {
+        TranslationUnit now;
+        synchronized (this) {
+            dismissals++;
+            now = unit;
+        }
+        if (now instanceof Gate.Bar bar) {
+            bar.wake();
+        }
+        AtomicBoolean holds = new AtomicBoolean(true);
+        return () -> {
+            if (holds.getAndSet(false)) {
+                synchronized (this) {
+                    dismissals--;
+                }
+            }
+        };
     }
 
     /**

@@ -11,7 +11,7 @@ import org.osgi.annotation.versioning.ConsumerType;
  * the road at all: a port meets its gate only while it is shut.
  *
  * <p>Shut, accesses to memory wait until the gate opens, at most for a bound from the moment it was shut; those that have waited so long,
- * and those that come later, are refused {@link Refusal#BLOCKED}. Messages do not wait: as the posted writes they are, the gate takes
+ * and those that come later, are refused {@link Refusal#BLOCKED}. So are those of a device that is being reset, see {@link DmaPort#dismiss}. Messages do not wait: as the posted writes they are, the gate takes
  * them and its {@link Keeper} remembers them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it. An access inside
  * another one of the same thread is part of that one, which is: whoever shuts the gate waits for it, until the bound lets it go.
  *
@@ -81,7 +81,7 @@ public final class Gate implements AutoCloseable {
             boolean interrupted = false;
             gate.stalled.incrementAndGet();
             synchronized (gate) {
-                for (long left = deadline - System.nanoTime(); left > 0 && port.meets(this); left = deadline - System.nanoTime()) {
+                for (long left = deadline - System.nanoTime(); left > 0 && port.waitsAt(this); left = deadline - System.nanoTime()) {
                     try {
                         gate.wait(left / 1_000_000, (int) (left % 1_000_000));
                     } catch (InterruptedException e) {
@@ -94,7 +94,7 @@ public final class Gate implements AutoCloseable {
             }
         }
 
-        /** The port has gone: whoever waits there has nothing to wait for. */
+        /** The port has gone, or its device is being reset: whoever waits there has nothing to wait for. */
         void wake() {
             synchronized (gate) {
                 gate.notifyAll();

@@ -42,6 +42,10 @@ public interface PciFunction {
     /** Writes 1, 2, 4 or 8 naturally aligned bytes inside a BAR. */
     void writeBar(int bar, long offset, int size, long value);
 
-    /** Function-level reset: as after power-up; DMA that was running is finished or dropped when this returns. */
+    /**
+     * Function-level reset: as after power-up; DMA that was running is finished or dropped when this returns. Called with no lock of the
+     * caller's held. A model that waits here for a thread of its own, whose DMA may wait at a shut gate, dismisses that first
+     * ({@link DmaPort#dismiss}).
+     */
     void reset();
 }

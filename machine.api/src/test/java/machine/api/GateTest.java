@@ -225,6 +225,34 @@ class GateTest {
     }
 
     @Test
+    @DisplayName("a device that is being reset: who waits is refused BLOCKED at once, so is who comes; messages are kept, others wait on")
+    void dismissed() throws Exception {
+        DmaPort neighbour = machine.openPort(new Requester(0x11, "/iommu", 0));
+        gate.shut(LONG);
+        FutureTask<Integer> write = waiting(() -> port.write(0, 4, 1));
+        FutureTask<Integer> read = waiting(() -> port.read(0, new byte[64], 0, 64));
+        FutureTask<Integer> waits = waiting(() -> neighbour.write(0, 4, 5));
+        Attachment first = port.dismiss();
+        Attachment second = port.dismiss();
+        assertEquals(Refusal.BLOCKED, write.get(10, TimeUnit.SECONDS));
+        assertEquals(Refusal.BLOCKED, read.get(10, TimeUnit.SECONDS));
+        assertEquals(Refusal.BLOCKED, port.write(0, new byte[64], 0, 64));
+        assertEquals(Bus.OK, port.write(MESSAGE, 4, 9));
+        assertEquals(List.of("11:7000<-9"), List.copyOf(kept));
+        first.close();
+        first.close();
+        assertEquals(Refusal.BLOCKED, port.write(0, 4, 1));
+        second.close();
+        FutureTask<Integer> again = waiting(() -> port.write(8, 4, 6));
+        assertFalse(waits.isDone());
+        gate.open();
+        assertEquals(Bus.OK, again.get(10, TimeUnit.SECONDS));
+        assertEquals(Bus.OK, waits.get(10, TimeUnit.SECONDS));
+        assertEquals(5, bus.read(0x10000, 4));
+        assertEquals(0, gate.refused(), "the bound has not passed for anybody");
+    }
+
+    @Test
     @DisplayName("a requester has one gate; a closed gate lets everything pass; NONE keeps nobody")
     void owners() {
         Gate second = machine.gate((requester, iova, data) -> false);

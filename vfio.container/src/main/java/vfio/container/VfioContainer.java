@@ -573,6 +573,8 @@ final class VfioContainer implements Container {
     /** If the domain cannot be closed, devices may still reach memory, and all stays as it is. */
     @Override
     public void close() {
+        Steps steps = new Steps();
+        List<Runnable> left = new ArrayList<>();
         service.enter();
         try {
             enter();
@@ -582,21 +584,27 @@ final class VfioContainer implements Container {
                 }
                 requireBlocked();
                 closeDomain();
-                Steps steps = new Steps();
-                devices().forEach(device -> steps.take(device::close));
+                devices().forEach(device -> {
+                    Steps its = device.detach();
+                    if (its != null) {
+                        left.add(() -> device.settle(its));
+                    }
+                });
                 groups.forEach(group -> group.owner(null));
                 groups.clear();
                 steps.take(this::release);
                 quiescence.close();
                 state = ContainerState.CLOSED;
                 service.closed(this);
-                steps.end();
             } finally {
                 leave();
             }
         } finally {
             service.leave();
         }
+        // The device models are waited for with no lock held.
+        left.forEach(steps::take);
+        steps.end();
     }
 
     @Override

@@ -34,6 +34,9 @@ final class VfioDevice implements Device {
     private Relay intx;
     private Attachment intxWire;
     private EventFd request;
+    /** Calls of {@link #reset} that are inside the device model. */
+    private int resets;
+    private boolean settled;
 
     VfioDevice(PciFunction function, VfioContainer container, VfioGroup group) {
         this.function = function;
@@ -122,26 +125,50 @@ final class VfioDevice implements Device {
         }
     }
 
+    /** The device model is waited for with no lock held, so it keeps nobody but this device's users. */
     @Override
     public void reset() {
         container.enter();
         try {
             requireOpen();
-            Steps steps = new Steps();
-            steps.take(function::reset);
-            steps.take(config::afterReset);
-            steps.end();
+            resets++;
         } finally {
             container.leave();
         }
+        Steps steps = new Steps();
+        steps.take(function::reset);
+        container.enter();
+        try {
+            resets--;
+            if (!closed) {
+                steps.take(config::afterReset);
+            }
+            forget();
+        } finally {
+            container.leave();
+        }
+        steps.end();
     }
 
     @Override
     public void close() {
+        Steps steps = detach();
+        if (steps != null) {
+            settle(steps);
+        }
+    }
+
+    /**
+     * The first half of closing, which waits for no device model: the device's interrupts are off, it is not bus master, and its user has it no
+     * more.
+     *
+     * @return what went wrong, for {@link #settle}, which whoever called has to call with no lock held; null if it is closed already
+     */
+    Steps detach() {
         container.enter();
         try {
             if (closed) {
-                return;
+                return null;
             }
             closed = true;
             Steps steps = new Steps();
@@ -152,11 +179,29 @@ final class VfioDevice implements Device {
                 steps.take(this::disableIntx);
             }
             steps.take(config::quiet);
-            steps.take(function::reset);
-            group.closed(this);
-            steps.end();
+            return steps;
         } finally {
             container.leave();
+        }
+    }
+
+    /** The second half: the device is reset, and can be opened again. */
+    void settle(Steps steps) {
+        steps.take(function::reset);
+        container.enter();
+        try {
+            settled = true;
+            forget();
+        } finally {
+            container.leave();
+        }
+        steps.end();
+    }
+
+    /** Lets others open the device, when no reset of its old user's can hit them any more. */
+    private void forget() {
+        if (settled && resets == 0) {
+            group.closed(this);
         }
     }
 

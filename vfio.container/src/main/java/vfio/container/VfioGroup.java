@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -22,6 +23,8 @@ final class VfioGroup implements Group {
     private final VfioService service;
     private final Map<String, PciFunction> functions = new ConcurrentSkipListMap<>();
     private final Map<String, VfioDevice> open = new ConcurrentHashMap<>();
+    /** Devices that are about to be open. Under the service's topology lock. */
+    private final Set<String> opening = new HashSet<>();
     /** Names of functions that can do without what firmware wants mapped for them. */
     private final Set<String> relaxed = ConcurrentHashMap.newKeySet();
     private volatile VfioContainer owner;
@@ -61,25 +64,54 @@ final class VfioGroup implements Group {
         return functions.values().stream().map(PciFunction::requester).distinct().toList();
     }
 
+    /** The device model is reset with no lock held. */
     @Override
     public Device device(String name) {
+        PciFunction function;
+        VfioContainer container;
         service.enter();
         try {
-            PciFunction function = functions.get(name);
+            function = functions.get(name);
             if (function == null) {
                 throw new ErrnoException(Errno.ENODEV, "group %d has no device %s; it has %s", number, name, devices());
             }
-            if (owner == null || owner.iommu().isEmpty()) {
+            container = owner;
+            if (container == null || container.iommu().isEmpty()) {
                 throw new ErrnoException(Errno.EINVAL,
                     "group %d is not in a container with an IOMMU set: device %s could reach all memory. Add the group, then set the IOMMU",
                     number, name);
             }
-            if (open.containsKey(name)) {
+            if (open.containsKey(name) || !opening.add(name)) {
                 throw new ErrnoException(Errno.EBUSY, "device %s is open", name);
             }
-            VfioDevice device = new VfioDevice(function, owner, this);
-            open.put(name, device);
-            return device;
+        } finally {
+            service.leave();
+        }
+        VfioDevice device = null;
+        boolean there;
+        try {
+            device = new VfioDevice(function, container, this);
+        } finally {
+            there = opened(name, device, function, container);
+        }
+        if (!there) {
+            device.config().quiet();
+            throw new ErrnoException(Errno.ENODEV, "device %s was taken away, or its group out of container %s, while it was opened; look "
+                + "where it is and open it there", name, container.name());
+        }
+        return device;
+    }
+
+    /** {@return whether the device is open: all is as it was when its opening began} */
+    private boolean opened(String name, VfioDevice device, PciFunction function, VfioContainer container) {
+        service.enter();
+        try {
+            opening.remove(name);
+            boolean there = device != null && functions.get(name) == function && owner == container && container.iommu().isPresent();
+            if (there) {
+                open.put(name, device);
+            }
+            return there;
         } finally {
             service.leave();
         }
@@ -120,16 +152,25 @@ final class VfioGroup implements Group {
         }
     }
 
-    /** Tells the device's user, closes the device and forgets it; does nothing if it is not in the group. */
-    void remove(PciFunction function) {
+    /**
+     * Tells the device's user, takes the device from him and forgets it; does nothing if it is not in the group.
+     *
+     * @return what is left to be done with no lock held
+     */
+    Runnable remove(PciFunction function) {
         if (functions.remove(function.name(), function)) {
             relaxed.remove(function.name());
             VfioDevice device = open.get(function.name());
             if (device != null) {
                 device.leaving();
-                device.close();
+                Steps steps = device.detach();
+                if (steps != null) {
+                    return () -> device.settle(steps);
+                }
             }
         }
+        return () -> {
+        };
     }
 
     void closed(VfioDevice device) {

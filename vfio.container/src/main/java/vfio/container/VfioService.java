@@ -350,23 +350,26 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** A device is about to go: its user is told, it is closed, and blocked unless others share its requester id. */
     public void removeFunction(PciFunction function) {
+        Steps steps = new Steps();
+        List<Runnable> left = new ArrayList<>();
         enter();
         try {
             VfioGroup group = groups.get(function.requester().group());
             if (group == null) {
                 return;
             }
-            Steps steps = new Steps();
-            steps.take(() -> group.remove(function));
+            steps.take(() -> left.add(group.remove(function)));
             VfioContainer container = group.owner();
             if (container != null) {
                 steps.take(container::requestersChanged);
             }
             forgetEmptyGroups();
-            steps.end();
         } finally {
             leave();
         }
+        // The device model is waited for with no lock held.
+        left.forEach(steps::take);
+        steps.end();
     }
 
     @Override
@@ -477,18 +480,19 @@ public final class VfioService implements Vfio, AutoCloseable {
     /** Closes every container. */
     @Override
     public void close() {
+        Steps steps = new Steps();
+        // Each by itself, so that no lock is held while their device models are waited for.
+        tell(steps, VfioContainer::close);
         enter();
         try {
-            Steps steps = new Steps();
-            tell(steps, VfioContainer::close);
             violationWires.forEach(wire -> steps.take(wire::close));
             violationWires.clear();
             steps.take(freeVectors::close);
             steps.take(faultSubscription::close);
-            steps.end();
         } finally {
             leave();
         }
+        steps.end();
     }
 
     Machine machine() {

@@ -16,7 +16,10 @@ final class FakeFunction implements PciFunction {
     final byte[] config = new byte[256];
     int mmc;
     boolean gone;
-    int resets;
+    volatile int resets;
+    /** Runs inside a reset. */
+    volatile Runnable inReset = () -> {
+    };
     /** Runs before a write to configuration space takes effect, and is told of it. */
     ConfigHook beforeWrite = (offset, value) -> {
     };
@@ -169,6 +172,7 @@ final class FakeFunction implements PciFunction {
     @Override
     public void reset() {
         alive();
+        inReset.run();
         resets++;
         powerUp();
         drive();
