@@ -163,117 +163,102 @@ final class VfioContainer implements Container {
 
     @Override
     public void addGroup(Group group) {
-        service.enter();
+        enterBoth();
         try {
-            enter();
+            requireOpen();
+            if (type != null) {
+                requireActive();
+            }
+            VfioGroup joining = mine(group);
+            if (ledger.invalidVaddrs() > 0) {
+                throw new ErrnoException(Errno.EBUSY, "the vaddr of %d mappings of container %s is invalid; give them another first",
+                    ledger.invalidVaddrs(), name);
+            }
+            if (joining.owner() == this) {
+                throw new ErrnoException(Errno.EINVAL, "%s is in container %s already", joining, name);
+            }
+            if (joining.owner() != null) {
+                throw new ErrnoException(Errno.EBUSY, "%s is in container %s; take it out there first", joining,
+                    joining.owner().name);
+            }
+            groups.add(joining);
+            joining.owner(this);
             try {
-                requireOpen();
                 if (type != null) {
-                    requireActive();
+                    requireSafeInterrupts(capabilities);
                 }
-                VfioGroup joining = mine(group);
-                if (ledger.invalidVaddrs() > 0) {
-                    throw new ErrnoException(Errno.EBUSY, "the vaddr of %d mappings of container %s is invalid; give them another first",
-                        ledger.invalidVaddrs(), name);
-                }
-                if (joining.owner() == this) {
-                    throw new ErrnoException(Errno.EINVAL, "%s is in container %s already", joining, name);
-                }
-                if (joining.owner() != null) {
-                    throw new ErrnoException(Errno.EBUSY, "%s is in container %s; take it out there first", joining,
-                        joining.owner().name);
-                }
-                groups.add(joining);
-                joining.owner(this);
-                try {
-                    if (type != null) {
-                        requireSafeInterrupts(capabilities);
-                    }
-                    attachAll(capabilities);
-                    holdBack();
-                } catch (RuntimeException | Error e) {
-                    groups.remove(joining);
-                    joining.owner(null);
-                    throw e;
-                }
-            } finally {
-                leave();
+                attachAll(capabilities);
+                holdBack();
+            } catch (RuntimeException | Error e) {
+                groups.remove(joining);
+                joining.owner(null);
+                throw e;
             }
         } finally {
-            service.leave();
+            leaveBoth();
         }
     }
 
     @Override
     public void removeGroup(Group group) {
-        service.enter();
+        enterBoth();
         try {
-            enter();
-            try {
-                VfioGroup leaving = mine(group);
-                if (leaving.owner() != this) {
-                    throw new ErrnoException(Errno.EINVAL, "%s is not in container %s", leaving, name);
-                }
-                if (!leaving.openDevices().isEmpty()) {
-                    throw new ErrnoException(Errno.EBUSY, "device %s of %s is open; close it first",
-                        leaving.openDevices().get(0).name(), leaving);
-                }
-                requireBlocked();
-                if (groups.size() > 1) {
-                    detachAbsent(leaving);
-                } else {
-                    closeDomain();
-                }
-                groups.remove(leaving);
-                leaving.owner(null);
-                holdBack();
-                service.forgetEmptyGroups();
-                if (groups.isEmpty()) {
-                    release();
-                }
-            } finally {
-                leave();
+            VfioGroup leaving = mine(group);
+            if (leaving.owner() != this) {
+                throw new ErrnoException(Errno.EINVAL, "%s is not in container %s", leaving, name);
+            }
+            if (!leaving.openDevices().isEmpty()) {
+                throw new ErrnoException(Errno.EBUSY, "device %s of %s is open; close it first",
+                    leaving.openDevices().get(0).name(), leaving);
+            }
+            requireBlocked();
+            if (groups.size() > 1) {
+                detachAbsent(leaving);
+            } else {
+                closeDomain();
+            }
+            groups.remove(leaving);
+            leaving.owner(null);
+            holdBack();
+            service.forgetEmptyGroups();
+            if (groups.isEmpty()) {
+                release();
             }
         } finally {
-            service.leave();
+            leaveBoth();
         }
     }
 
     @Override
     public void setIommu(String wanted) {
-        service.enter();
+        enterBoth();
         try {
-            enter();
+            requireOpen();
+            if (groups.isEmpty()) {
+                throw new ErrnoException(Errno.EINVAL, "container %s has no group; add one before the IOMMU is set", name);
+            }
+            if (type != null) {
+                throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
+            }
+            VfioService.Provider found = serving(require(wanted));
+            requireBlocked();
+            requireSafeInterrupts(found.iommu().capabilities());
+            ErrnoException obstacle = replayOn(found);
+            if (obstacle != null) {
+                throw obstacle;
+            }
+            type = wanted;
+            state = ContainerState.ACTIVE;
             try {
-                requireOpen();
-                if (groups.isEmpty()) {
-                    throw new ErrnoException(Errno.EINVAL, "container %s has no group; add one before the IOMMU is set", name);
-                }
-                if (type != null) {
-                    throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
-                }
-                VfioService.Provider found = serving(require(wanted));
-                requireBlocked();
-                requireSafeInterrupts(found.iommu().capabilities());
-                ErrnoException obstacle = replayOn(found);
-                if (obstacle != null) {
-                    throw obstacle;
-                }
-                type = wanted;
-                state = ContainerState.ACTIVE;
-                try {
-                    holdBack();
-                    resolve();
-                } catch (RuntimeException | Error e) {
-                    abandon(e);
-                    release();
-                    throw e;
-                }
-            } finally {
-                leave();
+                holdBack();
+                resolve();
+            } catch (RuntimeException | Error e) {
+                abandon(e);
+                release();
+                throw e;
             }
         } finally {
-            service.leave();
+            leaveBoth();
         }
     }
 
@@ -575,32 +560,27 @@ final class VfioContainer implements Container {
     public void close() {
         Steps steps = new Steps();
         List<Runnable> left = new ArrayList<>();
-        service.enter();
+        enterBoth();
         try {
-            enter();
-            try {
-                if (state == ContainerState.CLOSED) {
-                    return;
-                }
-                requireBlocked();
-                closeDomain();
-                devices().forEach(device -> {
-                    Steps its = device.detach();
-                    if (its != null) {
-                        left.add(() -> device.settle(its));
-                    }
-                });
-                groups.forEach(group -> group.owner(null));
-                groups.clear();
-                steps.take(this::release);
-                quiescence.close();
-                state = ContainerState.CLOSED;
-                service.closed(this);
-            } finally {
-                leave();
+            if (state == ContainerState.CLOSED) {
+                return;
             }
+            requireBlocked();
+            closeDomain();
+            devices().forEach(device -> {
+                Steps its = device.detach();
+                if (its != null) {
+                    left.add(() -> device.settle(its));
+                }
+            });
+            groups.forEach(group -> group.owner(null));
+            groups.clear();
+            steps.take(this::release);
+            quiescence.close();
+            state = ContainerState.CLOSED;
+            service.closed(this);
         } finally {
-            service.leave();
+            leaveBoth();
         }
         // The device models are waited for with no lock held.
         left.forEach(steps::take);
@@ -629,24 +609,19 @@ final class VfioContainer implements Container {
 
     @Override
     public Swap swap(String wanted) {
-        service.enter();
+        enterBoth();
         try {
-            enter();
-            try {
-                requireActive();
-                List<VfioService.Provider> candidates = require(wanted);
-                // The present one last: it builds everything anew if there is no other.
-                candidates.sort(Comparator.comparing(one -> one.iommu() == provider.iommu()));
-                VfioService.Provider next = serving(candidates);
-                Plan plan = plan();
-                service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
-                requireSafeInterrupts(next.iommu().capabilities());
-                return swap(wanted, next);
-            } finally {
-                leave();
-            }
+            requireActive();
+            List<VfioService.Provider> candidates = require(wanted);
+            // The present one last: it builds everything anew if there is no other.
+            candidates.sort(Comparator.comparing(one -> one.iommu() == provider.iommu()));
+            VfioService.Provider next = serving(candidates);
+            Plan plan = plan();
+            service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
+            requireSafeInterrupts(next.iommu().capabilities());
+            return swap(wanted, next);
         } finally {
-            service.leave();
+            leaveBoth();
         }
     }
 
@@ -723,29 +698,24 @@ final class VfioContainer implements Container {
 
     @Override
     public void retry() {
-        service.enter();
+        enterBoth();
         try {
-            enter();
-            try {
-                requireOpen();
-                requireIommu();
-                if (state == ContainerState.BLOCKED) {
-                    retryRestore();
-                } else {
-                    if (session == null) {
-                        resolve();
-                    }
-                    route();
+            requireOpen();
+            requireIommu();
+            if (state == ContainerState.BLOCKED) {
+                retryRestore();
+            } else {
+                if (session == null) {
+                    resolve();
                 }
-                if (!reason.isEmpty()) {
-                    throw new ErrnoException(Errno.EAGAIN, "container %s: %s", name, reason);
-                }
-                notReplaced = "";
-            } finally {
-                leave();
+                route();
             }
+            if (!reason.isEmpty()) {
+                throw new ErrnoException(Errno.EAGAIN, "container %s: %s", name, reason);
+            }
+            notReplaced = "";
         } finally {
-            service.leave();
+            leaveBoth();
         }
     }
 
@@ -1082,6 +1052,37 @@ final class VfioContainer implements Container {
     void enter() {
         lock.lock();
         hearLate();
+    }
+
+    /** As {@link #enter}, if nobody else has the lock. */
+    boolean tryEnter() {
+        boolean locked = lock.tryLock();
+        if (locked) {
+            hearLate();
+        }
+        return locked;
+    }
+
+    /**
+     * Takes the topology lock and then this one, and waits for this one without that one: a provider may hang in a call of this container's
+     * user, and that is nobody else's concern.
+     */
+    private void enterBoth() {
+        service.enter();
+        while (!tryEnter()) {
+            service.leave();
+            enter();
+            leave();
+            service.enter();
+        }
+    }
+
+    private void leaveBoth() {
+        try {
+            leave();
+        } finally {
+            service.leave();
+        }
     }
 
     /** Takes the lock, but does not wait for a provider that hangs in a call of the container's user. */

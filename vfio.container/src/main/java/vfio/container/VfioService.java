@@ -36,7 +36,9 @@ import vfio.api.msi.MsiStrategy;
  *
  * <p>One lock guards the topology: what is in which group, which group in which container, which provider is there. A
  * container's own lock is taken after it, never before; the lock of {@link #vectors} last. Mapping and interrupts take
- * the container's lock and perhaps the last, never the first.
+ * the container's lock and perhaps the last, never the first. No user's call waits for a container's lock with the topology lock held, since
+ * a provider may hang in a call of that container; what is told to containers of providers waits no longer than a provider is given.
+ * Listeners and device models are called with none of these held.
  */
 public final class VfioService implements Vfio, AutoCloseable {
     /**
@@ -328,23 +330,22 @@ public final class VfioService implements Vfio, AutoCloseable {
      */
     public void addFunction(PciFunction function) {
         boolean relaxed = relaxable.include(RelaxableClasses.classCode(function));
-        enter();
+        VfioContainer container = enterWithOwner(function);
         try {
             int number = function.requester().group();
             VfioGroup group = groups.getOrDefault(number, new VfioGroup(number, this));
             group.add(function, relaxed);
-            VfioContainer container = group.owner();
             if (container != null) {
                 try {
                     container.requestersChanged();
-                } catch (RuntimeException e) {
+                } catch (Throwable e) {
                     group.remove(function);
                     throw e;
                 }
             }
             groups.put(number, group);
         } finally {
-            leave();
+            leaveWithOwner(container);
         }
     }
 
@@ -352,24 +353,53 @@ public final class VfioService implements Vfio, AutoCloseable {
     public void removeFunction(PciFunction function) {
         Steps steps = new Steps();
         List<Runnable> left = new ArrayList<>();
-        enter();
+        VfioContainer container = enterWithOwner(function);
         try {
             VfioGroup group = groups.get(function.requester().group());
             if (group == null) {
                 return;
             }
             steps.take(() -> left.add(group.remove(function)));
-            VfioContainer container = group.owner();
             if (container != null) {
                 steps.take(container::requestersChanged);
             }
             forgetEmptyGroups();
         } finally {
-            leave();
+            leaveWithOwner(container);
         }
         // The device model is waited for with no lock held.
         left.forEach(steps::take);
         steps.end();
+    }
+
+    /**
+     * Takes the topology lock, and that of the container which the device's group is in; waits for the second without the first, because a
+     * provider may hang in a call of that container's user.
+     *
+     * @return the container; null if the group is in none
+     */
+    private VfioContainer enterWithOwner(PciFunction function) {
+        while (true) {
+            enter();
+            VfioGroup group = groups.get(function.requester().group());
+            VfioContainer owner = group == null ? null : group.owner();
+            if (owner == null || owner.tryEnter()) {
+                return owner;
+            }
+            leave();
+            owner.enter();
+            owner.leave();
+        }
+    }
+
+    private void leaveWithOwner(VfioContainer owner) {
+        try {
+            if (owner != null) {
+                owner.leave();
+            }
+        } finally {
+            leave();
+        }
     }
 
     @Override

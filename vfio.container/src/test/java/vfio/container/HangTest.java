@@ -10,7 +10,9 @@ import static vfio.container.HotSwapTest.await;
 import static vfio.container.HotSwapTest.begin;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import machine.api.Access;
@@ -21,6 +23,8 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 import vfio.api.EventFd;
 
@@ -231,6 +235,54 @@ class HangTest {
         vfio.addController(board.controller);
         board.a.raise();
         assertEquals(1, eventFd.poll());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"close", "swap", "retry", "plug", "unplug", "removeGroup"})
+    @DisplayName("a provider hangs in a user's call, and another call waits for that container: nobody else waits")
+    void hangsAlone(String what) throws Exception {
+        working();
+        VfioContainer other = board.container("other", 2);
+        other.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        CountDownLatch go = new CountDownLatch(1);
+        FutureTask<Void> user = hangsUntil(go);
+        FakeFunction late = board.function("0000:01:00.2", 0x13, 1);
+        FutureTask<Void> waiting = new FutureTask<>(() -> {
+            switch (what) {
+                case "close" -> container.close();
+                case "swap" -> container.swap("pamu");
+                case "retry" -> container.retry();
+                case "plug" -> vfio.addFunction(late);
+                case "unplug" -> vfio.removeFunction(board.b);
+                default -> refused(Errno.EBUSY, "is open", () -> container.removeGroup(vfio.group(1)));
+            }
+        }, null);
+        Thread thread = new Thread(waiting);
+        thread.setDaemon(true);
+        thread.start();
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+        while (thread.getState() != Thread.State.WAITING && System.nanoTime() < end) {
+            Thread.sleep(1);
+        }
+        try {
+            begin(() -> {
+                assertEquals(2, vfio.groups().size());
+                assertEquals(8 * MB, other.unmap(0, 8 * MB));
+                other.close();
+            }).get(8, TimeUnit.SECONDS);
+            begin(() -> vfio.removeIommu(board.iommu)).get(12, TimeUnit.SECONDS);
+            assertEquals(ContainerState.BLOCKED, container.state());
+        } finally {
+            go.countDown();
+        }
+        user.get(20, TimeUnit.SECONDS);
+        try {
+            waiting.get(20, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            // With its provider gone there is nothing to swap, nor to retry on.
+            assertTrue(List.of("swap", "retry").contains(what) && e.getCause() instanceof ErrnoException, e.toString());
+        }
+        assertEquals(what.equals("close"), container.state() == ContainerState.CLOSED);
     }
 
     /** {@return a user's call, in which the provider hangs by now} */
