@@ -62,6 +62,8 @@ final class InFlight {
     static final int OUT = -1;
     /** About so many accesses of threads without a word, and somebody looks for words whose threads have ended. */
     private static final int REVIEW = 0xff;
+    /** Named here, so that its class is not initialised first where a stack ends, which would spoil it for good. */
+    private static final Thread.State GONE = Thread.State.TERMINATED;
 
     /** Its monitor guards what is counted without a call. */
     final long[] words = new long[ENDED + 2 * LINE];
@@ -241,7 +243,7 @@ final class InFlight {
         for (int i = 0; i < OWNERS; i++) {
             Thread owner = (Thread) OWNER.getAcquire(owners, i);
             // The state is a field; whether it is alive, a call out of the JVM's compiled code in older ones.
-            if (owner != null && owner.getState() == Thread.State.TERMINATED) {
+            if (owner != null && owner.getState() == GONE) {
                 OWNER.compareAndSet(owners, i, owner, null);
             }
         }
