@@ -157,6 +157,7 @@ class ViolationTest {
         assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
         driver.change(PamuSettings.DEFAULT);
         assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
+        assertEquals(1, driver.violations().size());
         domain.set(new Enable(true));
         board.write(1, 0x5000);
         assertEquals(1, driver.violations().size());
