@@ -134,11 +134,10 @@ public final class PamuComponent {
             .toUpperCase(Locale.ROOT)));
     }
 
-    /** What is in force and not what was asked for; and no configuration makes another kind of it. */
+    /** What is in force and not what was asked for. */
     private static Dictionary<String, Object> published(Map<String, Object> properties, PamuSettings settings) {
         Map<String, Object> all = new HashMap<>(properties);
         all.put(POLICY, settings.violations().name().toLowerCase(Locale.ROOT));
-        all.put(Iommu.KIND, "pamu");
         return FrameworkUtil.asDictionary(all);
     }
 

@@ -108,11 +108,10 @@ public final class ApicComponent {
         offer.change(unremapped, published(properties, unremapped));
     }
 
-    /** What is in force and not what was asked for; and no configuration makes another kind of it. */
+    /** What is in force and not what was asked for. */
     private static Dictionary<String, Object> published(Map<String, Object> properties, boolean unremapped) {
         Map<String, Object> all = new HashMap<>(properties);
         all.put(UNSAFE, unremapped);
-        all.put(InterruptController.KIND, "apic");
         return FrameworkUtil.asDictionary(all);
     }
 

@@ -74,7 +74,6 @@ public final class MpicComponent {
         settings = configuration.read(properties, this::settings);
         Map<String, Object> published = new HashMap<>(properties);
         published.put(CORE, settings.core());
-        published.put(InterruptController.KIND, "mpic");
         hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), () -> offer(context, published));
     }
 

@@ -9,7 +9,6 @@ import java.util.Dictionary;
 import java.util.Hashtable;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -18,14 +17,12 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.apache.felix.service.command.Descriptor;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.Constants;
 import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
-import org.osgi.service.component.runtime.ServiceComponentRuntime;
 
 /**
  * The command {@code vfio:config}: every configuration that some bundle describes. It needs no machine: what is set before there is one
@@ -41,22 +38,19 @@ public final class ConfigCommands {
     private record Target(String pid, Metatype metatype) {
     }
 
-    private static final long PATIENCE_NANOS = 5_000_000_000L;
-
     private final ConfigurationAdmin configurations;
-    private final ServiceComponentRuntime components;
+    private final Delivery delivery;
     private final Supplier<List<Metatype>> described;
 
     /** Built by Declarative Services. */
     @Activate
-    public ConfigCommands(BundleContext context, @Reference(name = "configurations") ConfigurationAdmin configurations,
-            @Reference(name = "components") ServiceComponentRuntime components) {
-        this(configurations, components, () -> Metatype.of(context));
+    public ConfigCommands(BundleContext context, @Reference(name = "configurations") ConfigurationAdmin configurations) {
+        this(configurations, () -> Delivery.await(context, configurations), () -> Metatype.of(context));
     }
 
-    ConfigCommands(ConfigurationAdmin configurations, ServiceComponentRuntime components, Supplier<List<Metatype>> described) {
+    ConfigCommands(ConfigurationAdmin configurations, Delivery delivery, Supplier<List<Metatype>> described) {
         this.configurations = configurations;
-        this.components = components;
+        this.delivery = delivery;
         this.described = described;
     }
 
@@ -110,7 +104,7 @@ public final class ConfigCommands {
             properties.put(key, attribute.parse(value));
         }
         configuration.update(properties);
-        await(target.pid, key, forgets ? null : properties.get(key));
+        delivery.await();
         return String.format("%s %s is %s: %s", target.pid, key, value(attribute, properties), attribute.description());
     }
 
@@ -137,22 +131,6 @@ public final class ConfigCommands {
         values.add(DEFAULT);
         values.remove("");
         return new ArrayList<>(values);
-    }
-
-    /**
-     * Configurations are handed over in another thread: waits until Declarative Services has this one, so that what comes next, a machine
-     * perhaps, finds it. One that no component has is not waited for.
-     *
-     * @param value null when it has been forgotten
-     */
-    private void await(String pid, String key, Object value) throws InterruptedException {
-        long deadline = System.nanoTime() + PATIENCE_NANOS;
-        while (System.nanoTime() < deadline && components.getComponentDescriptionDTOs().stream()
-                .flatMap(one -> components.getComponentConfigurationDTOs(one).stream())
-                .anyMatch(one -> (pid.equals(one.properties.get(Constants.SERVICE_PID)) || one.description.name.equals(pid))
-                    && !Objects.deepEquals(value, one.properties.get(key)))) {
-            Thread.sleep(2);
-        }
     }
 
     /** @param name of the longest PID that is known, a dot, and a key */

@@ -23,7 +23,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
-import org.osgi.service.component.runtime.ServiceComponentRuntime;
 
 class ConfigCommandsTest {
     private static final String FILE = """
@@ -51,8 +50,9 @@ class ConfigCommandsTest {
         """;
 
     private final Map<String, Dictionary<String, Object>> stored = new TreeMap<>();
+    private int deliveries;
     private final ConfigCommands commands = new ConfigCommands(admin(),
-        proxy(ServiceComponentRuntime.class, (name, arguments) -> List.of()), () -> {
+        () -> deliveries++, () -> {
         try {
             List<Metatype> one = Metatype.read("a", new ByteArrayInputStream(FILE.getBytes(StandardCharsets.UTF_8)));
             return Stream.concat(one.stream(),
@@ -130,6 +130,7 @@ class ConfigCommandsTest {
         assertEquals("vfio.container stall.bound is 1000: milliseconds; for new containers",
             commands.config("vfio.container", "stall.bound", "default"));
         assertEquals(null, now.get("stall.bound"));
+        assertEquals(7, deliveries, "each is handed over before the command returns");
         assertEquals(5, now.size());
     }
 
