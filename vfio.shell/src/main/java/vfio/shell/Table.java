@@ -14,7 +14,7 @@ final class Table {
     private static final String COLUMNS = "gantry.columns";
     private static final String NUMBER = "-?(0x[0-9a-f]+|[0-9]+([–.][0-9]+)?)?";
     /** A column of words that is folded to less than this cannot be read. */
-    private static final int NARROWEST = 10;
+    private static final int NARROWEST = 8;
     private static final int GAP = 2;
 
     private final String[] header;
