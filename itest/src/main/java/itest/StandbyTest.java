@@ -16,10 +16,12 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import vfio.api.Vfio;
 
 /** On a PC: a second bundle of a driver leaves the hardware alone while there is a first. {@link RoadOsgiTest} has the PowerPC board's. */
+@ExtendWith(Cleaned.class)
 class StandbyTest {
     private static final int RTADDR = 0x20;
 
