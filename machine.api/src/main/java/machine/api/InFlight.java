@@ -129,7 +129,7 @@ final class InFlight {
             phase = 1 - now;
             await(now, patience);
             for (int i = 0; i < OWNERS; i++) {
-                for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i]; spins++) {
+                for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i] && !left(i); spins++) {
                     pause(spins, i, patience);
                 }
             }
@@ -238,15 +238,32 @@ final class InFlight {
         WORD.getAndAdd(words, BEGUN + read * LINE, 1L);
     }
 
-    /** Frees the words of threads that have ended, each of them outside an access, or its {@link #exit} would be missing. */
+    /** Frees the words of threads that have ended. */
     private void review() {
         for (int i = 0; i < OWNERS; i++) {
             Thread owner = (Thread) OWNER.getAcquire(owners, i);
-            // The state is a field; whether it is alive, a call out of the JVM's compiled code in older ones.
             if (owner != null && owner.getState() == GONE) {
+                left(i);
                 OWNER.compareAndSet(owners, i, owner, null);
             }
         }
+    }
+
+    /**
+     * Whether the owner of a word has ended. One that has is in no access, whatever its word says: a stack may end where no handler of a
+     * throwable runs. Nobody else writes the word then, so it is put right.
+     */
+    private boolean left(int i) {
+        Thread owner = (Thread) OWNER.getAcquire(owners, i);
+        // The state is a field; whether it is alive, a call out of the JVM's compiled code in older ones.
+        if (owner == null || owner.getState() != GONE) {
+            return false;
+        }
+        long word = (long) WORD.getAcquire(words, OWNED + i * LINE);
+        if ((word & 1) != 0) {
+            WORD.compareAndSet(words, OWNED + i * LINE, word, word + 1);
+        }
+        return true;
     }
 
     private void await(int which, Patience patience) {

@@ -437,6 +437,31 @@ class DrainTest {
     }
 
     @Test
+    @DisplayName("Bus.sync: a thread that has ended is in no access, whatever its word says; whoever has the word next is waited for as ever")
+    void ownerGone() throws InterruptedException {
+        InFlight flight = new InFlight(1, "requester 0x1");
+        Thread lost = new Thread(flight::enter);
+        lost.start();
+        lost.join();
+        flight.drain(new InFlight.Patience(Duration.ofSeconds(5)));
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        Thread next = new Thread(() -> {
+            int entered = flight.enter();
+            inside.countDown();
+            await(go);
+            flight.exit(entered);
+        });
+        next.setDaemon(true);
+        next.start();
+        await(inside);
+        assertThrows(ErrnoException.class, () -> flight.drain(new InFlight.Patience(Duration.ofMillis(50))));
+        go.countDown();
+        next.join();
+        flight.drain(new InFlight.Patience(Duration.ofSeconds(5)));
+    }
+
+    @Test
     @DisplayName("Bus.sync: an access that waits at a shut gate and ends in a StackOverflowError there is counted out once")
     void overflownAtGate() throws Exception {
         DmaPort port = echo();
