@@ -223,8 +223,8 @@ final class Tenant implements AutoCloseable {
                 }
             }
         } catch (ErrnoException e) {
-            // The strategy or the controller has just gone, or another of its users was faster: it is asked again.
-            if (!Set.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOTTY, Errno.EEXIST).contains(e.errno())) {
+            // The strategy or the controller has just gone, another of its users was faster, or its provider was made to fail: it is asked again.
+            if (!Set.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOTTY, Errno.EEXIST).contains(e.errno()) && !FaultyIommu.injected(e)) {
                 throw e;
             }
         }
