@@ -40,6 +40,7 @@ class CleanedTest {
         admin.getConfiguration("iommu.pamu", "?").update(new Hashtable<>(Map.of("violation.policy", "disable")));
         Vfio vfio = Framework.service(Vfio.class);
         Framework.service(PciFunction.class);
+        Framework.await("group 0", () -> !vfio.groups().isEmpty());
         vfio.openContainer("guest").addGroup(vfio.group(0));
         Framework.bundle("irq.mpic").stop();
         cleaned.clear("a test that leaves everything");

@@ -245,7 +245,7 @@ class RunTest {
         }
         assertRefused(start(PAMU, "soak", "--seconds", "0"), "must be 1..86400");
         assertRefused(start(PAMU, "soak", "--seed", "red"), "'red'");
-        assertRefused(start(PAMU, "soak", "--json", directory.resolve("nowhere/run.json").toString()), "there is no such directory");
+        assertRefused(start(PAMU, "soak", "--json", directory.resolve("nowhere/run.json").toString()), "no such directory");
     }
 
     @DisplayName("./gantry soak, ended by a signal: the verdict of what was done until then, its seed, its JSON, nothing left in the temp folder")
