@@ -214,7 +214,7 @@ public final class DmaPort implements AutoCloseable {
     /** Control path: puts another unit (or {@link TranslationUnit#NONE}) in front of the bus. The caller drains. A port
      * that is closed stays blocked. The machine calls this, {@link #gate} and the constructor with its lock held. */
     synchronized void unit(TranslationUnit next) {
-        behind = next;
+        behind = closed ? TranslationUnit.NONE : next;
         unit = closed ? TranslationUnit.NONE : gate.before(behind);
     }
 
@@ -280,6 +280,8 @@ public final class DmaPort implements AutoCloseable {
         synchronized (this) {
             closed = true;
             last = unit;
+            // Who keeps a closed port, a thread that drove its device for one, keeps no unit and none of a bundle's classes with it.
+            behind = TranslationUnit.NONE;
             unit = TranslationUnit.NONE;
         }
         if (last instanceof Gate.Bar bar) {

@@ -3,9 +3,12 @@ package machine.api;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.ref.Reference;
+import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -178,5 +181,28 @@ class DmaPortTest {
         port.unit((requester, iova, length, access) -> iova);
         assertEquals(Refusal.BLOCKED, port.write(0x1000, 4, 1));
         assertEquals(List.of(), requests);
+    }
+
+    @Test
+    @DisplayName("DmaPort: who keeps a closed port, such as a thread that has ended, keeps no unit with it")
+    void closedKeepsNoUnit() throws Exception {
+        WeakReference<TranslationUnit> before = unitInFront();
+        port.close();
+        WeakReference<TranslationUnit> after = unitInFront();
+        for (int i = 0; i < 100 && (before.get() != null || after.get() != null); i++) {
+            System.gc();
+            Thread.sleep(10);
+        }
+        assertNull(before.get());
+        assertNull(after.get());
+        Reference.reachabilityFence(port);
+    }
+
+    /** {@return a unit to which nobody but the port refers} */
+    private WeakReference<TranslationUnit> unitInFront() {
+        byte[] own = new byte[1];
+        TranslationUnit unit = (requester, iova, length, access) -> iova + own[0];
+        port.unit(unit);
+        return new WeakReference<>(unit);
     }
 }
