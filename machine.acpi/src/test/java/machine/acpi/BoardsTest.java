@@ -27,15 +27,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Real tables, where they are at hand, and the example of the launcher. */
 class BoardsTest {
+    /** Beside the project; {@code -Dgantry.shared} names another folder, or one that is not there. */
+    private static final Path REAL = Path.of(System.getProperty("gantry.shared", "../../shared"), "boards");
+
     private static Machine board(String name) throws IOException {
-        for (Path folder = Path.of("").toAbsolutePath(); folder != null; folder = folder.getParent()) {
-            Path file = folder.resolve("shared/boards").resolve(name);
-            if (Files.exists(file)) {
-                return open(Files.readAllBytes(file));
-            }
-        }
-        Assumptions.assumeTrue(false, "SKIPPED: no shared/boards/" + name + " in any folder above; real tables are not shipped");
-        throw new AssertionError();
+        Path file = REAL.resolve(name);
+        Assumptions.assumeTrue(Files.exists(file), () -> "SKIPPED: no test data " + name + " beside the project; real tables are not shipped");
+        return open(Files.readAllBytes(file));
     }
 
     private static Machine open(byte[] content) {
