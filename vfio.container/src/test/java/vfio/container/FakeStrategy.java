@@ -10,7 +10,7 @@ import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
-/** {@code auto}: places bank n on demand at {@code base + n * stride}. {@code manual}: the user does, by MAP and UNMAP. */
+/** {@code auto}: places bank n on demand at {@code base + n * stride}. {@code manual}: the user does, by MAP, MOVE and UNMAP. */
 class FakeStrategy implements MsiStrategy {
     final Trip trip;
     boolean feasible = true;
@@ -34,7 +34,7 @@ class FakeStrategy implements MsiStrategy {
 
     @Override
     public List<String> operations() {
-        return List.of("MAP bank iova", "UNMAP iova");
+        return List.of("MAP bank iova", "MOVE bank iova", "UNMAP iova");
     }
 
     @Override
@@ -93,6 +93,10 @@ class FakeStrategy implements MsiStrategy {
             public long call(String operation, long... arguments) {
                 switch (operation) {
                     case "MAP" -> environment.place((int) arguments[0], arguments[1]);
+                    case "MOVE" -> {
+                        environment.move((int) arguments[0], arguments[1]);
+                        trip.step("moved");
+                    }
                     case "UNMAP" -> environment.remove(arguments[0]);
                     default -> throw new ErrnoException(Errno.ENOTTY, "no operation %s", operation);
                 }
