@@ -161,6 +161,31 @@ class RegionTest {
     }
 
     @Test
+    @DisplayName("MSI above 4 GiB: both halves of the address are programmed, and the message arrives")
+    void wideMessage() {
+        container.msi("MAP", 1, 0x12_3456_7000L);
+        EventFd eventFd = new EventFd(0);
+        device.setIrqs(Board.msi(eventFd));
+        assertEquals(0x12_3456_7140L, board.a.msiAddress());
+        assertEquals(0, board.a.raise());
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("DEVICE_RESET resets the device, and what the user and the host had turned on is on again")
+    void reset() {
+        config(4, 2, 6);
+        container.msi("MAP", 1, 0x12_3456_7000L);
+        device.setIrqs(Board.msi(new EventFd(0)));
+        int before = board.a.resets;
+        device.reset();
+        assertEquals(before + 1, board.a.resets);
+        assertEquals(0x406, board.a.register(4, 2), "as before, and the pin masked");
+        assertEquals(0x12_3456_7140L, board.a.msiAddress());
+        assertTrue(board.a.msiEnabled());
+    }
+
+    @Test
     @DisplayName("the rest of config space is the device's own and read-only; the interrupt line is scratch, the pin is not")
     void readOnly() {
         config(0, 4, 0);
