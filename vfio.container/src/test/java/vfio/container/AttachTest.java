@@ -283,6 +283,23 @@ class AttachTest {
     }
 
     @Test
+    @DisplayName("swap to a type whose doorbells lie outside translation, no interrupt remapping: EPERM, nothing is touched; with it, it goes")
+    void swapToUnsafe() {
+        Board board = Board.pamu(SAFE);
+        VfioContainer container = board.container();
+        container.map(0, board.memory(8 * Board.MB), 0, 8 * Board.MB, RW);
+        FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
+        board.vfio.addIommu(paged, "type1");
+        String before = everything(board, container);
+        refused(Errno.EPERM, "allow.unsafe.interrupts", () -> container.swap("type1"));
+        assertEquals(before, everything(board, container));
+        assertEquals("0 open", paged.state());
+        board.controller.verifies = true;
+        container.swap("type1");
+        assertEquals(Optional.of("type1"), container.iommu());
+    }
+
+    @Test
     @DisplayName("a swap is not an attach: a container is restored while the interrupt controller is away, and keeps its groups")
     void swap() {
         Board board = Board.type1(SAFE);

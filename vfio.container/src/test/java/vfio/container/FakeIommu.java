@@ -45,6 +45,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
     /** Paths of the nodes it drives. */
     Set<String> serves = Set.of("/iommu");
     int maxWindows = 256;
+    /** Its smallest page, as it says. */
+    long page = PAGE;
     /** What it gets wrong: added to each physical address it maps; -1 refuses to map. */
     long lie;
     /** What happens when a domain has been closed. */
@@ -61,8 +63,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
 
     @Override
     public IommuCapabilities capabilities() {
-        return windowed ? new IommuCapabilities(true, PAGE, maxWindows, 0, 0xf_ffff_ffffL, List.of(), true)
-            : new IommuCapabilities(false, PAGE, 0, 0, 0xffff_ffff_ffffL,
+        return windowed ? new IommuCapabilities(true, page, maxWindows, 0, 0xf_ffff_ffffL, List.of(), true)
+            : new IommuCapabilities(false, page, 0, 0, 0xffff_ffff_ffffL,
                 List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), false);
     }
 

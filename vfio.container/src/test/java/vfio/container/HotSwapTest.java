@@ -21,8 +21,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
 import machine.api.Access;
 import machine.api.DmaBuffer;
+import machine.api.DmaPort;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
@@ -250,6 +252,25 @@ class HotSwapTest {
     }
 
     @Test
+    @DisplayName("a newcomer with larger pages: EINVAL for what they cannot map, before anything is touched; what they can goes over")
+    void largerPages() {
+        Board paged = Board.type1();
+        VfioContainer small = paged.container();
+        small.map(0x1_1000, paged.memory(0x1000), 0, 0x1000, Access.READ);
+        FakeIommu large = paged.newIommu();
+        large.page = 0x1_0000;
+        paged.vfio.addIommu(large, "type1", "large pages", 0);
+        refused(Errno.EINVAL, "multiples of 0x10000", () -> small.swap("type1"));
+        assertEquals(ContainerState.ACTIVE, small.state());
+        assertEquals("0 open", large.state());
+        small.unmap(0x1_1000, 0x1000);
+        small.map(0x1_0000, paged.memory(0x1_0000), 0, 0x1_0000, Access.READ);
+        String before = paged.iommu.state();
+        small.swap("type1");
+        assertEquals(before, large.state());
+    }
+
+    @Test
     @DisplayName("a move to a windowed type while a vaddr is invalid: EINVAL naming the mapping; with another vaddr, or unmapped, it goes")
     void invalidVaddr() {
         working();
@@ -358,6 +379,53 @@ class HotSwapTest {
         board.trip.each = () -> {
         };
         assertEquals(1, second.opened.size());
+    }
+
+    // who is held back
+
+    /** {@return what a write of that port meets while the container moves to the second provider} */
+    private long duringSwap(DmaPort port) {
+        FakeIommu second = second();
+        AtomicLong met = new AtomicLong();
+        board.trip.each = () -> {
+            if (second.opened.size() == 1) {
+                board.trip.each = () -> {
+                };
+                met.set(port.write(0, 4, 1));
+            }
+        };
+        container.swap("pamu");
+        return met.get();
+    }
+
+    @Test
+    @DisplayName("P2: a group that joined after SET_IOMMU is held back over a swap, too")
+    void groupJoined() {
+        working();
+        container.addGroup(vfio.group(2));
+        DmaPort port = board.port(0x21, 2);
+        assertEquals(0, port.write(0, 4, 1));
+        assertEquals(Refusal.BLOCKED, duringSwap(port));
+    }
+
+    @Test
+    @DisplayName("P2: a device plugged into a group of the container is held back over a swap, too")
+    void devicePlugged() {
+        working();
+        vfio.addFunction(board.function("0000:01:00.2", 0x13, 1));
+        DmaPort port = board.port(0x13, 1);
+        assertEquals(0, port.write(0, 4, 1));
+        assertEquals(Refusal.BLOCKED, duringSwap(port));
+    }
+
+    @Test
+    @DisplayName("a group that has left is not held back: another container has it, whose devices go on")
+    void groupLeft() {
+        working();
+        container.addGroup(vfio.group(2));
+        container.removeGroup(vfio.group(2));
+        board.container("two", 2).map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
+        assertEquals(0, duringSwap(board.port(0x21, 2)));
     }
 
     /** Waits, not to be interrupted, as what hangs does. */
