@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
+import vfio.api.Device;
 import vfio.api.EventFd;
 
 /** Providers that hang, or do not end well, while they are swapped; they are given a second and a half. */
@@ -39,12 +40,14 @@ class HangTest {
     private final VfioContainer container = board.container();
     private final DmaBuffer memory = board.memory(8 * MB);
     private final EventFd eventFd = new EventFd(0);
+    private Device device;
 
     private void working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
         container.msi("MAP", 1, BANK);
-        vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
+        device = vfio.group(1).device("0000:01:00.0");
+        device.setIrqs(msi(eventFd));
     }
 
     @Test
@@ -154,6 +157,8 @@ class HangTest {
     @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held back, until it is")
     void unclosed() {
         working();
+        container.addGroup(vfio.group(2));
+        device.close();
         board.trip.each = () -> {
             throw new ErrnoException(Errno.EIO, "it does not close");
         };
@@ -162,7 +167,8 @@ class HangTest {
         long available = board.machine.memory().available();
         memory.close();
         refused(Errno.EBUSY, "cannot be closed", container::close);
-        refused(Errno.EBUSY, () -> container.removeGroup(vfio.group(1)));
+        refused(Errno.EBUSY, "cannot be closed", () -> container.removeGroup(vfio.group(1)));
+        assertEquals(List.of(vfio.group(1), vfio.group(2)), container.groups());
         assertEquals(available, board.machine.memory().available());
         assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
         board.trip.each = () -> {

@@ -10,6 +10,7 @@ import static vfio.container.Board.refused;
 
 import iommu.api.Enable;
 import iommu.api.Geometry;
+import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import iommu.api.Windows;
 import java.util.List;
@@ -162,6 +163,22 @@ class SwapTest {
         vfio.addIommu(wrong, "pamu");
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("EIO: the mapping 0x0..0x7fffff: "), container.reason());
+    }
+
+    @Test
+    @DisplayName("P4: a newcomer that reserves what is mapped, or where a bank is placed: BLOCKED, nobody is attached")
+    void reserves() {
+        working();
+        vfio.removeIommu(board.iommu);
+        for (long taken : new long[] {4 * MB, BANK}) {
+            FakeIommu next = board.newIommu();
+            next.own.put(0x12, List.of(new ReservedRegion(taken, taken + 0xfff, ReservedRegion.Kind.RESERVED)));
+            vfio.addIommu(next, "pamu");
+            assertEquals(ContainerState.BLOCKED, container.state());
+            assertTrue(container.reason().contains("for requester 0x12"), container.reason());
+            assertEquals("0 open", tables(next));
+            vfio.removeIommu(next);
+        }
     }
 
     @Test
@@ -385,6 +402,49 @@ class SwapTest {
         vfio.addController(board.controller);
         assertEquals("", container.reason());
         assertEquals(1, second.poll());
+    }
+
+    @Test
+    @DisplayName("P5: a message that passed a gate which was shut for another's is kept again when all is held back")
+    void passedOnce() {
+        working();
+        EventFd second = new EventFd(0);
+        Device b = vfio.group(1).device(board.b.name());
+        b.setIrqs(msi(second));
+        vfio.removeController(board.controller);
+        vfio.addController(new FakeController(board.bus, board.trip, 0xe0000000L, 2, 1, 0x80));
+        board.a.raise();
+        assertEquals(5, eventFd.poll(), "b waits, a passes");
+        b.setIrqs(IrqSet.disable(Irq.MSI));
+        assertEquals("", container.reason());
+        vfio.removeIommu(board.iommu);
+        assertEquals(0, board.a.raise());
+        assertEquals(0, eventFd.count());
+        vfio.addIommu(board.iommu, "pamu");
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("P5: as that, and its provider alone is another: a swap that the user asks for keeps it, too")
+    void passedOnceInSwap() {
+        working();
+        EventFd second = new EventFd(0);
+        Device b = vfio.group(1).device(board.b.name());
+        b.setIrqs(msi(second));
+        vfio.removeController(board.controller);
+        vfio.addController(new FakeController(board.bus, board.trip, 0xe0000000L, 2, 1, 0x80));
+        b.setIrqs(IrqSet.disable(Irq.MSI));
+        FakeIommu next = board.newIommu();
+        vfio.addIommu(next, "pamu");
+        board.trip.each = () -> {
+            if (next.opened.size() == 1) {
+                board.trip.each = () -> {
+                };
+                assertEquals(0, board.a.raise());
+            }
+        };
+        container.swap("pamu");
+        assertEquals(5, eventFd.poll());
     }
 
     @Test
