@@ -96,6 +96,8 @@ final class VfioContainer implements Container {
     private MsiSession session;
     private Environment environment;
     private String preferred = "";
+    /** Which strategy has left and is expected back; null if none is. */
+    private Away away;
     /** Where the user may map, for the requesters that are attached; null until somebody asks. */
     private List<IovaRange> valid;
     /** The same without what the session keeps, and what that was. */
@@ -441,6 +443,8 @@ final class VfioContainer implements Container {
             requireActive();
             resolveAgain();
             long result = session().call(operation, arguments);
+            // Whose orders the user gives is the user's choice: nobody else is expected any more.
+            away = null;
             route();
             return result;
         } finally {
@@ -536,6 +540,7 @@ final class VfioContainer implements Container {
                 move(next);
             }
             preferred = wanted;
+            away = null;
             route();
         } finally {
             leave();
@@ -705,9 +710,7 @@ final class VfioContainer implements Container {
             if (state == ContainerState.BLOCKED) {
                 retryRestore();
             } else {
-                if (session == null) {
-                    resolve();
-                }
+                resolveOrReturn();
                 route();
             }
             if (!reason.isEmpty()) {
@@ -778,9 +781,7 @@ final class VfioContainer implements Container {
         }
         state = ContainerState.ACTIVE;
         Steps steps = new Steps();
-        if (session == null) {
-            steps.take(this::resolve);
-        }
+        steps.take(this::resolveOrReturn);
         route();
         report(Swap.Backend.IOMMU, leftIommu, newcomer.label(), "");
         reportOwed();
@@ -885,9 +886,7 @@ final class VfioContainer implements Container {
             if (interrupts.waiting() > 0) {
                 shut();
             }
-            if (session == null) {
-                steps.take(this::resolve);
-            }
+            steps.take(this::resolveOrReturn);
             // New messages first, then the windows: an old one never meets the new controller.
             interrupts.connect();
             steps.take(this::restorePlacements);
@@ -940,12 +939,15 @@ final class VfioContainer implements Container {
     }
 
     private void strategyHere() {
-        if (state == ContainerState.ACTIVE && session == null) {
-            resolve();
+        if (state == ContainerState.ACTIVE) {
+            MsiStrategy before = strategy;
+            Steps steps = new Steps();
+            steps.take(this::resolveOrReturn);
             route();
-            if (session != null && interrupts.enabled()) {
+            if (strategy != before && strategy != null && interrupts.enabled()) {
                 report(Swap.Backend.STRATEGY, leftStrategy, strategy.name(), reason);
             }
+            steps.end();
         }
     }
 
@@ -959,14 +961,7 @@ final class VfioContainer implements Container {
                 leftStrategy = leaving.name();
             }
             Steps steps = new Steps();
-            if (interrupts.enabled()) {
-                shut();
-                if (!service.served()) {
-                    interrupts.presume();
-                }
-            }
-            steps.take(interrupts::strategyLeaving);
-            steps.take(this::unbind);
+            steps.take(this::part);
             if (state == ContainerState.ACTIVE) {
                 steps.take(this::resolve);
                 route();
@@ -978,6 +973,27 @@ final class VfioContainer implements Container {
             }
             steps.end();
         }
+    }
+
+    /**
+     * The strategy at work goes. Is something placed, it is expected back, and that stays where it is. A stand-in is not expected: what it
+     * has placed for itself goes with it.
+     */
+    private void part() {
+        Steps steps = new Steps();
+        if (interrupts.enabled()) {
+            shut();
+            if (!service.served()) {
+                interrupts.presume();
+            }
+        }
+        steps.take(interrupts::strategyLeaving);
+        if (away == null && !ledger.placements().isEmpty()) {
+            away = new Away(strategy.name(), null);
+        }
+        environment.retired = away != null && !away.elsewhere();
+        steps.take(this::unbind);
+        steps.end();
     }
 
     /** Somebody has tried to replace a backend and failed: said and reported here if this container uses one, or waits for one. */
@@ -1662,6 +1678,7 @@ final class VfioContainer implements Container {
             unbind();
         } finally {
             ledger.clear();
+            away = null;
             dirty.reset();
             capabilities = null;
             type = null;
@@ -1683,17 +1700,69 @@ final class VfioContainer implements Container {
         return controller.doorbells().banks().get(index);
     }
 
-    /** Chooses a strategy: the preferred one if there is a preference, else the best ranked of those that work here. */
+    /** With a strategy at work that stands in for one that has come back, lets that one return; with none, chooses one. */
+    private void resolveOrReturn() {
+        if (session != null && away != null && service.strategies().stream().anyMatch(this::returns)) {
+            leftStrategy = strategy.name();
+            Steps steps = new Steps();
+            steps.take(this::part);
+            steps.take(this::resolve);
+            steps.end();
+        } else if (session == null) {
+            resolve();
+        }
+    }
+
+    /** Whether it is the strategy that is expected back, and works here. */
+    private boolean returns(MsiStrategy candidate) {
+        return away != null && away.strategy.equals(candidate.name()) && assess(candidate).feasible();
+    }
+
+    /**
+     * Chooses a strategy: the one that is expected back if it is there, else the preferred one if there is a preference, else the best
+     * ranked of those that work here.
+     */
     private void resolve() {
-        for (MsiStrategy candidate : service.strategies()) {
+        List<MsiStrategy> candidates = new ArrayList<>(service.strategies());
+        candidates.sort(Comparator.comparing(candidate -> away == null || !away.strategy.equals(candidate.name())));
+        for (MsiStrategy candidate : candidates) {
             if ((preferred.isEmpty() || preferred.equals(candidate.name())) && assess(candidate).feasible()) {
-                Environment fresh = new Environment();
-                session = candidate.bind(fresh);
-                strategy = candidate;
-                environment = fresh;
+                bind(candidate);
                 return;
             }
         }
+    }
+
+    /** With no session: binds one, which takes over what is placed, or it is taken away. */
+    private void bind(MsiStrategy candidate) {
+        boolean back = away != null && away.strategy.equals(candidate.name());
+        if (back && away.elsewhere()) {
+            away.placements.stream().filter(this::fits).forEach(ledger::place);
+            away = new Away(candidate.name(), null);
+        }
+        Environment fresh = new Environment();
+        MsiSession next = candidate.bind(fresh);
+        List<MsiPlacement> there = ledger.placements();
+        if (!there.isEmpty() && !(back ? next.resume(there) : next.adopt(there))) {
+            if (!back && away != null && !away.elsewhere()) {
+                away = new Away(away.strategy, there);
+            }
+            there.forEach(placement -> fresh.remove(placement.iova()));
+        }
+        session = next;
+        strategy = candidate;
+        environment = fresh;
+        if (back) {
+            away = null;
+        }
+    }
+
+    /** Whether a bank can still be where it was: nothing has been mapped there, and nobody keeps the bank from this container. */
+    private boolean fits(MsiPlacement placement) {
+        long last = placement.iova() + placement.length() - 1;
+        return ledger.first(placement.iova(), last) == null && !interrupts.forbidden(placement.bank())
+            && valid().stream().anyMatch(range -> Long.compareUnsigned(range.start(), placement.iova()) <= 0
+                && Long.compareUnsigned(last, range.end()) <= 0);
     }
 
     /** What stood in the way of every strategy may have gone. The operation that did it has succeeded, whatever comes of this. */
@@ -1726,7 +1795,7 @@ final class VfioContainer implements Container {
             boolean adopted = !before.isEmpty() && next.adopt(before);
             if (!adopted) {
                 shut();
-                before.forEach(placement -> environment.remove(placement.iova()));
+                before.forEach(placement -> fresh.remove(placement.iova()));
                 if (!addresses.isEmpty()) {
                     // What the user has to do first, this says best.
                     next.reachable();
@@ -1752,6 +1821,7 @@ final class VfioContainer implements Container {
         session = next;
         strategy = target;
         environment = fresh;
+        away = null;
         route();
         report(Swap.Backend.STRATEGY, left == null ? "" : left.name(), target.name(), "");
         if (old != null) {
@@ -1802,12 +1872,14 @@ final class VfioContainer implements Container {
     private void unbind() {
         if (session != null) {
             MsiSession old = session;
+            List<MsiPlacement> own = environment.placements();
             session = null;
             strategy = null;
             environment = null;
             Steps steps = new Steps();
             steps.take(old::close);
-            ledger.placements().forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
+            own.stream().filter(ledger.placements()::contains)
+                .forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
             steps.end();
         }
     }
@@ -1844,11 +1916,22 @@ final class VfioContainer implements Container {
         return refusals.isEmpty() ? "no bundle provides one" : String.join("; ", refusals);
     }
 
+    /**
+     * A strategy that has left and is expected back.
+     *
+     * @param placements what was taken away for the sake of the one that stands in for it; null if what it has placed is where it was
+     */
+    private record Away(String strategy, List<MsiPlacement> placements) {
+        boolean elsewhere() {
+            return placements != null;
+        }
+    }
+
     /** What the strategy sees. Used under the lock only. */
     private final class Environment implements MsiEnvironment {
         /** During a move: what is placed is only written down, and opened when every device has its new message. */
         private boolean staged;
-        /** Another session has taken over. */
+        /** Another session has taken over, or the strategy has left: what it has placed is not its own any more. */
         private boolean retired;
 
         @Override

@@ -15,6 +15,11 @@ class FakeStrategy implements MsiStrategy {
     final Trip trip;
     boolean feasible = true;
     boolean mad;
+    /** Whether a bank stays where it is once its last vector is gone. */
+    boolean leaves;
+    /** Whether placements of its own are taken over when it is back, and those of others. */
+    boolean resumes = true;
+    boolean adopts;
     int enabled;
     private final boolean auto;
     private final long base;
@@ -77,9 +82,20 @@ class FakeStrategy implements MsiStrategy {
             @Override
             public void disable(int bank) {
                 enabled--;
-                if (auto && environment.banks().stream().noneMatch(one -> one.index() == bank && one.vectorsInUse() > 0)) {
+                if (auto && !leaves && environment.banks().stream().noneMatch(one -> one.index() == bank && one.vectorsInUse() > 0)) {
                     environment.remove(placed(bank));
                 }
+            }
+
+            @Override
+            public boolean adopt(List<MsiPlacement> placements) {
+                return adopts;
+            }
+
+            @Override
+            public boolean resume(List<MsiPlacement> placements) {
+                trip.step("resume");
+                return resumes;
             }
 
             @Override

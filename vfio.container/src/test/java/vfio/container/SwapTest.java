@@ -569,14 +569,25 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a session that fails to close leaves nothing placed; a bind that fails leaves SET_IOMMU undone")
+    @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a bind that fails leaves "
+        + "SET_IOMMU undone")
     void sessionFails() {
         container.msi("MAP", 0, BANK);
         board.trip.at(1);
         assertThrows(ErrnoException.class, () -> vfio.removeStrategy(board.manual));
+        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(1, container.msiPlacements().size(), "kept for its return");
+        vfio.addStrategy(board.auto, 10);
         assertEquals(List.of(), container.msiPlacements());
-        assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
+        vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
+        assertEquals(1, container.msiPlacements().size());
+        board.auto.leaves = true;
+        board.trip.at(1);
+        assertThrows(ErrnoException.class, () -> vfio.removeStrategy(board.auto));
+        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(Refusal.UNMAPPED, container.lookup(0x0800_0000, Access.WRITE));
         vfio.addStrategy(board.manual, 0);
+        assertEquals(List.of(BANK), container.msiPlacements().stream().map(one -> one.iova()).toList());
         VfioContainer two = (VfioContainer) vfio.openContainer("two");
         two.addGroup(vfio.group(2));
         String before = tables(board.iommu);

@@ -29,6 +29,10 @@ final class Banks {
             return Long.compareUnsigned(iova, end) <= 0 && Long.compareUnsigned(iova + length - 1, start) >= 0;
         }
 
+        boolean holds(long iova, long length) {
+            return Long.compareUnsigned(iova, start) >= 0 && Long.compareUnsigned(iova + length - 1, end) <= 0;
+        }
+
         @Override
         public String toString() {
             return String.format("0x%x..0x%x", start, end);

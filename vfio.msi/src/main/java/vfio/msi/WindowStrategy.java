@@ -220,6 +220,12 @@ public final class WindowStrategy implements MsiStrategy {
             return banks.place(bank, this::next);
         }
 
+        /** {@inheritDoc} If all are inside the range, which another configuration may have moved meanwhile. */
+        @Override
+        public boolean resume(List<MsiPlacement> placements) {
+            return banks.ready() && placements.stream().allMatch(placement -> range().holds(placement.iova(), placement.length()));
+        }
+
         @Override
         public void disable(int bank) {
             // Once placed it stays, as in Linux.

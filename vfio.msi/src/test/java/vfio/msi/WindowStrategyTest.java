@@ -66,6 +66,28 @@ class WindowStrategyTest {
     }
 
     @Test
+    @DisplayName("P4: back after its bundle was swapped, window resumes what is inside its range, the ends included; bank, flag and fd "
+        + "anything; tail and topdown nothing")
+    void resumes() {
+        for (long iova : new long[] {0x1a000000, 0x1e000000}) {
+            assertTrue(session.resume(List.of(new MsiPlacement(0, iova, 0x2000000))), Long.toHexString(iova));
+        }
+        for (long iova : new long[] {0x18000000, 0x19fff000, 0x1e001000}) {
+            assertFalse(session.resume(List.of(new MsiPlacement(1, 0x1c000000, 0x1000), new MsiPlacement(0, iova, 0x2000000))),
+                Long.toHexString(iova));
+        }
+        List<MsiPlacement> anywhere = List.of(new MsiPlacement(0, 0x2000000, 0x1000));
+        for (MsiStrategy one : List.of(new BankStrategy(), new FlagStrategy(), new FdStrategy())) {
+            assertTrue(one.bind(environment).resume(anywhere), one.name());
+        }
+        for (MsiStrategy one : List.of(new TailStrategy(), new TopDownStrategy())) {
+            assertFalse(one.bind(environment).resume(anywhere), one.name());
+        }
+        environment.set(new Geometry(0, 0), 0);
+        assertFalse(session.resume(anywhere), "there are no windows");
+    }
+
+    @Test
     @DisplayName("window: PID vfio.msi.window: start and length in multiples of 4 KiB that do not wrap, else IllegalArgumentException")
     void configuration() {
         for (long[] bad : new long[][] {{0x800, 0x1000}, {0, 0x1800}, {0, -0x1000}, {-0x1000, 0x2000}}) {

@@ -7,6 +7,8 @@ import vfio.api.ContainerState;
 
 /** Bundles come and go: stopped and started, updated, taken out and put in, one of their components switched off and on. */
 class BundleLane extends Lane {
+    private static final String STRATEGIES = "vfio.msi";
+
     private final List<Backend> backends;
 
     BundleLane(String name, List<Tenant> tenants, List<Backend> backends, Referee referee, SplittableRandom random) {
@@ -22,6 +24,11 @@ class BundleLane extends Lane {
 
     final void lifeCycle() throws Exception {
         Backend backend = backends.get(random.nextInt(backends.size()));
+        // Every other time: while banks are expected their user chooses no other strategy, which has to be tried as well.
+        boolean banks = backend.name().equals(STRATEGIES) && random.nextBoolean();
+        if (banks) {
+            tenants.forEach(Tenant::expectBanks);
+        }
         switch (random.nextInt(5)) {
             case 0 -> {
                 referee.swap("stop", backend.name());
@@ -53,6 +60,11 @@ class BundleLane extends Lane {
                 away();
                 backend.enable(component, true);
             }
+        }
+        if (banks) {
+            await("ACTIVE", tenant -> tenant.container().state() == ContainerState.ACTIVE);
+            await("with its banks where they were", Tenant::hasBanks);
+            tenants.forEach(Tenant::expectNoBanks);
         }
         settle();
     }

@@ -40,7 +40,7 @@ final class ContainerLane extends Lane {
                     expectNotNow(referee, "swap of container " + container.name(), e);
                 }
             }
-            case 2 -> strategy(container);
+            case 2 -> strategy(tenants.get(which));
             default -> {
                 if (which > 0) {
                     // The first one keeps its bound, so that it can be checked.
@@ -56,13 +56,14 @@ final class ContainerLane extends Lane {
         rest();
     }
 
-    private void strategy(Container container) {
+    private void strategy(Tenant tenant) {
+        Container container = tenant.container();
         try {
             List<MsiChoice> feasible = container.explainMsi().stream().filter(choice -> choice.assessment().feasible()).toList();
             int dice = random.nextInt(feasible.size() + 1);
             String name = dice == 0 ? "" : feasible.get(dice - 1).name();
             referee.swap("strategy", container.name() + " to " + name);
-            container.msiStrategy(name);
+            tenant.choose(name);
         } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
             expect(NO_CHANGE, referee, "change of strategy of container " + container.name(), e);
         }

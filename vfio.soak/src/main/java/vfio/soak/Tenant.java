@@ -27,6 +27,7 @@ import vfio.api.Group;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Vfio;
+import vfio.api.msi.MsiPlacement;
 
 /**
  * One container with its memory and its devices, as one program has it. The memory that no device may reach is filled with a pattern:
@@ -45,7 +46,14 @@ final class Tenant implements AutoCloseable {
     private final AtomicIntegerArray refusals;
     private final LongAdder blocked = new LongAdder();
     private final Duration bound;
+    /** Held while the user chooses a strategy, gives it an order, or says what is expected of the next one. */
+    private final Object choice = new Object();
+    /** What has to be placed when the strategies are back; null if nothing. Guarded by {@link #choice}. */
+    private Banks expected;
     private int interrupting;
+
+    private record Banks(String strategy, List<MsiPlacement> placements) {
+    }
 
     /** A container for the groups of some devices; the devices are open, and nothing of it is left behind if this fails. */
     Tenant(Referee referee, Vfio vfio, DmaMemory memory, String name, String type, List<String> names) {
@@ -201,8 +209,52 @@ final class Tenant implements AutoCloseable {
         return container.state() == ContainerState.ACTIVE && container.msiRoutes().size() == interrupting;
     }
 
-    /** What the strategy in use leaves to the user: makes banks reachable that are not. */
+    /** The strategies' bundle is about to be swapped: what has been placed for its user must be there afterwards. */
+    void expectBanks() {
+        synchronized (choice) {
+            expected = null;
+            // Of others a bank is placed for as long as vectors of it are enabled, and those are given back meanwhile.
+            container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains).ifPresent(
+                strategy -> expected = new Banks(strategy, container.msiPlacements()));
+        }
+    }
+
+    /** Whether the banks that are expected are where they were, by the same strategy. */
+    boolean hasBanks() {
+        synchronized (choice) {
+            return expected == null || expected.placements.isEmpty() || container.msiStrategy().equals(Optional.of(expected.strategy))
+                && container.msiPlacements().containsAll(expected.placements);
+        }
+    }
+
+    void expectNoBanks() {
+        synchronized (choice) {
+            expected = null;
+        }
+    }
+
+    /** Another strategy, by name; empty for the best of those there are. Nothing happens while banks are expected of the one there was. */
+    void choose(String strategy) {
+        synchronized (choice) {
+            if (expected == null) {
+                container.msiStrategy(strategy);
+            }
+        }
+    }
+
+    /**
+     * What the strategy in use leaves to the user: makes banks reachable that are not. Not while some are expected to come back by
+     * themselves: a user who does it again would not notice that they do not.
+     */
     void attend() {
+        synchronized (choice) {
+            if (expected == null) {
+                placeBanks();
+            }
+        }
+    }
+
+    private void placeBanks() {
         try {
             String strategy = container.msiStrategy().orElse("");
             if (container.state() != ContainerState.ACTIVE || !container.msiPlacements().isEmpty()) {

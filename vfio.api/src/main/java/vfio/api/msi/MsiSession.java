@@ -45,14 +45,26 @@ public interface MsiSession extends AutoCloseable {
     }
 
     /**
-     * The container moves to this session from another one, which had banks placed: it may take these over where they are, and
-     * owns them from then on. Called at most once, before anything else.
+     * The container moves to this session from another strategy's, which had banks placed, or that has left: this one may take them over
+     * where they are, and owns them from then on. Called at most once, before anything else.
      *
      * @param placements all that are placed
      * @return false to take over none: they are then taken away, and the vectors in use enabled here, each of which may place its bank
      */
     default boolean adopt(List<MsiPlacement> placements) {
         return false;
+    }
+
+    /**
+     * The strategy has left the container, its bundle was replaced for one, and has come back: this session may take over where the banks
+     * are that its predecessor had placed, and owns them from then on. What has no place any more, as memory was mapped there meanwhile, is
+     * not among them. Called at most once, before anything else.
+     *
+     * @param placements those that are left; the vectors in use will be enabled here afterwards
+     * @return false to take over none: they are then taken away. By default as {@link #adopt}
+     */
+    default boolean resume(List<MsiPlacement> placements) {
+        return adopt(placements);
     }
 
     /**
@@ -66,7 +78,8 @@ public interface MsiSession extends AutoCloseable {
 
     /**
      * Takes away every bank it has placed; what it leaves the container takes away. The container has disabled the vectors. If
-     * another session has taken over, the environment shows no placements any more, and removing one does nothing.
+     * another session has taken over, or the strategy is leaving, the environment shows no placements any more, and removing one does
+     * nothing: they stay for who takes over, or for {@link #resume}.
      */
     @Override
     void close();

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static vfio.container.Board.MB;
+import static vfio.container.Board.msi;
+
+import java.util.List;
+import java.util.Optional;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.Refusal;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import vfio.api.EventFd;
+import vfio.api.Swap;
+import vfio.api.msi.MsiPlacement;
+
+/** P4 for MSI banks: what a user has placed outlives the strategy that placed it, until it is back or the user chooses another. */
+@Timeout(30)
+class StrategyReturnTest {
+    private static final long BANK = 0x1000_0000;
+    private static final long OTHER = 0x1080_0000;
+
+    private final Board board = Board.pamu();
+    private final VfioService vfio = board.vfio;
+    private final VfioContainer container = board.container();
+    private final DmaBuffer memory = board.memory(8 * MB);
+    private final EventFd eventFd = new EventFd(0);
+
+    private List<MsiPlacement> placed() {
+        container.msi("MAP", 1, BANK);
+        container.msi("MAP", 2, OTHER);
+        vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
+        return container.msiPlacements();
+    }
+
+    private void reaches(long iova, int bank) {
+        assertEquals(board.controller.doorbells().banks().get(bank).page(), container.lookup(iova, Access.WRITE));
+    }
+
+    @Test
+    @DisplayName("P4: a strategy leaves and is back: banks are where the user had placed them, meanwhile too, and nobody was asked to do it again")
+    void same() {
+        List<MsiPlacement> before = placed();
+        vfio.removeStrategy(board.manual);
+        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(before, container.msiPlacements());
+        reaches(OTHER, 2);
+        assertEquals(0, board.a.raise());
+        assertEquals(0, eventFd.count(), "it waits for a vector");
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(before, container.msiPlacements());
+        assertEquals("", container.reason());
+        assertEquals(1, eventFd.poll());
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        container.msi("UNMAP", OTHER);
+        assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
+    }
+
+    @Test
+    @DisplayName("P4: another stands in, which takes the banks away for its own; when the first is back they are where they were")
+    void standIn() {
+        List<MsiPlacement> before = placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(List.of(0x0800_0000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList());
+        assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
+        board.a.raise();
+        assertEquals(1, eventFd.poll(), "nobody waits for the one that has left");
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(before, container.msiPlacements());
+        reaches(BANK, 1);
+        reaches(OTHER, 2);
+        assertEquals(Refusal.UNMAPPED, container.lookup(0x0800_0000, Access.WRITE));
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        assertEquals(List.of("manual>auto", "auto>manual"), vfio.swaps().stream().map(one -> one.from() + '>' + one.to()).toList());
+        assertTrue(vfio.swaps().stream().allMatch(Swap::done));
+        assertEquals(0, board.auto.enabled, "each bank was disabled as often as enabled");
+    }
+
+    @Test
+    @DisplayName("P4: the stand-in leaves, too, and both come back, the first one last: its banks are where they were")
+    void both() {
+        List<MsiPlacement> before = placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        vfio.removeStrategy(board.auto);
+        assertEquals(List.of(), container.msiPlacements(), "what the stand-in had placed for itself");
+        vfio.addStrategy(board.auto, 10);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(before, container.msiPlacements());
+        reaches(OTHER, 2);
+    }
+
+    @Test
+    @DisplayName("a stand-in that takes over the banks where they are: they stay, whoever leaves, and go back to the first")
+    void adopted() {
+        List<MsiPlacement> before = placed();
+        board.auto.adopts = true;
+        board.auto.leaves = true;
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        reaches(BANK, 1);
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        vfio.removeStrategy(board.auto);
+        reaches(BANK, 1);
+        vfio.addStrategy(board.manual, 0);
+        assertTrue(container.msiPlacements().containsAll(before), container.msiPlacements().toString());
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("memory was mapped where a bank was: that bank is not placed again, the others are")
+    void taken() {
+        placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        container.map(BANK, memory, 0, 8 * MB, Access.READ_WRITE);
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(List.of(new MsiPlacement(2, OTHER, 0x1000)), container.msiPlacements());
+        assertEquals(memory.physical(0), container.lookup(BANK, Access.WRITE));
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("a strategy the user chooses, or gives an order to, is the user's: the one that left is not expected any more")
+    void chosen() {
+        placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        container.msiStrategy("auto");
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        container.msiStrategy("");
+        vfio.removeStrategy(board.auto);
+        vfio.addStrategy(board.auto, 10);
+        container.msi("MAP", 0, 0x1100_0000);
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+    }
+
+    @Test
+    @DisplayName("the user chooses another while nobody stands in: what was placed goes, and the vector that waited has a bank of the chosen one")
+    void chosenMeanwhile() {
+        placed();
+        vfio.removeStrategy(board.manual);
+        board.auto.feasible = false;
+        vfio.addStrategy(board.auto, 10);
+        board.auto.feasible = true;
+        board.a.raise();
+        container.msiStrategy("auto");
+        assertEquals(List.of(0x0800_0000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList());
+        assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
+        assertEquals(1, eventFd.poll());
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+    }
+
+    @Test
+    @DisplayName("one that gives an order to the stand-in keeps it")
+    void ordered() {
+        placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        container.msi("MAP", 2, OTHER);
+        List<MsiPlacement> now = container.msiPlacements();
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(now, container.msiPlacements());
+    }
+
+    @Test
+    @DisplayName("the IOMMU and the controller are away as well: all is where it was when all are back")
+    void allAway() {
+        List<MsiPlacement> before = placed();
+        vfio.removeIommu(board.iommu);
+        vfio.removeStrategy(board.manual);
+        vfio.removeController(board.controller);
+        assertEquals(before, container.msiPlacements());
+        vfio.addStrategy(board.manual, 0);
+        FakeIommu next = board.newIommu();
+        board.acts(next);
+        vfio.addIommu(next, "pamu");
+        vfio.addController(board.controller);
+        assertEquals(before, container.msiPlacements());
+        reaches(OTHER, 2);
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+        assertEquals("", container.reason());
+    }
+
+    @Test
+    @DisplayName("a strategy that is back and does not want its banks where they were has them taken away")
+    void notResumed() {
+        placed();
+        vfio.removeStrategy(board.manual);
+        board.manual.resumes = false;
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
+        container.msi("MAP", 2, OTHER);
+        assertEquals("", container.reason());
+    }
+}
