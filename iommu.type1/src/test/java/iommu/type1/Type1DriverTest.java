@@ -287,6 +287,35 @@ class Type1DriverTest {
     }
 
     @Test
+    @DisplayName("mapDoorbell is checked as map is, and its page besides: below 2^52 and not in the interrupt range, to the last page")
+    void doorbells() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        IommuDomain domain = driver(bench).open();
+        DmaBuffer buffer = memory(bench, 4096, 4096);
+        domain.map(0x1000, buffer, 0, 4096, RW);
+        errno(Errno.EEXIST, () -> domain.mapDoorbell(0x1000, 0xd0000000L, 4096));
+        assertEquals(buffer.physical(0), domain.lookup(0x1000, Access.WRITE));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2800, 0xd0000000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 0xd0000000L, 100));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(1L << 48, 0xd0000000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0xfee00000L, 0xd0000000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0xfeeff000L, 0xd0000000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 0xfee00000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 0xfeeff000L, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 0xfedff000L, 8192));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 1L << 52, 4096));
+        errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, -4096, 4096));
+        assertEquals(Refusal.UNMAPPED, domain.lookup(0x2000, Access.WRITE));
+        long[][] allowed = {{0xfedff000L, 0xd0000000L}, {0xfef00000L, 0xd0000000L}, {0x2000, 0xfedff000L}, {0x3000, 0xfef00000L},
+            {(1L << 48) - 4096, (1L << 52) - 4096}, {0, 0}};
+        for (long[] each : allowed) {
+            domain.mapDoorbell(each[0], each[1], 4096);
+            assertEquals(each[1] + 0xffc, domain.lookup(each[0] + 0xffc, Access.WRITE));
+            assertEquals(Refusal.DENIED, domain.lookup(each[0], Access.READ), "nobody reads an interrupt controller");
+        }
+    }
+
+    @Test
     @DisplayName("ENOMEM in the middle of a map or of a split: nothing is left of it")
     void noMemory() {
         Bench bench = new Bench(VtdSettings.DEFAULT);

@@ -8,6 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import iommu.type1.unit.VtdSettings;
 import irq.api.InterruptRemapping;
 import irq.api.MsiMessage;
+import java.util.List;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory.Layout;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
@@ -88,6 +91,78 @@ class Type1RemappingTest {
         errno(Errno.ENOENT, () -> remapping.compose(77));
         errno(Errno.ENOENT, () -> remapping.compose(-1));
         assertEquals(77, remapping.allocate(0x10, 32, 0));
+    }
+
+    @Test
+    @DisplayName("a released entry is absent, whichever it is, and its neighbours go on; the index is free, its source id forgotten")
+    void released() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench, 256);
+        InterruptRemapping remapping = driver.remapping().get();
+        int[] index = new int[4];
+        for (int i = 0; i < 4; i++) {
+            index[i] = remapping.allocate(0x10, 0x40 + i, 0);
+        }
+        MsiMessage old = remapping.compose(index[2]);
+        remapping.release(index[2]);
+        send(bench, 0x10, old);
+        assertEquals(List.of(), bench.messages);
+        assertEquals("0x22 interrupt entry not present", driver.violations().get(0).reason());
+        long entry = (bench.reg8(0xb8) & -4096) + 16 * index[2];
+        assertEquals(0, bench.bus.read(entry, 8) | bench.bus.read(entry + 8, 8));
+        for (int i : new int[] {0, 1, 3}) {
+            send(bench, 0x10, remapping.compose(index[i]));
+        }
+        assertEquals(List.of(0x40L, 0x41L, 0x43L), bench.messages.stream().map(Bench.Message::data).toList());
+    }
+
+    @Test
+    @DisplayName("VT-d 6.1: the table ends where its memory does: IRTA.S, and an index behind it is refused, whatever lies there")
+    void tableEnds() {
+        for (int entries : new int[] {256, 4096}) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            Type1Driver driver = driver(bench, entries);
+            assertEquals(entries, 2 << (bench.reg8(0xb8) & 0xf));
+            long behind = (bench.reg8(0xb8) & -4096) + entries * 16;
+            bench.mem(behind + 8, 0);
+            bench.mem(behind, 0x0031_0001L);
+            send(bench, 0x10, new MsiMessage(0, entries << 5 | 0x18, 0));
+            assertEquals(List.of(), bench.messages);
+            assertEquals("0x21 interrupt index beyond the table", driver.violations().get(0).reason());
+        }
+    }
+
+    @Test
+    @DisplayName("P2: a table in memory that nobody has zeroed: no entry is present")
+    void dirtyTable() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        DmaBuffer all = bench.machine.memory().allocate(1 << 16, 4096, Layout.CONTIGUOUS);
+        for (long at = 0; at < 1 << 16; at += 16) {
+            bench.mem(all.physical(at), 0x0031_0001L);
+            bench.mem(all.physical(at + 8), 0);
+        }
+        long end = all.physical(0) + (1 << 16);
+        all.close();
+        Type1Driver driver = driver(bench, 256);
+        assertTrue((bench.reg8(0xb8) & -4096) < end, "the table lies where the dirt is");
+        for (int index = 0; index < 256; index++) {
+            send(bench, 0x10, new MsiMessage(0, index << 5 | 0x18, 0));
+        }
+        assertEquals(List.of(), bench.messages);
+        assertEquals("0x22 interrupt entry not present", driver.violations().get(0).reason());
+    }
+
+    @Test
+    @DisplayName("P2: compatibility format that somebody left open (CFI) is shut: a device would ring any vector by it")
+    void compatibilityFormatIsShut() {
+        // EIME shuts it by itself, so a unit without.
+        Bench bench = new Bench(Bench.with(0, 0, 0, 1 << 4));
+        bench.command(1L << 23, 0);
+        assertEquals(1L << 23, bench.reg(0x1c), "CFI as it was left");
+        driver(bench, 256);
+        assertEquals(0, bench.reg(0x1c) & 1L << 23);
+        bench.port(0x10).write(0xfee00000L, 4, 0x31);
+        assertEquals(List.of(), bench.messages);
     }
 
     @Test

@@ -133,6 +133,21 @@ class VtdUnitTest {
     }
 
     @Test
+    @DisplayName("VT-d: a page that was served at once is not when TE falls, and is looked up again when it is set again")
+    void servedUntilDisabled() {
+        start(VtdSettings.DEFAULT);
+        for (int i = 0; i < 3; i++) {
+            assertEquals(0x7000234, go(SID, IOVA, R));
+        }
+        bench.command(0, 0x80000000L);
+        assertEquals(Refusal.BLOCKED, go(SID, IOVA, R));
+        bench.mem(0x105008, 0x9000003);
+        flushAll();
+        bench.command(0x80000000L, 0);
+        assertEquals(0x9000234, go(SID, IOVA, R));
+    }
+
+    @Test
     @DisplayName("TE=0 blocks, or passes untranslated as the chip does, by configuration")
     void untranslated() {
         bench = new Bench(VtdSettings.DEFAULT);
