@@ -102,7 +102,8 @@ final class FlatTree {
         if (token != BEGIN_NODE) {
             throw broken(at - 4, "token 0x%x where the root node must begin", token);
         }
-        Raw root = node(0, 0);
+        // Its slash is counted with each child's name.
+        Raw root = node(0, -1);
         if (!root.name.isEmpty()) {
             throw broken(root.offset, "the root node has the name '%s'", root.name);
         }
