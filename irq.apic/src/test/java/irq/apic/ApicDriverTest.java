@@ -217,6 +217,35 @@ class ApicDriverTest {
     }
 
     @Test
+    @DisplayName("A vector that is requested and nothing else (IRR) is not free: the message of its last owner is not the next owner's")
+    void requestedIsNotFree() {
+        Board board = new Board(1);
+        try (ApicDriver driver = driver(board)) {
+            MsiDoorbells doorbells = driver.doorbells();
+            AtomicInteger old = new AtomicInteger();
+            AtomicInteger next = new AtomicInteger();
+            AtomicInteger freeInside = new AtomicInteger(-1);
+            MsiVector low = doorbells.allocate(request(old::incrementAndGet));
+            for (int i = 1; i < 192; i++) {
+                doorbells.allocate(request(() -> {
+                    board.ring(0xfee00000, 0x30);
+                    doorbells.release(low);
+                    freeInside.set(doorbells.free(0));
+                    refused(Errno.ENOSPC, () -> doorbells.allocate(request(next::incrementAndGet)));
+                }));
+            }
+            board.ring(0xfee00000, 0xef);
+            assertEquals(0, freeInside.get(), "its message is still in the APIC");
+            assertEquals(List.of(), reports);
+            assertEquals(1, doorbells.free(0));
+            assertEquals(low, doorbells.allocate(request(next::incrementAndGet)));
+            assertEquals(0, old.get() + next.get(), "it came after the release and before the next owner");
+            board.ring(0xfee00000, 0x30);
+            assertEquals(1, next.get());
+        }
+    }
+
+    @Test
     @DisplayName("Who listens is told when a vector has become free, also if a handler released it; a listener that throws disturbs nobody")
     void tellsWhenFree() {
         Board board = new Board(1);

@@ -495,6 +495,86 @@ class MpicDriverTest {
     }
 
     @Test
+    @DisplayName("Wire: a handler in the middle of a shared wire leaves, and the others stay in their order; a source that is masked stays so")
+    void middleOfSharedWire() {
+        Wire wire = Board.wire(5, 0);
+        InterruptLine line = board.line(5);
+        driver.request(wire, () -> order.add("a"));
+        Attachment b = driver.request(wire, () -> order.add("b"));
+        Attachment c = driver.request(wire, () -> order.add("c"));
+        driver.request(wire, () -> order.add("d"));
+        b.close();
+        line.set(true);
+        line.set(false);
+        assertEquals(List.of("a", "c", "d"), order);
+        driver.mask(wire, true);
+        c.close();
+        assertEquals(0x80880005, board.get(0x100a0));
+        driver.mask(wire, false);
+        line.set(true);
+        assertEquals(List.of("a", "c", "d", "a", "d"), order);
+        assertEquals(List.of(), board.reports);
+    }
+
+    @Test
+    @DisplayName("Wire: giving back waits for a handler that runs, and not inside it; whoever requests the source then finds it unmasked")
+    void closingWaits() throws InterruptedException {
+        InterruptLine line = board.line(5);
+        Attachment[] own = new Attachment[1];
+        own[0] = driver.request(Board.wire(5, 0), () -> {
+            calls++;
+            own[0].close();
+        });
+        line.set(true);
+        line.set(false);
+        assertEquals(1, calls);
+
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch leave = new CountDownLatch(1);
+        AtomicReference<String> happened = new AtomicReference<>("");
+        Attachment slow = driver.request(Board.wire(5, 0), () -> {
+            inside.countDown();
+            try {
+                leave.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            happened.updateAndGet(before -> before + "handled ");
+        });
+        driver.mask(Board.wire(5, 0), true);
+        driver.mask(Board.wire(5, 0), false);
+        Thread device = new Thread(() -> line.set(true));
+        device.start();
+        inside.await();
+        Thread closer = new Thread(() -> {
+            slow.close();
+            happened.updateAndGet(before -> before + "closed");
+        });
+        closer.start();
+        closer.join(50);
+        leave.countDown();
+        closer.join();
+        device.join();
+        assertEquals("handled closed", happened.get());
+        assertEquals(List.of(), board.reports);
+        assertEquals(0, driver.unhandled());
+    }
+
+    @Test
+    @DisplayName("Wire: masked when its last handler left, and requested again: unmasked, and an edge that nobody had is delivered")
+    void requestedAgain() {
+        Wire wire = Board.wire(5, 0);
+        Attachment first = driver.request(wire, () -> order.add("first"));
+        driver.mask(wire, true);
+        first.close();
+        board.line(5).set(true);
+        assertEquals(0, driver.unhandled());
+        driver.request(wire, () -> order.add("second"));
+        assertEquals(List.of("second"), order);
+        assertEquals(0x00880005, board.get(0x100a0));
+    }
+
+    @Test
     @DisplayName("Wire: the sense of the tree: 0 rising, 1 level low, 2 level high, 3 falling; one source, one sense")
     void senses() {
         int[] expected = {0x00880003, 0x00480003, 0x00c80003, 0x00080003};

@@ -423,6 +423,24 @@ class MpicTest {
     }
 
     @Test
+    @DisplayName("Unit: an input that no source belongs to changes nothing; the last one that there is does")
+    void inputs() {
+        for (int input : new int[] {-1, Integer.MIN_VALUE, 0xf8, 1 << 20, Integer.MAX_VALUE}) {
+            board.mpic.set(input, true);
+            board.mpic.settle();
+        }
+        for (int source = 0; source < 0xf8; source++) {
+            assertEquals(0, board.get(0x10000 + 0x20 * source) & 0x40000000, "source " + source);
+        }
+        board.source(0xf7, 5, 0x77);
+        board.mpic.set(0xf7, true);
+        assertFalse(board.pin(0), "before it is settled");
+        board.mpic.settle();
+        assertTrue(board.pin(0));
+        assertEquals(0x77, board.acknowledge(0));
+    }
+
+    @Test
     @DisplayName("Unit: a node whose registers are not 0x40000 bytes is refused")
     void wrongNode() {
         assertThrows(ErrnoException.class, () -> board.mpic.unit(Board.PIC_NODE.withRegisters()));
