@@ -166,6 +166,54 @@ class DmaMemoryTest {
     }
 
     @Test
+    @DisplayName("DmaBuffer: a block ends with the buffer at most; one of no bytes may lie at its end")
+    void ends() {
+        DmaBuffer buffer = memory.allocate(4096, 4096, Layout.CONTIGUOUS);
+        byte[] block = new byte[16];
+        buffer.write(4096 - 16, block, 0, 16);
+        buffer.read(4096 - 16, block, 0, 16);
+        buffer.write(4096, block, 0, 0);
+        assertThrows(IllegalArgumentException.class, () -> buffer.write(4096 - 15, block, 0, 16));
+        assertThrows(IllegalArgumentException.class, () -> buffer.read(4096 - 15, block, 0, 16));
+        assertThrows(IllegalArgumentException.class, () -> buffer.write(-1, block, 0, 1));
+        assertThrows(IllegalArgumentException.class, () -> buffer.read(0, block, 0, -1));
+        assertThrows(IllegalArgumentException.class, () -> buffer.at(4096));
+        assertEquals(4095 + buffer.physical(0), buffer.physical(4095));
+    }
+
+    @Test
+    @DisplayName("DmaBuffer: memory that is handed out and not there is EIO")
+    void notThere() {
+        DmaBuffer buffer = new DmaMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 4096))).allocateAt(0, 4096);
+        assertEquals(Errno.EIO, errno(() -> buffer.write(0, new byte[4], 0, 4)));
+        assertEquals(Errno.EIO, errno(() -> buffer.read(0, new byte[4], 0, 4)));
+    }
+
+    @Test
+    @DisplayName("DmaMemory: a range is cut out of the middle, the start and the end of what is free, and is not had twice")
+    void exactRanges() {
+        DmaMemory small = new DmaMemory(bus, List.of(new Node.Range(0x1000, 0x8000)));
+        DmaBuffer middle = small.allocateAt(0x4000, 0x1000);
+        assertEquals(0x7000, small.available());
+        for (long[] taken : new long[][] {{0x4000, 0x1000}, {0x3000, 0x2000}, {0, 0x1000}, {0x9000, 0x1000}, {0x8000, 0x2000}}) {
+            assertEquals(Errno.ENOMEM, errno(() -> small.allocateAt(taken[0], taken[1])));
+        }
+        for (long[] wrong : new long[][] {{-0x1000, 0x1000}, {0x5000, 0}, {0x5000, -0x1000}, {0x5001, 0x1000}, {0x5000, 0x800}}) {
+            assertEquals(Errno.EINVAL, errno(() -> small.allocateAt(wrong[0], wrong[1])));
+        }
+        DmaBuffer start = small.allocateAt(0x1000, 0x1000);
+        DmaBuffer end = small.allocateAt(0x8000, 0x1000);
+        assertEquals(0x2000, small.allocate(0x2000, 0x1000, Layout.CONTIGUOUS).physical(0));
+        assertEquals(0x5000, small.allocate(0x3000, 0x1000, Layout.CONTIGUOUS).physical(0));
+        assertEquals(0, small.available());
+        start.close();
+        end.close();
+        middle.close();
+        assertEquals(Errno.ENOMEM, errno(() -> small.allocate(0x2000, 0x1000, Layout.CONTIGUOUS)));
+        assertEquals(0x3000, small.available());
+    }
+
+    @Test
     @DisplayName("DmaBuffer: a large scattered buffer is walked in time (an offset costs O(log n))")
     void largeScattered() {
         DmaMemory large = new DmaMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 2L << 30)));

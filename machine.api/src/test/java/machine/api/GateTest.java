@@ -272,6 +272,91 @@ class GateTest {
     }
 
     @Test
+    @DisplayName("P2: what one gate does, its requesters' change and its end too, moves no other gate")
+    void independent() {
+        Gate second = machine.gate((requester, iova, data) -> false);
+        second.requesters(Set.of(0x12));
+        second.shut(0);
+        gate.requesters(Set.of(0x11, 0x13));
+        assertEquals(Refusal.BLOCKED, other.write(0, 4, 1), "still behind its own gate");
+        assertEquals(Bus.OK, port.write(0, 4, 1));
+        gate.shut(0);
+        second.open();
+        assertEquals(Refusal.BLOCKED, port.write(0, 4, 1));
+        assertEquals(Bus.OK, other.write(0, 4, 1));
+        second.close();
+        assertEquals(Refusal.BLOCKED, port.write(0, 4, 1), "another gate's end does not open it");
+        assertThrows(IllegalArgumentException.class, () -> second.requesters(Set.of(0x13)));
+        gate.requesters(Set.of());
+        second.requesters(Set.of(0x11, 0x13));
+        gate.open();
+        assertEquals(Bus.OK, port.write(0, 4, 1));
+    }
+
+    /** Runs an operation while an access is between its translation and its last byte, and that it does not end before the access. */
+    private void waitsForAccess(DmaPort by, Runnable operation) throws Exception {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        ConcurrentLinkedQueue<String> order = new ConcurrentLinkedQueue<>();
+        inTranslation = () -> {
+            inTranslation = () -> {
+            };
+            inside.countDown();
+            try {
+                go.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            order.add("access");
+        };
+        FutureTask<Integer> write = new FutureTask<>(() -> by.write(0, 4, 1));
+        new Thread(write, "device").start();
+        inside.await();
+        Thread thread = new Thread(() -> {
+            operation.run();
+            order.add("operation");
+        });
+        thread.start();
+        thread.join(50);
+        go.countDown();
+        write.get();
+        thread.join();
+        assertEquals(List.of("access", "operation"), List.copyOf(order));
+    }
+
+    @Test
+    @DisplayName("P2: who joins a shut gate, or is taken out of the machine, has nothing in flight when that returns")
+    void drainsWhoJoins() throws Exception {
+        gate.shut(0);
+        waitsForAccess(other, () -> gate.requesters(Set.of(0x11, 0x12)));
+        assertEquals(Refusal.BLOCKED, other.write(0, 4, 1));
+        gate.open();
+        waitsForAccess(port, port::close);
+        assertEquals(Refusal.BLOCKED, port.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("kept messages alone: of the two lists of pages the last counts, to the page; a shut that follows holds everything back")
+    void pages() {
+        gate.keepMessages(0x8000);
+        assertEquals(Bus.OK, port.write(MESSAGE, 4, 1));
+        assertEquals(List.of(), List.copyOf(kept));
+        long[] pages = {MESSAGE};
+        gate.keepMessages(pages);
+        pages[0] = 0;
+        assertEquals(Bus.OK, port.write(MESSAGE, 4, 2));
+        assertEquals(List.of("11:7000<-2"), List.copyOf(kept));
+        assertEquals(Bus.OK, port.write(MESSAGE - 4, 4, 3));
+        assertEquals(Bus.OK, port.write(MESSAGE + 0x1000, 4, 4));
+        assertEquals(1, kept.size());
+        byte[] back = new byte[4];
+        assertEquals(Bus.OK, port.read(MESSAGE, back, 0, 4));
+        assertEquals(1, back[0], "what was written before");
+        gate.shut(0);
+        assertEquals(Refusal.BLOCKED, port.write(MESSAGE + 0x1000, 4, 5));
+    }
+
+    @Test
     @DisplayName("P1, P2 under load: while it is shut no byte changes; when it opens every write has happened once")
     void underLoad() throws Exception {
         int rounds = 2_000;

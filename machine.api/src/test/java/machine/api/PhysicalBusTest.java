@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.DisplayName;
@@ -114,6 +116,54 @@ class PhysicalBusTest {
         bus.attach(0x2000, 0x1000, log);
         assertEquals(Bus.OK, bus.write(Bus.CPU, 0x1ffc, data, 0, 8));
         assertEquals(List.of("w4@0=11111111 by -1"), log.accesses);
+    }
+
+    @Test
+    @DisplayName("Bus, port: memory that does not begin at 0: values and blocks, by cores and by devices, the largest piece and the others")
+    void bases() {
+        long[] bases = {0, 1L << 32, 1L << 40};
+        PhysicalBus pieces = new PhysicalBus(List.of(new Ram(bases[1], 0x2000), new Ram(bases[0], 0x1000), new Ram(bases[2], 0x1000)));
+        assertEquals(List.of(bases[0], bases[1], bases[2]), pieces.memory().stream().map(Ram::base).toList());
+        LocalMachine machine = new LocalMachine("bench", pieces, List.of(), List.of(), List.of(), 1);
+        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
+            InterruptInputs.NONE));
+        DmaPort port = machine.openPort(new Requester(1, "/iommu", 0));
+        byte[] block = {1, 2, 3, 4, 5, 6, 7, 8};
+        for (int i = 0; i < bases.length; i++) {
+            byte[] back = new byte[8];
+            assertEquals(Bus.OK, port.write(bases[i] + 0x100, 8, 0x1122334455667700L + i));
+            assertEquals(0x1122334455667700L + i, pieces.read(bases[i] + 0x100, 8));
+            block[0] = (byte) i;
+            assertEquals(Bus.OK, port.write(bases[i] + 0x200, block, 0, 8));
+            assertEquals(Bus.OK, port.read(bases[i] + 0x200, back, 0, 8));
+            assertArrayEquals(block, back);
+            assertEquals(0x0807060504030200L + i, pieces.read(bases[i] + 0x200, 8));
+            assertEquals(Bus.OK, pieces.write(Bus.CPU, bases[i] + 0x300, block, 0, 8));
+            assertEquals(Bus.OK, pieces.read(bases[i] + 0x300, back, 0, 8));
+            assertArrayEquals(block, back);
+            assertEquals(Bus.OK, pieces.write(bases[i] + 0x400, 8, 0x55 + i));
+        }
+        for (int i = 0; i < bases.length; i++) {
+            assertEquals(0x1122334455667700L + i, pieces.read(bases[i] + 0x100, 8), "each has its own");
+            assertEquals(i, pieces.read(bases[i] + 0x300, 1));
+            assertEquals(0x55 + i, pieces.read(bases[i] + 0x400, 8));
+        }
+    }
+
+    @Test
+    @DisplayName("Bus: memory side by side is no overlap; a window may begin at 0 and end where addresses end")
+    void limits() {
+        new PhysicalBus(List.of(new Ram(0x1000, 0x1000), new Ram(0, 0x1000)));
+        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(new Ram(0x1000, 0x2000), new Ram(0x2000, 0x1000))));
+        PhysicalBus bare = new PhysicalBus(List.of());
+        bare.attach(0, 0x1000, new Log());
+        bare.attach(Long.MAX_VALUE - 0xfff, 0xfff, new Log());
+        assertEquals(Bus.OK, bare.write(0xffc, 4, 0));
+        assertEquals(Refusal.NO_TARGET, bare.write(0x1000, 4, 0));
+        assertThrows(IllegalArgumentException.class, () -> bare.attach(-1, 1, new Log()));
+        assertThrows(IllegalArgumentException.class, () -> bare.attach(0x2000, -1, new Log()));
+        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(), Duration.ZERO));
+        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(), Duration.ofNanos(-1)));
     }
 
     @Test
