@@ -10,15 +10,20 @@ import java.net.URL;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.jar.JarEntry;
 import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.zip.Deflater;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.BundleException;
 import org.osgi.framework.Constants;
 import org.osgi.framework.Version;
+import org.osgi.framework.startlevel.FrameworkStartLevel;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 
@@ -64,11 +69,27 @@ final class Backend {
         leaks.expectGone(bundle);
         InputStream next = next();
         String location = bundle.getLocation();
+        awaitStartLevels();
         bundle.uninstall();
         try {
             away.run();
         } finally {
             bundle = context.installBundle(location, next);
+        }
+    }
+
+    /**
+     * A launcher may give each bundle that was installed or updated its start level, which the framework does later, on a thread of its
+     * own, and that thread complains of a bundle that has gone by then. It takes one order after the other: when it has done the latest,
+     * it has done those before.
+     */
+    private void awaitStartLevels() throws InterruptedException {
+        FrameworkStartLevel level = context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).adapt(FrameworkStartLevel.class);
+        CountDownLatch done = new CountDownLatch(1);
+        level.setStartLevel(level.getStartLevel(), event -> done.countDown());
+        if (!done.await(Referee.PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+            throw new ErrnoException(Errno.ETIMEDOUT, "the framework has not set the start level of %s within %d s", name(),
+                Referee.PATIENCE_SECONDS);
         }
     }
 
