@@ -330,7 +330,8 @@ final class Drhd implements AutoCloseable {
                 for (Violation each : found) {
                     if (early.size() < MOST_EARLY) {
                         early.add(IntStream.of(sources).noneMatch(source -> source == each.requester()) ? each
-                            : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(), each.reason() + then, each.registers()));
+                            : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(), each.reason() + then,
+                                each.registers()));
                     }
                 }
             }

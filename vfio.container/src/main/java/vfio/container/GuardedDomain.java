@@ -122,17 +122,14 @@ final class GuardedDomain implements IommuDomain {
     }
 
     private void change(String call, Runnable work) {
-        ask(call, () -> {
-            try {
-                work.run();
-            } catch (ErrnoException e) {
-                throw e;
-            } catch (RuntimeException | Error e) {
-                doubt(String.format("%s of %s has thrown %s", call, provider, e));
-                throw e;
-            }
-            return null;
-        });
+        try {
+            work.run();
+        } catch (ErrnoException e) {
+            throw e;
+        } catch (RuntimeException | Error e) {
+            doubt(String.format("%s of %s has thrown %s", call, provider, e));
+            throw unforeseen(call, e);
+        }
     }
 
     private <T> T ask(String call, Supplier<T> work) {
@@ -141,7 +138,11 @@ final class GuardedDomain implements IommuDomain {
         } catch (ErrnoException e) {
             throw e;
         } catch (RuntimeException | Error e) {
-            throw new ErrnoException(Errno.EIO, e, "%s of %s has thrown %s; replace that bundle", call, provider, e);
+            throw unforeseen(call, e);
         }
+    }
+
+    private ErrnoException unforeseen(String call, Throwable thrown) {
+        return new ErrnoException(Errno.EIO, thrown, "%s of %s has thrown %s; replace that bundle", call, provider, thrown);
     }
 }

@@ -156,7 +156,7 @@ public final class VfioComponent implements Vfio {
 
     /** A configuration of the strategy's own may change its ranking under way. */
     void updatedStrategy(MsiStrategy strategy, Map<String, Object> properties) {
-        service.rankStrategy(strategy, ranking(properties));
+        service.addStrategy(strategy, ranking(properties));
     }
 
     void removeStrategy(MsiStrategy strategy) {

@@ -109,7 +109,6 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final Object vectors = new Object();
 
     private volatile Settings settings;
-    private volatile RelaxableClasses relaxable;
 
     // Guarded by topology.
     private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
@@ -136,18 +135,17 @@ public final class VfioService implements Vfio, AutoCloseable {
     public VfioService(Machine machine, Settings settings) {
         this.machine = machine;
         this.settings = settings;
-        this.relaxable = new RelaxableClasses(settings.relaxableClasses());
         this.patience = new Patience(settings.providerTimeout());
         this.faultSubscription = machine.onFault(faults::add);
     }
 
     /**
      * Allows something else from now on. No container is closed: what one holds beyond a new limit stays, and only further maps are
-     * refused. The stall bound is for new containers, the relaxable classes for functions that come; a call of a provider that is under way keeps its timeout.
+     * refused. The stall bound is for new containers, the relaxable classes for functions that come; a call of a provider that is under
+     * way keeps its timeout.
      */
     public void change(Settings next) {
         settings = next;
-        relaxable = new RelaxableClasses(next.relaxableClasses());
         patience.limit(next.providerTimeout());
     }
 
@@ -283,13 +281,8 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
     }
 
-    /** A strategy is there: containers that have none look again. */
-    public void addStrategy(MsiStrategy strategy, int ranking) {
-        rankStrategy(strategy, ranking);
-    }
-
     /** A strategy is there, or has another ranking: containers that have none look again. */
-    public void rankStrategy(MsiStrategy strategy, int ranking) {
+    public void addStrategy(MsiStrategy strategy, int ranking) {
         enter();
         try {
             if (strategies.contains(new RankedStrategy(strategy, ranking))) {
@@ -329,7 +322,7 @@ public final class VfioService implements Vfio, AutoCloseable {
      *     the group
      */
     public void addFunction(PciFunction function) {
-        boolean relaxed = relaxable.include(RelaxableClasses.classCode(function));
+        boolean relaxed = new RelaxableClasses(settings.relaxableClasses()).include(RelaxableClasses.classCode(function));
         VfioContainer container = enterWithOwner(function);
         try {
             int number = function.requester().group();

@@ -92,7 +92,7 @@ class ChangeTest {
 
         board.vfio.addStrategy(board.auto, -1);
         assertEquals(List.of(board.manual, board.auto), board.vfio.strategies());
-        board.vfio.rankStrategy(board.auto, 1);
+        board.vfio.addStrategy(board.auto, 1);
         assertEquals(List.of(board.auto, board.manual), board.vfio.strategies());
     }
 
