@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.Iommu;
+import itest.bad.NoIommu;
 import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
@@ -89,13 +90,13 @@ class WatchTest {
     void failedRestore() throws Exception {
         Bundle bundle = Framework.bundle("iommu.pamu");
         bundle.stop();
-        ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new BrokenIommu(),
+        ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
             new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
         try {
             assertEquals(ContainerState.BLOCKED, container.state());
             Result containers = check("VFIO containers");
             assertEquals(Result.Status.CRITICAL, containers.getStatus());
-            assertTrue(containers.toString().contains(BrokenIommu.WHY), containers.toString());
+            assertTrue(containers.toString().contains(NoIommu.WHY), containers.toString());
             assertEquals(Result.Status.CRITICAL, check("VFIO swaps").getStatus());
         } finally {
             broken.unregister();
@@ -109,7 +110,7 @@ class WatchTest {
     @DisplayName("Health: WARN while the present backend goes on because another could not take over")
     @Test
     void notReplaced() throws Exception {
-        ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new BrokenIommu(),
+        ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
             new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
         try {
             ErrnoException refusal = null;
@@ -122,7 +123,7 @@ class WatchTest {
             assertEquals(Result.Status.OK, check("VFIO containers").getStatus());
             Result swaps = check("VFIO swaps");
             assertEquals(Result.Status.WARN, swaps.getStatus());
-            assertTrue(swaps.toString().contains(BrokenIommu.WHY), swaps.toString());
+            assertTrue(swaps.toString().contains(NoIommu.WHY), swaps.toString());
         } finally {
             broken.unregister();
         }
@@ -144,14 +145,14 @@ class WatchTest {
             assertEquals(report.blockedNanos(), done.getProperty("blockedNanos"));
             assertEquals("", done.getProperty("failure"));
 
-            ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new BrokenIommu(),
+            ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
                 new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
             try {
                 container.swap("pamu");
             } catch (ErrnoException e) {
                 Event failed = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
                 assertEquals("vfio/swap/FAILED", failed.getTopic());
-                assertTrue(failed.getProperty("failure").toString().contains(BrokenIommu.WHY), failed.getProperty("failure").toString());
+                assertTrue(failed.getProperty("failure").toString().contains(NoIommu.WHY), failed.getProperty("failure").toString());
                 return;
             } finally {
                 broken.unregister();

@@ -13,7 +13,10 @@ import machine.api.Requester;
 import machine.api.Wire;
 
 /** A provider that says it can do everything and opens no domain. */
-final class NoIommu implements Iommu {
+public final class NoIommu implements Iommu {
+    /** What it says to whoever wants a domain. */
+    public static final String WHY = "no domain is ever had here";
+
     @Override
     public IommuCapabilities capabilities() {
         return new IommuCapabilities(true, -1L << 12, 256, 0, (1L << 36) - 1, List.of(), true);
@@ -31,7 +34,7 @@ final class NoIommu implements Iommu {
 
     @Override
     public IommuDomain open() {
-        throw new ErrnoException(Errno.ENOSPC, "no domain is ever had here");
+        throw new ErrnoException(Errno.ENOSPC, WHY);
     }
 
     @Override
