@@ -160,6 +160,7 @@ class BankStrategyTest {
         refused(Errno.ENOTTY, "MAP_DMA_MSI", () -> session.call("MAP_DMA_MSI", 0, 0x1000));
         refused(Errno.EINVAL, "takes 0 arguments, not 1", () -> session.call("GET_MSI_BANK_COUNT", 1));
         refused(Errno.EINVAL, "takes 2 arguments, not 1", () -> session.call("MAP_MSI_BANK", 1));
+        refused(Errno.EINVAL, "takes 2 arguments, not 3", () -> session.call("MOVE_MSI_BANK", 1, 0x1000, 0x2000));
         refused(Errno.EINVAL, "takes 1 arguments, not 0", () -> session.call("UNMAP_MSI_BANK"));
     }
 

@@ -72,6 +72,10 @@ class TopDownStrategyTest {
         refused(Errno.ENOTTY, "strategy topdown has no operation MAP_MSI_BANK; it has [GET_MSI_BANK_COUNT]",
             () -> session.call("MAP_MSI_BANK", 0, 0));
         refused(Errno.EINVAL, "takes 0 arguments, not 1", () -> session.call("GET_MSI_BANK_COUNT", 1));
+        environment.set(new Geometry(0, 0x2000_0000), 0);
+        refused(Errno.ENODEV, "set the geometry, then the windows, first", session::reachable);
+        environment.set(new Geometry(0, 0), 8);
+        refused(Errno.ENODEV, "set the geometry, then the windows, first", session::reachable);
         environment.set(new Geometry(0, 0), 0);
         refused(Errno.ENODEV, "set the geometry, then the windows, first", session::reachable);
         refused(Errno.ENODEV, "set the geometry", () -> environment.use(session, 0));

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.msi.Expect.refused;
 
 import iommu.api.Geometry;
+import iommu.api.IommuCapabilities;
 import iommu.api.ReservedRegion;
 import java.util.List;
 import machine.api.Errno;
@@ -93,6 +94,8 @@ class WindowStrategyTest {
         for (long[] bad : new long[][] {{0x800, 0x1000}, {0, 0x1800}, {0, -0x1000}, {-0x1000, 0x2000}}) {
             assertThrows(IllegalArgumentException.class, () -> new WindowStrategy(bad[0], bad[1]));
         }
+        new WindowStrategy(0x1000, 0);
+        new WindowStrategy(-0x1000, 0x1000);
         WindowStrategy configured = new WindowStrategy(0x4000000, 0x4000000);
         assertTrue(configured.assess(environment).reason().endsWith("; there is room for only 2"));
         assertEquals(0x4000000, environment.use(configured.bind(environment), 0));
@@ -111,6 +114,9 @@ class WindowStrategyTest {
         WindowStrategy configured = new WindowStrategy(Map.of("start", 0x4000000L, "length", 0x1800L), log);
         assertEquals(List.of("vfio.msi.window: length=6144 is refused, legal is a multiple of 0x1000 from 0 on; the default 0 is used"),
             lines);
+        lines.clear();
+        new WindowStrategy(Map.of("start", 0x800L, "length", 0L), log);
+        assertEquals(List.of("vfio.msi.window: start=2048 is refused, legal is a multiple of 0x1000; the default 0 is used"), lines);
         configured.modified(Map.of("start", "0x4000000", "length", 0x4000000));
         MsiSession before = configured.bind(environment);
         configured.modified(Map.of("start", 0x8000000L, "length", 0x4000000L));
@@ -144,6 +150,18 @@ class WindowStrategyTest {
             new ReservedRegion(0x08000000, 0x080fffff, ReservedRegion.Kind.DIRECT));
         assertEquals("no 0x1000 bytes of 0x8000000..0x80fffff are inside the aperture 0x0..0xffffffffffff and outside of reserved ranges",
             strategy.assess(arm).reason());
+    }
+
+    @Test
+    @DisplayName("window: assess before there are windows: a configured range may reach either end of what the hardware translates")
+    void beforeWindows() {
+        environment.capabilities = new IommuCapabilities(true, 0x1000, 256, 0x8000, 0xf_ffff_ffffL, List.of(), true);
+        environment.set(new Geometry(0, 0), 0);
+        assertEquals(3, new WindowStrategy(0x8000, 0x3000).assess(environment).windows());
+        assertEquals(new MsiAssessment(true, "once there are windows, each of 3 banks is placed in 0xfffffe000..0xfffffffff; "
+            + "there is room for only 2", 2, 0), new WindowStrategy(0xf_ffff_e000L, 0x2000).assess(environment));
+        assertFalse(new WindowStrategy(0x7000, 0x3000).assess(environment).feasible());
+        assertFalse(new WindowStrategy(0xf_ffff_e000L, 0x3000).assess(environment).feasible());
     }
 
     @Test
