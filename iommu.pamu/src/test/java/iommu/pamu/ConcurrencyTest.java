@@ -20,6 +20,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -27,6 +28,8 @@ import machine.api.DmaMemory;
 import machine.api.DmaPort;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Mmio;
+import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -190,6 +193,63 @@ class ConcurrencyTest {
         device.join();
         stuck.close();
         next.close();
+    }
+
+    @Test
+    @DisplayName("P3: close of the driver or of a domain, detach, unmap and Enable(false) block first, then return when what was let "
+        + "through has left")
+    void waitsForWhatIsUnderWay() throws Exception {
+        record Way(String name, int answer, Consumer<IommuDomain> end) {
+        }
+        PamuDriver[] driver = new PamuDriver[1];
+        List<Way> ways = List.of(
+            new Way("unmap", Refusal.UNMAPPED, domain -> domain.unmap(WINDOW, WINDOW)),
+            new Way("enable", Refusal.NO_REQUESTER, domain -> domain.set(new Enable(false))),
+            new Way("detach", Refusal.NO_REQUESTER, domain -> domain.detach(1)),
+            new Way("close", Refusal.NO_REQUESTER, IommuDomain::close),
+            new Way("the driver's close", Refusal.BLOCKED, domain -> driver[0].close()));
+        for (Way way : ways) {
+            Board one = new Board(1, PamuModel.DEFAULT);
+            driver[0] = one.driver();
+            CountDownLatch inside = new CountDownLatch(1);
+            CountDownLatch go = new CountDownLatch(1);
+            one.bus.attach(0xf_f000_0000L, WINDOW, new Mmio() {
+                @Override
+                public long read(long offset, int size) {
+                    return 0;
+                }
+
+                @Override
+                public void write(int requester, long offset, int size, long value) {
+                    inside.countDown();
+                    try {
+                        assertTrue(go.await(20, TimeUnit.SECONDS));
+                    } catch (InterruptedException e) {
+                        throw new AssertionError(e);
+                    }
+                }
+            });
+            IommuDomain domain = driver[0].open();
+            domain.set(new Geometry(0, 8 * WINDOW));
+            domain.set(new Windows(8));
+            domain.attach(1);
+            domain.mapDoorbell(0, 0xf_f000_0000L, WINDOW);
+            domain.mapDoorbell(WINDOW, 0xf_f000_0000L, WINDOW);
+            DmaPort port = one.port(1);
+            Thread device = new Thread(() -> port.write(WINDOW, 4, 1));
+            device.start();
+            assertTrue(inside.await(20, TimeUnit.SECONDS));
+            Thread core = new Thread(() -> way.end.accept(domain));
+            core.start();
+            while (core.isAlive() && core.getState() != Thread.State.TIMED_WAITING) {
+                Thread.onSpinWait();
+            }
+            assertTrue(core.isAlive(), way.name + " returned while the access was under way");
+            assertEquals(way.answer, one.write(1, WINDOW), way.name + " lets others through while it waits");
+            go.countDown();
+            core.join();
+            device.join();
+        }
     }
 
     /** Windows 0 to 2 are mapped for a LIODN. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.pamu;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -12,14 +13,16 @@ import iommu.api.Geometry;
 import iommu.api.IommuDomain;
 import iommu.api.Stash;
 import iommu.api.Windows;
+import iommu.pamu.table.OperationMapping;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.api.Access;
 import machine.api.DmaBuffer;
-import machine.api.DmaMemory;
 import machine.api.DmaMemory.Layout;
+import machine.api.DmaMemory;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.LocalMachine;
@@ -316,6 +319,106 @@ class RulesTest {
             each.set(new Windows(256));
             each.attach(i);
         }
+    }
+
+    @Test
+    @DisplayName("PAMU: a window count there is no room for is ENOSPC, and the domain keeps the entries it has")
+    void noRoom() {
+        aperture(0, 1L << 30, 256);
+        for (int liodn = 1; liodn <= 7; liodn++) {
+            domain.attach(liodn);
+        }
+        IommuDomain other = driver.open();
+        other.set(new Geometry(0, 1L << 20));
+        other.set(new Windows(8));
+        other.attach(9);
+        domain.attach(10);
+        refused(Errno.ENOSPC, "SPAACT", () -> other.set(new Windows(16)));
+        assertEquals(new Windows(8), other.get(Windows.class));
+        IommuDomain third = driver.open();
+        third.set(new Geometry(0, 1L << 20));
+        refused(Errno.ENOSPC, "SPAACT", () -> third.set(new Windows(8)));
+        other.close();
+        third.set(new Windows(8));
+        domain.detach(10);
+        third.attach(11);
+        third.attach(12);
+        refused(Errno.ENOSPC, "SPAACT", () -> third.set(new Windows(256)));
+        third.set(new Windows(64));
+        third.detach(12);
+        domain.close();
+        third.set(new Windows(256));
+    }
+
+    @Test
+    @DisplayName("P1: a driver's tables know nothing of whose lay in the same memory before")
+    void freshTables() {
+        aperture(0, 0x2000, 2);
+        domain.attach(5);
+        domain.map(0, buffer, 0, 0x2000, Access.READ_WRITE);
+        assertEquals(buffer.physical(0x1000), board.write(5, 0x1000));
+        long[] bases = {board.register64(0, 0x00), board.register64(0, 0x10), board.register64(0, 0x20)};
+        long ends = board.register64(0, 0x28);
+        driver.close();
+        try (DmaBuffer before = board.machine.memory().allocateAt(bases[0], 0x80000)) {
+            byte[] ones = new byte[(int) before.size()];
+            Arrays.fill(ones, (byte) -1);
+            before.write(0, ones, 0, ones.length);
+        }
+        board.driver();
+        assertArrayEquals(bases, new long[] {board.register64(0, 0x00), board.register64(0, 0x10), board.register64(0, 0x20)});
+        assertEquals(Refusal.NO_REQUESTER, board.write(5, 0x1000));
+        for (long at = bases[0]; at < bases[2]; at += 8) {
+            assertEquals(0, board.bus.read(at, 8), "an entry that nobody has written");
+        }
+        byte[] operations = new byte[(int) (ends - bases[2])];
+        board.bus.read(bases[2], operations, 0, operations.length);
+        assertArrayEquals(OperationMapping.contents(), operations);
+    }
+
+    @Test
+    @DisplayName("PAMU: tables above 4 GiB: the upper words of their registers")
+    void highTables() {
+        driver.close();
+        buffer.close();
+        board.machine.memory().allocateAt(0x10_0000, (1L << 32) - 0x10_0000);
+        IommuDomain high = board.driver().open();
+        high.set(new Geometry(0, 0x2000));
+        high.set(new Windows(2));
+        high.attach(1);
+        DmaBuffer memory = board.machine.memory().allocate(0x2000, 0x2000, Layout.CONTIGUOUS);
+        high.map(0, memory, 0, 0x2000, Access.READ_WRITE);
+        for (int register = 0x00; register < 0x30; register += 8) {
+            assertEquals(1, board.register(0, register));
+        }
+        assertEquals(memory.physical(8), board.write(1, 8));
+        assertEquals(memory.physical(0x1008), board.write(1, 0x1008));
+    }
+
+    @Test
+    @DisplayName("P3: a domain whose driver was closed answers ENODEV and writes no word: its tables are somebody else's memory")
+    void orphan() {
+        aperture(0, 0x8000, 8);
+        domain.attach(1);
+        domain.map(0, buffer, 0, 0x1000, Access.READ_WRITE);
+        long base = board.register64(0, 0x00);
+        driver.close();
+        DmaBuffer somebodys = board.machine.memory().allocateAt(base, 0x80000);
+        byte[] pattern = new byte[0x80000];
+        Arrays.fill(pattern, (byte) 0x5a);
+        somebodys.write(0, pattern, 0, pattern.length);
+        refused(Errno.ENODEV, "closed", () -> domain.map(0x1000, buffer, 0x1000, 0x1000, Access.READ));
+        refused(Errno.ENODEV, "closed", () -> domain.mapDoorbell(0x1000, 0xf_fe04_4000L, 0x1000));
+        refused(Errno.ENODEV, "closed", () -> domain.unmap(0, 0x1000));
+        refused(Errno.ENODEV, "closed", () -> domain.attach(2));
+        refused(Errno.ENODEV, "closed", () -> domain.detach(1));
+        refused(Errno.ENODEV, "closed", () -> domain.set(new Enable(true)));
+        refused(Errno.ENODEV, "closed", () -> domain.get(Enable.class));
+        refused(Errno.ENODEV, "closed", () -> domain.lookup(0, Access.READ));
+        domain.close();
+        byte[] now = new byte[pattern.length];
+        somebodys.read(0, now, 0, now.length);
+        assertArrayEquals(pattern, now);
     }
 
     @Test

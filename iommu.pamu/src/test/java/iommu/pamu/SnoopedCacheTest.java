@@ -199,6 +199,29 @@ class SnoopedCacheTest {
         assertTrue(cached.translate(1, 0x40, 4, Access.WRITE) >= 0);
     }
 
+    @Test
+    @DisplayName("P1: a cached window is served from its first byte to its last, and an access that leaves it is not")
+    void ends() {
+        IommuDomain domain = driver.open();
+        domain.set(new Geometry(0, 8 * 0x1000));
+        domain.set(new Windows(8));
+        domain.attach(3);
+        DmaBuffer buffer = board.machine.memory().allocate(0x1000, 0x1000, DmaMemory.Layout.CONTIGUOUS);
+        domain.map(0x1000, buffer, 0, 0x1000, Access.READ_WRITE);
+        domain.map(0x3000, buffer, 0, 0x1000, Access.READ_WRITE);
+        for (int pass = 0; pass < 3; pass++) {
+            assertEquals(buffer.physical(0), cached.translate(3, 0x1000, 1, Access.WRITE));
+            assertEquals(buffer.physical(0xfff), cached.translate(3, 0x1fff, 1, Access.WRITE));
+            assertEquals(buffer.physical(0xff8), cached.translate(3, 0x1ff8, 8, Access.WRITE));
+            assertEquals(Refusal.UNMAPPED, cached.translate(3, 0x1ff9, 8, Access.WRITE));
+            assertEquals(Refusal.UNMAPPED, cached.translate(3, 0x2000, 1, Access.WRITE));
+            assertEquals(Refusal.UNMAPPED, cached.translate(3, 0x0fff, 1, Access.WRITE));
+            assertEquals(buffer.physical(0), cached.translate(3, 0x3000, 1, Access.WRITE));
+            assertEquals(Refusal.UNMAPPED, cached.translate(3, 0x2fff, 1, Access.WRITE));
+            assertEquals(Refusal.OUTSIDE, cached.translate(3, 8 * 0x1000, 1, Access.WRITE));
+        }
+    }
+
     private static long physical(long words) {
         return Long.reverseBytes(words) & Paace.BASE;
     }

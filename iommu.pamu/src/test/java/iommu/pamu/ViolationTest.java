@@ -175,6 +175,42 @@ class ViolationTest {
     }
 
     @Test
+    @DisplayName("PAMU policy disable: an offender beyond PPLA mutes the unit, also where a draft or a secondary entry lies at its place")
+    void beyondIsNoPrimary() {
+        PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
+        IommuDomain draft = driver.open();
+        draft.set(new Geometry(0, 0x8000));
+        draft.set(new Windows(8));
+        draft.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
+        IommuDomain domain = domain(driver);
+        int secondaries = (int) (board.register64(0, 0x10) - board.register64(0, 0x00)) / 64;
+        for (int liodn : new int[] {PamuTables.PRIMARIES, secondaries, secondaries + 7}) {
+            assertEquals(1, board.word(board.register64(0, 0x00) + 64L * liodn + 4) & 1, "V of what lies there");
+            board.write(liodn, 0);
+            assertEquals(liodn, driver.violations().get(0).requester());
+            assertEquals(0, board.register(0, 0xc1c));
+            for (long iova = 0; iova < 0x4000; iova += 0x1000) {
+                assertEquals(buffer.physical(iova), draft.lookup(iova, Access.WRITE));
+                assertEquals(buffer.physical(iova), board.write(1, iova));
+                assertEquals(buffer.physical(iova), board.write(2, iova));
+            }
+            domain.set(new Enable(true));
+            assertEquals(4, board.register(0, 0xc1c));
+        }
+    }
+
+    @Test
+    @DisplayName("PAMU: a driver that was closed reads no record and keeps nobody waiting")
+    void closed() {
+        PamuDriver driver = board.driver();
+        driver.close();
+        board.write(1, 0);
+        board.register(0, 0xc1c, 4);
+        assertEquals(List.of(), assertTimeoutPreemptively(Duration.ofSeconds(20), driver::violations));
+        assertEquals(0x0001_2001, board.register(0, 0x50), "the next driver's");
+    }
+
+    @Test
     @DisplayName("PAMU: hardware that has left the machine records nothing")
     void gone() {
         PamuDriver driver = board.driver();
