@@ -632,7 +632,6 @@ final class VfioContainer implements Container {
 
     private Swap swap(String wanted, VfioService.Provider next) {
         VfioService.Provider before = provider;
-        String typeBefore = type;
         leftIommu = before.label();
         state = ContainerState.QUIESCING;
         shut();
@@ -675,13 +674,14 @@ final class VfioContainer implements Container {
             obstacle.addSuppressed(again);
             throw new ErrnoException(obstacle.errno(), obstacle, "container %s is BLOCKED: %s", name, reason);
         }
+        boolean other = !kind(wanted).equals(kind(type));
         type = wanted;
         if (!tracks()) {
             dirty.reset();
         }
         state = ContainerState.ACTIVE;
         Steps steps = new Steps();
-        steps.take(this::resolveOnOther);
+        steps.take(other ? this::resolveOnOther : this::resolveOrReturn);
         route();
         Swap report = report(Swap.Backend.IOMMU, leftIommu, next.label(), "");
         steps.end();
@@ -1767,10 +1767,11 @@ final class VfioContainer implements Container {
 
     /** What stood in the way of every strategy may have gone. The operation that did it has succeeded, whatever comes of this. */
     private void resolveAgain() {
-        if (session == null) {
+        if (session == null || away != null) {
             try {
-                resolve();
-                if (session != null) {
+                MsiSession before = session;
+                resolveOrReturn();
+                if (session != before) {
                     route();
                 }
             } catch (Throwable e) {

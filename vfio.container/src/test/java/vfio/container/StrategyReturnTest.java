@@ -202,6 +202,39 @@ class StrategyReturnTest {
     }
 
     @Test
+    @DisplayName("a strategy at work that cannot say whether it works just when the IOMMU is swapped for one of its kind keeps its banks")
+    void inDoubt() {
+        List<MsiPlacement> before = placed();
+        FakeIommu next = board.newIommu();
+        vfio.addIommu(next, "pamu", "another", 1);
+        board.acts(next);
+        board.manual.mad = true;
+        container.swap("pamu");
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(before, container.msiPlacements());
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("a strategy that is back and cannot say whether it works returns as soon as it can: after the next unmap, or retry")
+    void later() {
+        List<MsiPlacement> before = placed();
+        vfio.addStrategy(board.auto, 10);
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        vfio.removeStrategy(board.manual);
+        board.manual.mad = true;
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        board.manual.mad = false;
+        container.unmap(0, 8 * MB);
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(before, container.msiPlacements());
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
     @DisplayName("a strategy that is back and does not want its banks where they were has them taken away")
     void notResumed() {
         placed();
