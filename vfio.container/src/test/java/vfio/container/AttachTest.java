@@ -283,7 +283,7 @@ class AttachTest {
     }
 
     @Test
-    @DisplayName("swap to a type whose doorbells lie outside translation, no interrupt remapping: EPERM, nothing is touched; with it, it goes")
+    @DisplayName("swap to a type whose doorbells lie outside translation, no interrupt remapping: EPERM, nothing touched; with it, it goes")
     void swapToUnsafe() {
         Board board = Board.pamu(SAFE);
         VfioContainer container = board.container();

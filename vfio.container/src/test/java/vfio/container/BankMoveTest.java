@@ -99,7 +99,7 @@ class BankMoveTest {
     }
 
     @Test
-    @DisplayName("P6: a device does not take its new message: all devices have their old ones, the new window is closed, nobody is held back")
+    @DisplayName("P6: a device does not take its new message: all have their old ones, the new window is closed, nobody is held back")
     void deviceGone() {
         board.b.gone = true;
         assertThrows(IllegalStateException.class, () -> container.msi("MOVE", 1, TO));

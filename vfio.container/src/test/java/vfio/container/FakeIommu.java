@@ -49,6 +49,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
     long page = PAGE;
     /** What it gets wrong: added to each physical address it maps; -1 refuses to map. */
     long lie;
+    /** Added to each bank's address. */
+    long doorbellLie;
     /** What happens when a domain has been closed. */
     Runnable closed = () -> {
     };
@@ -171,7 +173,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
                 window(iova, length);
             }
             TreeMap<Long, Entry> fresh = new TreeMap<>(Long::compareUnsigned);
-            fresh.put(iova, new Entry(length, physical, Access.WRITE));
+            fresh.put(iova, new Entry(length, physical + doorbellLie, Access.WRITE));
             put(fresh);
         }
 

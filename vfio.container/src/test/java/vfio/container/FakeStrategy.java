@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import iommu.api.ReservedRegion;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -21,6 +22,10 @@ class FakeStrategy implements MsiStrategy {
     boolean resumes = true;
     boolean adopts;
     int enabled;
+    /** What its session keeps from the user. */
+    List<ReservedRegion> keeps = List.of();
+    /** Of the latest session. */
+    MsiEnvironment environment;
     private final boolean auto;
     private final long base;
     private final long stride;
@@ -53,6 +58,7 @@ class FakeStrategy implements MsiStrategy {
     @Override
     public MsiSession bind(MsiEnvironment environment) {
         trip.step("bind");
+        this.environment = environment;
         return new MsiSession() {
             @Override
             public List<Integer> reachable() {
@@ -103,6 +109,11 @@ class FakeStrategy implements MsiStrategy {
                 if (auto && Long.compareUnsigned(iova, base + stride) < 0 && Long.compareUnsigned(iova + length - 1, base) >= 0) {
                     throw new ErrnoException(Errno.EINVAL, "iova 0x%x is where bank 0 will be", iova);
                 }
+            }
+
+            @Override
+            public List<ReservedRegion> reserved() {
+                return keeps;
             }
 
             @Override

@@ -150,6 +150,45 @@ class GuardedDomainTest {
         assertEquals(available, board.machine.memory().available());
     }
 
+    @Test
+    @DisplayName("P1: a group of which one device cannot be attached, nor the other detached again: the tables are made anew without it")
+    void cannotLetGo() {
+        vfio.addFunction(board.function("0000:02:00.1", 0x22, 2));
+        String tables = board.iommu.state();
+        failing = "attach";
+        countdown = 2;
+        thrown = () -> {
+            failing = "detach";
+            countdown = 1;
+            thrown = () -> new ErrnoException(Errno.EIO, "it does not let go");
+            return new ErrnoException(Errno.ENOSPC, "no room for a second");
+        };
+        ErrnoException e = refused(Errno.ENOSPC, "no room", () -> container.addGroup(vfio.group(2)));
+        assertEquals(1, e.getSuppressed().length);
+        assertEquals(ContainerState.ACTIVE, container.state(), container.reason());
+        assertEquals(tables, board.iommu.state());
+        assertEquals(0, board.portA.write(0x100, 4, 1));
+    }
+
+    @Test
+    @DisplayName("P1, P3: an unmap fails and what it left cannot be read: the tables are made anew with all of it")
+    void cannotRead() {
+        String tables = board.iommu.state();
+        failing = "unmap";
+        countdown = 1;
+        done = true;
+        thrown = () -> {
+            failing = "lookup";
+            thrown = THROWN.get(2);
+            countdown = 1;
+            return new ErrnoException(Errno.ETIMEDOUT, "in flight");
+        };
+        refused(Errno.ETIMEDOUT, "in flight", () -> container.unmap(0, 0x1000));
+        assertEquals(ContainerState.ACTIVE, container.state(), container.reason());
+        assertEquals(tables, board.iommu.state());
+        assertEquals(0, board.portA.write(0x100, 4, 1));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"lookup", "get"})
     @DisplayName("a question that fails is EIO with the cause, and nothing is made anew for it")

@@ -317,6 +317,29 @@ class HotSwapTest {
     }
 
     @Test
+    @DisplayName("to a kind where the strategy does not work: its banks are gone, another takes over; none: MSIs wait until one works")
+    void otherStrategy() {
+        working();
+        vfio.addIommu(new FakeIommu(false, board.bus, board.trip), "type1");
+        board.manual.feasible = false;
+        container.swap("type1");
+        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(0, board.controller.used());
+        assertTrue(container.reason().contains("the MSI of device 0000:01:00.0 waits"), container.reason());
+        vfio.addStrategy(board.auto, 0);
+        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(1, board.controller.used());
+        board.auto.feasible = false;
+        board.manual.feasible = true;
+        container.swap("pamu");
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        container.msi("MAP", 1, BANK);
+        board.a.raise();
+        assertEquals(1, eventFd.poll());
+    }
+
+    @Test
     @DisplayName("swap and retry need an IOMMU: EINVAL before one is set, EAGAIN while it is away, ENODEV for retry")
     void order() {
         VfioContainer fresh = (VfioContainer) vfio.openContainer("fresh");
@@ -328,6 +351,8 @@ class HotSwapTest {
         refused(Errno.ENODEV, "type pamu", container::retry);
         assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMillis(-1)));
         assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMinutes(61)));
+        container.stallBound(Duration.ofHours(1));
+        assertEquals(Duration.ofHours(1), container.stallBound());
     }
 
     // stall
@@ -605,6 +630,39 @@ class HotSwapTest {
         vfio.addIommu(next, "pamu", "a new one", 0);
         assertEquals(Swap.Backend.IOMMU, vfio.swaps().get(vfio.swaps().size() - 1).backend(), "reported once");
         assertEquals(before + 4, vfio.swaps().size());
+    }
+
+    @Test
+    @DisplayName("a controller or strategy that could not be replaced: reported as what is there, or what was last; not of who uses none")
+    void notReplacedElse() {
+        VfioContainer two = (VfioContainer) vfio.openContainer("two");
+        container.msi("MAP", 1, BANK);
+        vfio.notReplaced(Swap.Backend.STRATEGY, "", "no zip");
+        assertEquals("no zip", container.reason());
+        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "no jar");
+        assertEquals("no jar", container.reason(), "a bank is placed");
+        container.msi("UNMAP", BANK);
+        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "not for this one");
+        assertEquals("no jar", container.reason());
+        container.msi("MAP", 1, BANK);
+        vfio.removeController(board.controller);
+        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "broken");
+        vfio.removeStrategy(board.manual);
+        vfio.notReplaced(Swap.Backend.STRATEGY, "", "not for this one");
+        assertEquals("", two.reason());
+        assertEquals(List.of("STRATEGY manual>manual no zip", "CONTROLLER interrupt controller>interrupt controller no jar",
+            "CONTROLLER interrupt controller> broken"), vfio.swaps().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
+                + " " + one.failure()).toList());
+    }
+
+    @Test
+    @DisplayName("a strategy that could not be replaced and is gone: a container with interrupts reports it by its name")
+    void strategyNotReplaced() {
+        working();
+        vfio.removeStrategy(board.manual);
+        vfio.notReplaced(Swap.Backend.STRATEGY, "", "broken");
+        Swap last = vfio.swaps().get(vfio.swaps().size() - 1);
+        assertEquals(List.of("manual", "", "broken"), List.of(last.from(), last.to(), last.failure()));
     }
 
     @Test

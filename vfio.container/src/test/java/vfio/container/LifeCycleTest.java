@@ -302,6 +302,20 @@ class LifeCycleTest {
     }
 
     @Test
+    @DisplayName("hot-plug: with the last device gone nothing is reached: a look-up is refused though the domain has the mapping")
+    void allUnplugged() {
+        Container container = board.container();
+        DmaBuffer memory = board.memory(0x1000);
+        container.map(0, memory, 0, 0x1000, Access.READ);
+        assertEquals(memory.physical(0), container.lookup(0, Access.READ));
+        vfio.removeFunction(board.a);
+        vfio.removeFunction(board.b);
+        assertEquals(Refusal.BLOCKED, container.lookup(0, Access.READ));
+        vfio.addFunction(board.a);
+        assertEquals(memory.physical(0), container.lookup(0, Access.READ));
+    }
+
+    @Test
     @DisplayName("hot-plug: a device that cannot be attached stays out and blocked")
     void plugFails() {
         board.container();

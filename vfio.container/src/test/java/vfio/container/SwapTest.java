@@ -182,6 +182,29 @@ class SwapTest {
     }
 
     @Test
+    @DisplayName("P4, P7: a bank that is made reachable elsewhere is found out by reading back, when an IOMMU or a controller comes")
+    void wrongBank() {
+        working();
+        vfio.removeController(board.controller);
+        board.iommu.doorbellLie = 0x1000;
+        refused(Errno.EIO, "was restored to 0xf0002000, not to 0xf0001000", () -> vfio.addController(board.controller));
+        assertTrue(container.reason().contains("a bank cannot be reached"), container.reason());
+        vfio.removeController(board.controller);
+        board.iommu.doorbellLie = 0;
+        vfio.addController(board.controller);
+        assertEquals("", container.reason());
+        vfio.removeIommu(board.iommu);
+        board.iommu.doorbellLie = 0x1000;
+        vfio.addIommu(board.iommu, "pamu");
+        assertEquals(ContainerState.BLOCKED, container.state());
+        assertTrue(container.reason().contains("EIO: MSI bank 1 at iova 0x10000000: "), container.reason());
+        board.iommu.doorbellLie = 0;
+        container.retry();
+        board.a.raise();
+        assertEquals(5, eventFd.poll());
+    }
+
+    @Test
     @DisplayName("a provider that fails while it leaves: the reason says so, other containers are blocked all the same")
     void failsLeaving() {
         working();
@@ -219,6 +242,27 @@ class SwapTest {
         assertEquals(ContainerState.UNSET, container.state());
         assertEquals(Optional.empty(), container.msiStrategy());
         container.close();
+    }
+
+    @Test
+    @DisplayName("groups leave while the container is blocked, and the last takes all of it along: set anew it is as new, and holds nobody back")
+    void anew() {
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        container.addGroup(vfio.group(2));
+        vfio.removeIommu(board.iommu);
+        container.removeGroup(vfio.group(2));
+        assertEquals(ContainerState.BLOCKED, container.state());
+        container.removeGroup(vfio.group(1));
+        vfio.addIommu(board.iommu, "pamu");
+        assertEquals("0 open", tables(board.iommu));
+        container.addGroup(vfio.group(1));
+        container.setIommu("pamu");
+        assertEquals(new Geometry(0, 0), container.get(Geometry.class));
+        assertEquals(List.of(), container.mappings());
+        container.set(new Geometry(0, 512 * MB));
+        container.set(new Windows(64));
+        container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
+        assertEquals(0, board.portA.write(0, 4, 1));
     }
 
     @Test
