@@ -31,7 +31,7 @@ final class Framework {
     static final BundleContext CONTEXT = FrameworkUtil.getBundle(Framework.class).getBundleContext();
     /** For a machine that has nothing else to do. */
     private static final long UNHURRIED_SECONDS = 15;
-    private static final double PATIENCE = Pace.of(CONTEXT);
+    private static final double PATIENCE = Pace.of(CONTEXT.getProperty("gantry.patience"));
     private static final long PATIENCE_SECONDS = seconds(UNHURRIED_SECONDS);
     private static final Map<Class<?>, ServiceTracker<?, ?>> TRACKERS = new ConcurrentHashMap<>();
 
@@ -112,18 +112,7 @@ final class Framework {
         await("both machine sources", () -> CONTEXT.getServiceReferences(MachineSource.class, null).size() == 2);
     }
 
-    /** A condition on the far side of a thread or of a service event. */
-    interface Condition {
-        boolean holds() throws Exception;
-    }
-
-    static void await(String what, Condition condition) throws Exception {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        while (!condition.holds()) {
-            if (System.nanoTime() > deadline) {
-                throw new AssertionError("not within " + PATIENCE_SECONDS + " s: " + what);
-            }
-            Thread.sleep(5);
-        }
+    static void await(String what, Pace.Condition condition) throws Exception {
+        Pace.await(what, PATIENCE_SECONDS, condition);
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package itest;
 
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
-import org.osgi.framework.BundleContext;
 
 /** How much longer everything takes here than on a machine that has nothing else to do. */
 final class Pace {
@@ -15,19 +15,36 @@ final class Pace {
     }
 
     /**
-     * {@return a factor, at least 1 where it is measured} It is the property {@code gantry.patience}; without it, what one piece of work takes
-     * on every processor at once: a machine that is slow or has other things to do is given more.
+     * {@return a factor, at least 1 where it is measured} Without one that is asked for it is what one piece of work takes on every
+     * processor at once: a machine that is slow or has other things to do is given more.
+     *
+     * @param asked the property {@code gantry.patience}, or null
      */
-    static double of(BundleContext context) {
-        String asked = context.getProperty("gantry.patience");
+    static double of(String asked) {
         if (asked != null && !asked.isBlank()) {
             return Double.parseDouble(asked);
         }
         long begin = System.nanoTime();
         long sum = IntStream.range(0, Runtime.getRuntime().availableProcessors()).parallel().mapToLong(i -> work(i + 1)).sum();
         double factor = Math.min(SLOWEST, Math.max(1, (double) (System.nanoTime() - begin) / EXPECTED_NANOS));
-        System.err.printf("in-framework tests: %.1f times as long as on an idle machine may everything take (%x)%n", factor, sum);
+        System.err.printf("%.1f times as long as on an idle machine may everything take (%x)%n", factor, sum);
         return factor;
+    }
+
+    /** A condition on the far side of a thread, of a service event or of a process. */
+    interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    /** Fails if it does not hold within that many seconds. */
+    static void await(String what, long seconds, Condition condition) throws Exception {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        while (!condition.holds()) {
+            if (System.nanoTime() > deadline) {
+                throw new AssertionError("not within " + seconds + " s: " + what);
+            }
+            Thread.sleep(5);
+        }
     }
 
     /** Nothing that a compiler can leave out: xorshift. */

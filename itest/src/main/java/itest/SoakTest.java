@@ -31,7 +31,7 @@ import vfio.api.Vfio;
 /**
  * Every backend swapped again and again under devices at work, in this framework: both kinds of hardware are installed, and the bundles of
  * the machine at hand come and go. {@code -Dgantry.soak.seconds} says for how long, 0 leaves it out; {@code -Dgantry.seed} by which dice.
- * {@link RunTest} soaks both boards through the launcher each time.
+ * {@code RunTest} soaks both boards through the launcher each time.
  */
 @ExtendWith(Cleaned.class)
 class SoakTest {

@@ -23,13 +23,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The main job as a user starts it: the executable jar in a process of its own, over every board there is. */
-@ExtendWith(Cleaned.class)
+/** The main job as a user starts it: the executable jar in a process of its own, over every board there is. Several at a time. */
 class RunTest {
-    private static final Path LAUNCHER = Path.of(Framework.CONTEXT.getProperty("gantry.launcher"));
+    private static final Path LAUNCHER = Path.of("..", "launcher").toAbsolutePath().normalize();
+    private static final double PATIENCE = Pace.of(System.getProperty("gantry.patience"));
     private static final Path REAL = LAUNCHER.resolve("../../shared/boards").normalize();
     private static final String PAMU = "p4080.jar";
     private static final String PC = "q35.jar";
@@ -255,7 +254,7 @@ class RunTest {
         Process process = process(List.of("-Djava.io.tmpdir=" + temporary), PAMU, "soak", "--seconds", "600", "--seed", "0x5eed", "--json",
             directory.resolve("run.json").toString());
         Path out = directory.resolve("out");
-        Framework.await("swaps", () -> Files.readString(out).contains("5/600 s"));
+        Pace.await("swaps", seconds(15), () -> Files.readString(out).contains("5/600 s"));
         // SIGTERM; a terminal's Ctrl-C goes the same way.
         process.destroy();
         Result result = end(process);
@@ -503,11 +502,15 @@ class RunTest {
         return process;
     }
 
+    private static long seconds(long unhurried) {
+        return Math.round(unhurried * PATIENCE);
+    }
+
     private Result end(Process process) throws IOException, InterruptedException {
         Path out = directory.resolve("out");
         Path err = directory.resolve("err");
         Path json = directory.resolve("run.json");
-        if (!process.waitFor(Framework.seconds(60), TimeUnit.SECONDS)) {
+        if (!process.waitFor(seconds(60), TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
             throw new AssertionError("not finished after 60 s: " + process.info().commandLine().orElse("") + "\n" + Files.readString(out)
                 + Files.readString(err));
