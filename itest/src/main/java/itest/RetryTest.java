@@ -13,8 +13,13 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Hashtable;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -30,6 +35,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.osgi.framework.ServiceReference;
 import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
@@ -39,7 +45,7 @@ import vfio.api.Device;
 import vfio.api.Region;
 import vfio.api.Vfio;
 
-/** What somebody at the shell does about a container: {@code vfio:retry}, {@code vfio:stall}. */
+/** What somebody at the shell does about a container: {@code vfio:retry}, {@code vfio:stall}; and what the shell knows of commands. */
 @ExtendWith(Cleaned.class)
 class RetryTest {
     private static final long MIB = 1L << 20;
@@ -80,6 +86,38 @@ class RetryTest {
         plugged.delete();
         Framework.await("the device to be gone", () -> !Framework.present(PciFunction.class, null));
         machines.unload();
+    }
+
+    @DisplayName("Each command has a group, and what commands say of their arguments names functions that are there and answer")
+    @Test
+    void described() throws Exception {
+        Set<String> functions = new TreeSet<>();
+        List<String> grouped = new ArrayList<>();
+        List<String> completed = new ArrayList<>();
+        for (ServiceReference<?> one : Framework.CONTEXT.getAllServiceReferences(null,
+                "(|(osgi.command.scope=vfio)(osgi.command.scope=irq))")) {
+            List<String> its = texts(one, "osgi.command.function");
+            functions.addAll(its);
+            texts(one, "gantry.command.group").forEach(group -> grouped.addAll(List.of(group.split(": ", 2)[1].split(" "))));
+            texts(one, "gantry.command.completes").forEach(words -> {
+                assertTrue(its.contains(words.split(" ")[0]), words);
+                completed.add(words);
+            });
+        }
+        assertEquals(functions.stream().filter(name -> !name.startsWith("_")).toList(), grouped.stream().sorted().toList());
+        assertTrue(completed.size() > 20, completed.toString());
+        completed.forEach(words -> Pattern.compile("\\((\\w+)\\)").matcher(words).results()
+            .forEach(found -> assertTrue(functions.contains(found.group(1)), words)));
+        assertEquals(List.of("guest"), session.execute("vfio:__containers"));
+        assertTrue(session.execute("vfio:__slots").toString().contains("pcie0"));
+        assertTrue(session.execute("vfio:__strategies guest").toString().contains("bank"));
+        assertTrue(session.execute("vfio:__backends").toString().contains("iommu.pamu"));
+        assertTrue(session.execute("vfio:__replacements guest").toString().contains(KIND));
+    }
+
+    private static List<String> texts(ServiceReference<?> one, String key) {
+        return one.getProperty(key) instanceof String[] several ? List.of(several) : one.getProperty(key) == null ? List.of()
+            : List.of(one.getProperty(key).toString());
     }
 
     @DisplayName("vfio:retry: a container whose restore failed stays blocked until it is asked for, and has everything then")

@@ -12,6 +12,8 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.File;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -438,6 +440,23 @@ class RunTest {
         }
     }
 
+    @DisplayName("./gantry shell, in a pipe: help lists what is ours and says how one is called, and no line is kept in a file")
+    @Test
+    void shell() throws Exception {
+        Process process = open(List.of(), PAMU, "shell");
+        try (OutputStream in = process.getOutputStream()) {
+            in.write("help\nhelp map\nexit\n".getBytes(StandardCharsets.UTF_8));
+        }
+        Result result = end(process);
+        assertEquals(0, result.status, result.err);
+        for (String line : List.of("to look:", "  map           allocate memory and map it", "  soak          .*", "  hc            .*",
+                "map \\[--physical PHYSICAL] \\[--scattered] \\[--access ACCESS] CONTAINER IOVA SIZE")) {
+            assertTrue(result.out.lines().anyMatch(one -> one.matches("(g! )?" + line)), line + "\n" + result.out);
+        }
+        assertFalse(result.out.contains("addbundlelistener") || result.out.contains("__containers"), result.out);
+        assertFalse(Files.exists(directory.resolve("state")));
+    }
+
     @DisplayName("A scenario that finds something else than it expects, or ends early: exit status 1, and the report says what")
     @Test
     void notOk() throws Exception {
@@ -488,6 +507,12 @@ class RunTest {
     }
 
     private Process process(List<String> flags, String jar, String... arguments) throws IOException {
+        Process process = open(flags, jar, arguments);
+        process.getOutputStream().close();
+        return process;
+    }
+
+    private Process open(List<String> flags, String jar, String... arguments) throws IOException {
         Files.deleteIfExists(directory.resolve("run.json"));
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
@@ -496,10 +521,10 @@ class RunTest {
         }
         command.addAll(1, flags);
         command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command).redirectOutput(directory.resolve("out").toFile())
-            .redirectError(directory.resolve("err").toFile()).start();
-        process.getOutputStream().close();
-        return process;
+        ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(directory.resolve("out").toFile())
+            .redirectError(directory.resolve("err").toFile());
+        builder.environment().put("XDG_STATE_HOME", directory.resolve("state").toString());
+        return builder.start();
     }
 
     private static long seconds(long unhurried) {

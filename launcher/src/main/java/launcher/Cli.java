@@ -440,7 +440,7 @@ public final class Cli implements Callable<Integer> {
     private final class Talk extends OnMachine {
         @Override
         int work(Machine machine, Outputs outputs) throws Exception {
-            out.println("Gantry on " + machine.model() + ". 'help' lists commands, 'vfio:groups' is a start, 'exit' leaves.");
+            out.println("Gantry on " + machine.model() + ". 'help' lists commands, TAB completes, 'exit' leaves.");
             try (Shell shell = new Shell(context, processor, out, err)) {
                 shell.talk();
             }

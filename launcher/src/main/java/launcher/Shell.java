@@ -6,11 +6,9 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.apache.felix.gogo.jline.Builtin;
 import org.apache.felix.gogo.jline.Converters;
 import org.apache.felix.gogo.jline.Posix;
@@ -20,9 +18,8 @@ import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Converter;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
+import org.jline.terminal.impl.DumbTerminal;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.InvalidSyntaxException;
-import org.osgi.framework.ServiceReference;
 import org.osgi.framework.ServiceRegistration;
 
 /**
@@ -31,9 +28,6 @@ import org.osgi.framework.ServiceRegistration;
  */
 final class Shell implements AutoCloseable {
     private static final String SCOPES = "vfio:irq:gogo:*";
-    /** The property by which a service says which of its commands only look. */
-    private static final String LOOKS = "gantry.command.looks";
-
     /** How wide tables may be; 0 for as they please. */
     private static final String COLUMNS = "gantry.columns";
 
@@ -41,6 +35,7 @@ final class Shell implements AutoCloseable {
     private final CommandProcessor processor;
     private final PrintStream out;
     private final PrintStream err;
+    private final Commands commands;
     private final org.apache.felix.gogo.jline.Shell gosh;
     private final List<ServiceRegistration<?>> registrations = new ArrayList<>();
 
@@ -53,13 +48,15 @@ final class Shell implements AutoCloseable {
         this.out = out;
         this.err = err;
         this.processor = processor;
+        this.commands = new Commands(context);
         this.gosh = new org.apache.felix.gogo.jline.Shell(new Surroundings(), processor);
         register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt", "unsetopt",
             "complete", "history", "widget", "__files", "__directories", "__usage_completion");
         register(new Procedural(), "each", "if", "not", "throw", "try", "until", "while", "break", "continue");
         register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head", "tail", "clear", "wc",
             "date");
-        register(gosh, "gosh", "sh", "source", "help");
+        register(gosh, "gosh", "sh", "source");
+        register(new Help(commands, gosh), Map.of(Commands.COMPLETES, "help (__commands)"), "help", "__commands");
         register(new Leave(), "exit");
         register(new Show(), Scenario.SHOW);
         registrations.add(context.registerService(Converter.class,
@@ -76,22 +73,8 @@ final class Shell implements AutoCloseable {
     /** Runs a scenario. */
     void run(Scenario scenario) throws Scenario.Failure {
         try (CommandSession session = session()) {
-            scenario.run(session, new Usage(context)::lines, looking());
+            scenario.run(session, name -> commands.find(name).map(Usage::lines).orElse(List.of()), commands.looking());
         }
-    }
-
-    /** {@return the commands that only look, as those who provide them say} */
-    private Set<String> looking() {
-        Set<String> names = new HashSet<>();
-        try {
-            for (ServiceReference<?> reference : context.getAllServiceReferences(null, "(" + LOOKS + "=*)")) {
-                names.addAll(List.of(reference.getProperty(LOOKS) instanceof String[] several ? several
-                    : new String[] {reference.getProperty(LOOKS).toString()}));
-            }
-        } catch (InvalidSyntaxException e) {
-            throw new IllegalStateException(e);
-        }
-        return names;
     }
 
     /** Calls one command with one argument, whatever it is. */
@@ -124,7 +107,7 @@ final class Shell implements AutoCloseable {
             width(terminal);
             terminal.handle(Terminal.Signal.WINCH, signal -> width(terminal));
             session.put(org.apache.felix.gogo.jline.Shell.VAR_TERMINAL, terminal);
-            Profile.prepare(session, SCOPES);
+            Profile.prepare(session, SCOPES, others -> new Completion(session, commands, others), history(terminal));
             gosh.gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
         }
     }
@@ -138,11 +121,24 @@ final class Shell implements AutoCloseable {
         registrations.forEach(ServiceRegistration::unregister);
     }
 
-    private void register(Object commands, String... functions) {
-        Hashtable<String, Object> properties = new Hashtable<>();
+    /** {@return where a person's lines are kept; null where none types them, as in a pipe} */
+    private static PastLines history(Terminal terminal) {
+        return terminal instanceof DumbTerminal ? null
+            : new PastLines(PastLines.file(System.getenv(), System.getProperty("user.home")), line -> {
+                terminal.writer().println(line);
+                terminal.flush();
+            });
+    }
+
+    private void register(Object provider, String... functions) {
+        register(provider, Map.of(), functions);
+    }
+
+    private void register(Object provider, Map<String, String> more, String... functions) {
+        Hashtable<String, Object> properties = new Hashtable<>(more);
         properties.put(CommandProcessor.COMMAND_SCOPE, "gogo");
         properties.put(CommandProcessor.COMMAND_FUNCTION, functions);
-        registrations.add(context.registerService(Object.class, commands, properties));
+        registrations.add(context.registerService(Object.class, provider, properties));
     }
 
     /** JLine looks its ways to a terminal up through the thread's class loader, which knows nothing of it in a framework. */

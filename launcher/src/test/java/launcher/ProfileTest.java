@@ -7,14 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.concurrent.atomic.AtomicReference;
-import machine.api.Errno;
-import machine.api.ErrnoException;
 import org.apache.felix.gogo.jline.Builtin;
 import org.apache.felix.gogo.jline.Posix;
 import org.apache.felix.gogo.jline.Procedural;
@@ -22,72 +19,80 @@ import org.apache.felix.gogo.jline.Shell;
 import org.apache.felix.gogo.runtime.CommandProcessorImpl;
 import org.apache.felix.gogo.runtime.threadio.ThreadIOImpl;
 import org.apache.felix.service.command.CommandSession;
-import org.jline.builtins.Completers;
-import org.jline.reader.Candidate;
-import org.jline.reader.ParsedLine;
+import org.jline.reader.History;
 import org.jline.terminal.Terminal;
-import org.jline.terminal.impl.DumbTerminal;
+import org.jline.terminal.impl.ExternalTerminal;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
-/** A person's session, as Gogo begins it. */
+/** A person's session, as Gogo begins it, with a terminal and what they type. */
 class ProfileTest {
     /** Public, or Gogo would not find its methods. */
     public static final class Commands {
-        private final AtomicReference<CommandSession> begun = new AtomicReference<>();
+        private final List<List<String>> calls = new ArrayList<>();
 
-        public String config() {
-            return "ours";
+        public void config(String... words) {
+            calls.add(Arrays.asList(words));
         }
 
-        public List<String> configurable() {
-            return new ArrayList<>(List.of("vfio.container", "iommu.pamu"));
+        public List<String> __pids(String... before) {
+            return List.of("vfio.container", "iommu.pamu");
         }
 
-        public List<String> configurable(String pid) {
-            if (pid.equals("none")) {
-                throw new ErrnoException(Errno.ENOENT, "no such configuration");
-            }
-            return new ArrayList<>(List.of(pid + "'s stall.bound"));
-        }
-
-        public List<String> configurable(String pid, String key) {
-            return new ArrayList<>(List.of(pid + "'s " + key + "'s 250"));
-        }
-
-        public void begun(CommandSession session) {
-            begun.set(session);
+        public List<String> __keys(String pid) {
+            return List.of(pid + ".bound");
         }
     }
 
     /** Public, or Gogo would not find its methods. */
     public static final class Others {
-        public String config() {
-            return "theirs";
+        public void config(String... words) {
+            throw new AssertionError("another bundle's command of that name");
         }
     }
 
-    @DisplayName("PIDs, keys and values complete behind config; config is ours, though another bundle has one too")
-    @Test
-    void completes() throws Exception {
-        ThreadIOImpl io = new ThreadIOImpl();
+    private final Commands commands = new Commands();
+    private ThreadIOImpl io;
+    private CommandProcessorImpl processor;
+
+    @TempDir
+    private Path directory;
+
+    @BeforeEach
+    void open() {
+        io = new ThreadIOImpl();
         io.start();
-        CommandProcessorImpl processor = new CommandProcessorImpl(io);
-        Commands commands = new Commands();
+        processor = new CommandProcessorImpl(io);
         // What Gogo's activator adds; any object does for the bundle's context.
         processor.addConstant(org.apache.felix.gogo.runtime.activator.Activator.CONTEXT, commands);
         List.of("addCommand", "removeCommand", "eval").forEach(name -> processor.addCommand("gogo", processor, name));
         processor.addCommand("scr", new Others(), "config");
-        List.of("config", "configurable", "begun").forEach(name -> processor.addCommand("vfio", commands, name));
+        List.of("config", "__pids", "__keys").forEach(name -> processor.addCommand("vfio", commands, name));
         List.of("complete", "format", "setopt", "new", "set").forEach(name -> processor.addCommand("gogo", new Builtin(), name));
         List.of("each", "if", "not", "try", "throw").forEach(name -> processor.addCommand("gogo", new Procedural(), name));
         List.of("cat", "echo").forEach(name -> processor.addCommand("gogo", new Posix(processor), name));
+    }
+
+    @AfterEach
+    void close() {
+        processor.stop();
+        io.stop();
+    }
+
+    /** {@return what a person sees who types that, and then ends their input} */
+    private String types(String keys, History history) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        // What a person types: the one command, and the end of their input.
-        ByteArrayInputStream in = new ByteArrayInputStream("vfio:begun\n".getBytes(StandardCharsets.UTF_8));
-        try (Terminal terminal = new DumbTerminal(in, out); CommandSession session = processor.createSession(in, out, out)) {
+        ByteArrayInputStream in = new ByteArrayInputStream((keys + "\004").getBytes(StandardCharsets.UTF_8));
+        launcher.Commands described = new launcher.Commands(() -> List.of(new launcher.Commands.Provider("vfio", List.of("config"),
+            List.of(), List.of(), List.of("config (__pids) (__keys)"), () -> Commands.class)));
+        try (Terminal terminal = new ExternalTerminal("test", "xterm", in, out, StandardCharsets.UTF_8);
+             CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
             session.put(Shell.VAR_TERMINAL, terminal);
-            Profile.prepare(session, "vfio:irq:gogo:*");
+            // On a machine that is busy all may be late.
+            Profile.prepare(session, "vfio:irq:gogo:*", others -> new Completion(session, described, others, Long.MAX_VALUE), history);
             new Shell(new Shell.Context() {
                 @Override
                 public String getProperty(String name) {
@@ -99,57 +104,24 @@ class ProfileTest {
                     throw new AssertionError("the session must not end the framework");
                 }
             }, processor).gosh(session, new String[] {"--login", "--nohistory", "--noshutdown"});
-            assertEquals(session, commands.begun.get(), out.toString(StandardCharsets.UTF_8));
-            assertFalse(out.toString(StandardCharsets.UTF_8).contains("ERROR"), out.toString(StandardCharsets.UTF_8));
-            assertEquals("ours", session.execute("config"));
-            assertEquals(Set.of("vfio.container", "iommu.pamu"), complete(session, "config", ""));
-            assertEquals(Set.of("iommu.pamu's stall.bound"), complete(session, "config", "iommu.pamu", ""));
-            assertEquals(Set.of("iommu.pamu's x's 250"), complete(session, "config", "iommu.pamu", "x", ""));
-            assertEquals(Set.of(), complete(session, "config", "iommu.pamu", "x", "250", ""));
-            assertEquals(Set.of(), complete(session, "config", "none", ""));
-        } finally {
-            io.stop();
         }
+        String seen = out.toString(StandardCharsets.UTF_8);
+        assertFalse(seen.contains("ERROR") || seen.contains("\tat "), seen);
+        return seen;
     }
 
-    /** {@return what the definitions of the session offer for the last of these words} */
-    private static Set<String> complete(CommandSession session, String... words) throws Exception {
-        Map<String, List<Completers.CompletionData>> all = Shell.getCompletions(session);
-        session.put(Shell.VAR_COMMAND_LINE, new Line(List.of(words)));
-        Set<String> found = new TreeSet<>();
-        for (Completers.CompletionData one : all.get("vfio:config")) {
-            if (one.argument != null) {
-                ((List<?>) session.execute(one.argument)).forEach(word -> found.add(new Candidate(String.valueOf(word)).value()));
-            }
-        }
-        return found;
-    }
-
-    /** A line whose last word is being typed. */
-    public record Line(List<String> words) implements ParsedLine {
-        @Override
-        public String word() {
-            return words.get(words.size() - 1);
-        }
-
-        @Override
-        public int wordCursor() {
-            return word().length();
-        }
-
-        @Override
-        public int wordIndex() {
-            return words.size() - 1;
-        }
-
-        @Override
-        public String line() {
-            return String.join(" ", words);
-        }
-
-        @Override
-        public int cursor() {
-            return line().length();
-        }
+    @DisplayName("TAB completes the arguments of our command, though another bundle has one of that name; what is typed is run, and kept")
+    @Test
+    void session() throws Exception {
+        Path file = directory.resolve("history");
+        Files.writeString(file, "config before\n");
+        List<String> said = new ArrayList<>();
+        // The last is the key that goes back, three times.
+        types("conf\tvf\t\t\n" + "config i\tx\n" + "\020\020\020\n", new PastLines(file, said::add));
+        assertEquals(List.of(List.of("vfio.container", "vfio.container.bound"), List.of("iommu.pamu", "x"), List.of("before")),
+            commands.calls);
+        assertEquals(List.of("config before", "config vfio.container vfio.container.bound", "config iommu.pamu x", "config before"),
+            Files.readAllLines(file).stream().map(String::strip).toList());
+        assertEquals(List.of(), said);
     }
 }

@@ -14,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.apache.felix.gogo.runtime.CommandProcessorImpl;
@@ -92,7 +91,10 @@ class ScenarioTest {
     }
 
     private Object run(String text) throws Scenario.Failure {
-        return Scenario.parse("my.gosh", text).run(session, command -> Usage.lines(commands, command), Set.of("slots"));
+        launcher.Commands described = new launcher.Commands(() -> List.of(new launcher.Commands.Provider("vfio",
+            List.of("map", "slots", "plug", "twice", "refused"), List.of("slots"), List.of(), List.of(), () -> Commands.class)));
+        return Scenario.parse("my.gosh", text).run(session, command -> described.find(command).map(Usage::lines).orElse(List.of()),
+            described.looking());
     }
 
     @DisplayName("A script that cannot be parsed is refused with name and line before anything of it is run")

@@ -7,6 +7,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.apache.felix.hc.api.HealthCheck;
@@ -23,7 +24,8 @@ import org.osgi.service.component.annotations.ReferencePolicy;
  * Health Checks, which runs them on threads of its own with a time limit, does not have to be there.
  */
 @Component(service = HealthCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=hc",
-    "gantry.command.looks=hc"})
+    "osgi.command.function=__checks", "gantry.command.looks=hc", "gantry.command.group=to look: hc",
+    "gantry.command.completes=hc (__checks)"})
 public final class HealthCommands {
     private record Named(HealthCheck check, String name, List<String> tags) {
         boolean is(String text) {
@@ -60,6 +62,11 @@ public final class HealthCommands {
                 checks.stream().map(one -> one.name + " " + one.tags).sorted().toList());
         }
         return run(chosen);
+    }
+
+    /** {@return for completion: the tags, and the names, of the checks} */
+    public List<String> __checks(String... before) {
+        return checks.stream().flatMap(one -> Stream.concat(one.tags.stream(), Stream.of(one.name))).distinct().toList();
     }
 
     private static String run(List<Named> chosen) {

@@ -47,6 +47,7 @@ class HealthCommandsTest {
         ErrnoException unknown = assertThrows(ErrnoException.class, () -> commands.hc("net"));
         assertEquals(Errno.ENOENT, unknown.errno());
         assertTrue(unknown.getMessage().contains("disk [host, disks]"), unknown.getMessage());
+        assertEquals(List.of("host", "disks", "disk", "vfio", "VFIO containers"), commands.__checks());
         commands.removeCheck(mine);
         assertThrows(ErrnoException.class, () -> commands.hc("disk"));
     }

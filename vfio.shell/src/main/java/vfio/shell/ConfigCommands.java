@@ -28,8 +28,11 @@ import org.osgi.service.component.annotations.Reference;
  * The command {@code vfio:config}: every configuration that some bundle describes. It needs no machine: what is set before there is one
  * holds when it comes.
  */
-@Component(service = ConfigCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=config", "osgi.command.function=configurable",
-    "gantry.command.looks=config"})
+@Component(service = ConfigCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=config",
+    "osgi.command.function=configurable",
+    "gantry.command.looks=config", "gantry.command.group=to set up: config configurable",
+    "gantry.command.completes=config (configurable) (configurable) (configurable)",
+    "gantry.command.completes=configurable (configurable) (configurable)"})
 public final class ConfigCommands {
     private static final String DEFAULT = "default";
     private static final int WIDTH = 76;
@@ -54,7 +57,7 @@ public final class ConfigCommands {
         this.described = described;
     }
 
-    @Descriptor("list what can be configured")
+    @Descriptor("list what can be configured, show it, or set it")
     public String config() throws IOException {
         Table table = new Table("PID", "set", "what");
         List<Target> targets = targets();

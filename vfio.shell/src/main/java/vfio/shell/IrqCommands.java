@@ -28,7 +28,7 @@ import vfio.api.EventFd;
  * What they see goes into the report.
  */
 @Component(service = IrqCommands.class, property = {"osgi.command.scope=irq", "osgi.command.function=bell",
-    "osgi.command.function=wire", "osgi.command.function=masked"})
+    "osgi.command.function=wire", "osgi.command.function=masked", "gantry.command.group=to try: bell wire masked"})
 public final class IrqCommands {
     private static final long PATIENCE_MILLIS = 5_000;
     /** Who the messages come from. */
@@ -42,7 +42,7 @@ public final class IrqCommands {
         this.bench = bench;
     }
 
-    @Descriptor("take vectors of an MSI bank up to a number, write that one's message to its doorbell, and see whom it reaches")
+    @Descriptor("write an MSI's message to its doorbell, and see whom it reaches; takes the bank's vectors up to that one for it")
     public String bell(@Descriptor("bank") String bankNumber, @Descriptor("number of the vector") String vectorNumber)
             throws InterruptedException {
         InterruptController controller = bench.controller();
@@ -87,13 +87,13 @@ public final class IrqCommands {
         }
     }
 
-    @Descriptor("request a wire of an interrupt controller, assert it, and see whom it reaches; the handler lowers it")
+    @Descriptor("assert a wire of an interrupt controller, see whom it reaches; requests it for that; the handler lowers it")
     public String wire(@Descriptor("end of the controller's path") String controller, @Descriptor("number of the input") String input)
             throws InterruptedException {
         return wire(controller, input, false);
     }
 
-    @Descriptor("as irq:wire, masked at first: nothing may arrive before it is unmasked")
+    @Descriptor("as irq:wire, masked at first; nothing may arrive before it is unmasked")
     public String masked(@Descriptor("end of the controller's path") String controller, @Descriptor("number of the input") String input)
             throws InterruptedException {
         return wire(controller, input, true);

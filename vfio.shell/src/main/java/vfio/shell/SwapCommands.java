@@ -20,7 +20,9 @@ import vfio.api.Swap;
 @Component(service = SwapCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall",
-    "gantry.command.looks=swaps", "gantry.command.looks=stall"})
+    "gantry.command.looks=swaps", "gantry.command.looks=stall",
+    "gantry.command.group=to swap: swap swaps retry stall", "gantry.command.completes=swap (__containers)|(__backends) (__replacements)",
+    "gantry.command.completes=retry (__containers)", "gantry.command.completes=stall (__containers)"})
 public final class SwapCommands {
     private final Workbench bench;
     private final Replacement replacement;
@@ -32,8 +34,8 @@ public final class SwapCommands {
         this.replacement = new Replacement(context, bench);
     }
 
-    @Descriptor("replace a backend's bundle by a fresh copy of itself while containers work; shows what each of them says of it. If it "
-        + "fails, the old one is put back")
+    @Descriptor("replace a backend's bundle by a fresh copy, under containers; shows what each of them says of it. If it fails, the old "
+        + "one is put back")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
         return attempt(bundle, "", () -> text(replacement.run(bundle, "")));
     }
@@ -57,14 +59,14 @@ public final class SwapCommands {
             : (swaps.isEmpty() ? "" : "\n") + "Asked for and not done:\n" + Reports.failed(failed));
     }
 
-    @Descriptor("try once more to restore a blocked container on the backends that are there now")
+    @Descriptor("try once more to restore a blocked container; on the backends that are there now")
     public String retry(@Descriptor("container") String name) {
         Container container = bench.container(name);
         container.retry();
         return String.format("%s is %s", name, container.state());
     }
 
-    @Descriptor("show how long devices of a container may wait during a swap")
+    @Descriptor("how long devices of a container may wait in a swap; show it, or set it")
     public String stall(@Descriptor("container") String name) {
         return String.format("%d ms", bench.container(name).stallBound().toMillis());
     }

@@ -47,7 +47,23 @@ import vfio.api.VectorPolicy;
     "gantry.command.looks=machine", "gantry.command.looks=nodes", "gantry.command.looks=slots", "gantry.command.looks=groups",
     "gantry.command.looks=devices", "gantry.command.looks=containers", "gantry.command.looks=windows", "gantry.command.looks=picture",
     "gantry.command.looks=msibanks", "gantry.command.looks=strategies", "gantry.command.looks=trace", "gantry.command.looks=faults",
-    "gantry.command.looks=compare", "gantry.command.looks=report"})
+    "gantry.command.looks=compare", "gantry.command.looks=report",
+    "gantry.command.group=to look: machine nodes slots groups devices containers windows picture msibanks strategies trace faults",
+    "gantry.command.group=to set up: plug unplug open close geometry map unmap msi use banks policy irq",
+    "gantry.command.group=to try: ring dma refused forged rejected compare",
+    "gantry.command.group=to report: scenario needs begun note report json svg ok fail",
+    "gantry.command.completes=plug (__slots) (__places)", "gantry.command.completes=unplug (__plugged)",
+    "gantry.command.completes=open --iommu=(__iommus) - (__devices)...", "gantry.command.completes=close (__containers)",
+    "gantry.command.completes=geometry (__containers)", "gantry.command.completes=map --access=R|W|RW (__containers)",
+    "gantry.command.completes=unmap (__containers)", "gantry.command.completes=windows (__containers)",
+    "gantry.command.completes=picture (__containers)", "gantry.command.completes=msi (__containers) (__operations) (__operands)",
+    "gantry.command.completes=strategies (__containers)", "gantry.command.completes=use (__containers) (__strategies)",
+    "gantry.command.completes=compare --json=* --svg=*", "gantry.command.completes=banks (__containers)",
+    "gantry.command.completes=policy (__containers) (__policies)", "gantry.command.completes=irq (__devices) msi|intx|off",
+    "gantry.command.completes=ring (__devices)", "gantry.command.completes=dma (__devices)",
+    "gantry.command.completes=refused (__devices) read|write - (__refusals)",
+    "gantry.command.completes=forged (__devices) (__devices) - (__refusals)", "gantry.command.completes=rejected (__errnos)",
+    "gantry.command.completes=trace (__containers) - R|W", "gantry.command.completes=json *", "gantry.command.completes=svg *"})
 public final class VfioCommands {
     private final Workbench bench;
     private final Reports reports;
@@ -89,7 +105,7 @@ public final class VfioCommands {
         return names;
     }
 
-    @Descriptor("what a scenario needs: places for so many devices, each in a group of its own; without them nothing begins")
+    @Descriptor("places for so many devices, each in a group of its own; a scenario that says so does not begin without them")
     public void needs(@Descriptor("devices") String devices) {
         bench.need(Amount.parseInt(devices));
     }
@@ -119,7 +135,7 @@ public final class VfioCommands {
         return text.length() == 0 ? "no container is open; open one with vfio:open\n" : text.toString();
     }
 
-    @Descriptor("plug an edu device into a place of a group that has no device yet, whichever slot that is in; gives its name")
+    @Descriptor("plug an edu device into a place whose group has none yet; whichever slot that is in; gives its name")
     public String plug() throws IOException, InterruptedException {
         return bench.plugApart();
     }
@@ -140,7 +156,7 @@ public final class VfioCommands {
         bench.unplug(device);
     }
 
-    @Descriptor("open a container for the groups of some devices and set its IOMMU")
+    @Descriptor("open a container for the groups of some devices; sets its IOMMU")
     public void open(
             @Descriptor("IOMMU type; by default the one this machine has")
             @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
@@ -159,7 +175,7 @@ public final class VfioCommands {
         }
     }
 
-    @Descriptor("close a container: its devices are blocked, its memory goes back")
+    @Descriptor("close a container; its devices are blocked, its memory goes back")
     public void close(@Descriptor("container") String name) {
         bench.closeContainer(name);
     }
@@ -211,7 +227,7 @@ public final class VfioCommands {
             container.iommu().orElse("no IOMMU set"), container.state(), name) : picture;
     }
 
-    @Descriptor("an operation of the container's MSI strategy, e.g. vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
+    @Descriptor("an operation of the container's MSI strategy; such as vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
     public Object msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
             @Descriptor("arguments") String... arguments) {
         if (operation.equals("explain") && arguments.length == 0) {
@@ -232,7 +248,7 @@ public final class VfioCommands {
         return bench.controller().doorbells().banks().size();
     }
 
-    @Descriptor("why the container's MSI strategy is the active one: all there are, in the order they are considered")
+    @Descriptor("why the container's MSI strategy is the active one; all there are, in the order they are considered")
     public String strategies(@Descriptor("container") String name) {
         return reports.strategies(bench.container(name));
     }
@@ -245,7 +261,7 @@ public final class VfioCommands {
             .map(placement -> String.format("%d at 0x%x", placement.bank(), placement.iova())).toList());
     }
 
-    @Descriptor("do the same work through every MSI strategy and show how they differ")
+    @Descriptor("do the same work through every MSI strategy; show how they differ")
     public String compare(
             @Descriptor("file to write it to as JSON; - is standard output")
             @Parameter(names = {"-j", "--json"}, absentValue = "") Object json,
@@ -266,7 +282,7 @@ public final class VfioCommands {
         }
     }
 
-    @Descriptor("map MSI banks, as many as there are, into the windows from one up to another; gives the banks mapped")
+    @Descriptor("map MSI banks into the windows from one up to another; as many as there are; gives the banks mapped")
     public List<Integer> banks(@Descriptor("container") String name, @Descriptor("first bank") String firstBank,
             @Descriptor("first window") String firstWindow, @Descriptor("last window") String lastWindow) {
         Container container = bench.container(name);
@@ -282,7 +298,7 @@ public final class VfioCommands {
         return mapped;
     }
 
-    @Descriptor("from which bank vectors come: first_fit, isolated, packed or spread")
+    @Descriptor("from which bank vectors come; first_fit, isolated, packed or spread")
     public void policy(@Descriptor("container") String name, @Descriptor("policy") String policy) {
         try {
             bench.container(name).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
@@ -304,14 +320,14 @@ public final class VfioCommands {
                 : interrupt.through(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
     }
 
-    @Descriptor("copy memory to memory by a device's DMA and compare every byte and the guards around it")
+    @Descriptor("copy memory to memory by a device's DMA, and compare; every byte, and the guards around it")
     public String dma(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("device address the device reads") String from,
             @Descriptor("device address the device writes") String to, @Descriptor("bytes") String bytes) {
         return bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark).outcome();
     }
 
-    @Descriptor("have a device try an access that must be refused, for the reason given")
+    @Descriptor("have a device try an access that must be refused; for the reason given")
     public String refused(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("read or write") String access, @Descriptor("device address") String iova,
             @Descriptor("OUTSIDE, UNMAPPED, DENIED, …") String reason) {
@@ -320,7 +336,7 @@ public final class VfioCommands {
         return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
     }
 
-    @Descriptor("have a device send the message of another device's MSI, which must be refused for the reason given")
+    @Descriptor("have a device send the message of another device's MSI; it must be refused for the reason given")
     public String forged(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("whose MSI") String victim,
             @Descriptor("address of 4 bytes of the device's own memory") String scratch, @Descriptor("reason") String reason) {
@@ -328,7 +344,7 @@ public final class VfioCommands {
         return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
     }
 
-    @Descriptor("run commands that must be refused with an errno: vfio:rejected EINVAL 'why' { map guest 0xfee00000 4K }")
+    @Descriptor("run commands that must be refused with an errno; such as vfio:rejected EINVAL 'why' { map guest 0xfee00000 4K }")
     public String rejected(CommandSession session, @Descriptor("errno") String errno, @Descriptor("what is shown by it") String remark,
             @Descriptor("commands") Function commands) throws Exception {
         String found = "it was done";
@@ -365,7 +381,7 @@ public final class VfioCommands {
         return text.append(end).toString();
     }
 
-    @Descriptor("the latest refused accesses, and what the IOMMU's registers recorded of them")
+    @Descriptor("the latest refused accesses; with what the IOMMU's registers recorded of them")
     public String faults() {
         return reports.faults();
     }
@@ -380,7 +396,7 @@ public final class VfioCommands {
         bench.journal().note(text);
     }
 
-    @Descriptor("show what was done since the report began, and whether all was as expected")
+    @Descriptor("show what was done since the report began; and whether all was as expected")
     public String report() {
         return reports.all();
     }

@@ -304,7 +304,7 @@ public final class Workbench {
      * The free places of a slot whose devices may be given to a user: those that a unit covers and that firmware does not want memory mapped
      * for. Function 0 of each device first, other functions where there is nothing else; on bus 0 the chipset's own, 0 to 2, after the others.
      */
-    private List<Place> free(Slot slot) {
+    List<Place> free(Slot slot) {
         Set<String> present = new HashSet<>(plugged.keySet());
         vfio.groups().forEach(group -> present.addAll(group.devices()));
         Set<Integer> wanted = machine.nodes().stream().filter(node -> node.compatibleWith("intel,rmrr"))
@@ -333,6 +333,11 @@ public final class Workbench {
         plugged.remove(device);
         configuration.delete();
         await(device, false);
+    }
+
+    /** {@return the devices that were plugged here} */
+    List<String> plugged() {
+        return List.copyOf(plugged.keySet());
     }
 
     /** Opens a device once and keeps it open. */

@@ -32,6 +32,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -44,11 +45,13 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceReference;
 import vfio.api.Container;
 import vfio.api.ContainerState;
+import vfio.api.msi.MsiStrategy;
 import vfio.container.VfioService;
 import vfio.msi.BankStrategy;
 
@@ -242,6 +245,78 @@ class WorkbenchTest {
         assertTrue(width <= 1920, "" + width);
         assertEquals(7, seven.split(">one<", -1).length - 1);
         assertFalse(seven.contains(">MSI bank") || seven.contains(">refused<") || seven.contains(">memory, R<"), seven);
+    }
+
+    @DisplayName("What can be an argument is what is there now: containers, slots with a free place, devices, types, strategies, backends")
+    @Test
+    void completions() {
+        Completions completions = new Completions(strategist("bank", new BankStrategy()), bench);
+        vfio.openContainer("other");
+        assertEquals(List.of("guest", "other"), completions.__containers());
+        assertEquals(List.of("pcie0", "pcie1", "pcie2", "dma0", "dma1"), completions.__slots());
+        assertEquals(List.of(DEVICE), completions.__devices("guest"));
+        assertEquals(List.of(), completions.__plugged(), "it was not plugged here");
+        assertEquals(List.of("pamu"), completions.__iommus());
+        assertEquals(List.of("bank"), completions.__strategies("guest"));
+        assertEquals(List.of("mine"), completions.__backends());
+        assertEquals(List.of("pamu"), completions.__replacements("guest"));
+        assertEquals(List.of("*.jar"), completions.__replacements("iommu.pamu"));
+        assertEquals(List.of("explain", "use", "GET_MSI_BANK_COUNT", "MAP_MSI_BANK", "MOVE_MSI_BANK", "UNMAP_MSI_BANK"),
+            completions.__operations("guest"));
+        assertEquals(List.of("explain", "use"), completions.__operations("other"));
+        assertEquals(List.of("bank"), completions.__operands("guest", "use"));
+        assertEquals(List.of(), completions.__operands("guest", "MAP_MSI_BANK"));
+        assertEquals(List.of("first_fit", "isolated", "packed", "spread"), completions.__policies());
+        assertTrue(completions.__refusals().containsAll(List.of("OUTSIDE", "UNMAPPED", "DENIED")));
+        assertFalse(completions.__refusals().contains("STALLED"), "no device sees it");
+        assertTrue(completions.__errnos().contains("EINVAL"));
+        assertFalse(completions.__places("pcie0").contains("00.0"), "it is taken");
+        assertTrue(completions.__places("pcie1").contains("00.0"));
+        container.close();
+        pamu.close();
+        vfio.removeIommu(pamu);
+        assertEquals(List.of("other"), completions.__containers());
+        assertEquals(List.of(), completions.__iommus());
+    }
+
+    @DisplayName("What can be an argument is told while a container is busy, as in a swap, whatever that waits for")
+    @Test
+    @Timeout(60)
+    void completionsMeanwhile() throws Exception {
+        CountDownLatch busy = new CountDownLatch(1);
+        CountDownLatch free = new CountDownLatch(1);
+        MsiStrategy bank = new BankStrategy();
+        vfio.addStrategy((MsiStrategy) Proxy.newProxyInstance(MsiStrategy.class.getClassLoader(), new Class<?>[] {MsiStrategy.class},
+            (self, method, arguments) -> {
+                if (method.getName().equals("assess")) {
+                    busy.countDown();
+                    free.await();
+                }
+                return method.getName().equals("name") ? "slow" : method.invoke(bank, arguments);
+            }), 0);
+        Thread explains = new Thread(container::explainMsi);
+        explains.start();
+        busy.await();
+        Completions completions = new Completions(strategist("bank", new BankStrategy()), bench);
+        assertEquals(List.of("guest"), completions.__containers());
+        assertEquals(List.of("pamu"), completions.__replacements("guest"));
+        assertEquals(List.of("bank"), completions.__strategies("guest"));
+        assertEquals(List.of(DEVICE), completions.__devices());
+        assertEquals(List.of("pcie0", "pcie1", "pcie2", "dma0", "dma1"), completions.__slots());
+        assertTrue(explains.isAlive());
+        free.countDown();
+        explains.join();
+    }
+
+    /** A framework with one bundle, which provides an MSI strategy. */
+    private static BundleContext strategist(String name, MsiStrategy strategy) {
+        Map<String, Object> properties = Map.of("objectClass", new String[] {MsiStrategy.class.getName()}, "msi.strategy", name);
+        ServiceReference<?> reference = (ServiceReference<?>) Proxy.newProxyInstance(ServiceReference.class.getClassLoader(),
+            new Class<?>[] {ServiceReference.class}, (self, method, arguments) -> method.getName().equals("getProperty")
+                ? properties.get(arguments[0]) : null);
+        Bundle one = fake(Bundle.class, Map.of("getSymbolicName", "mine", "getRegisteredServices", new ServiceReference<?>[] {reference}));
+        return fake(BundleContext.class, Map.of("getBundles", new Bundle[] {one}, "getServiceReferences", List.of(reference), "getService",
+            strategy, "ungetService", true));
     }
 
     private JsonObject json() {

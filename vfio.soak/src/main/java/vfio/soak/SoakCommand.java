@@ -21,7 +21,8 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import vfio.api.Vfio;
 
 /** The commands {@code vfio:soak} and {@code vfio:enough}, which ends one early. They need nothing that is swapped. */
-@Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak", "osgi.command.function=enough"})
+@Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak", "osgi.command.function=enough",
+    "gantry.command.group=to try: soak enough", "gantry.command.completes=soak --json=*"})
 public final class SoakCommand {
     /** What JSON can hold of a number. */
     private static final long SEEDS = 1L << 48;
@@ -47,7 +48,7 @@ public final class SoakCommand {
     }
 
     /** @return whether every promise held */
-    @Descriptor("swap every backend again and again under devices at work, and compare everything")
+    @Descriptor("swap every backend again and again under devices at work; compare everything")
     public boolean soak(CommandSession session,
             @Descriptor("for how long") @Parameter(names = {"-s", "--seconds"}, absentValue = "30") String seconds,
             @Descriptor("number that all random choices follow from; by default another one each time")
@@ -78,7 +79,7 @@ public final class SoakCommand {
     }
 
     /** Ends the swaps of a soak that runs, in another session, early: what was done until then is judged. */
-    @Descriptor("end the swaps of a running soak early, and have it judge what was done until then")
+    @Descriptor("end the swaps of a running soak early; it judges what was done until then")
     public void enough() {
         Soak soak = running;
         if (soak == null) {
