@@ -3,6 +3,7 @@ package iommu.type1;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import iommu.api.IommuDomain;
@@ -145,6 +146,48 @@ class IsolationTest {
             }
         };
         errno(Errno.ETIMEDOUT, "the number of the first request was there before", () -> driver(bench));
+    }
+
+    @Test
+    @DisplayName("P1: a root table that is not all zeroes is not taken over, whichever bus its entry is of")
+    void othersRootTable() {
+        for (int requester : new int[] {0x0010, 0x0510, 0xff10}) {
+            Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, false, 1024));
+            DmaBuffer buffer = memory(bench, 4096);
+            IommuDomain crashed = driver(bench).open();
+            crashed.attach(requester);
+            crashed.map(0x5000, buffer, 0, 4096, RW);
+            assertEquals(Bus.OK, bench.port(requester).write(0x5000, 8, 1));
+            long root = bench.reg8(0x20);
+            IommuDomain next = driver(bench).open();
+            assertNotEquals(root, bench.reg8(0x20));
+            assertEquals(Refusal.NO_REQUESTER, bench.port(requester).write(0x5000, 8, 2));
+            next.attach(requester);
+            assertEquals(Refusal.UNMAPPED, bench.port(requester).write(0x5000, 8, 3));
+            next.attach(requester ^ 1);
+            assertEquals(1, bench.bus.read(buffer.physical(0), 8));
+        }
+    }
+
+    @Test
+    @DisplayName("detach: both halves of a context entry are zeroes; nobody else's entry goes, nor one's own once it is there again")
+    void detached() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        IommuDomain domain = driver(bench).open();
+        DmaBuffer buffer = memory(bench, 4096);
+        domain.map(0x5000, buffer, 0, 4096, RW);
+        domain.attach(0x10);
+        domain.attach(0x11);
+        domain.attach(0x12);
+        long contexts = bench.bus.read(bench.reg8(0x20), 8) & -4096;
+        domain.detach(0x11);
+        assertEquals(0, bench.bus.read(contexts + 0x110, 8) | bench.bus.read(contexts + 0x118, 8));
+        domain.attach(0x11);
+        domain.detach(0x12);
+        assertEquals(0, bench.bus.read(contexts + 0x120, 8) | bench.bus.read(contexts + 0x128, 8));
+        assertEquals(Bus.OK, bench.port(0x10).write(0x5000, 8, 1));
+        assertEquals(Bus.OK, bench.port(0x11).write(0x5000, 8, 1));
+        assertEquals(Refusal.NO_REQUESTER, bench.port(0x12).write(0x5000, 8, 1));
     }
 
     @Test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.type1;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -27,6 +28,8 @@ import machine.api.Requester;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The driver on units of several kinds. */
 class Type1DriverTest {
@@ -412,6 +415,123 @@ class Type1DriverTest {
         assertTrue(driver.violations().isEmpty());
         bench.port(0x13).write(0x5678, 4, 0);
         assertEquals(1, driver.violations().size());
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @DisplayName("VT-d 3: each fault reason, as a port answers it and in words")
+    @CsvSource({"1, -2, root entry not present", "2, -2, context entry not present", "3, -2, context entry invalid",
+        "4, -3, address beyond the domain's width", "5, -5, no write permission", "6, -5, no read permission",
+        "7, -6, page table not readable", "8, -6, root table not readable", "9, -6, context table not readable",
+        "a, -6, reserved bits in the root entry", "b, -6, reserved bits in the context entry", "c, -6, reserved bits in a page table entry",
+        "d, -8, request type blocked", "e, -7, translated into the interrupt range", "20, -7, interrupt request with reserved bits",
+        "21, -3, interrupt index beyond the table", "22, -4, interrupt entry not present", "23, -6, interrupt table not readable",
+        "24, -6, reserved bits in the interrupt entry", "25, -8, compatibility format interrupt blocked",
+        "26, -5, interrupt from another source", "7f, -6, unknown"})
+    void reasons(String reason, int refusal, String text) {
+        int code = Integer.parseInt(reason, 16);
+        for (boolean read : new boolean[] {false, true}) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            Type1Driver driver = driver(bench);
+            long high = 1L << 63 | (read ? 1L << 62 : 0) | (long) code << 32 | 0xfff8;
+            bench.sick = new Bench.Sick() {
+                @Override
+                public long read(Mmio registers, long offset, int size) {
+                    return offset == VtdRegisters.FSTS ? 7L << 8 | VtdRegisters.PPF : offset == 0x220 + 16 * 7 ? 0xa_b000L
+                        : offset == 0x228 + 16 * 7 ? high : registers.read(offset, size);
+                }
+            };
+            String words = String.format("0x%02x %s%s", code, code >= 0x20 ? "" : read ? "read: " : "write: ", text);
+            assertEquals(List.of(new Violation("/drhd@fed90000", 0xfff8, 0xa_b000L, refusal, words,
+                String.format("FSTS=0x00000702 FRCD=0x%016x%016x", high, 0xa_b000L))), driver.violations());
+        }
+    }
+
+    @Test
+    @DisplayName("P2: protected memory regions that firmware left enabled are switched off, and it is waited for")
+    void protectedMemory() {
+        for (boolean answers : new boolean[] {true, false}) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            List<Long> written = new ArrayList<>();
+            bench.sick = new Bench.Sick() {
+                @Override
+                public long read(Mmio registers, long offset, int size) {
+                    return offset != VtdRegisters.PMEN ? registers.read(offset, size) : written.isEmpty() || !answers ? 0x8000_0001L : 0;
+                }
+
+                @Override
+                public void write(Mmio registers, long offset, int size, long value) {
+                    if (offset == VtdRegisters.PMEN) {
+                        written.add(value);
+                    }
+                    registers.write(Bus.CPU, offset, size, value);
+                }
+            };
+            Executable start = () -> new Type1Driver(bench.machine, bench.nodes,
+                new Type1Settings(20, 0, new Superpages(true, true), true, 256, false));
+            if (answers) {
+                assertDoesNotThrow(start);
+            } else {
+                errno(Errno.ETIMEDOUT, start);
+            }
+            assertEquals(List.of(0L), written);
+        }
+    }
+
+    @Test
+    @DisplayName("a unit that walks no tables we make is refused before it is touched: SAGAW without 3, 4 and 5 levels")
+    void otherTables() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        bench.sick = new Bench.Sick() {
+            @Override
+            public long read(Mmio registers, long offset, int size) {
+                return registers.read(offset, size) & (offset == VtdRegisters.CAP ? ~0x1f00L : -1) | (offset == VtdRegisters.CAP ? 0x1100 : 0);
+            }
+        };
+        errno(Errno.EOPNOTSUPP, () -> driver(bench));
+        assertEquals(0, bench.reg(VtdRegisters.GSTS));
+        assertEquals(0, bench.reg8(VtdRegisters.RTADDR));
+    }
+
+    @Test
+    @DisplayName("another timeout holds from the next wait on, other superpages for the next domain")
+    void change() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = new Type1Driver(bench.machine, bench.nodes,
+            new Type1Settings(30_000, 0, new Superpages(true, true), true, 256, false));
+        IommuDomain before = driver.open();
+        before.attach(0x10);
+        driver.change(new Type1Settings(7, 0, new Superpages(false, true), true, 256, false));
+        assertEquals(new Superpages(true, true), before.get(Superpages.class));
+        assertEquals(new Superpages(false, true), driver.open().get(Superpages.class));
+        bench.sick = Bench.DEAF;
+        ErrnoException e = assertThrows(ErrnoException.class, () -> before.detach(0x10));
+        assertEquals(Errno.ETIMEDOUT, e.errno());
+        assertTrue(e.getMessage().contains("after 7 ms"), e.getMessage());
+    }
+
+    @Test
+    @DisplayName("a superpage that is not to be split: an unmap takes all of it or EINVAL names it, at either end of the range")
+    void cutsNoSuperpage() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        IommuDomain domain = driver(bench).open();
+        domain.set(new Superpages(true, false));
+        DmaBuffer buffer = memory(bench, GIB, GIB);
+        domain.map(0, buffer, 0, MIB2, RW);
+        domain.map(GIB, buffer, 0, GIB, RW);
+        domain.map(2 * GIB, buffer, 0, 0x3000, RW);
+        long[][] cuts = {{0, 0x1000, 0}, {0x1000, MIB2 - 0x1000, 0}, {MIB2 - 0x1000, 0x2000, 0}, {GIB - 0x1000, 0x2000, GIB},
+            {GIB, MIB2, GIB}, {GIB + MIB2, MIB2, GIB}, {2 * GIB - MIB2, MIB2, GIB}, {2 * GIB - 0x1000, 0x2000, GIB},
+            {0, GIB + MIB2, GIB}, {0x1000, 3 * GIB, 0}};
+        for (long[] each : cuts) {
+            ErrnoException e = assertThrows(ErrnoException.class, () -> domain.unmap(each[0], each[1]), Long.toHexString(each[0]));
+            assertEquals(Errno.EINVAL, e.errno());
+            assertTrue(e.getMessage().contains(String.format("the superpage at 0x%x;", each[2])), e.getMessage());
+        }
+        assertEquals(0x1000, domain.unmap(2 * GIB + 0x1000, 0x1000), "pages of 4 KiB are cut nowhere");
+        assertEquals(0, domain.unmap(MIB2, GIB - MIB2));
+        assertEquals(GIB, domain.unmap(GIB, GIB));
+        assertEquals(MIB2, domain.unmap(0, MIB2));
+        assertEquals(0x2000, domain.unmap(0x1000, 3 * GIB));
     }
 
     @Test
