@@ -331,6 +331,97 @@ class ApicDriverTest {
         assertEquals(List.of("interrupt remapping entry 0x1 is left behind"), reports);
     }
 
+    @Test
+    @DisplayName("Remapping: while an entry is made or given back its vector is nobody's; one made while the driver closes goes back")
+    void whileEntriesChange() {
+        Board board = new Board(1);
+        Table table = new Table();
+        ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table), (what, why) -> reports.add(what));
+        MsiDoorbells doorbells = driver.doorbells();
+        MsiVector first = new MsiVector(0, 0);
+        table.during = () -> {
+            refused(Errno.ENOENT, () -> doorbells.compose(first));
+            refused(Errno.ENOENT, () -> doorbells.release(first));
+            assertEquals(191, doorbells.free(0));
+        };
+        assertEquals(first, doorbells.allocate(request(() -> { })));
+        doorbells.release(first);
+        table.during = () -> { };
+        assertEquals(192, doorbells.free(0));
+        doorbells.allocate(request(() -> { }));
+        table.during = driver::close;
+        refused(Errno.ENODEV, () -> doorbells.allocate(request(() -> { })));
+        table.during = () -> { };
+        assertEquals(Map.of(), table.entries, "the first one, too, when the driver closed");
+        assertEquals(0, doorbells.free(0));
+        assertEquals(List.of(), reports);
+    }
+
+    @Test
+    @DisplayName("Remapping: when an entry cannot be had, who waits for a vector is told that this one is free again")
+    void tellsAfterFailure() {
+        Board board = new Board(1);
+        Table table = new Table();
+        try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table), (what, why) -> reports.add(what))) {
+            List<Integer> told = new ArrayList<>();
+            driver.doorbells().onFree(() -> told.add(driver.doorbells().free(0)));
+            table.broken = true;
+            refused(Errno.ENOSPC, () -> driver.doorbells().allocate(request(() -> { })));
+            assertEquals(192, told.get(told.size() - 1));
+        }
+    }
+
+    @Test
+    @DisplayName("A driver finds a core that holds everything back, and lets it go; one that cannot have all cores leaves those it had")
+    void takesCores() {
+        Board board = new Board(2);
+        board.put(0, 0x80, 0xff);
+        AtomicInteger rung = new AtomicInteger();
+        try (ApicDriver driver = driver(board)) {
+            driver.doorbells().allocate(request(rung::incrementAndGet));
+            board.ring(0xfee00000, 0x30);
+            assertEquals(1, rung.get());
+        }
+        Attachment other = board.machine.cpus().get(1).attach(() -> { });
+        refused(Errno.EBUSY, () -> driver(board));
+        assertEquals(0xff, board.get(0, 0xf0), "disabled again");
+        board.machine.cpus().get(0).attach(() -> { }).close();
+        other.close();
+        driver(board).close();
+        assertEquals(List.of(), reports);
+    }
+
+    @Test
+    @DisplayName("An interrupt with nothing behind it ends nothing and is nobody's; it is not counted")
+    void spurious() {
+        Board board = new Board(1);
+        try (ApicDriver driver = driver(board)) {
+            board.machine.cpus().get(0).level(false);
+            AtomicInteger inService = new AtomicInteger();
+            driver.doorbells().allocate(request(() -> inService.set(board.get(0, 0x3f0))));
+            board.ring(0xfee00000, 0x30);
+            assertEquals(0xff, inService.get(), "nothing is offered while one of its class is in service");
+            board.put(0, 0x80, 0xf0);
+            board.ring(0xfee00000, 0x41);
+            board.machine.cpus().get(0).pin(true);
+            assertEquals(0, driver.unclaimed());
+            assertEquals(2, board.get(0, 0x220), "still requested");
+            board.put(0, 0x80, 0);
+            assertEquals(1, driver.unclaimed());
+        }
+    }
+
+    @Test
+    @DisplayName("Close after the unit has gone: each core that could not be disabled is reported, and all are left")
+    void closesWithoutUnit() {
+        Board board = new Board(2);
+        ApicDriver driver = driver(board);
+        board.attachment.close();
+        driver.close();
+        assertEquals(List.of("core 0 was not disabled", "core 1 was not disabled"), reports);
+        board.machine.cpus().forEach(cpu -> cpu.attach(() -> { }).close());
+    }
+
     private static void await(CountDownLatch latch) {
         try {
             assertTrue(latch.await(5, TimeUnit.SECONDS));
@@ -342,9 +433,12 @@ class ApicDriverTest {
     private static final class Table implements InterruptRemapping {
         private final Map<Integer, String> entries = new TreeMap<>();
         private boolean broken;
+        /** Runs in the middle of each change. */
+        private Runnable during = () -> { };
 
         @Override
         public int allocate(int requester, int vector, int destination) {
+            during.run();
             if (broken) {
                 throw new ErrnoException(Errno.ENOSPC, "table full");
             }
@@ -355,6 +449,7 @@ class ApicDriverTest {
 
         @Override
         public void release(int index) {
+            during.run();
             if (broken) {
                 throw new ErrnoException(Errno.EIO, "invalidation timed out");
             }

@@ -7,11 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import irq.apic.Board;
+import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Random;
 import machine.api.ErrnoException;
 import machine.api.LocalMachine;
 import machine.api.Machine;
+import machine.api.Node;
 import machine.api.PhysicalBus;
 import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
@@ -338,6 +340,187 @@ class LapicTest {
             List.of(), List.of(), 256);
         assertThrows(ErrnoException.class, () -> new LapicUnit(board.lapic(), crowd.cpus()));
         new LapicUnit(board.lapic(), crowd.cpus().subList(0, 255));
+    }
+
+    private static Node range(List<Node.Range> registers) {
+        return (Node) Proxy.newProxyInstance(Node.class.getClassLoader(), new Class<?>[] {Node.class},
+            (proxy, method, arguments) -> method.getName().equals("registers") ? registers : "/other");
+    }
+
+    @Test
+    @DisplayName("One range of 1 MiB and 1..255 cores; else EINVAL")
+    void refusesOddNodes() {
+        for (List<Node.Range> odd : List.of(List.<Node.Range>of(), List.of(new Node.Range(0xfee00000L, 0x1000)),
+                List.of(new Node.Range(0xfee00000L, 0x100000), new Node.Range(0, 0x100000)))) {
+            assertThrows(ErrnoException.class, () -> new LapicUnit(range(odd), board.machine.cpus()));
+        }
+        assertThrows(ErrnoException.class, () -> new LapicUnit(board.lapic(), List.of()));
+    }
+
+    @Test
+    @DisplayName("Registers that are stored keep what is written, each for itself; what lies between them is bit 7 of ESR, read or written")
+    void stored() {
+        board.enable();
+        List<Integer> stored = List.of(0x310, 0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x3e0);
+        stored.forEach(register -> board.put(1, register, register));
+        stored.forEach(register -> assertEquals(register, board.get(1, register)));
+        board.put(1, ICR, 0x000c0041);
+        assertEquals(0x000c0041, board.get(1, ICR));
+        board.put(1, ESR, 0);
+        assertEquals(0, board.get(1, ESR));
+        for (int register : new int[] {0x00, 0x10, 0x40, 0x90, 0xc0, 0x290, 0x2f0, 0x3a0, 0x3d0}) {
+            assertEquals(0, board.get(1, register));
+            board.put(1, ESR, 0);
+            assertEquals(1 << 7, board.get(1, ESR), Integer.toHexString(register));
+            board.put(1, register, -1);
+            board.put(1, ESR, 0);
+            assertEquals(1 << 7, board.get(1, ESR), Integer.toHexString(register));
+            assertEquals(0, board.get(1, register));
+            board.put(1, ESR, 0);
+        }
+        stored.forEach(register -> assertEquals(0, board.get(2, register) & ~0x10000, "another core's"));
+    }
+
+    @Test
+    @DisplayName("What is read-only, or is not accessed as aligned 32 bits, keeps its value; LDR, DFR and SVR keep the bits they have")
+    void writeMasks() {
+        board.enable();
+        board.ring(0xfee01000, 0xc041);
+        for (int register : new int[] {0x20, 0x30, PPR, 0x120, 0x170, 0x1a0, 0x220, 0x270, 0x390, ACK}) {
+            int before = register == ACK ? 0 : board.get(1, register);
+            board.put(1, register, -1);
+            assertEquals(before, register == ACK ? 0 : board.get(1, register), Integer.toHexString(register));
+        }
+        assertEquals(0, board.get(1, EOI));
+        assertEquals(0, board.get(1, 0x390));
+        assertTrue(board.pin(1));
+        board.put(1, ESR, 0);
+        assertEquals(0, board.get(1, ESR));
+        board.put(1, LDR, -1);
+        assertEquals(0xff000000, board.get(1, LDR));
+        board.put(1, DFR, 0x50000000);
+        assertEquals(0x5fffffff, board.get(1, DFR));
+        board.put(1, SVR, -1);
+        assertEquals(0x3ff, board.get(1, SVR));
+        board.put(1, TPR, -1);
+        assertEquals(0xff, board.get(1, TPR));
+        for (int size : new int[] {1, 2, 8}) {
+            board.machine.bus().write(0xfee01000L + TPR, size, 0);
+            assertEquals(0, board.machine.bus().read(0xfee01000L + TPR, size));
+        }
+        board.machine.bus().write(0xfee01000L + TPR + 4, 4, 0);
+        assertEquals(0, board.get(1, TPR + 4));
+        assertEquals(0xff, board.get(1, TPR));
+        board.machine.bus().write(0xfee01000L + ICR, 2, 0x4041);
+        assertEquals("1", requestedBy(0x41), "half a command sends nothing");
+        assertEquals(0xff000000L, board.lapics.read(0x1000 + LDR, 4), "zero-extended");
+        board.put(4, TPR, 1);
+        assertEquals(0xffffffffL, board.machine.bus().read(0xfee04000L + TPR, 4), "no core 4");
+    }
+
+    @Test
+    @DisplayName("A local vector is masked while the APIC is disabled by software, whatever is written, and as it was written after that")
+    void localVectors() {
+        board.put(0, 0x320, 0x41);
+        board.put(0, ICR + 0x10, 0x41);
+        assertEquals(0x10041, board.get(0, 0x320));
+        assertEquals(0x41, board.get(0, ICR + 0x10), "no local vector");
+        board.enable();
+        board.put(0, 0x320, 0x41);
+        board.put(0, 0x370, 0x42);
+        board.put(0, 0x380, 0x43);
+        assertEquals(0x41, board.get(0, 0x320));
+        board.put(0, SVR, 0xff);
+        assertEquals(0x10041, board.get(0, 0x320));
+        assertEquals(0x10042, board.get(0, 0x370));
+        assertEquals(0x43, board.get(0, 0x380));
+    }
+
+    @Test
+    @DisplayName("Reset: every register is as after power-up, whatever was there")
+    void resetsAll() {
+        Board fresh = new Board(4);
+        board.enable();
+        for (int register = 0x80; register < 0x3f0; register += 0x10) {
+            if (register != SVR && register != EOI && register != ICR) {
+                board.put(1, register, 0x37373737);
+            }
+        }
+        board.put(1, TPR, 0);
+        board.ring(0xfee01000, 0xc041);
+        board.get(1, ACK);
+        board.ring(0xfee01000, 0xc0f1);
+        board.put(1, 0x3a0, 0);
+        board.put(1, ESR, 0);
+        board.put(1, 0x3a0, 0);
+        board.lapics.reset();
+        assertFalse(board.pin(1));
+        for (int register = 0; register < 0x3f0; register += 0x10) {
+            assertEquals(fresh.get(1, register), board.get(1, register), Integer.toHexString(register));
+        }
+        board.lapics.reset();
+        board.put(1, ESR, 0);
+        assertEquals(0, board.get(1, ESR), "what had come up since the last write, too");
+    }
+
+    @Test
+    @DisplayName("ICR: legal and illegal vectors, modes and shorthands; INIT's de-assert is level-triggered and not asserted")
+    void commandForms() {
+        board.enable();
+        board.put(1, ICR_HIGH, 0x02000000);
+        for (int low : new int[] {0x0f, 0x010f, 0x00}) {
+            board.put(1, ICR, low);
+            board.put(1, ESR, 0);
+            assertEquals(1 << 5, board.get(1, ESR), Integer.toHexString(low));
+        }
+        board.put(1, ICR, 0x0010);
+        assertEquals("2", requestedBy(0x10));
+        board.put(1, ICR, 0x0200);
+        assertEquals(1, board.lapics.lapic(2).accepted(2), "SMI has no vector");
+        assertEquals(0, board.lapics.refused());
+        for (int low : new int[] {0x0341, 0x0741, 0x40441, 0x40141}) {
+            board.put(1, ICR, low);
+        }
+        assertEquals(4, board.lapics.refused(), "reserved mode, ExtINT, and to itself what is not fixed");
+        board.put(1, ICR, 0x0500);
+        board.put(1, ICR, 0xc500);
+        board.put(1, ICR, 0x4500);
+        board.put(1, ICR, 0x8500);
+        assertEquals(3, board.lapics.lapic(2).accepted(5));
+        board.put(1, ICR, 0x88541);
+        assertEquals(3, board.lapics.lapic(2).accepted(5), "de-assert to all");
+        board.put(1, ICR, 0x80441);
+        board.put(1, ICR, 0xc0441);
+        assertEquals(List.of(2L, 1L, 2L, 2L), List.of(0, 1, 2, 3).stream().map(core -> board.lapics.lapic(core).accepted(4)).toList());
+        board.put(1, ICR, 0xc052);
+        assertEquals(0, board.get(2, 0x180 + 0x20), "between cores always edge");
+        assertEquals("2", requestedBy(0x52));
+    }
+
+    @Test
+    @DisplayName("7: flat: each of the eight bits; lowest priority: the first of equal ones; nobody enabled: refused")
+    void destinations() {
+        board.enable();
+        board.put(3, LDR, 0x80000000);
+        board.ring(0xfee80004, 0x41);
+        assertEquals("3", requestedBy(0x41));
+        board.put(2, LDR, 0x90000000);
+        board.ring(0xfee8000c, 0x42);
+        assertEquals("2", requestedBy(0x42), "2 and 3 have the same priority");
+        board.ring(0xfeeff000, 0x0143);
+        assertEquals("0", requestedBy(0x43), "lowest priority among all");
+        board.put(2, SVR, 0xff);
+        board.put(3, SVR, 0xff);
+        board.ring(0xfee80004, 0x0144);
+        assertEquals(1, board.lapics.refused());
+        assertEquals(1, board.lapics.lapic(3).accepted(0));
+        board.ring(0xfee80004, 0x45);
+        assertEquals(1, board.lapics.lapic(3).dropped(), "found, and disabled");
+        assertEquals(1, board.lapics.refused());
+        board.ring(0xfee00000, 0x05);
+        assertEquals(1, board.lapics.lapic(0).dropped());
+        assertEquals(0, board.lapics.lapic(0).accepted(0));
+        assertEquals(1, board.lapics.lapic(0).accepted(1));
     }
 
     @Test
