@@ -15,11 +15,13 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.UnaryOperator;
 import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -152,6 +154,125 @@ class MpicDriverTest {
             ring(other, fresh.doorbells().compose(vector), fresh);
             assertEquals(1, calls);
         }
+    }
+
+    /** A unit that a core sees through something else. */
+    private static Board behind(Board board, UnaryOperator<Mmio> change) {
+        board.attachment.close();
+        board.machine.attach(Board.PIC_NODE, new Unit(List.of(new Unit.Window(Board.PIC, 0x40000, change.apply(board.mpic))), Map.of(),
+            board.mpic));
+        return board;
+    }
+
+    @Test
+    @DisplayName("Probe: a reset that does not end is ETIMEDOUT, and leaves the core to others")
+    void endlessReset() {
+        Board stuck = behind(Board.p4080(), mpic -> new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                return offset == 0x1020 ? 0x80 : mpic.read(offset, size);
+            }
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                mpic.write(requester, offset, size, value);
+            }
+        });
+        fails(Errno.ETIMEDOUT, () -> driver(stuck));
+        stuck.machine.cpus().get(0).attach(() -> {
+        }).close();
+    }
+
+    @Test
+    @DisplayName("Probe: nothing is taken for reset: every IPI, timer and source is set, by what this version has")
+    void setsUpAll() {
+        for (int version : new int[] {0x0300, 0x0301, 0x0400, 0x0401}) {
+            Map<Long, Integer> written = new TreeMap<>();
+            Board recorded = behind(new Board(1, Board.threeBanks(), version), mpic -> new Mmio() {
+                @Override
+                public long read(long offset, int size) {
+                    return mpic.read(offset, size);
+                }
+
+                @Override
+                public void write(int requester, long offset, int size, long value) {
+                    written.put(offset, Integer.reverseBytes((int) value));
+                    mpic.write(requester, offset, size, value);
+                }
+            });
+            try (MpicDriver one = driver(recorded)) {
+                for (int i = 0; i < 4; i++) {
+                    assertEquals(i == 0 ? 0x000afffe : 0x800afffe, written.get(0x10a0L + 0x10 * i));
+                    assertEquals(0x80000000, written.get(0x1120L + 0x40 * i));
+                    assertEquals(version >= 0x0301 ? 0x80000000 : null, written.get(0x2120L + 0x40 * i));
+                }
+                for (int source = 0; source < 0xf8; source++) {
+                    assertEquals((source < 0xe0 ? 0x80080000 : 0x00080000) | source, written.get(0x10000L + 0x20 * source));
+                    assertEquals(1, written.get(0x10010L + 0x20 * source));
+                    assertEquals(version >= 0x0400 ? 0 : null, written.get(0x10018L + 0x20 * source));
+                }
+                assertEquals(version >= 0x0401 ? 0 : null, written.get(0x3910L));
+                assertEquals(0, written.get(0x20080L));
+                written.clear();
+            }
+            for (int source = 0; source < 0xf8; source++) {
+                assertEquals(0x80080000 | source, written.get(0x10000L + 0x20 * source), "closed");
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("Probe: the tree's last-interrupt-source counts where it is more than FRR says, and can be one")
+    void lastSource() {
+        for (int[] last : new int[][] {{0x1ff, 0x1ff}, {2047, 2047}, {2048, 0xf7}, {-1, 0xf7}, {5, 0xf7}}) {
+            Board named = Board.p4080();
+            Node node = Board.PIC_NODE.with("last-interrupt-source", last[0]);
+            try (MpicDriver one = new MpicDriver(named.machine, node, MpicSettings.DEFAULTS, named.report)) {
+                ErrnoException e = assertThrows(ErrnoException.class, () -> one.request(Board.wire(last[1] + 1, 2), () -> {
+                }));
+                assertTrue(e.getMessage().contains(String.format("it has 0x%x sources", last[1] + 1)), e.getMessage());
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("Probe: the cores are those the machine and FRR have: the last one of 32 can be chosen")
+    void lastCore() {
+        Board many = new Board(32, Board.threeBanks());
+        fails(Errno.EINVAL, () -> new MpicDriver(many.machine, Board.PIC_NODE, new MpicSettings(32), many.report));
+        try (MpicDriver one = new MpicDriver(many.machine, Board.PIC_NODE, new MpicSettings(31), many.report)) {
+            assertEquals(1 << 31, many.get(0x10010));
+            MsiVector vector = one.doorbells().allocate(new MsiRequest(1, List.of(0), () -> calls++));
+            ring(many, one.doorbells().compose(vector), one);
+            one.doorbells().release(vector);
+            assertEquals(1, calls);
+            assertEquals(256, one.doorbells().free(0));
+        }
+    }
+
+    @Test
+    @DisplayName("The hardware leaves while a handler runs: what cannot be ended is reported, and the core goes on")
+    void goneInside() {
+        MsiVector vector = allocate(0, () -> {
+            calls++;
+            board.attachment.close();
+            board.mpic.reset();
+        });
+        ring(vector);
+        assertEquals(1, calls);
+        assertEquals(1, board.reports.size(), board.reports.toString());
+        assertTrue(board.reports.get(0).contains("end of interrupt 0xe0 of core 0"), board.reports.get(0));
+        driver.doorbells().release(vector);
+    }
+
+    @Test
+    @DisplayName("A core that is interrupted with nothing to be had is counted, and ends nothing")
+    void spurious() {
+        board.machine.cpus().get(0).pin(true);
+        assertEquals(1, driver.spurious());
+        assertEquals(0, driver.unhandled());
+        assertFalse(board.pin(0));
+        assertEquals(List.of(), board.reports);
     }
 
     @Test
@@ -495,7 +616,7 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: a handler in the middle of a shared wire leaves, and the others stay in their order; a source that is masked stays so")
+    @DisplayName("Wire: a handler in the middle of a shared wire leaves: the others stay in order, and a mask stays")
     void middleOfSharedWire() {
         Wire wire = Board.wire(5, 0);
         InterruptLine line = board.line(5);

@@ -12,6 +12,7 @@ import java.util.List;
 import machine.api.ErrnoException;
 import machine.api.InterruptLine;
 import machine.api.Node;
+import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -438,6 +439,230 @@ class MpicTest {
         board.mpic.settle();
         assertTrue(board.pin(0));
         assertEquals(0x77, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("MPIC 2, 3: after a reset every register is as after power-up, whatever was there")
+    void resetsAll() {
+        Board fresh = new Board(2, Board.threeBanks());
+        for (int register = 0x1000; register < 0x4000; register += 0x10) {
+            if (register < 0x1600 || register > 0x1be0) {
+                board.put(register, 0x35353535 & (register == 0x1020 ? 0x60000000 : -1));
+            }
+        }
+        for (int timers : new int[] {0x1100, 0x2100}) {
+            for (int timer = 0; timer < 4; timer++) {
+                board.put(timers + 0x40 * timer + 0x10, 0x80000000);
+                board.put(timers + 0x40 * timer + 0x10, 0x123);
+            }
+        }
+        for (int source = 0; source < 0xf8; source++) {
+            board.put(0x10010 + 0x20 * source, 3);
+            board.put(0x10018 + 0x20 * source, source & 1);
+            board.put(0x10000 + 0x20 * source, 0x00450000 | source);
+        }
+        board.put(0x10a0, 0x00070001);
+        board.put(0x21040, 3);
+        board.line(5).set(true);
+        board.acknowledge(0);
+        board.put(0x1020, 0x80000000);
+        for (int register = 0x1000; register < 0x22000; register += 8) {
+            // The words that cores send each other stay; what was sent is over.
+            boolean word = register >= 0x1400 && register < 0x1440 || register >= 0x2400 && register < 0x2440;
+            if (!word) {
+                assertEquals(fresh.mpic.peek(register), board.mpic.peek(register), "0x" + Integer.toHexString(register));
+            }
+        }
+        assertFalse(board.pin(0));
+        assertFalse(board.pin(1));
+        board.enable();
+        board.source(5, 6, 0x55);
+        assertFalse(board.pin(0), "the edge is forgotten");
+    }
+
+    @Test
+    @DisplayName("MPIC 4: each timer of both groups has its registers; before 3.1 there is one group")
+    void timerRegisters() {
+        for (int group : new int[] {0x1100, 0x2100}) {
+            for (int timer = 0; timer < 4; timer++) {
+                int at = group + 0x40 * timer;
+                board.put(at + 0x10, 0x00010000 | at);
+                board.put(at + 0x20, 0x000a0000 | at);
+                board.put(at + 0x30, timer & 3);
+            }
+            board.put(group + 0x100, 0x77);
+            board.put(group + 0x200, 0x01000102);
+        }
+        for (int group : new int[] {0x1100, 0x2100}) {
+            for (int timer = 0; timer < 4; timer++) {
+                int at = group + 0x40 * timer;
+                assertEquals(0x00010000 | at, board.get(at), "running: the count was loaded");
+                assertEquals(0x00010000 | at, board.get(at + 0x10));
+                assertEquals(0x000a0000 | at, board.get(at + 0x20));
+                assertEquals(timer & 3, board.get(at + 0x30));
+                board.put(at, 1);
+                assertEquals(0x00010000 | at, board.get(at), "read-only");
+                board.put(at + 0x10, 0x222);
+                assertEquals(0x00010000 | at, board.get(at), "not stopped, so not loaded");
+            }
+            assertEquals(-1, board.get(group + 0x100), "no fifth timer");
+            assertEquals(0x01000102, board.get(group + 0x200));
+            assertEquals(-1, board.get(group + 0x2f0));
+        }
+        Board old = new Board(1, Board.threeBanks(), 0x0300);
+        old.put(0x2120, 0x000a0001);
+        assertEquals(-1, old.get(0x2120));
+        assertEquals(0x80000000, old.get(0x1120));
+        assertEquals(-1, old.get(0x3900));
+        assertEquals(-1, old.get(0x3910));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: each message register has a word, a bit of its group's state and enable registers, and a source")
+    void messageGroups() {
+        for (int i = 0; i < 8; i++) {
+            int group = i < 4 ? 0x1400 : 0x2400;
+            int bit = 1 << i % 4;
+            board.source(0xb0 + i, 4, 0xb0 + i);
+            board.put(group + 0x100, bit);
+            assertEquals(bit, board.get(group + 0x100));
+            board.put(group + 0x10 * (i % 4), 0x1000 + i);
+            assertEquals(bit, board.get(group + 0x110));
+            assertEquals(0xb0 + i, board.acknowledge(0));
+            board.put(group + 0x110, 0);
+            assertEquals(bit, board.get(group + 0x110), "read-only");
+            assertEquals(0x1000 + i, board.get(group + 0x10 * (i % 4)));
+            assertEquals(0, board.get(group + 0x110));
+            board.end(0);
+            board.put(group + 0x100, -1);
+            assertEquals(0xf, board.get(group + 0x100));
+            board.put(group + 0x100, 0);
+        }
+        assertEquals(-1, board.get(0x1440));
+        assertEquals(-1, board.get(0x24f0));
+        board.put(0x1440, 5);
+        assertEquals(0, board.get(0x1510));
+    }
+
+    @Test
+    @DisplayName("MPIC 4: each of the four IPIs alone; of equal priority the lowest; a source of the same priority comes first")
+    void eachIpi() {
+        for (int ipi = 0; ipi < 4; ipi++) {
+            board.put(0x10a0 + 0x10 * ipi, 0x00050070 + ipi);
+            assertEquals(0x00050070 + ipi, board.get(0x10a0 + 0x10 * ipi));
+            board.put(0x20040 + 0x10 * ipi, 3);
+            assertEquals(0x70 + ipi, board.acknowledge(1));
+            assertEquals(0x40050070 + ipi, board.get(0x10a0 + 0x10 * ipi), "in service, and pending at the other core");
+            board.end(1);
+            assertTrue(board.pin(0));
+            assertEquals(0x70 + ipi, board.acknowledge(0));
+            board.end(0);
+            assertFalse(board.pin(1));
+        }
+        board.put(0x20070, 1);
+        board.put(0x20060, 1);
+        InterruptLine line = board.line(24);
+        board.source(24, 5, 24);
+        line.set(true);
+        assertEquals(24, board.acknowledge(0));
+        line.set(false);
+        board.end(0);
+        assertEquals(0x72, board.acknowledge(0));
+        board.end(0);
+        board.put(0x20050, 1);
+        board.source(24, 4, 24);
+        line.set(true);
+        assertEquals(0x71, board.acknowledge(0));
+        board.end(0);
+        assertEquals(0x73, board.acknowledge(0));
+        board.put(0x10a0, -1);
+        assertEquals(0x800fffff, board.get(0x10a0));
+        board.put(0x20044, 1);
+        board.put(0x20048, 1);
+        assertEquals(0, board.get(0x20040));
+        assertEquals(-1, board.get(0x20080 + 0x40));
+    }
+
+    @Test
+    @DisplayName("MPIC 2: a source of two cores: an edge is taken by the first that acknowledges, a level is offered to both")
+    void twoCores() {
+        board.source(5, 6, 0x55);
+        board.put(0x100b0, 3);
+        board.line(5).set(true);
+        assertTrue(board.pin(0));
+        assertTrue(board.pin(1));
+        assertEquals(0x55, board.acknowledge(1));
+        assertFalse(board.pin(0));
+        assertEquals(SPURIOUS, board.acknowledge(0));
+        board.end(1);
+        board.source(24, 6, 0x24);
+        board.put(0x10010 + 0x20 * 24, 3);
+        board.line(24).set(true);
+        assertEquals(0x24, board.acknowledge(0));
+        assertTrue(board.pin(1));
+        assertEquals(0x24, board.acknowledge(1));
+        board.put(0x10010 + 0x20 * 24, 0);
+        board.end(0);
+        assertFalse(board.pin(0), "to nobody");
+    }
+
+    @Test
+    @DisplayName("Unit: a debugger's look changes nothing: no acknowledge, no message register, no MSIR is read by it")
+    void peeks() {
+        board.source(0xe3, 5, 0x123);
+        board.put(0x1500, 1);
+        board.put(0x1400, 0x77);
+        board.ring(Board.CCSR + 0x44140, 0x67);
+        assertEquals(-1, board.mpic.peek(0x200a0));
+        assertEquals(0x77, board.mpic.peek(0x1400));
+        assertEquals(0x80, board.mpic.peek(0x1630));
+        assertEquals(1, board.get(0x1510));
+        assertEquals(0x80, board.mpic.peek(0x1630));
+        assertTrue(board.pin(0));
+        assertEquals(0x123, board.acknowledge(0));
+    }
+
+    @Test
+    @DisplayName("Unit: 8 bytes are two registers; sources behind the first 64, and their vectors")
+    void wide() {
+        board.mpic.write(-1, 0x1000c, 8, 2L << 56);
+        assertEquals(2, board.get(0x10010));
+        assertEquals(2L << 56 | 0xffffffffL, board.mpic.read(0x1000c, 8));
+        for (int source : new int[] {0, 15, 63, 64, 127, 128, 0xf7}) {
+            board.source(source, 7, 0x1000 | source);
+            board.mpic.set(source, true);
+            board.mpic.settle();
+            assertEquals(0x1000 | source, board.acknowledge(0));
+            board.mpic.set(source, false);
+            board.mpic.settle();
+            board.end(0);
+            assertFalse(board.pin(0), "source " + source);
+        }
+    }
+
+    @Test
+    @DisplayName("Unit: as many cores and sources as an MPIC has, and no more; as many cores as the machine has at least")
+    void model() {
+        new MpicModel(0xffff, 0xf8, 1, MsiLayout.THREE_BANKS);
+        new MpicModel(0, 2048, 32, MsiLayout.THREE_BANKS);
+        for (int[] wrong : new int[][] {{0x402, 0xf7, 1}, {0x402, 2049, 1}, {0x402, 0xf8, 0}, {0x402, 0xf8, 33}, {0x10000, 0xf8, 1}}) {
+            assertThrows(IllegalArgumentException.class, () -> new MpicModel(wrong[0], wrong[1], wrong[2], MsiLayout.THREE_BANKS));
+        }
+        assertThrows(IllegalArgumentException.class,
+            () -> new Mpic(new MpicModel(0x402, 0xf8, 2, MsiLayout.THREE_BANKS), board.machine.cpus().subList(0, 1)));
+        Board crowd = new Board(32, Board.threeBanks());
+        assertEquals(0x00f71f02, crowd.get(0x1000));
+        crowd.put(0x10010, -1);
+        assertEquals(-1, crowd.get(0x10010));
+        assertEquals(31, crowd.get(0x3f090));
+        assertThrows(ErrnoException.class, () -> new Board(33, Board.threeBanks()));
+        assertThrows(ErrnoException.class, () -> new Board(0, Board.threeBanks()));
+        for (int[] input : new int[][] {{2047, 2047}, {2048, 0xf7}, {0xf7, 0xf7}, {0xf8, 0xf8}}) {
+            Board wired = new Board(1, List.of(Board.bank("x", 0x1000, 0x2000, List.of(Board.wire(input[0], 2)))));
+            assertEquals(input[1], wired.get(0x1000) >>> 16);
+        }
+        Board other = new Board(1, List.of(Board.bank("x", 0x1000, 0x2000, List.of(new Wire("/other", 400, true, "400 2")))));
+        assertEquals(0xf7, other.get(0x1000) >>> 16);
     }
 
     @Test
