@@ -112,7 +112,7 @@ class AcpiMachineTest {
     }
 
     @Test
-    @DisplayName("DRHD: what its scopes name, by kind: requester ids, and numbers beside them for IOAPICs, HPETs and devices of the namespace")
+    @DisplayName("DRHD: what its scopes name, by kind: requester ids; for IOAPICs, HPETs and the namespace with numbers")
     void drhd() {
         Machine machine = open(new Table().drhd(1, 3, BASE, scope(ENDPOINT, 0, 0, "02.0"), scope(ENDPOINT, 0, 7, "1f.7"),
             scope(BRIDGE, 0, 0, "1c.0"), scope(IOAPIC, 2, 0xf0, "1f.0"), scope(IOAPIC, 3, 0xf0, "1f.1"), scope(HPET, 4, 0xf0, "0f.0"),
@@ -141,8 +141,8 @@ class AcpiMachineTest {
         Machine machine = open(new Table().drhd(1, 2, BASE).rmrr(2, 0x7f800000L, 0x7f800fffL, scope(ENDPOINT, 0, 0, "02.0"))
             .rmrr(2, 0x7f800000L, 0x7f801fffL).rmrr(2, 0x7f800000L, 0x7f802fffL).atsr(2, 1).atsr(2, 0, scope(ENDPOINT, 0, 0, "03.0"))
             .satc(2, scope(ENDPOINT, 0, 0, "02.0"), scope(BRIDGE, 0, 0, "1c.0")).raw(5, "00 00 0200"));
-        assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/rmrr@7f800000", "/rmrr@7f800000,1", "/rmrr@7f800000,2", "/atsr@90", "/atsr@98",
-            "/satc@a8", "/satc@c0"), machine.nodes().subList(0, 10).stream().map(Node::path).toList());
+        assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/rmrr@7f800000", "/rmrr@7f800000,1", "/rmrr@7f800000,2", "/atsr@90",
+            "/atsr@98", "/satc@a8", "/satc@c0"), machine.nodes().subList(0, 10).stream().map(Node::path).toList());
         cells(node(machine, "/rmrr@7f800000"), "segment", 2);
         cells(node(machine, "/rmrr@7f800000"), "requesters", 0x10);
         cells(node(machine, "/rmrr@7f800000,1"), "requesters");
@@ -239,7 +239,8 @@ class AcpiMachineTest {
                 assertTrue(refused(table, option).contains("whole 4 KiB pages"), each.getKey());
             }
         }
-        for (String over : List.of("4194304G+4K", "0x10000000000000+4K", "4294967296M+4K", "4398046511104K+4K", "4K", "4K+4K+4K", "+4K", "0+4097")) {
+        for (String over : List.of("4194304G+4K", "0x10000000000000+4K", "4294967296M+4K", "4398046511104K+4K", "4K", "4K+4K+4K",
+            "+4K", "0+4097")) {
             assertTrue(refused(table, Map.of("memory", over)).contains("whole 4 KiB pages"), over);
         }
         for (String most : List.of("4194303G+4K", "4294967295M+4K", "0x3fffffffffcK+4K")) {
@@ -288,7 +289,8 @@ class AcpiMachineTest {
     @Test
     @DisplayName("RMRR: at 0, of one page, up to the last of 64 bits")
     void rmrrRanges() {
-        Machine machine = open(new Table().drhd(1, 0, BASE).rmrr(0, 0, 0xfff).rmrr(0, 0x70000000L, 0x70000fffL).rmrr(0, 0x7ffffff000L, -1L));
+        Machine machine = open(new Table().drhd(1, 0, BASE).rmrr(0, 0, 0xfff).rmrr(0, 0x70000000L, 0x70000fffL)
+            .rmrr(0, 0x7ffffff000L, -1L));
         assertEquals(List.of(new Node.Range(0, 0x1000)), node(machine, "/rmrr@0").registers());
         assertEquals(List.of(new Node.Range(0x70000000L, 0x1000)), node(machine, "/rmrr@70000000").registers());
         assertEquals(List.of(new Node.Range(0x7ffffff000L, 0x1000)), node(machine, "/rmrr@7ffffff000").registers());
@@ -326,7 +328,8 @@ class AcpiMachineTest {
     @DisplayName("bridge.<name>: on a bridge of the table by its address, whichever option comes first; buses from 1 to ff")
     void bridges() {
         Table table = new Table().drhd(1, 0, BASE, scope(BRIDGE, 0, 0, "1c.0"), scope(BRIDGE, 0, 0x10, "02.0"));
-        Machine machine = open(table, Map.of("bridge.a", "b/0.0", "bridge.b", "0000:10:02.0/1f.7,pcie,bus=ff", "bridge.c", "pci0.10/1.0,bus=1"));
+        Machine machine = open(table, Map.of("bridge.a", "b/0.0", "bridge.b", "0000:10:02.0/1f.7,pcie,bus=ff",
+            "bridge.c", "pci0.10/1.0,bus=1"));
         assertEquals(List.of("pci0 0", "pci0.10 10", "0000:00:1c.0 2", "c 1", "0000:10:02.0 3", "b ff", "a 4"), machine.slots().stream()
             .map(slot -> String.format("%s %x", slot.name(), slot.node().cells("bus")[0])).toList());
         assertEquals("/pci0.10/bridge@2,0/bridge@1f,7/bridge@0,0", slot(machine, "a").node().path());

@@ -103,13 +103,16 @@ class DeviceTreeTest {
     void cells() {
         Machine machine = open(board()
             .begin("usual").cells("ranges").begin("d").cells("reg", 1, 2, 3).end().end()
-            .begin("one").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0xf100_0000, 4).end().end()
+            .begin("one").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0xf100_0000, 4)
+            .end().end()
             .begin("two").cells("#address-cells", 1).cells("#size-cells", 2).cells("ranges").begin("d").cells("reg", 0xf100_0000, 1, 4)
             .end().end()
             .begin("none").cells("#address-cells", 0).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 5, 4).end().end()
-            .begin("three").cells("#address-cells", 3).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0, 0, 5, 4).end().end()
+            .begin("three").cells("#address-cells", 3).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0, 0, 5, 4)
+            .end().end()
             .begin("cpus").cells("#address-cells", 1).cells("#size-cells", 0).cells("ranges").begin("d").cells("reg", 5).end().end()
-            .begin("wide").cells("#address-cells", 1).cells("#size-cells", 3).cells("ranges").begin("d").cells("reg", 5, 0, 0, 4).end().end());
+            .begin("wide").cells("#address-cells", 1).cells("#size-cells", 3).cells("ranges").begin("d").cells("reg", 5, 0, 0, 4)
+            .end().end());
         assertEquals(List.of(new Range(0x1_0000_0002L, 3)), node(machine, "/usual/d").registers());
         assertEquals(List.of(new Range(0xf100_0000L, 4)), node(machine, "/one/d").registers());
         assertEquals(List.of(new Range(0xf100_0000L, 0x1_0000_0004L)), node(machine, "/two/d").registers());
@@ -143,8 +146,8 @@ class DeviceTreeTest {
         int[][] odd = {{0, 2, 1}, {4, 2, 1}, {1, 2, 0}, {1, 2, 3}};
         for (int i = 0; i < odd.length; i++) {
             tree.begin("bus" + i).cells("#address-cells", odd[i][0]).cells("#size-cells", odd[i][2]).cells("ranges", new int[2 * 12])
-                .begin("inner").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", 0, 0, 4).begin("d").cells("reg", 0, 4).end()
-                .end().end();
+                .begin("inner").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", 0, 0, 4)
+                .begin("d").cells("reg", 0, 4).end().end().end();
         }
         Machine machine = open(tree.begin("many").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", many())
             .begin("d").cells("reg", 0x1000 * 1023 + 4, 4).end().end());
@@ -194,9 +197,9 @@ class DeviceTreeTest {
     @DisplayName("PAMU: a child that is the instance at its offset keeps its name and properties; one whose offset is not said is none")
     @Test
     void instances() {
-        TreeWriter tree = new TreeWriter().begin("pic").cells("phandle", PIC).cells("#interrupt-cells", 2).cells("interrupt-controller").end()
-            .begin("iommu").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x3000).cells("interrupt-parent", PIC)
-            .cells("interrupts", 24, 2).cells("#address-cells", 1).cells("#size-cells", 1)
+        TreeWriter tree = new TreeWriter().begin("pic").cells("phandle", PIC).cells("#interrupt-cells", 2)
+            .cells("interrupt-controller").end().begin("iommu").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x3000)
+            .cells("interrupt-parent", PIC).cells("interrupts", 24, 2).cells("#address-cells", 1).cells("#size-cells", 1)
             .cells("ranges", 0, 0, 0xf002_0000, 0x3000, 0x8000, 0, 0xf001_f000, 0x1000);
         Machine machine = TestData.open(tree.begin("second").cells("reg", 0x1000, 0x1000).cells("geometry", 5).end()
             .begin("first").cells("reg", 0, 0x1000).end().begin("below").cells("reg", 0x8000, 0x1000).end()
@@ -206,17 +209,18 @@ class DeviceTreeTest {
         assertEquals(List.of("first", "second", "last"), pamus.stream().map(Node::name).toList());
         assertArrayEquals(new int[] {5}, pamus.get(1).cells("geometry"));
         assertEquals(List.of(new Range(0xf002_2000L, 0x1000)), pamus.get(2).registers());
-        assertEquals(List.of("below", "long", "none"), machine.warnings().stream().filter(line -> line.contains("no instance of 0x3000 bytes"))
+        assertEquals(List.of("below", "long", "none"), machine.warnings().stream()
+            .filter(line -> line.contains("no instance of 0x3000 bytes"))
             .map(line -> line.replaceAll(".*/iommu/(\\w+): .*", "$1")).toList());
         assertTrue(find(machine, "/iommu/below").isEmpty());
     }
 
-    @DisplayName("interrupts: the parent's, or of the bus above; types 2 and 3 are no wires, nor is any of a controller that is not enabled")
+    @DisplayName("interrupts: the parent's, or of the bus above; types 2 and 3 are no wires, nor is one to a disabled controller")
     @Test
     void interrupts() {
         Machine machine = open(board().begin("soc").cells("interrupt-parent", PIC).begin("bus").cells("#address-cells", 1)
-            .begin("d").cells("interrupts", 1, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5, 2, 1, 9, 6, 0, 2, 0, 7, 0, 3, 0, 8, 0, 4, -1).end()
-            .end().end());
+            .begin("d").cells("interrupts", 1, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5, 2, 1, 9, 6, 0, 2, 0, 7, 0, 3, 0,
+                8, 0, 4, -1).end().end().end());
         assertEquals(List.of(wire(1, false, "1 0 0 0"), wire(2, true, "2 1 0 0"), wire(3, true, "3 2 0 0"), wire(4, false, "4 3 0 0"),
             wire(5, true, "5 2 1 9"), wire(8, false, "8 0 4 4294967295")), node(machine, "/soc/bus/d").interrupts());
         Machine off = TestData.open(board().begin("off").text("status", "disabled").cells("phandle", 9).cells("#interrupt-cells", 1)

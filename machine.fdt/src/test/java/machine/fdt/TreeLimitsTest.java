@@ -197,8 +197,8 @@ class TreeLimitsTest {
         refused("has 0xffffffff bytes", with(content, property + 4, -1));
         int strings = field(content, 32);
         assertTrue(read(with(content, property + 8, strings - 1)).properties.containsKey(""));
-        refused(String.format("offset 0x%x: a property of node '' has its name at 0x%x of a strings block of 0x%<x bytes", property, strings),
-            with(content, property + 8, strings));
+        refused(String.format("offset 0x%x: a property of node '' has its name at 0x%x of a strings block of 0x%<x bytes", property,
+            strings), with(content, property + 8, strings));
         refused("has its name at 0xffffffff", with(content, property + 8, -1));
         refused("a property name does not end", with(content, 32, strings - 1));
     }
