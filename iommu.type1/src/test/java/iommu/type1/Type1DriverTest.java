@@ -484,7 +484,8 @@ class Type1DriverTest {
         bench.sick = new Bench.Sick() {
             @Override
             public long read(Mmio registers, long offset, int size) {
-                return registers.read(offset, size) & (offset == VtdRegisters.CAP ? ~0x1f00L : -1) | (offset == VtdRegisters.CAP ? 0x1100 : 0);
+                long value = registers.read(offset, size);
+                return offset == VtdRegisters.CAP ? value & ~0x1f00L | 0x1100 : value;
             }
         };
         errno(Errno.EOPNOTSUPP, () -> driver(bench));

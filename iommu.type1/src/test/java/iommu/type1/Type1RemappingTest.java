@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import iommu.type1.unit.VtdSettings;
 import irq.api.InterruptRemapping;
 import irq.api.MsiMessage;
+import java.util.Arrays;
 import java.util.List;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
@@ -163,6 +164,33 @@ class Type1RemappingTest {
         assertEquals(0, bench.reg(0x1c) & 1L << 23);
         bench.port(0x10).write(0xfee00000L, 4, 0x31);
         assertEquals(List.of(), bench.messages);
+    }
+
+    @Test
+    @DisplayName("P3: the driver's close returns when a message that was let through has arrived, of a requester in no domain, too")
+    void closeDrains() throws InterruptedException {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench, 256);
+        InterruptRemapping remapping = driver.remapping().get();
+        MsiMessage message = remapping.compose(remapping.allocate(0x10, 0x41, 0));
+        Thread device = new Thread(() -> send(bench, 0x10, message));
+        Thread core = new Thread(driver::close);
+        // The ear at 0xfee00000 cannot take it down.
+        synchronized (bench.messages) {
+            device.start();
+            while (device.getState() != Thread.State.BLOCKED
+                    || Arrays.stream(device.getStackTrace()).noneMatch(frame -> frame.getClassName().startsWith(Bench.class.getName() + "$"))) {
+                Thread.onSpinWait();
+            }
+            core.start();
+            while (core.isAlive() && core.getState() != Thread.State.TIMED_WAITING) {
+                Thread.onSpinWait();
+            }
+            assertTrue(core.isAlive(), "the message is still under way");
+        }
+        core.join();
+        device.join();
+        assertEquals(1, bench.messages.size());
     }
 
     @Test
