@@ -340,6 +340,70 @@ class Type1DriverTest {
         assertEquals(0x1000, domain.unmap(0x1000, 0x1000));
     }
 
+    @Test
+    @DisplayName("a split takes the tables it needs and no more; with one too few it is ENOMEM, and everything is as it was")
+    void tablesOfSplits() {
+        long[][] cuts = {{GIB + MIB2, MIB2, 1}, {GIB + 0x1000, 0x1000, 2}, {GIB + 0x1000, 2 * MIB2, 3}, {GIB, MIB2 + 0x1000, 2},
+            {GIB + 0x3000, GIB - 0x3000, 2}, {2 * GIB - 0x1000, 0x2000, 4}, {2 * GIB - MIB2, 2 * MIB2, 2}, {GIB, GIB, 0}};
+        for (long[] each : cuts) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            IommuDomain domain = driver(bench).open();
+            DmaBuffer buffer = memory(bench, GIB, GIB);
+            domain.map(GIB, buffer, 0, GIB, RW);
+            domain.map(2 * GIB, buffer, 0, GIB, RW);
+            String what = String.format("unmap 0x%x+0x%x", each[0], each[1]);
+            if (each[2] > 0) {
+                fill(bench, (each[2] - 1) * 4096);
+                errno(Errno.ENOMEM, () -> domain.unmap(each[0], each[1]));
+                assertEquals((each[2] - 1) * 4096, bench.machine.memory().available(), what);
+                assertEquals(buffer.physical(each[0] % GIB), domain.lookup(each[0], RW), what);
+                DmaBuffer filled = buffers.get(buffers.size() - 1);
+                filled.close();
+            }
+            fill(bench, each[2] * 4096);
+            assertEquals(each[1], domain.unmap(each[0], each[1]), what);
+            assertEquals(Refusal.UNMAPPED, domain.lookup(each[0], RW), what);
+            assertEquals(Refusal.UNMAPPED, domain.lookup(each[0] + each[1] - 1, RW), what);
+            assertEquals(each[0] == GIB ? Refusal.UNMAPPED : buffer.physical(each[0] % GIB - 1), domain.lookup(each[0] - 1, RW), what);
+            assertEquals(buffer.physical((each[0] + each[1]) % GIB), domain.lookup(each[0] + each[1], RW), what);
+        }
+    }
+
+    @Test
+    @DisplayName("P3: a driver whose units do not answer at its end, for so long or longer: all memory is back, or ETIMEDOUT and it is kept")
+    void slowEnd() {
+        boolean ended = false;
+        boolean kept = false;
+        for (int deaf = 0; deaf < 8; deaf++) {
+            Bench bench = new Bench(VtdSettings.DEFAULT);
+            long start = bench.machine.memory().available();
+            Type1Driver driver = new Type1Driver(bench.machine, bench.nodes,
+                new Type1Settings(5, 0, new Superpages(true, true), true, 256, false));
+            IommuDomain domain = driver.open();
+            domain.attach(0x10);
+            int[] left = {deaf};
+            bench.sick = new Bench.Sick() {
+                @Override
+                public void write(Mmio registers, long offset, int size, long value) {
+                    if (offset != VtdRegisters.IQT || value == 0 || left[0]-- <= 0) {
+                        registers.write(Bus.CPU, offset, size, value);
+                    }
+                }
+            };
+            try {
+                driver.close();
+                ended = true;
+                assertEquals(start - 4096, bench.machine.memory().available());
+            } catch (ErrnoException e) {
+                kept = true;
+                assertEquals(Errno.ETIMEDOUT, e.errno(), deaf + " orders unheard");
+                assertTrue(bench.machine.memory().available() < start - 4096);
+            }
+            assertEquals(Refusal.NO_REQUESTER, bench.port(0x10).write(0, 4, 1));
+        }
+        assertTrue(ended && kept);
+    }
+
     /** Takes memory until only that much is left. */
     private void fill(Bench bench, long leave) {
         for (long size = 1L << 40; bench.machine.memory().available() > leave; size >>= 1) {
@@ -417,13 +481,41 @@ class Type1DriverTest {
         assertEquals(1, driver.violations().size());
     }
 
+    @Test
+    @DisplayName("a fault record without F is none, whatever FSTS says; of records read before they are asked for the first 64 are kept")
+    void records() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        Type1Driver driver = driver(bench);
+        IommuDomain domain = driver.open();
+        for (int i = 0; i < 70; i++) {
+            domain.attach(i);
+            bench.port(i).write(0x5000, 4, 0);
+            domain.detach(i);
+        }
+        List<Violation> found = driver.violations();
+        assertEquals(64, found.size());
+        for (int i = 0; i < 64; i++) {
+            assertEquals(i, found.get(i).requester());
+            assertEquals(Refusal.NO_REQUESTER, bench.port(i).write(0x5000, 4, 0), "detached");
+        }
+        Bench other = new Bench(VtdSettings.DEFAULT);
+        driver = driver(other);
+        other.sick = new Bench.Sick() {
+            @Override
+            public long read(Mmio registers, long offset, int size) {
+                return offset == VtdRegisters.FSTS ? VtdRegisters.PPF : registers.read(offset, size);
+            }
+        };
+        assertEquals(List.of(), driver.violations());
+    }
+
     @ParameterizedTest(name = "{0}")
     @DisplayName("VT-d 3: each fault reason, as a port answers it and in words")
     @CsvSource({"1, -2, root entry not present", "2, -2, context entry not present", "3, -2, context entry invalid",
         "4, -3, address beyond the domain's width", "5, -5, no write permission", "6, -5, no read permission",
         "7, -6, page table not readable", "8, -6, root table not readable", "9, -6, context table not readable",
         "a, -6, reserved bits in the root entry", "b, -6, reserved bits in the context entry", "c, -6, reserved bits in a page table entry",
-        "d, -8, request type blocked", "e, -7, translated into the interrupt range", "20, -7, interrupt request with reserved bits",
+        "d, -8, request type blocked", "e, -8, translated into the interrupt range", "20, -8, interrupt request with reserved bits",
         "21, -3, interrupt index beyond the table", "22, -4, interrupt entry not present", "23, -6, interrupt table not readable",
         "24, -6, reserved bits in the interrupt entry", "25, -8, compatibility format interrupt blocked",
         "26, -5, interrupt from another source", "7f, -6, unknown"})
