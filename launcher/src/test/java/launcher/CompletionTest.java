@@ -38,7 +38,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What TAB offers, with commands of this test. */
 class CompletionTest {
     private static final List<String> COMPLETES = List.of("open --iommu=(__types) --json=* - (__devices)...", "trace (__containers) - R|W",
-        "swap (__containers)|(__bundles) (__with)", "bad (__throws) (__fails) (__missing) (irq:__number)", "hang (__hangs)");
+        "swap (__containers)|(__bundles) (__with)", "bad (__throws) (__fails) (__missing) (irq:__number)", "hang (__hangs)",
+        "ring (irq:__banks)");
 
     /** Public, or Gogo would not find its methods. */
     public static final class Fake {
@@ -88,6 +89,10 @@ class CompletionTest {
             return 1;
         }
 
+        public List<String> __banks(String... before) {
+            return List.of("0", "1");
+        }
+
         public List<String> __hangs(String... before) throws InterruptedException {
             hanging.incrementAndGet();
             entered.countDown();
@@ -126,7 +131,7 @@ class CompletionTest {
 
     private final Fake fake = new Fake();
     private final Commands commands = new Commands(() -> List.of(new Commands.Provider("vfio",
-        List.of("open", "trace", "swap", "bad", "hang", "__types"), List.of(), List.of(), COMPLETES, () -> Fake.class)));
+        List.of("open", "trace", "swap", "bad", "hang", "ring", "__types"), List.of(), List.of(), COMPLETES, () -> Fake.class)));
     private ThreadIOImpl io;
     private CommandProcessorImpl processor;
     private CommandSession session;
@@ -141,7 +146,7 @@ class CompletionTest {
         processor = new CommandProcessorImpl(io);
         List.of("__types", "__devices", "__containers", "__bundles", "__with", "__throws", "__fails", "__hangs")
             .forEach(name -> processor.addCommand("vfio", fake, name));
-        processor.addCommand("irq", fake, "__number");
+        List.of("__number", "__banks").forEach(name -> processor.addCommand("irq", fake, name));
         terminal = new DumbTerminal(new ByteArrayInputStream(new byte[0]), new ByteArrayOutputStream());
         session = processor.createSession(terminal.input(), terminal.output(), terminal.output());
         reader = new LineReaderImpl(terminal);
@@ -173,7 +178,7 @@ class CompletionTest {
     @CsvSource({"'trace ','guest host'", "'trace guest ',''", "'trace guest 0 ','R W'", "'trace guest 0 R ',''",
         "'vfio:trace ','guest host'", "'open guest ','0000:01:00.0 guest'", "'open guest a ','0000:01:00.0 guest+a'",
         "'open guest a b ','0000:01:00.0 guest+a+b'", "'open ',''", "'swap ','guest host iommu.pamu'", "'swap guest ','pamu'",
-        "'x = trace ','guest host'", "'other ',another", "'other a ',another"})
+        "'x = trace ','guest host'", "'ring ','0 1'", "'other ',another", "'other a ',another"})
     void arguments(String line, String expected) {
         assertEquals(expected, String.join(" ", offered(line.split(" ", -1))));
     }
@@ -206,8 +211,8 @@ class CompletionTest {
     @DisplayName("On an empty line, and behind x =, the names of ours; with a letter, those of all")
     @Test
     void names() {
-        assertEquals(List.of("bad", "hang", "open", "swap", "trace"), offered(""));
-        assertEquals(List.of("bad", "hang", "open", "swap", "trace"), offered("x", "=", ""));
+        assertEquals(List.of("bad", "hang", "open", "ring", "swap", "trace"), offered(""));
+        assertEquals(List.of("bad", "hang", "open", "ring", "swap", "trace"), offered("x", "=", ""));
         assertEquals(List.of("another"), offered("s"));
     }
 

@@ -114,7 +114,7 @@ class HelpTest {
 
     @DisplayName("No line is longer than the terminal is wide, no word is lost; what does not fit goes on below, not below the name")
     @ParameterizedTest
-    @ValueSource(ints = {40, 60, 80, 132})
+    @ValueSource(ints = {30, 40, 60, 80, 132})
     void fits(int columns) {
         List<String> wide = Help.ours(commands.ours(), 0);
         List<String> lines = Help.ours(commands.ours(), columns);
@@ -124,6 +124,12 @@ class HelpTest {
         assertEquals(words(wide), words(lines));
         assertEquals(words(Help.usage(commands.find("map").orElseThrow(), 0)), words(usage));
         assertEquals(3, lines.stream().filter(line -> line.matches("  \\S.*")).count(), String.join("\n", lines));
+    }
+
+    @DisplayName("A word that is longer than a line has one of its own, and nothing is in front of it")
+    @Test
+    void longWords() {
+        assertEquals(List.of("longer", "a b", "longer"), Help.folded("", "longer a b longer", 4));
     }
 
     private static List<String> words(List<String> lines) {
