@@ -30,7 +30,7 @@ class EnvironmentTest {
     private static final ReservedRegion OWN = new ReservedRegion(0x7000_0000, 0x7000_0fff, ReservedRegion.Kind.RESERVED);
 
     @Test
-    @DisplayName("windowed: geometry and windows are the domain's, while there is none the ledger's; banks say how many vectors are in use here")
+    @DisplayName("windowed: geometry and windows are the domain's, without one the ledger's; banks say how many vectors are used here")
     void windowed() {
         Board board = Board.pamu();
         VfioContainer container = board.container();
@@ -59,7 +59,7 @@ class EnvironmentTest {
     }
 
     @Test
-    @DisplayName("paged: no geometry and no windows; reserved is what hardware and attached devices say, while those are away the hardware alone")
+    @DisplayName("paged: no geometry, no windows; reserved is what hardware and attached devices say, with the IOMMU away the hardware's")
     void paged() {
         Board board = Board.type1();
         board.iommu.own.put(0x12, List.of(OWN));

@@ -265,6 +265,8 @@ class HotSwapTest {
         assertEquals("0 open", large.state());
         small.unmap(0x1_1000, 0x1000);
         small.map(0x1_0000, paged.memory(0x1_0000), 0, 0x1_0000, Access.READ);
+        // Its last byte is the last that can be translated.
+        small.map(0xffff_ffff_0000L, paged.memory(0x1_0000), 0, 0x1_0000, Access.READ);
         String before = paged.iommu.state();
         small.swap("type1");
         assertEquals(before, large.state());

@@ -17,6 +17,7 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -367,6 +368,21 @@ class LifeCycleTest {
         assertThrows(IllegalArgumentException.class, () -> vfio.addIommu(board.newIommu(), null));
         assertThrows(IllegalArgumentException.class, () -> Board.settings(0, 0));
         assertThrows(IllegalArgumentException.class, () -> Board.settings(1, -1));
+    }
+
+    @Test
+    @DisplayName("a service that is closed listens to no fault and no wire any more")
+    void deaf() {
+        FakeIommu wired = board.newIommu();
+        wired.wires.add(new Wire(FakeController.PATH, 24, true, "24"));
+        vfio.addIommu(wired, "type1");
+        assertEquals(1, board.controller.handlers());
+        board.portA.write(0, 4, 1);
+        assertEquals(1, vfio.faultCount());
+        vfio.close();
+        board.portA.write(0, 4, 1);
+        assertEquals(1, vfio.faultCount());
+        assertEquals(0, board.controller.handlers());
     }
 
     @Test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -158,6 +159,48 @@ class RegionTest {
         config(MSI + 2, 2, 0x0080);
         assertEquals(0x50140, board.a.msiAddress());
         assertTrue(board.a.msiEnabled());
+    }
+
+    @ParameterizedTest(name = "capability of {1} bytes at 0x{0}")
+    @DisplayName("MSI: a capability that ends where config space of the header does is one")
+    @CsvSource({"f0, 16", "f4, 12"})
+    void last(String at, int length) {
+        int offset = Integer.parseInt(at, 16);
+        board.a.set(0x34, 1, offset);
+        board.a.set(offset, 2, 0x0005);
+        board.a.set(offset + 2, 2, length == 16 ? 0x0080 : 0);
+        assertEquals(1, new ConfigSpace(board.a).msiVectors());
+    }
+
+    @Test
+    @DisplayName("MSI of 32 bits: the address, then the data, and nothing behind them; the user's scratch ends there, too")
+    void narrow() {
+        board.a.set(MSI + 2, 2, 0);
+        ConfigSpace space = new ConfigSpace(board.a);
+        space.msiOn(0x1234_5140, 0x77);
+        assertEquals(0x1234_5140, board.a.register(MSI + 4, 4));
+        assertEquals(0x77, board.a.register(MSI + 8, 4));
+        assertEquals(0, board.a.register(MSI + 12, 4));
+        assertEquals(1, board.a.register(MSI + 2, 2));
+        space.write(MSI + 8, 4, 0x88);
+        space.write(MSI + 12, 4, 0x99);
+        assertEquals(0x88, space.read(MSI + 8, 4));
+        assertEquals(0, space.read(MSI + 12, 4));
+        assertEquals(0x77, board.a.register(MSI + 8, 4));
+        space.msiOff();
+        assertEquals(0, board.a.register(MSI + 2, 2));
+    }
+
+    @Test
+    @DisplayName("a device without a list of capabilities has no MSI, whatever the pointer says, and none is programmed")
+    void noCapabilities() {
+        board.a.set(0x06, 2, 0);
+        ConfigSpace space = new ConfigSpace(board.a);
+        assertEquals(0, space.msiVectors());
+        byte[] before = board.a.config.clone();
+        space.msiOn(0x1234_5140, 0x77);
+        space.msiOff();
+        assertArrayEquals(before, board.a.config);
     }
 
     @Test

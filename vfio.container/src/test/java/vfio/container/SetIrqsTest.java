@@ -30,8 +30,8 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiRoute;
 import vfio.api.Region;
+import vfio.api.MsiRoute;
 
 @Timeout(30)
 class SetIrqsTest {
@@ -224,6 +224,27 @@ class SetIrqsTest {
             assertFalse(board.a.msiEnabled());
         }
         assertEquals(5, calls, "allocate, enable, mapDoorbell, compose");
+    }
+
+    @Test
+    @DisplayName("MSI: a device that does not let itself be enabled has no vector, shows MSI off, and a reset does not enable it")
+    void deviceRefuses() {
+        board.a.beforeWrite = (offset, value) -> {
+            if (offset == FakeFunction.MSI + 2 && (value & 1) != 0) {
+                throw new IllegalStateException("not now");
+            }
+        };
+        assertThrows(IllegalStateException.class, () -> device.setIrqs(msi(eventFd)));
+        board.a.beforeWrite = (offset, value) -> {
+        };
+        assertEquals(0, board.controller.used());
+        assertEquals(0, board.manual.enabled);
+        assertEquals(0, device.read(Region.CONFIG, FakeFunction.MSI + 2, 2) & 1);
+        device.reset();
+        assertFalse(board.a.msiEnabled());
+        device.setIrqs(msi(eventFd));
+        board.a.raise();
+        assertEquals(5, eventFd.poll());
     }
 
     @Test

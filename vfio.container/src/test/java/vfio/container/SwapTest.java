@@ -245,7 +245,7 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("groups leave while the container is blocked, and the last takes all of it along: set anew it is as new, and holds nobody back")
+    @DisplayName("groups leave while the container is blocked, the last takes all of it along: set anew it is as new, nobody is held back")
     void anew() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.addGroup(vfio.group(2));
@@ -362,6 +362,20 @@ class SwapTest {
         b.wireTo(next);
         b.raise();
         assertEquals(1, pin.poll());
+    }
+
+    @Test
+    @DisplayName("a second controller that leaves without its turn is nobody's loss: vectors, windows and reports are as before")
+    void standbyController() {
+        working();
+        FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
+        vfio.addController(next);
+        String before = tables(board.iommu) + container.msiRoutes() + vfio.swaps();
+        vfio.removeController(next);
+        assertEquals(before, tables(board.iommu) + container.msiRoutes() + vfio.swaps());
+        assertEquals("", container.reason());
+        vfio.removeController(board.controller);
+        assertTrue(container.reason().contains("MSIs wait for another"), container.reason());
     }
 
     @Test
