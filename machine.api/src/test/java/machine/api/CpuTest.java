@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -336,5 +337,30 @@ class CpuTest {
         cpu.level(false);
         cpu.serve();
         assertEquals(1, runs.get());
+    }
+
+    @Test
+    @DisplayName("Cpu: it rests while nothing is asserted or nobody is behind the pin; a handler that asks is told no at once")
+    void rest() {
+        Cpu cpu = new Cpu(7);
+        assertEquals(7, cpu.number());
+        cpu.pin(true);
+        assertTrue(cpu.rest(0), "nobody will serve it");
+        cpu.pin(false);
+        List<Boolean> inside = new ArrayList<>();
+        Attachment handler = cpu.attach(() -> {
+            inside.add(cpu.rest(Long.MAX_VALUE));
+            cpu.level(false);
+            inside.add(cpu.rest(Long.MAX_VALUE));
+        });
+        cpu.pin(true);
+        assertEquals(List.of(false, false), inside);
+        assertTrue(cpu.rest(0));
+        cpu.level(true);
+        assertFalse(cpu.rest(0), "asserted, and not served yet");
+        assertFalse(cpu.rest(1_000));
+        cpu.serve();
+        assertTrue(cpu.rest(0));
+        handler.close();
     }
 }

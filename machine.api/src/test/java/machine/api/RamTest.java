@@ -171,6 +171,26 @@ class RamTest {
     }
 
     @Test
+    @DisplayName("Ram: the last page below 2^52, and a last piece that is not whole; an odd width is a programmer's mistake")
+    void lastPages() {
+        Ram last = new Ram((1L << 52) - 0x1000, 0x1000);
+        last.write(0xff8, 8, 0x1234);
+        assertEquals(0x1234, last.read(0xff8, 8));
+        assertEquals((1L << 52) - 0x1000, last.base());
+        assertEquals(0x1000, last.size());
+        assertThrows(IllegalArgumentException.class, () -> new Ram((1L << 52) - 0x1000, 0x2000));
+        assertThrows(IllegalArgumentException.class, () -> new Ram(0x1000, Long.MAX_VALUE & -0x1000));
+        Ram ram = new Ram(0, CHUNK + 0x1000);
+        byte[] block = new byte[0x2000];
+        Arrays.fill(block, (byte) 5);
+        ram.write(CHUNK - 0x1000, block, 0, 0x2000);
+        assertEquals(0x0505050505050505L, ram.read(CHUNK + 0xff8, 8));
+        assertEquals(2L * CHUNK, ram.resident());
+        assertThrows(IllegalArgumentException.class, () -> ram.write(0, 16, 0));
+        assertThrows(IllegalArgumentException.class, () -> ram.read(0, 16));
+    }
+
+    @Test
     @DisplayName("Ram: threads that touch a chunk first at the same time write into the same one")
     void growRace() throws InterruptedException {
         for (int round = 0; round < 50; round++) {

@@ -138,6 +138,27 @@ class SnoopTest {
     }
 
     @Test
+    @DisplayName("Snoop: 16 MiB together, each range in one piece of memory up to its last byte")
+    void most() {
+        int mib = 1 << 20;
+        PhysicalBus large = new PhysicalBus(List.of(new Ram(0x1000_0000, 32L * mib)));
+        for (List<Node.Range> heard : List.of(List.of(new Node.Range(0x1000_0000, 16L * mib)),
+                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib)), List.of(new Node.Range(0x11ff_f000, 0x1000)))) {
+            Snoop one = large.snoop(heard);
+            large.sync();
+            assertTrue(one.unchanged(one.stamp()), heard::toString);
+            assertEquals(heard, one.ranges());
+            one.close();
+        }
+        for (List<Node.Range> never : List.of(List.of(new Node.Range(0x1000_0000, 16L * mib + 1)),
+                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib + 1)), List.of(new Node.Range(0x11ff_f000, 0x1001)))) {
+            Snoop one = large.snoop(never);
+            large.sync();
+            assertEquals(Snoop.NONE, one.stamp(), never::toString);
+        }
+    }
+
+    @Test
     @DisplayName("Snoop: a store that had begun before it is waited for by the sync that makes it listen")
     void oldStores() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
