@@ -139,6 +139,16 @@ class DeviceTreeTest {
         assertEquals(List.of(), node(machine, "/outer/closed/d").registers());
     }
 
+    @DisplayName("Physical address 0 is one: registers may be there")
+    @Test
+    void addressZero() {
+        Machine machine = TestData.open(new TreeWriter().begin("bus").cells("#address-cells", 1).cells("#size-cells", 1)
+            .cells("ranges", 0x1000, 0, 0, 0x1000).begin("d").cells("reg", 0x1000, 4).end().end()
+            .begin("e").cells("reg", 0, 0, 0, 8).end().done());
+        assertEquals(List.of(new Range(0, 4)), node(machine, "/bus/d").registers());
+        assertEquals(List.of(new Range(0, 8)), node(machine, "/e").registers());
+    }
+
     @DisplayName("ranges whose cells have no meaning pass nothing on; 1024 entries are read")
     @Test
     void oddRanges() {
@@ -239,6 +249,18 @@ class DeviceTreeTest {
     private static TreeWriter mapped(TreeWriter tree, int... map) {
         return controller(tree, "pcie", 0xf020_0000).cells("#address-cells", 3).cells("#size-cells", 2).cells("#interrupt-cells", 1)
             .cells("interrupt-map", map);
+    }
+
+    @DisplayName("What ends one cell early is not filled up: interrupts-extended, interrupt-map")
+    @Test
+    void endsEarly() {
+        Machine machine = TestData.open(mapped(board().begin("d").cells("interrupts-extended", PIC, 3, 2, 0, 0, PIC, 4, 2, 0).end(),
+            0, 0, 0, 1, PIC, 40, 1, 0, 0, 0, 0, 0).end().done());
+        assertEquals(List.of(wire(3, true, "3 2 0 0")), node(machine, "/d").interrupts());
+        assertEquals(List.of("device tree, /d: interrupts-extended ends inside the entry at cell 5; the interrupts before it count",
+            "device tree, /pcie@f0200000: interrupt-map, entry at cell 9 ends outside of it; the entries before it count"),
+            machine.warnings());
+        assertEquals("40 - - -", pins(machine.slots().get(0), 0));
     }
 
     private static String pins(Slot slot, int device) {

@@ -170,6 +170,7 @@ class TreeLimitsTest {
         refused("a node name has the byte 0x7f in it", nested(1, "a\u007f"));
         refused("a node without a proper name, '' in ''", nested(1, ""));
         refused("a node without a proper name, 'a/b' in ''", nested(1, "a/b"));
+        refused("a node without a proper name, '/a' in ''", nested(1, "/a"));
         refused("a property name is longer than 255", new TreeWriter().cells("x".repeat(256)));
         byte[] content = new TreeWriter().done();
         int structure = field(content, 8);
@@ -201,6 +202,8 @@ class TreeLimitsTest {
             strings), with(content, property + 8, strings));
         refused("has its name at 0xffffffff", with(content, property + 8, -1));
         refused("a property name does not end", with(content, 32, strings - 1));
+        int total = field(content, 4);
+        refused("a property name does not end", Arrays.copyOf(with(content, 32, strings - 1, 4, total - 1), total - 1));
     }
 
     @DisplayName("A property whose length is no multiple of 4 is followed by what is aligned next")
