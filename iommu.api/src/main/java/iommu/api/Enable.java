@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * Whether the domain's requesters may access what is mapped. While false everything is refused and mappings stay.
  *
  * @param on true for a fresh domain
  */
+@ProviderType
 public record Enable(boolean on) implements DomainAttribute {
     @Override
     public String toString() {

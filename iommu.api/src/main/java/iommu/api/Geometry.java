@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * The aperture: the only device addresses that are translated.
  *
  * @param start first address
  * @param size bytes; 0 means not set yet
  */
+@ProviderType
 public record Geometry(long start, long size) implements DomainAttribute {
     /** {@return last address, inclusive} */
     public long end() {

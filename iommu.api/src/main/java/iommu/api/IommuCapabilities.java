@@ -3,6 +3,7 @@ package iommu.api;
 
 import java.util.List;
 import java.util.Objects;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * What an IOMMU type can do, in the terms a container and an MSI strategy decide by.
@@ -15,6 +16,7 @@ import java.util.Objects;
  * @param reserved ranges that must not be mapped, by ascending start
  * @param contiguous true if the memory behind one window must be physically contiguous
  */
+@ProviderType
 public record IommuCapabilities(boolean windowed, long pageSizes, int maxWindows, long apertureStart, long apertureEnd,
         List<ReservedRegion> reserved, boolean contiguous) {
     /** Copies. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * A range of device addresses that a user must not map.
  *
@@ -8,6 +10,7 @@ package iommu.api;
  * @param end last address, inclusive
  * @param kind why
  */
+@ProviderType
 public record ReservedRegion(long start, long end, Kind kind) {
     /** Why a range is reserved. */
     public enum Kind {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * Which cache device writes are placed into ("stashed").
  *
  * @param cpu number of the core
  * @param cacheLevel 1, 2 or 3
  */
+@ProviderType
 public record Stash(int cpu, int cacheLevel) implements DomainAttribute {
     @Override
     public String toString() {

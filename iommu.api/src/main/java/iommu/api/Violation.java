@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * One refused access as the hardware recorded it.
  *
@@ -13,5 +15,6 @@ package iommu.api;
  *     it was then behind it: {@code WAV, under a domain it has left}
  * @param registers the status registers, e.g. {@code AVS1=0x00c10101 AVA=0x14001000}
  */
+@ProviderType
 public record Violation(String unit, int requester, long iova, int refusal, String reason, String registers) {
 }

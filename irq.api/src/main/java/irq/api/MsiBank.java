@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package irq.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * One bank of doorbells: the unit of isolation. Who can write its page can ring each of its vectors.
  *
@@ -9,5 +11,6 @@ package irq.api;
  * @param length bytes of it, a power of two, at least 4096
  * @param vectors how many there are, free or not
  */
+@ProviderType
 public record MsiBank(int index, long page, long length, int vectors) {
 }

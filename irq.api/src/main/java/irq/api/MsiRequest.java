@@ -3,6 +3,7 @@ package irq.api;
 
 import java.util.List;
 import java.util.Objects;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A wish for one MSI vector.
@@ -11,6 +12,7 @@ import java.util.Objects;
  * @param banks indexes of the banks it may come from, most welcome first
  * @param handler what to call when it arrives
  */
+@ProviderType
 public record MsiRequest(int requester, List<Integer> banks, InterruptHandler handler) {
     /** Copies. */
     public MsiRequest {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /** What a device does, or may do, at an address, seen from the device: a set of two bits. */
+@ProviderType
 public final class Access {
     /** The device reads memory. */
     public static final int READ = 1;

@@ -5,6 +5,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A core as an interrupt controller sees it: one interrupt pin and the handler that software has put behind it. Stop 5
@@ -19,6 +20,7 @@ import java.util.concurrent.locks.LockSupport;
  * <p>What the handler throws is logged with its class, whatever it is, and is not the asserting thread's concern. The handler is called
  * again when the pin is asserted next.
  */
+@ProviderType
 public final class Cpu {
     /** Runs of the handler on one thread before another that asserts the pin may take over. */
     static final int TURN = 32;

@@ -3,6 +3,7 @@ package machine.api;
 
 import java.util.Arrays;
 import java.util.List;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Physical memory a program owns and lets devices reach: a run of bytes made of physical extents.
@@ -11,6 +12,7 @@ import java.util.List;
  * goes back to the pool while a device can still reach it. Thread-safe; contents are as ordered as {@link Bus} makes
  * them.
  */
+@ProviderType
 public final class DmaBuffer implements AutoCloseable {
     /** Physically contiguous bytes. */
     public record Extent(long physical, long length) {

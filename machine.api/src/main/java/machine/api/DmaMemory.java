@@ -5,11 +5,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Hands out the machine's memory: to programs for DMA, to drivers for their tables. First fit by ascending address.
  * Memory comes zeroed by nobody: whoever needs zeroes writes them. Thread-safe.
  */
+@ProviderType
 public final class DmaMemory {
     /** How the extents of a buffer lie. */
     public enum Layout {

@@ -3,6 +3,7 @@ package machine.api;
 
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A device's door to memory: everything a device does passes here, its MSIs too. Stop 1 of the road; next
@@ -14,6 +15,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * piece at most and not for a whole transfer. May be used by several threads of the device at once; lock-free; allocates only when an
  * access is refused.
  */
+@ProviderType
 public final class DmaPort implements AutoCloseable {
     private static final int BOUNDARY = 4096;
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /** The error names of the control path, with Linux's numbers. */
+@ProviderType
 public enum Errno {
     /** Not permitted: the operation would weaken isolation. */
     EPERM(1),

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * An error of the control path: an errno name, what was wrong with the offending numbers in hex, and what to do.
  * Unchecked, so that no layer is tempted to swallow it; whoever throws it has left the state as it was.
  */
+@ProviderType
 public class ErrnoException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

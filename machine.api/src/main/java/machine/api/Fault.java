@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * One refused device access, made only when one is refused.
  *
@@ -10,6 +12,7 @@ package machine.api;
  * @param access {@link Access#READ} or {@link Access#WRITE}
  * @param refusal why: a constant of {@link Refusal}
  */
+@ProviderType
 public record Fault(int requester, long iova, int length, int access, int refusal) {
     /** {@return the fault in one line, numbers in hex} */
     @Override

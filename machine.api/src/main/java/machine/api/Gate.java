@@ -4,6 +4,7 @@ package machine.api;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import org.osgi.annotation.versioning.ConsumerType;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A gate in front of the translations of some requesters, for who changes what lies behind it: shut, no access reaches an IOMMU,
@@ -20,6 +21,7 @@ import org.osgi.annotation.versioning.ConsumerType;
  *
  * <p>Control path. Belongs to whoever made it, who calls one method at a time; the counts may be read by any thread.
  */
+@ProviderType
 public final class Gate implements AutoCloseable {
     /** In front of devices that cannot be held back, such as those of another process: never shut, it keeps nobody. */
     public static final Gate NONE = new Gate(null, (requester, iova, data) -> false);

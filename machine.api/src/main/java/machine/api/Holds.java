@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Who holds a machine's nodes: one as their hardware, one as their driver. Bundles that find another there stand by, in the order they
@@ -15,6 +16,7 @@ import java.util.stream.Collectors;
  *
  * <p>A lock for each who takes or stands by is held while what it builds is built; none while it is taken down, or while another one's is.
  */
+@ProviderType
 public final class Holds {
     private static final System.Logger LOG = System.getLogger("machine.api");
 

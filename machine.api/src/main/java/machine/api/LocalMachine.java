@@ -12,8 +12,10 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import org.osgi.annotation.versioning.ProviderType;
 
 /** A machine in this process. Thread-safe: its one lock guards the wiring, and no access of the road takes it. */
+@ProviderType
 public final class LocalMachine implements Machine {
     private static final System.Logger LOG = System.getLogger("machine.api");
 

@@ -16,6 +16,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Where the result of a long work goes: opened before the work, so that a place that nothing can be written to is refused then and not
@@ -23,6 +24,7 @@ import java.nio.file.StandardOpenOption;
  * {@link #close}. Every user of a machine writes its reports with it, so that they all say the same of a file that cannot be written.
  * One thread at a time; whoever opened it closes it.
  */
+@ProviderType
 public final class OutputFile implements AutoCloseable {
     /** The name of standard output. */
     public static final String STANDARD = "-";

@@ -8,11 +8,13 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A bus in this process. Memory is looked at first, then the register windows by binary search in a sorted array that
  * is replaced as a whole when a window comes or goes.
  */
+@ProviderType
 public final class PhysicalBus implements Bus {
     private record Window(long start, long end, Mmio mmio) {
     }

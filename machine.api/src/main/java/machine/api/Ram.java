@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.IntFunction;
 import java.util.function.LongSupplier;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Memory: the end of the road for data. Before it {@link Bus#write}.
@@ -24,6 +25,7 @@ import java.util.function.LongSupplier;
  * <p>The host may have no memory for a piece. A store that needs one is refused then, with {@link Exhausted}, and has changed nothing in
  * that piece; {@link DmaPort} makes a {@link Refusal} of it. The log says once which option to raise.
  */
+@ProviderType
 public final class Ram {
     private static final int CHUNK_SHIFT = 21;
     private static final int CHUNK = 1 << CHUNK_SHIFT;

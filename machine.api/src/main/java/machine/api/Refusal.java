@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * The negative numbers the data path answers with instead of a physical address or of {@link Bus#OK}. They are the
  * data path's only way to report an error; the record made of one is a {@link Fault}.
  */
+@ProviderType
 public final class Refusal {
     /** No unit translates for this requester now: none attached, its gate closed, or the unit disabled. */
     public static final int BLOCKED = -1;

@@ -4,6 +4,7 @@ package machine.api;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.List;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * What a unit with a coherent cache listens to: stores into memory it has cached. From {@link Bus#snoop}.
@@ -15,6 +16,7 @@ import java.util.List;
  *
  * <p>Thread-safe; nothing here blocks or allocates.
  */
+@ProviderType
 public final class Snoop implements Attachment {
     /** No stamp. */
     public static final long NONE = -1;

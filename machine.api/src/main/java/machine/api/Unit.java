@@ -4,6 +4,7 @@ package machine.api;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * What a hardware model plugs into the machine in one step, see {@link Machine#attach}.
@@ -12,6 +13,7 @@ import java.util.Objects;
  * @param translations its translation units, by the path of the node of each instance; empty if it is no IOMMU
  * @param inputs its interrupt inputs; {@link InterruptInputs#NONE} if it is no interrupt controller
  */
+@ProviderType
 public record Unit(List<Window> windows, Map<String, TranslationUnit> translations, InterruptInputs inputs) {
     /** @param size bytes */
     public record Window(long physical, long size, Mmio mmio) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * One interrupt specifier of a node, decoded.
  *
@@ -9,5 +11,6 @@ package machine.api;
  * @param level true for level-sensitive, false for edge
  * @param specifier the cells as they stand in the tree, e.g. {@code 24 2 0 0}
  */
+@ProviderType
 public record Wire(String controller, int input, boolean level, String specifier) {
 }

@@ -5,6 +5,7 @@ import iommu.api.IommuCapabilities;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * What VFIO_IOMMU_GET_INFO answers, its capabilities as data. {@link Type1Info} makes the bytes of it.
@@ -14,6 +15,7 @@ import java.util.Optional;
  * @param mappingsAvailable how many more mappings fit (capability DMA_AVAIL)
  * @param migration what dirty tracking takes (capability MIGRATION); empty for a windowed IOMMU, which has none
  */
+@ProviderType
 public record ContainerInfo(IommuCapabilities capabilities, List<IovaRange> ranges, int mappingsAvailable,
         Optional<Migration> migration) {
     /** Addresses from start to end, inclusive. */

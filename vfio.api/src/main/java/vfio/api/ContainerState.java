@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /** What a container can do at the moment. */
+@ProviderType
 public enum ContainerState {
     /** No IOMMU is set: devices are refused. */
     UNSET,

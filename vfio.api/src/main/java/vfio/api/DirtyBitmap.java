@@ -3,6 +3,7 @@ package vfio.api;
 
 import java.nio.ByteBuffer;
 import java.util.Objects;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Where a report of dirty pages goes: VFIO's {@code struct vfio_bitmap}.
@@ -15,6 +16,7 @@ import java.util.Objects;
  * @param bits from its position to its limit the memory to write, as large as {@link #bytes} says or larger, at most
  *     {@link ContainerInfo.Migration#maxDirtyBitmapSize}; position, limit and byte order do not matter and stay
  */
+@ProviderType
 public record DirtyBitmap(long pageSize, ByteBuffer bits) {
     private static final int WORD = 64;
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * What {@link Container#map}, {@link Container#unmap} and {@link Container#dirtyPages} do besides, by the numbers of
  * {@code linux/vfio.h}. Each operation has bits of its own.
  */
+@ProviderType
 public final class DmaFlags {
     /**
      * MAP_DMA: nothing is mapped; a mapping whose vaddr is invalid gets another buffer for the same memory. Goes without the

@@ -6,6 +6,7 @@ import java.lang.invoke.VarHandle;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A counter that interrupts add to and a program waits on, as Linux's eventfd. The last stop of the road for an
@@ -14,6 +15,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * <p>{@link #signal} is lock-free and may be called by any thread, device threads included. Several threads may read;
  * each signal is seen by one of them, and while one waits another waits behind it for no longer than its own time.
  */
+@ProviderType
 public final class EventFd {
     private static final VarHandle COUNT;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * VFIO_DEVICE_GET_IRQ_INFO.
  *
@@ -8,6 +10,7 @@ package vfio.api;
  * @param count how many there are; 0 if the device does not have it
  * @param flags of the constants
  */
+@ProviderType
 public record Irq(int index, int count, int flags) {
     /** The interrupt pin. */
     public static final int INTX = 0;

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * The argument of VFIO_DEVICE_SET_IRQS.
@@ -22,6 +23,7 @@ import java.util.Objects;
  * @param booleans for BOOL: which of the vectors
  * @param eventFds for EVENTFD: one a vector, null takes a vector's eventfd away
  */
+@ProviderType
 public record IrqSet(int index, Action action, int start, int count, Data data, List<Boolean> booleans,
         List<EventFd> eventFds) {
     /** What to do. */

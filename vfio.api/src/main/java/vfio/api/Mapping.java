@@ -2,6 +2,7 @@
 package vfio.api;
 
 import machine.api.DmaBuffer;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * One entry of a container's ledger.
@@ -14,6 +15,7 @@ import machine.api.DmaBuffer;
  * @param vaddrValid false from {@link DmaFlags#UNMAP_VADDR} until {@link DmaFlags#MAP_VADDR} gives another buffer: devices reach the
  *     memory, but the buffer is nobody's way to it any more
  */
+@ProviderType
 public record Mapping(long iova, DmaBuffer buffer, long offset, long length, int access, boolean vaddrValid) {
     /** A mapping whose vaddr is valid, as every new one's is. */
     public Mapping(long iova, DmaBuffer buffer, long offset, long length, int access) {

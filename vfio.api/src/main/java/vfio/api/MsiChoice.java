@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
 import vfio.api.msi.MsiAssessment;
 
 /**
@@ -12,5 +13,6 @@ import vfio.api.msi.MsiAssessment;
  * @param chosen whether it is the active one
  * @param preferred whether the user has asked for it by name: then no other is considered
  */
+@ProviderType
 public record MsiChoice(String name, int ranking, MsiAssessment assessment, boolean chosen, boolean preferred) {
 }

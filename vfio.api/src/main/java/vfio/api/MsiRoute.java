@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * One enabled MSI, for display: programs do not need it.
  *
@@ -10,5 +12,6 @@ package vfio.api;
  * @param address device address the message is written to
  * @param data the message
  */
+@ProviderType
 public record MsiRoute(String device, int bank, int vector, long address, int data) {
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * VFIO_DEVICE_GET_REGION_INFO.
  *
@@ -8,6 +10,7 @@ package vfio.api;
  * @param size bytes; 0 if the device does not have it
  * @param flags {@link #READ}, {@link #WRITE}, or 0
  */
+@ProviderType
 public record Region(int index, long size, int flags) {
     /** BAR n is region n, 0..5. */
     public static final int BAR0 = 0;

@@ -2,6 +2,7 @@
 package vfio.api;
 
 import java.time.Instant;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * The report of one swap of one container: a backend left or was replaced, and what became of it. Made when devices are let through
@@ -22,6 +23,7 @@ import java.time.Instant;
  * @param carried MSIs that devices sent meanwhile and that were delivered afterwards; several of one vector are delivered as one
  * @param failure empty if it is done; otherwise what was in the way: the container is as {@link Container#state} says
  */
+@ProviderType
 public record Swap(Instant at, String container, Backend backend, String from, String to, int attributes, int mappings,
         int placements, int routes, long blockedNanos, long stalled, long refused, long carried, String failure) {
     /** What of a container can be swapped. */

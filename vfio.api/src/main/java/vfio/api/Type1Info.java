@@ -6,12 +6,14 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * {@link ContainerInfo} as the bytes of {@code struct vfio_iommu_type1_info} and its capability chain, little-endian, laid out as
  * Linux 6.1 does: MIGRATION at 24, DMA_AVAIL right behind its 32 bytes, IOVA_RANGE right behind the 12 of that, at 68. (Later
  * kernels round a capability up to 8 bytes.)
  */
+@ProviderType
 public final class Type1Info {
     private static final int PGSIZES = 1;
     private static final int CAPS = 2;

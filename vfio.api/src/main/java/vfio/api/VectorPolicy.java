@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /** From which bank a container's next MSI vector comes, among the banks its strategy can reach. */
+@ProviderType
 public enum VectorPolicy {
     /** The first bank with a free vector, as Linux does: few banks, shared between containers. */
     FIRST_FIT,

@@ -16,6 +16,7 @@ import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Reads the configurations of one component, one after the other. An attribute that is not legal, of a wrong type too, does not end the
@@ -25,6 +26,7 @@ import machine.api.ErrnoException;
  * <p>The component's own properties are read and not its annotation: Declarative Services would throw for a value that it cannot
  * convert, and cut a number that is too long. Thread-safe.
  */
+@ProviderType
 public final class ConfigurationReader {
     private static final int LONGEST = 240;
 

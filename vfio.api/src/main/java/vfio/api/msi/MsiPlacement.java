@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.api.msi;
 
+import org.osgi.annotation.versioning.ProviderType;
+
 /**
  * Where devices reach a bank.
  *
@@ -8,5 +10,6 @@ package vfio.api.msi;
  * @param iova device address of the first byte of its page
  * @param length bytes
  */
+@ProviderType
 public record MsiPlacement(int bank, long iova, long length) {
 }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package launcher;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.tngtech.archunit.ArchConfiguration;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.library.dependencies.SliceAssignment;
+import com.tngtech.archunit.library.dependencies.SliceIdentifier;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Which way packages point, and what exported types say of themselves; {@link RulesTest} looks at bundles. */
+class PackagesTest {
+    /** Contracts first. vfio.api is not among those looked at for circles: its MSI operations are on their way out of Container. */
+    private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api", "machine.osgi", "machine.fdt",
+        "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.type1", "irq.mpic", "irq.apic", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
+        "vfio.events", "vfio.health", "device.edu", "launcher");
+    private static final String VERSIONING = "org.osgi.annotation.versioning.";
+
+    private static JavaClasses all;
+
+    @BeforeAll
+    static void read() {
+        // What the JDK's classes are is not asked here, and takes longest.
+        ArchConfiguration.get().setResolveMissingDependenciesFromClassPath(false);
+        all = new ClassFileImporter().importPaths(BUNDLES.stream().map(bundle -> Path.of("..", bundle, "target", "classes")).toList());
+    }
+
+    @AfterAll
+    static void forget() {
+        ArchConfiguration.get().reset();
+        all = null;
+    }
+
+    private static Stream<String> bundles() {
+        return BUNDLES.stream().filter(bundle -> !bundle.equals("vfio.api"));
+    }
+
+    @DisplayName("Every exported type says who implements it, so that a bundle's import range is what it may be: @ProviderType or @ConsumerType")
+    @Test
+    void versioned() {
+        assertTrue(all.size() > 300, all.size() + " classes");
+        List<String> silent = all.stream().filter(one -> one.getPackageName().matches("[a-z]+\\.api(\\..*)?"))
+            .filter(one -> one.isTopLevelClass() && one.getModifiers().contains(JavaModifier.PUBLIC))
+            .filter(one -> !one.isAnnotatedWith(VERSIONING + "ProviderType") && !one.isAnnotatedWith(VERSIONING + "ConsumerType"))
+            .map(JavaClass::getName).sorted().toList();
+        assertTrue(silent.isEmpty(), silent.toString());
+    }
+
+    @DisplayName("Packages of a bundle do not use each other in a circle")
+    @ParameterizedTest
+    @MethodSource("bundles")
+    void circles(String bundle) {
+        slices().assignedFrom(new SliceAssignment() {
+            @Override
+            public SliceIdentifier getIdentifierOf(JavaClass one) {
+                String name = one.getPackageName();
+                return name.equals(bundle) || name.startsWith(bundle + ".") ? SliceIdentifier.of(name) : SliceIdentifier.ignore();
+            }
+
+            @Override
+            public String getDescription() {
+                return "packages of " + bundle;
+            }
+        }).should().beFreeOfCycles().check(all);
+    }
+
+    @DisplayName("Hardware and its driver meet on the bus alone: a unit knows nothing of the driver's package, and nobody outside of units")
+    @Test
+    void units() {
+        noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat().resideInAPackage("..unit..").check(all);
+    }
+
+    @DisplayName("Contracts know no framework: no class of machine.api, iommu.api, irq.api, vfio.api uses org.osgi but for its annotations")
+    @Test
+    void contracts() {
+        classes().that().resideInAnyPackage("machine.api..", "iommu.api..", "irq.api..", "vfio.api..").should().onlyDependOnClassesThat()
+            .resideInAnyPackage("java..", "machine.api..", "iommu.api..", "irq.api..", "vfio.api..", "org.osgi.annotation..",
+                "org.osgi.service.metatype.annotations..").check(all);
+    }
+}
