@@ -272,6 +272,9 @@ class WorkbenchTest {
         assertTrue(completions.__errnos().contains("EINVAL"));
         assertFalse(completions.__places("pcie0").contains("00.0"), "it is taken");
         assertTrue(completions.__places("pcie1").contains("00.0"));
+        bench.machine().slots().stream().filter(slot -> slot.name().equals("dma0")).forEach(slot -> bench.free(slot)
+            .forEach(place -> vfio.addFunction(keep(new Edu(bench.machine(), slot, place.device(), place.function(), EduSettings.DEFAULT)))));
+        assertEquals(List.of("pcie0", "pcie1", "pcie2", "dma1"), completions.__slots(), "one is full");
         container.close();
         pamu.close();
         vfio.removeIommu(pamu);
