@@ -48,7 +48,7 @@ class QuiescenceTest {
     }
 
     @Test
-    @DisplayName("shut: memory is refused when the bound has passed, messages are kept; each outage is counted from zero, and until the next")
+    @DisplayName("shut: memory is refused when the bound has passed, messages are kept; each outage is counted from zero")
     void counts() {
         assertTrue(quiescence.possible());
         assertFalse(quiescence.holds());
