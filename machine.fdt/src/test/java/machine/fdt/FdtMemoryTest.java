@@ -100,6 +100,9 @@ class FdtMemoryTest {
         assertEquals(0x4000, beside.memory().available());
         Machine inside = open(tree(0, 0x2000_0000, 0, 0x8000, 0, 0x2000_1000, 0, 0x1000, 0, 0x2000_4000, 0, 0x1000));
         piece(inside, 0x2000_0000, 0x2000_8000);
+        Machine disorder = open(tree(0, 0x2000_1000, 0, 0x2000, 0, 0x2000_0000, 0, 0x2000, 0, 0x3000_0800, 0, 0));
+        piece(disorder, 0x2000_0000, 0x2000_3000);
+        assertEquals(1, warnings(disorder).size(), disorder.warnings().toString());
         assertEquals(List.of("0x20001000+0x1000 overlaps 0x20000000+0x8000", "0x20004000+0x1000 overlaps 0x20000000+0x8000"),
             warnings(inside).stream().map(line -> line.replaceAll(".*: memory (.*); .*", "$1")).toList());
     }
@@ -139,6 +142,13 @@ class FdtMemoryTest {
             .collect(Collectors.joining(","));
         assertEquals(64 * 0x1000, open(silent(), pieces).memory().available());
         assertTrue(refused(silent(), pieces + ",0x20000000+0x1000").contains("65 pieces"));
+        int[] registers = new int[4 * 64];
+        for (int i = 0; i < 64; i++) {
+            registers[4 * i + 1] = 0x2000_0000 + 0x2000 * i;
+            registers[4 * i + 3] = 0x1000;
+        }
+        assertTrue(assertErrno(Errno.EINVAL, () -> open(tree(0, 0x1000_0000, 0, 0x4000_0000).begin("d").cells("reg", registers).end()))
+            .getMessage().contains("65 pieces"), "cut by registers");
         open(tree(1, 0, 0x100, 0));
         assertErrno(Errno.EINVAL, () -> open(tree(1, 0, 0x100, 0x1000)));
     }

@@ -88,7 +88,7 @@ class ReservedMemoryTest {
     @DisplayName("/memreserve/: not handed out, in whole pages, in the middle of memory and at its end")
     @Test
     void memreserve() {
-        Machine machine = open(board().reserve(0x0200_0800, 0x1000).reserve(0x0fff_f000, 0x1000).reserve(0x0300_0000, 0));
+        Machine machine = open(board().reserve(0x0200_0800, 0x1000).reserve(0x0fff_f000, 0x1000).reserve(0x0300_0800, 0));
         kept(machine, 0x0200_0000, 0x0200_2000);
         kept(machine, 0x0fff_f000, MEMORY);
         assertEquals(MEMORY - FIRMWARE - 0x2000 - 0x1000, machine.memory().available());
