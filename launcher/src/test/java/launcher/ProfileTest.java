@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.felix.gogo.jline.Builtin;
 import org.apache.felix.gogo.jline.Posix;
 import org.apache.felix.gogo.jline.Procedural;
@@ -69,7 +70,8 @@ class ProfileTest {
         // What Gogo's activator adds; any object does for the bundle's context.
         processor.addConstant(org.apache.felix.gogo.runtime.activator.Activator.CONTEXT, commands);
         List.of("addCommand", "removeCommand", "eval").forEach(name -> processor.addCommand("gogo", processor, name));
-        processor.addCommand("scr", new Others(), "config");
+        // Gogo takes the first it finds: without scopes that is one of so many others.
+        IntStream.range(0, 60).forEach(i -> processor.addCommand("other" + i, new Others(), "config"));
         List.of("config", "__pids", "__keys").forEach(name -> processor.addCommand("vfio", commands, name));
         List.of("complete", "format", "setopt", "new", "set").forEach(name -> processor.addCommand("gogo", new Builtin(), name));
         List.of("each", "if", "not", "try", "throw").forEach(name -> processor.addCommand("gogo", new Procedural(), name));
