@@ -85,6 +85,21 @@ class FaultRecordingTest {
         bench.reg(0x22c, 0x80000000L);
         fault(0x100, 0x2000);
         assertEquals(0x2000, bench.reg8(0x240));
+        fault(0, 0x4000);
+        assertEquals(0x4000, bench.reg8(0x250), "source id 0 is one, too");
+    }
+
+    @Test
+    @DisplayName("VT-d 3: IP falls when an overflow is all there is and is cleared")
+    void overflowCleared() {
+        start(1, false);
+        fault(0x100, 0);
+        fault(0x101, 0);
+        bench.reg(0x22c, 0x80000000L);
+        assertEquals(1, bench.reg(0x34), "PFO alone");
+        assertEquals(0xc0000000L, bench.reg(0x38));
+        bench.reg(0x34, 1);
+        assertEquals(0x80000000L, bench.reg(0x38));
     }
 
     @Test

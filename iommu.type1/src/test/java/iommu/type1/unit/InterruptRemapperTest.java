@@ -147,6 +147,22 @@ class InterruptRemapperTest {
     }
 
     @Test
+    @DisplayName("the unit's private window takes 4 bytes of a device: a core's write there, or one of another size, is no message")
+    void privateWindow() {
+        start(VtdSettings.DEFAULT, 0x120807);
+        irte(1, 0x00007fff00410001L, 0);
+        irte(2, 0x0000800000410001L, 0);
+        long window = (1L << 60) + (Bench.BASE << 8);
+        bench.bus.write(Bus.CPU, window + 0x30, 4, 0);
+        bench.bus.write(0x10, window + 0x30, 8, 0);
+        assertEquals(List.of(), bench.messages);
+        bench.bus.write(0x10, window + 0x50, 4, 0);
+        assertEquals(List.of(), bench.messages, "no such APIC");
+        bench.bus.write(0x10, window + 0x30, 4, 0);
+        assertEquals(List.of(new Message(0x10, 0xfeefffe0L, 0x41)), bench.messages, "destination 0x7fff, the last there is");
+    }
+
+    @Test
     @DisplayName("VT-d 6.2: compatibility format passes with CFI, but never with EIME")
     void compatibilityFormat() {
         start(VtdSettings.DEFAULT, 0x120007);

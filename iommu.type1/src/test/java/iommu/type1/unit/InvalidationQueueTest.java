@@ -196,4 +196,47 @@ class InvalidationQueueTest {
         bench.reg(0x88, tail);
         assertEquals(2, bench.messages.size());
     }
+
+    @Test
+    @DisplayName("VT-d 4: what lies before the tail when the queue is switched on is fetched at once, also from a ring at address 0")
+    void switchedOnWithTail() {
+        bench.command(0, 0x04000000L);
+        bench.reg8(0x90, 0);
+        bench.mem(0, 7L << 32 | 0x25);
+        bench.mem(8, 0x112000);
+        bench.reg(0x88, 16);
+        assertEquals(0, bench.reg(0x80));
+        bench.command(0x04000000L, 0);
+        assertEquals(16, bench.reg(0x80));
+        assertEquals(7, bench.bus.read(0x112000, 4));
+    }
+
+    @Test
+    @DisplayName("VT-d 4: AM is legal up to MAMV; with a tail behind the ring nothing is fetched")
+    void lastOfAll() {
+        put(0x32 | 5 << 16, 18);
+        bench.reg(0x88, tail);
+        assertEquals(0, bench.reg(0x34));
+        assertEquals(16, bench.reg(0x80));
+        put(0x12, 0);
+        bench.reg(0x88, 0x1000);
+        assertEquals(0x10, bench.reg(0x34));
+        assertEquals(16, bench.reg(0x80));
+    }
+
+    @Test
+    @DisplayName("VT-d 4: IP of the invalidation event falls when IWC is cleared; the mask that falls then sends nothing")
+    void waitBehindTheMask() {
+        bench.reg(0xa4, 0x43);
+        bench.reg(0xa8, 0xfee02000L);
+        put(0x15, 0);
+        bench.reg(0x88, tail);
+        assertEquals(0xc0000000L, bench.reg(0xa0));
+        bench.reg(0x9c, 0);
+        assertEquals(0xc0000000L, bench.reg(0xa0), "writing 0 clears nothing");
+        bench.reg(0x9c, 1);
+        assertEquals(0x80000000L, bench.reg(0xa0));
+        bench.reg(0xa0, 0);
+        assertEquals(0, bench.messages.size());
+    }
 }
