@@ -9,6 +9,7 @@ import static vfio.container.Board.refused;
 
 import iommu.api.Enable;
 import java.lang.reflect.Proxy;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -368,6 +369,11 @@ class LifeCycleTest {
         assertThrows(IllegalArgumentException.class, () -> vfio.addIommu(board.newIommu(), null));
         assertThrows(IllegalArgumentException.class, () -> Board.settings(0, 0));
         assertThrows(IllegalArgumentException.class, () -> Board.settings(1, -1));
+        assertEquals(0, Board.settings(1, 0).lockedMemoryLimit());
+        for (long[] millis : new long[][] {{-1, 1}, {0, 0}, {0, -1}}) {
+            assertThrows(IllegalArgumentException.class,
+                () -> new VfioService.Settings(1, 0, true, Duration.ofMillis(millis[0]), Duration.ofMillis(millis[1])));
+        }
     }
 
     @Test
