@@ -168,9 +168,14 @@ final class Course {
                 return trouble;
             }
             replace(next);
-            // Who asks for a stopped one to be replaced wants it at work.
-            watch.run("starting " + next.name(), () -> bundle.start(started ? Bundle.START_TRANSIENT : 0));
-            return verdict(bundle);
+            watch.run("starting " + next.name(), () -> bundle.start(Bundle.START_TRANSIENT));
+            trouble = verdict(bundle);
+            if (trouble.isEmpty() && !started) {
+                // Who asks for a stopped one to be replaced wants it at work, after the framework's next start, too. Not before it works:
+                // what is to be started the framework may start at any moment.
+                bundle.start();
+            }
+            return trouble;
         } catch (Watch.Hung e) {
             hung = e;
             return e.getMessage();
