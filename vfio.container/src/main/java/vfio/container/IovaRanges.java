@@ -86,15 +86,22 @@ final class IovaRanges {
     }
 
     /** Whether one of the ranges holds it all. */
-    static void checkInside(long iova, long length, List<IovaRange> ranges) {
+    static boolean inside(long iova, long length, List<IovaRange> ranges) {
         long end = iova + length - 1;
         for (IovaRange range : ranges) {
             if (Long.compareUnsigned(iova, range.start()) >= 0 && Long.compareUnsigned(end, range.end()) <= 0) {
-                return;
+                return true;
             }
         }
-        throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova, end,
-            ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
+        return false;
+    }
+
+    /** @throws ErrnoException EINVAL if it is not {@link #inside} */
+    static void checkInside(long iova, long length, List<IovaRange> ranges) {
+        if (!inside(iova, length, ranges)) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova, iova + length - 1,
+                ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
+        }
     }
 
     /** {@return what is reserved in a domain with those requesters, by ascending start} */

@@ -1759,10 +1759,8 @@ final class VfioContainer implements Container {
 
     /** Whether a bank can still be where it was: nothing has been mapped there, and nobody keeps the bank from this container. */
     private boolean fits(MsiPlacement placement) {
-        long last = placement.iova() + placement.length() - 1;
-        return ledger.first(placement.iova(), last) == null && !interrupts.forbidden(placement.bank())
-            && valid().stream().anyMatch(range -> Long.compareUnsigned(range.start(), placement.iova()) <= 0
-                && Long.compareUnsigned(last, range.end()) <= 0);
+        return ledger.first(placement.iova(), placement.iova() + placement.length() - 1) == null
+            && !interrupts.forbidden(placement.bank()) && IovaRanges.inside(placement.iova(), placement.length(), valid());
     }
 
     /** What stood in the way of every strategy may have gone. The operation that did it has succeeded, whatever comes of this. */
@@ -1869,18 +1867,19 @@ final class VfioContainer implements Container {
         }
     }
 
-    /** Takes the strategy's session away, and whatever that leaves placed. */
+    /** Takes the strategy's session away, and whatever that leaves placed, unless what is placed is not its own any more. */
     private void unbind() {
         if (session != null) {
             MsiSession old = session;
-            List<MsiPlacement> own = environment.placements();
+            boolean owns = !environment.retired;
             session = null;
             strategy = null;
             environment = null;
             Steps steps = new Steps();
             steps.take(old::close);
-            own.stream().filter(ledger.placements()::contains)
-                .forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
+            if (owns) {
+                ledger.placements().forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
+            }
             steps.end();
         }
     }

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.EventFd;
 import vfio.api.Swap;
+import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiPlacement;
 
 /** P4 for MSI banks: what a user has placed outlives the strategy that placed it, until it is back or the user chooses another. */
@@ -133,6 +134,21 @@ class StrategyReturnTest {
         assertEquals(memory.physical(0), container.lookup(BANK, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll());
+    }
+
+    @Test
+    @DisplayName("isolation gave a bank to another container meanwhile: that bank is not placed again, the others are")
+    void isolated() {
+        placed();
+        vfio.addStrategy(board.auto, 10);
+        vfio.removeStrategy(board.manual);
+        VfioContainer two = board.container("two", 2);
+        two.vectorPolicy(VectorPolicy.ISOLATED);
+        two.msi("MAP", 2, BANK);
+        vfio.addStrategy(board.manual, 0);
+        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(List.of(new MsiPlacement(1, BANK, 0x1000)), container.msiPlacements());
+        assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
     }
 
     @Test
