@@ -212,17 +212,17 @@ final class Tenant implements AutoCloseable {
     /** The strategies' bundle is about to be swapped: what has been placed for its user must be there afterwards. */
     void expectBanks() {
         synchronized (choice) {
-            expected = null;
+            List<MsiPlacement> placements = container.msiPlacements();
             // Of others a bank is placed for as long as vectors of it are enabled, and those are given back meanwhile.
-            container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains).ifPresent(
-                strategy -> expected = new Banks(strategy, container.msiPlacements()));
+            expected = placements.isEmpty() ? null : container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains)
+                .map(strategy -> new Banks(strategy, placements)).orElse(null);
         }
     }
 
     /** Whether the banks that are expected are where they were, by the same strategy. */
     boolean hasBanks() {
         synchronized (choice) {
-            return expected == null || expected.placements.isEmpty() || container.msiStrategy().equals(Optional.of(expected.strategy))
+            return expected == null || container.msiStrategy().equals(Optional.of(expected.strategy))
                 && container.msiPlacements().containsAll(expected.placements);
         }
     }
