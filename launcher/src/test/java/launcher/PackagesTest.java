@@ -79,7 +79,7 @@ class PackagesTest {
         }).should().beFreeOfCycles().check(all);
     }
 
-    @DisplayName("Hardware and its driver meet on the bus alone: a unit knows nothing of the driver's package, and nobody outside of units")
+    @DisplayName("Hardware and its driver meet on the bus alone: nobody outside of units uses a unit")
     @Test
     void units() {
         noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat().resideInAPackage("..unit..").check(all);
