@@ -2,7 +2,7 @@
 package bench;
 
 import iommu.api.IommuDomain;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.unit.VtdUnit;
 import java.util.concurrent.TimeUnit;
 import machine.api.Access;
 import machine.api.DmaBuffer;
@@ -42,7 +42,7 @@ public class Translate {
 
     /** A VT-d domain with n mappings side by side, none of which continues its neighbour. */
     @State(Scope.Benchmark)
-    public static class Type1State {
+    public static class VtdState {
         /** Mappings of the domain. */
         @Param("1")
         public int mappings;
@@ -93,7 +93,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Hot(Type1State s) {
+    public long type1Hot(VtdState s) {
         VtdUnit unit = s.unit;
         long iova = (long) (s.mappings / 2) << s.shift;
         long answer = 0;
@@ -107,7 +107,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Sequential(Type1State s) {
+    public long type1Sequential(VtdState s) {
         VtdUnit unit = s.unit;
         long next = s.next;
         long end = (long) s.mappings << s.shift;
@@ -125,7 +125,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Random(Type1State s) {
+    public long type1Random(VtdState s) {
         VtdUnit unit = s.unit;
         long state = s.state;
         long answer = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package bench;
 
-import iommu.type1.Type1Driver;
-import iommu.type1.Type1Settings;
-import iommu.type1.unit.VtdSettings;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.VtdDriver;
+import iommu.vtd.VtdDriverSettings;
+import iommu.vtd.unit.VtdSettings;
+import iommu.vtd.unit.VtdUnit;
 import java.util.List;
 import java.util.Optional;
 import machine.api.DmaBuffer;
@@ -28,7 +28,7 @@ final class VtdBoard {
 
     final LocalMachine machine;
     final VtdUnit unit;
-    final Type1Driver driver;
+    final VtdDriver driver;
 
     VtdBoard() {
         Node node = Place.of(PATH, "intel,vt-d", new Node.Range(BASE, 0x1000));
@@ -36,7 +36,7 @@ final class VtdBoard {
         machine = new LocalMachine("bench", bus, List.of(new Node.Range(0x0100_0000L, 0xa000_0000L)), List.of(node), List.of(), 1);
         unit = new VtdUnit(bus, VtdSettings.DEFAULT, BASE);
         machine.attach(node, unit.plug(PATH));
-        driver = new Type1Driver(machine, List.of(node), Type1Settings.DEFAULT);
+        driver = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT);
     }
 
     DmaPort port() {

@@ -71,7 +71,7 @@ class ComebackTest {
         Framework.service(Machines.class).load(Framework.board("q35.dmar"), Map.of());
         Framework.service(Vfio.class);
         Framework.await("the controller", ComebackTest::there);
-        iommu = Framework.bundle("iommu.type1");
+        iommu = Framework.bundle("iommu.vtd");
         apic = Framework.bundle("irq.apic");
         iommu.stop();
         remapping = remapping(0);

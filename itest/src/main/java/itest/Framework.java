@@ -105,7 +105,7 @@ final class Framework {
 
     /** Bundles start one after the other, ours in the middle: waits for the rest. */
     static void awaitStart() throws Exception {
-        for (String name : List.of("machine.osgi", "machine.fdt", "machine.acpi", "iommu.pamu", "iommu.type1", "irq.mpic", "irq.apic",
+        for (String name : List.of("machine.osgi", "machine.fdt", "machine.acpi", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic",
                 "device.edu", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak", "vfio.events", "vfio.health")) {
             await(name + " to be active", () -> bundle(name).getState() == Bundle.ACTIVE);
         }

@@ -40,10 +40,10 @@ class StandbyTest {
         Framework.service(Machines.class).unload();
     }
 
-    @DisplayName("Copies of iommu.type1 and irq.apic with another version stand by, and take over when the first ones leave")
+    @DisplayName("Copies of iommu.vtd and irq.apic with another version stand by, and take over when the first ones leave")
     @Test
     void standby() throws Exception {
-        for (String name : List.of("iommu.type1", "irq.apic")) {
+        for (String name : List.of("iommu.vtd", "irq.apic")) {
             Class<?> service = name.equals("irq.apic") ? InterruptController.class : Iommu.class;
             String compatible = name.equals("irq.apic") ? "intel,lapic" : "intel,vt-d";
             List<Node> nodes = machine.nodes().stream().filter(node -> node.compatibleWith(compatible)).toList();

@@ -7,10 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import device.edu.Edu;
 import device.edu.EduSettings;
-import iommu.type1.Type1Driver;
-import iommu.type1.Type1Settings;
-import iommu.type1.unit.VtdSettings;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.VtdDriver;
+import iommu.vtd.VtdDriverSettings;
+import iommu.vtd.unit.VtdSettings;
+import iommu.vtd.unit.VtdUnit;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -39,7 +39,7 @@ import vfio.container.VfioService;
 class RmrrTest {
     private final List<AutoCloseable> resources = new ArrayList<>();
     private Machine machine;
-    private Type1Driver driver;
+    private VtdDriver driver;
 
     @BeforeEach
     void board() throws Exception {
@@ -47,7 +47,7 @@ class RmrrTest {
         List<Node> units = machine.nodes().stream().filter(node -> node.compatibleWith("intel,vt-d")).toList();
         units.forEach(node -> machine.attach(node,
             new VtdUnit(machine.bus(), VtdSettings.DEFAULT, node.registers().get(0).physical()).plug(node.path())));
-        driver = keep(new Type1Driver(machine, units, Type1Settings.DEFAULT));
+        driver = keep(new VtdDriver(machine, units, VtdDriverSettings.DEFAULT));
     }
 
     @AfterEach

@@ -8,10 +8,10 @@ import iommu.pamu.PamuDriver;
 import iommu.pamu.PamuSettings;
 import iommu.pamu.unit.Pamu;
 import iommu.pamu.unit.PamuModel;
-import iommu.type1.Type1Driver;
-import iommu.type1.Type1Settings;
-import iommu.type1.unit.VtdSettings;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.VtdDriver;
+import iommu.vtd.VtdDriverSettings;
+import iommu.vtd.unit.VtdSettings;
+import iommu.vtd.unit.VtdUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -123,7 +123,7 @@ final class Road {
         Node node = Place.of("/drhd", "intel,vt-d", new Node.Range(registers, 0x1000));
         LocalMachine machine = machine(List.of(node));
         machine.attach(node, new VtdUnit(machine.bus(), VtdSettings.DEFAULT, registers).plug(node.path()));
-        IommuDomain domain = new Type1Driver(machine, List.of(node), Type1Settings.DEFAULT).open();
+        IommuDomain domain = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT).open();
         domain.attach(0x10);
         return new Road(machine, domain, machine.openPort(new Requester(0x10, node.path(), 1)), 1L << 30);
     }

@@ -5,10 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import device.edu.EduSettings;
-import iommu.type1.Type1Driver;
-import iommu.type1.Type1Settings;
-import iommu.type1.unit.VtdSettings;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.VtdDriver;
+import iommu.vtd.VtdDriverSettings;
+import iommu.vtd.unit.VtdSettings;
+import iommu.vtd.unit.VtdUnit;
 import irq.apic.ApicDriver;
 import irq.apic.unit.LapicUnit;
 import java.util.ArrayList;
@@ -69,7 +69,7 @@ class EduAgainstEduTest {
         private final List<AutoCloseable> resources = new ArrayList<>();
         private final Container container;
         private final VfioService vfio;
-        private final Type1Driver iommu;
+        private final VtdDriver iommu;
         private final Device device;
         private final DmaBuffer shared;
         private final DmaBuffer readOnly;
@@ -80,7 +80,7 @@ class EduAgainstEduTest {
             this.name = name;
             this.machine = machine;
             resources.add(machine);
-            iommu = keep(new Type1Driver(machine, List.of(node(machine, "intel,vt-d")), Type1Settings.DEFAULT));
+            iommu = keep(new VtdDriver(machine, List.of(node(machine, "intel,vt-d")), VtdDriverSettings.DEFAULT));
             ApicDriver apic = keep(new ApicDriver(machine, node(machine, "intel,lapic"), iommu.remapping(), (what, cause) -> {
                 throw new AssertionError(what, cause);
             }));

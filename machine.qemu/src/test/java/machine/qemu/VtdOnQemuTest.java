@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.IommuDomain;
 import iommu.api.Violation;
-import iommu.type1.Type1Driver;
-import iommu.type1.Type1Settings;
+import iommu.vtd.VtdDriver;
+import iommu.vtd.VtdDriverSettings;
 import irq.api.InterruptRemapping;
 import irq.api.MsiMessage;
 import irq.api.MsiRequest;
@@ -38,7 +38,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** iommu.type1's driver on QEMU's VT-d, irq.apic's on its local APIC, QEMU's edu making the accesses. */
+/** iommu.vtd's driver on QEMU's VT-d, irq.apic's on its local APIC, QEMU's edu making the accesses. */
 @Installed
 @Timeout(60)
 class VtdOnQemuTest {
@@ -49,7 +49,7 @@ class VtdOnQemuTest {
     private final Random random = new Random(SEED);
     private final List<String> reports = new CopyOnWriteArrayList<>();
     private QemuMachine machine;
-    private Type1Driver driver;
+    private VtdDriver driver;
     private Edu one;
     private Edu two;
     private int first;
@@ -65,7 +65,7 @@ class VtdOnQemuTest {
         two = new Edu(machine.functions().get(1));
         first = machine.functions().get(0).requester().id();
         second = machine.functions().get(1).requester().id();
-        driver = new Type1Driver(machine, List.of(node("intel,vt-d")), Type1Settings.DEFAULT);
+        driver = new VtdDriver(machine, List.of(node("intel,vt-d")), VtdDriverSettings.DEFAULT);
     }
 
     @AfterEach

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.qemu;
 
-import iommu.type1.VtdCapabilities;
-import iommu.type1.VtdRegisters;
-import iommu.type1.unit.VtdSettings;
-import iommu.type1.unit.VtdUnit;
+import iommu.vtd.VtdCapabilities;
+import iommu.vtd.VtdRegisters;
+import iommu.vtd.unit.VtdSettings;
+import iommu.vtd.unit.VtdUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.vtd;
+
+import iommu.api.Iommu;
+import iommu.api.IommuCapabilities;
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import irq.api.InterruptRemapping;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.Wire;
+
+/**
+ * The driver of all VT-d units of a machine. Reaches them through the bus alone; everything about them is read from
+ * CAP and ECAP. Thread-safe.
+ *
+ * <p>The units may differ: capabilities are what all have, so that a domain made of them can be attached behind each.
+ */
+public final class VtdDriver implements Iommu, AutoCloseable {
+    private static final System.Logger LOG = System.getLogger("iommu.vtd");
+    /** {@code compatible} of the node of a DRHD. */
+    static final String DRHD = "intel,vt-d";
+    /** {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source ids. */
+    private static final String RMRR = "intel,rmrr";
+    private static final ReservedRegion INTERRUPTS =
+        new ReservedRegion(VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END, ReservedRegion.Kind.MSI);
+
+    private final Machine machine;
+    private volatile VtdDriverSettings settings;
+    private final Map<String, Drhd> units = new LinkedHashMap<>();
+    private final int levels;
+    private final IommuCapabilities capabilities;
+    private final VtdRemapping remapping;
+    private final Map<Integer, VtdDomain> owners = new ConcurrentHashMap<>();
+    private final Set<VtdDomain> domains = ConcurrentHashMap.newKeySet();
+    private volatile Map<Integer, String> places;
+    /** Guarded by this. */
+    private boolean closed;
+
+    /**
+     * Takes the units over: from here on they refuse what no domain allows. Interrupt remapping is switched on if all have it.
+     *
+     * @param nodes the nodes of all DRHDs, at least one
+     * @throws ErrnoException ENODEV if a unit does not answer; EOPNOTSUPP if they have no table depth in common or not the one
+     *     that is wanted; ETIMEDOUT if a unit hangs; ENOMEM
+     */
+    public VtdDriver(Machine machine, List<Node> nodes, VtdDriverSettings settings) {
+        if (nodes.isEmpty()) {
+            throw new IllegalArgumentException("no DRHD node");
+        }
+        this.machine = machine;
+        this.settings = settings;
+        try {
+            for (Node node : nodes) {
+                units.put(node.path(), new Drhd(machine, node, settings));
+            }
+            levels = levels();
+            long sizes = units.values().stream().mapToLong(unit -> unit.capabilities().pageSizes()).reduce(-1, (a, b) -> a & b);
+            int width = units.values().stream().mapToInt(unit -> unit.capabilities().addressWidth()).min().getAsInt();
+            long last = (1L << Math.min(width, 12 + 9 * levels)) - 1;
+            capabilities = new IommuCapabilities(false, sizes, 0, 0, last, List.of(INTERRUPTS), false);
+            boolean remaps = settings.remapping() && units.values().stream().allMatch(Drhd::remaps);
+            remapping = remaps ? new VtdRemapping(machine, List.copyOf(units.values()), settings.remappingEntries()) : null;
+            if (!remaps) {
+                units.values().forEach(Drhd::passInterrupts);
+            }
+        } catch (Throwable e) {
+            closeUnits(e);
+            throw e;
+        }
+    }
+
+    /**
+     * Uses the hardware otherwise: the timeout from the next wait on, superpages for domains opened from now on. Tables, remapping and
+     * drains stay as they are.
+     */
+    public void change(VtdDriverSettings next) {
+        settings = next;
+        units.values().forEach(unit -> unit.timeout(next.timeoutMillis()));
+    }
+
+    /** {@return interrupt remapping; empty if some unit lacks it or it is switched off} */
+    public Optional<InterruptRemapping> remapping() {
+        return Optional.ofNullable(remapping);
+    }
+
+    @Override
+    public IommuCapabilities capabilities() {
+        return capabilities;
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions(int requester) {
+        List<ReservedRegion> regions = new ArrayList<>(capabilities.reserved());
+        for (Node node : machine.nodes()) {
+            if (node.compatibleWith(RMRR)) {
+                for (int source : node.cells("requesters")) {
+                    if (source == requester) {
+                        for (Node.Range range : node.registers()) {
+                            regions.add(new ReservedRegion(range.physical(), range.physical() + range.size() - 1,
+                                ReservedRegion.Kind.DIRECT));
+                        }
+                    }
+                }
+            }
+        }
+        regions.sort(Comparator.comparingLong(ReservedRegion::start));
+        return List.copyOf(regions);
+    }
+
+    @Override
+    public boolean serves(Requester requester) {
+        return units.containsKey(requester.unit());
+    }
+
+    /** @throws ErrnoException ENODEV if the driver was closed; ENOMEM */
+    @Override
+    public IommuDomain open() {
+        for (VtdDomain domain : domains) {
+            if (domain.unconfirmedEnd()) {
+                try {
+                    domain.close();
+                } catch (RuntimeException e) {
+                    // As who closed it was told. Its memory is kept, and the new domain does not need it.
+                    LOG.log(System.Logger.Level.DEBUG, "the end of a domain is still not confirmed", e);
+                }
+            }
+        }
+        return fresh();
+    }
+
+    private synchronized IommuDomain fresh() {
+        if (closed) {
+            throw new ErrnoException(Errno.ENODEV, "this driver was closed; use the service that is there now");
+        }
+        PageTables tables = new PageTables(machine.bus(), machine.memory(), levels, capabilities.pageSizes());
+        VtdDomain domain = new VtdDomain(this, machine, tables, capabilities.apertureEnd(), settings.superpages());
+        domains.add(domain);
+        return domain;
+    }
+
+    /** {@return none: faults are reported by message, and the fault event stays masked} */
+    @Override
+    public List<Wire> violationWires() {
+        return List.of();
+    }
+
+    /** {@inheritDoc} A record of a requester that was then under another domain, or none, says so behind its reason. */
+    @Override
+    public List<Violation> violations() {
+        List<Violation> found = new ArrayList<>();
+        units.values().forEach(unit -> unit.violations(found));
+        return found;
+    }
+
+    /**
+     * Closes every domain, gives all tables back. Translation stays on and refuses everything. Idempotent.
+     *
+     * @throws ErrnoException of the first unit that could not be closed; the others have been
+     */
+    @Override
+    public void close() {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        }
+        Throwable failure = closeDomains(null);
+        Throwable units = closeUnits(null);
+        if (units != null) {
+            Failures.end(failure == null ? units : Failures.add(failure, units));
+        }
+        if (failure != null) {
+            // Now that the units have confirmed that they forgot everything, it may go.
+            Failures.end(closeDomains(null));
+        }
+        if (remapping != null) {
+            remapping.close();
+        }
+    }
+
+    private Throwable closeDomains(Throwable failure) {
+        for (VtdDomain domain : List.copyOf(domains)) {
+            try {
+                domain.close();
+            } catch (Throwable e) {
+                failure = Failures.add(failure, e);
+            }
+        }
+        return failure;
+    }
+
+    /**
+     * The unit a requester sits behind. Asks the machine's slots once; who has no place there sits behind the machine's only unit, if
+     * there is but one.
+     *
+     * @throws ErrnoException EINVAL if that is no unit of this driver, or nobody knows which it is
+     */
+    Drhd unit(int requester) {
+        if (requester >>> 16 != 0) {
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x: a source id has 16 bits", requester);
+        }
+        String path = places().get(requester);
+        if (path == null && machine.nodes().stream().filter(node -> node.compatibleWith(DRHD)).count() == 1) {
+            return units.values().iterator().next();
+        }
+        Drhd unit = path == null ? null : units.get(path);
+        if (unit == null) {
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s", requester,
+                path == null ? "no unit the machine knows" : path, units.keySet());
+        }
+        return unit;
+    }
+
+    void claim(int requester, VtdDomain domain) {
+        VtdDomain owner = owners.putIfAbsent(requester, domain);
+        if (owner == domain) {
+            throw new ErrnoException(Errno.EEXIST, "requester 0x%x is attached to this domain already", requester);
+        }
+        if (owner != null) {
+            throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached to another domain; detach it there", requester);
+        }
+    }
+
+    void release(int requester) {
+        owners.remove(requester);
+    }
+
+    void closed(VtdDomain domain) {
+        domains.remove(domain);
+    }
+
+    private int levels() {
+        for (int depth = 5; depth >= 3; depth--) {
+            int wanted = depth;
+            if ((settings.levels() == 0 || settings.levels() == depth)
+                    && units.values().stream().allMatch(unit -> unit.capabilities().walks(wanted))) {
+                return depth;
+            }
+        }
+        List<String> walked = units.values().stream()
+            .map(unit -> String.format("%s SAGAW 0x%x", unit.path(), unit.capabilities().widths())).toList();
+        throw new ErrnoException(Errno.EOPNOTSUPP, "no table depth suits: wanted %s, units %s; configure levels that all walk",
+            settings.levels() == 0 ? "any" : settings.levels() + " levels", walked);
+    }
+
+    private Map<Integer, String> places() {
+        Map<Integer, String> known = places;
+        if (known == null) {
+            known = new HashMap<>();
+            for (Slot slot : machine.slots()) {
+                for (int place = 0; place < (slot.pcie() ? 256 : 1); place++) {
+                    place(known, slot, place >> 3, place & 7);
+                }
+            }
+            places = known = Collections.unmodifiableMap(known);
+        }
+        return known;
+    }
+
+    private static void place(Map<Integer, String> known, Slot slot, int device, int function) {
+        if (!slot.covers(device, function)) {
+            return;
+        }
+        Requester requester = slot.requester(device, function);
+        String other = known.putIfAbsent(requester.id(), requester.unit());
+        if (other != null && !other.equals(requester.unit())) {
+            known.put(requester.id(), other + " and " + requester.unit());
+        }
+    }
+
+    private Throwable closeUnits(Throwable failure) {
+        for (Drhd unit : units.values()) {
+            try {
+                unit.close();
+            } catch (Throwable e) {
+                failure = Failures.add(failure, e);
+            }
+        }
+        return failure;
+    }
+}
