@@ -18,6 +18,7 @@ import org.openjdk.jmh.annotations.TearDown;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.container.VfioService;
+import vfio.container.host.ContainerLimits;
 
 /**
  * How long a swap holds devices back: the provider of a container leaves and comes back, with n mappings of 4 KiB to quiesce, close,
@@ -53,7 +54,7 @@ public class Gap {
         @Setup
         public void setUp() {
             port = board.port();
-            vfio = new VfioService(board.machine, new VfioService.Settings(mappings + 1, VfioService.Settings.UNLIMITED, true));
+            vfio = new VfioService(board.machine, new ContainerLimits(mappings + 1, ContainerLimits.UNLIMITED, true));
             vfio.addIommu(board.driver, "type1");
             vfio.addFunction(board.function());
             container = vfio.openContainer("bench");

@@ -16,6 +16,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import vfio.api.Container;
 import vfio.container.VfioService;
+import vfio.container.host.ContainerLimits;
 
 /**
  * A page is mapped and unmapped again, drain included, while n others are mapped: every other page, the probe in
@@ -81,7 +82,7 @@ public class MapUnmap {
         public void setUp() {
             port = board.port();
             VfioService vfio = new VfioService(board.machine,
-                new VfioService.Settings(standing() + LEAST, VfioService.Settings.UNLIMITED, true));
+                new ContainerLimits(standing() + LEAST, ContainerLimits.UNLIMITED, true));
             vfio.addIommu(board.driver, "type1");
             vfio.addFunction(board.function());
             container = vfio.openContainer("bench");

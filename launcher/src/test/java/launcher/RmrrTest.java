@@ -34,6 +34,7 @@ import org.junit.jupiter.api.Test;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.container.VfioService;
+import vfio.container.host.ContainerLimits;
 
 /** The example PC's table has an RMRR, 0x7f800000..0x7f81ffff, for 00:1d.0. Real units, driver and device. */
 class RmrrTest {
@@ -92,7 +93,7 @@ class RmrrTest {
     }
 
     private VfioService service(List<String> relaxable) {
-        VfioService vfio = keep(new VfioService(machine, new VfioService.Settings(100, VfioService.Settings.UNLIMITED, true,
+        VfioService vfio = keep(new VfioService(machine, new ContainerLimits(100, ContainerLimits.UNLIMITED, true,
             Duration.ofSeconds(1), Duration.ofSeconds(10), relaxable)));
         vfio.addIommu(driver, "type1");
         return vfio;

@@ -20,6 +20,8 @@ import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiSession;
+import vfio.container.host.Cleanup;
+import vfio.container.irq.Relay;
 
 /**
  * The MSI vectors of one container: where the two halves of a message meet. The host owns the vector, hence the data; whoever
@@ -189,7 +191,7 @@ final class Interrupts {
     /** Quietens the device, then gives the vector back. */
     void disable(Route route) {
         routes.remove(route);
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(() -> route.device.config().msiOff());
         steps.take(() -> release(route));
         steps.take(() -> leaveBank(route));
@@ -203,14 +205,14 @@ final class Interrupts {
 
     /** The controller is leaving: the vectors go back, routes and windows stay. */
     void controllerLeaving() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         routes.forEach(route -> steps.take(() -> release(route)));
         steps.end();
     }
 
     /** The strategy is leaving, and with it the windows: the vectors go back, and what the devices send is kept. */
     void strategyLeaving() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         for (Route route : routes) {
             steps.take(() -> park(route));
             steps.take(() -> release(route));
@@ -327,14 +329,14 @@ final class Interrupts {
 
     /** Gives the devices their earlier messages back. */
     void moveBack(List<Address> addresses) {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         addresses.forEach(one -> steps.take(() -> program(one.route, one.address)));
         steps.end();
     }
 
     /** Another session has taken over: every bank is disabled in the old one. */
     void moved(MsiSession old) {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         for (Route route : routes) {
             int bank = route.bank;
             route.bank = route.vector == null ? NONE : route.vector.bank();
@@ -405,7 +407,7 @@ final class Interrupts {
             }
             route.bank = vector.bank();
         } catch (RuntimeException e) {
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(() -> {
                 throw e;
             });

@@ -32,6 +32,8 @@ import vfio.api.Swap;
 import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
+import vfio.container.host.ContainerLimits;
+import vfio.container.host.RelaxableClasses;
 
 /**
  * VFIO as a service: a shell around {@link VfioService}. Providers come and go while containers live, so their
@@ -54,7 +56,7 @@ public final class VfioComponent implements Vfio {
          */
         @AttributeDefinition(name = "Locked memory limit", min = "0",
             description = "how many bytes a container may map, as Linux's RLIMIT_MEMLOCK; for maps from now on")
-        long locked_memory_limit() default VfioService.Settings.UNLIMITED;
+        long locked_memory_limit() default ContainerLimits.UNLIMITED;
 
         /**
          * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though no interrupt
@@ -107,9 +109,9 @@ public final class VfioComponent implements Vfio {
         service.change(configuration.read(properties, VfioComponent::settings));
     }
 
-    private static VfioService.Settings settings(ConfigurationReader.Values values) {
-        return new VfioService.Settings(values.integer("dma.entry.limit", 1, Integer.MAX_VALUE),
-            values.number("locked.memory.limit", 0, VfioService.Settings.UNLIMITED), values.flag("allow.unsafe.interrupts"),
+    private static ContainerLimits settings(ConfigurationReader.Values values) {
+        return new ContainerLimits(values.integer("dma.entry.limit", 1, Integer.MAX_VALUE),
+            values.number("locked.memory.limit", 0, ContainerLimits.UNLIMITED), values.flag("allow.unsafe.interrupts"),
             Duration.ofMillis(values.number("stall.bound", 0, LONGEST_MILLIS)),
             Duration.ofMillis(values.number("provider.timeout", 1, LONGEST_MILLIS)),
             values.words("relaxable.rmrr.classes", word -> word.matches(RelaxableClasses.PREFIX), "each 2, 4 or 6 hexadecimal digits"));

@@ -49,6 +49,18 @@ import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
+import vfio.container.dma.DirtyTracking;
+import vfio.container.dma.GuardedDomain;
+import vfio.container.dma.IovaRanges;
+import vfio.container.dma.RestorePlan;
+import vfio.container.dma.UnmapRule;
+import vfio.container.dma.VaddrUpdates;
+import vfio.container.host.Cleanup;
+import vfio.container.host.ContainerLimits;
+import vfio.container.host.IommuProvider;
+import vfio.container.irq.Relay;
+import vfio.container.state.Ledger;
+import vfio.container.state.Quiescence;
 
 /**
  * One container: a ledger, the domain made from it, and the MSI strategy at work. The lock serialises its users; no device
@@ -79,7 +91,7 @@ final class VfioContainer implements Container {
 
     // Guarded by the lock; null while there is none. What the IOMMU can do outlives its provider until another has taken over.
     private IommuCapabilities capabilities;
-    private volatile VfioService.Provider provider;
+    private volatile IommuProvider provider;
     private GuardedDomain domain;
     /** What was there before, for the reports. */
     private String leftIommu = "";
@@ -242,7 +254,7 @@ final class VfioContainer implements Container {
             if (type != null) {
                 throw new ErrnoException(Errno.EINVAL, "container %s uses %s; it cannot be set twice", name, type);
             }
-            VfioService.Provider found = serving(require(wanted));
+            IommuProvider found = serving(require(wanted));
             requireBlocked();
             requireSafeInterrupts(found.iommu().capabilities());
             ErrnoException obstacle = replayOn(found);
@@ -314,20 +326,20 @@ final class VfioContainer implements Container {
             IovaRanges.check(iova, offset, length, flags, capabilities.smallestPage());
             Mapping there = ledger.first(iova, iova + length - 1);
             if ((flags & DmaFlags.MAP_VADDR) != 0) {
-                Vaddrs.update(ledger, there, new Mapping(iova, buffer, offset, length, there == null ? 0 : there.access()));
+                VaddrUpdates.update(ledger, there, new Mapping(iova, buffer, offset, length, there == null ? 0 : there.access()));
                 return;
             }
             if (there != null) {
                 throw new ErrnoException(Errno.EEXIST, "iova 0x%x+0x%x overlaps the mapping 0x%x+0x%x; unmap that first", iova,
                     length, there.iova(), there.length());
             }
-            VfioService.Settings allowed = service.settings();
+            ContainerLimits allowed = service.settings();
             if (ledger.size() >= allowed.entryLimit()) {
                 throw new ErrnoException(Errno.ENOSPC, "container %s holds %d mappings, the most there may be; unmap some", name,
                     ledger.size());
             }
             IovaRanges.checkInside(iova, length, valid());
-            if (allowed.lockedMemoryLimit() != VfioService.Settings.UNLIMITED
+            if (allowed.lockedMemoryLimit() != ContainerLimits.UNLIMITED
                     && Long.compareUnsigned(length, allowed.lockedMemoryLimit() - ledger.bytes()) > 0) {
                 throw new ErrnoException(Errno.ENOMEM,
                     "container %s has 0x%x bytes mapped of 0x%x it may have, 0x%x are too many; unmap some or raise locked.memory.limit",
@@ -375,7 +387,7 @@ final class VfioContainer implements Container {
                 : dirty.report(iova, length, bitmap, page);
             List<UnmapRule.Piece> pieces = all ? UnmapRule.all(ledger) : rule().pieces(ledger, iova, length);
             if ((flags & DmaFlags.UNMAP_VADDR) != 0) {
-                Vaddrs.invalidate(ledger, pieces);
+                VaddrUpdates.invalidate(ledger, pieces);
             } else if (report == null) {
                 remove(pieces);
                 resolveAgain();
@@ -563,7 +575,7 @@ final class VfioContainer implements Container {
     /** If the domain cannot be closed, devices may still reach memory, and all stays as it is. */
     @Override
     public void close() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         List<Runnable> left = new ArrayList<>();
         enterBoth();
         try {
@@ -573,7 +585,7 @@ final class VfioContainer implements Container {
             requireBlocked();
             closeDomain();
             devices().forEach(device -> {
-                Steps its = device.detach();
+                Cleanup its = device.detach();
                 if (its != null) {
                     left.add(() -> device.settle(its));
                 }
@@ -617,11 +629,11 @@ final class VfioContainer implements Container {
         enterBoth();
         try {
             requireActive();
-            List<VfioService.Provider> candidates = require(wanted);
+            List<IommuProvider> candidates = require(wanted);
             // The present one last: it builds everything anew if there is no other.
             candidates.sort(Comparator.comparing(one -> one.iommu() == provider.iommu()));
-            VfioService.Provider next = serving(candidates);
-            Plan plan = plan();
+            IommuProvider next = serving(candidates);
+            RestorePlan plan = plan();
             service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
             requireSafeInterrupts(next.iommu().capabilities());
             return swap(wanted, next);
@@ -630,8 +642,8 @@ final class VfioContainer implements Container {
         }
     }
 
-    private Swap swap(String wanted, VfioService.Provider next) {
-        VfioService.Provider before = provider;
+    private Swap swap(String wanted, IommuProvider next) {
+        IommuProvider before = provider;
         leftIommu = before.label();
         state = ContainerState.QUIESCING;
         shut();
@@ -680,7 +692,7 @@ final class VfioContainer implements Container {
             dirty.reset();
         }
         state = ContainerState.ACTIVE;
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(other ? this::resolveOnOther : this::resolveOrReturn);
         route();
         Swap report = report(Swap.Backend.IOMMU, leftIommu, next.label(), "");
@@ -691,7 +703,7 @@ final class VfioContainer implements Container {
     /** Another kind of IOMMU may ask for another strategy. */
     private void resolveOnOther() {
         if (session != null && !assess(strategy).feasible()) {
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(interrupts::strategyLeaving);
             steps.take(this::unbind);
             steps.end();
@@ -723,14 +735,14 @@ final class VfioContainer implements Container {
     }
 
     private void retryRestore() {
-        List<VfioService.Provider> candidates = find(type);
+        List<IommuProvider> candidates = find(type);
         if (candidates.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV, "container %s waits for an IOMMU of type %s, and there is none; start a "
                 + "bundle that provides it", name, type);
         }
         ErrnoException obstacle = null;
         ErrnoException elsewhere = null;
-        for (VfioService.Provider candidate : candidates) {
+        for (IommuProvider candidate : candidates) {
             ErrnoException unserved = unserved(candidate);
             if (unserved != null) {
                 elsewhere = unserved;
@@ -747,7 +759,7 @@ final class VfioContainer implements Container {
     // What the service tells. Called with the topology lock held.
 
     /** A provider is there; if this container waits for one of its kind, it is restored on it. */
-    void iommuArrived(VfioService.Provider newcomer) {
+    void iommuArrived(IommuProvider newcomer) {
         if (!enterInTime()) {
             unheard = true;
             // Who has the lock now sees that there is news when it lets it go; if nobody has it any more, this is who hears.
@@ -771,7 +783,7 @@ final class VfioContainer implements Container {
     }
 
     /** {@return what was in the way; null if the container works again} */
-    private ErrnoException take(VfioService.Provider newcomer) {
+    private ErrnoException take(IommuProvider newcomer) {
         state = ContainerState.RESTORING;
         ErrnoException obstacle = replayOn(newcomer);
         if (obstacle != null) {
@@ -780,7 +792,7 @@ final class VfioContainer implements Container {
             return obstacle;
         }
         state = ContainerState.ACTIVE;
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(this::resolveOrReturn);
         route();
         report(Swap.Backend.IOMMU, leftIommu, newcomer.label(), "");
@@ -803,7 +815,7 @@ final class VfioContainer implements Container {
 
     /** The provider is about to go: devices are held back, blocked, and what was in flight has left when this returns. */
     void iommuLeaving(Iommu leaving) {
-        VfioService.Provider present = provider;
+        IommuProvider present = provider;
         if (present != null && present.iommu() == leaving) {
             departing();
             if (!hears(() -> iommuGone(leaving))) {
@@ -878,7 +890,7 @@ final class VfioContainer implements Container {
         if (service.controller() != controller) {
             return;
         }
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         boolean concerned = interrupts.enabled() || !ledger.placements().isEmpty();
         if (state != ContainerState.ACTIVE) {
             owesController |= concerned;
@@ -920,7 +932,7 @@ final class VfioContainer implements Container {
         if (!served) {
             interrupts.presume();
         }
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(interrupts::controllerLeaving);
         devices().forEach(device -> steps.take(device::suspend));
         if (domain != null) {
@@ -941,7 +953,7 @@ final class VfioContainer implements Container {
     private void strategyHere() {
         if (state == ContainerState.ACTIVE) {
             MsiStrategy before = strategy;
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(this::resolveOrReturn);
             route();
             if (strategy != before && strategy != null && interrupts.enabled()) {
@@ -960,7 +972,7 @@ final class VfioContainer implements Container {
             if (!owesStrategy) {
                 leftStrategy = leaving.name();
             }
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(this::part);
             if (state == ContainerState.ACTIVE) {
                 steps.take(this::resolve);
@@ -980,7 +992,7 @@ final class VfioContainer implements Container {
      * has placed for itself goes with it.
      */
     private void part() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         if (interrupts.enabled()) {
             shut();
             if (!service.served()) {
@@ -1146,8 +1158,8 @@ final class VfioContainer implements Container {
         }
     }
 
-    private Steps hear() {
-        Steps steps = new Steps();
+    private Cleanup hear() {
+        Cleanup steps = new Cleanup();
         if (lock.getHoldCount() == 1) {
             for (Runnable news = later.poll(); news != null; news = later.poll()) {
                 steps.take(news);
@@ -1194,7 +1206,7 @@ final class VfioContainer implements Container {
 
     /** Takes an interrupt away; if it was the last that waited, its device is not held back any more. */
     void disable(Interrupts.Route route) {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(() -> interrupts.disable(route));
         steps.take(this::route);
         steps.end();
@@ -1259,17 +1271,17 @@ final class VfioContainer implements Container {
     }
 
     /** {@return the providers of that type in the order they are considered} */
-    private List<VfioService.Provider> find(String wanted) {
-        List<VfioService.Provider> found = new ArrayList<>(service.iommus());
+    private List<IommuProvider> find(String wanted) {
+        List<IommuProvider> found = new ArrayList<>(service.iommus());
         found.removeIf(one -> !one.kind().equals(kind(wanted)));
         return found;
     }
 
-    private List<VfioService.Provider> require(String wanted) {
-        List<VfioService.Provider> found = find(wanted);
+    private List<IommuProvider> require(String wanted) {
+        List<IommuProvider> found = find(wanted);
         if (found.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
-                service.iommus().stream().map(VfioService.Provider::kind).toList());
+                service.iommus().stream().map(IommuProvider::kind).toList());
         }
         return found;
     }
@@ -1280,9 +1292,9 @@ final class VfioContainer implements Container {
      *
      * @throws ErrnoException EINVAL if none is, naming whom the first does not serve
      */
-    private VfioService.Provider serving(List<VfioService.Provider> candidates) {
+    private IommuProvider serving(List<IommuProvider> candidates) {
         ErrnoException obstacle = null;
-        for (VfioService.Provider candidate : candidates) {
+        for (IommuProvider candidate : candidates) {
             ErrnoException next = unserved(candidate);
             if (next == null) {
                 return candidate;
@@ -1293,7 +1305,7 @@ final class VfioContainer implements Container {
     }
 
     /** {@return whom a provider does not serve, as an error; null if it serves all, or cannot say: then the replay says why} */
-    private ErrnoException unserved(VfioService.Provider candidate) {
+    private ErrnoException unserved(IommuProvider candidate) {
         Set<Requester> members = members();
         try {
             Requester stranger = service.patience().call(candidate.iommu(), "looking at whom it serves",
@@ -1332,12 +1344,12 @@ final class VfioContainer implements Container {
     }
 
     /** {@return the ledger as a provider has to replay it now} */
-    private Plan plan() {
-        List<Plan.Doorbell> doorbells = new ArrayList<>();
+    private RestorePlan plan() {
+        List<RestorePlan.Doorbell> doorbells = new ArrayList<>();
         if (service.controller() != null) {
-            ledger.placements().forEach(placement -> doorbells.add(new Plan.Doorbell(placement, bank(placement.bank()).page())));
+            ledger.placements().forEach(placement -> doorbells.add(new RestorePlan.Doorbell(placement, bank(placement.bank()).page())));
         }
-        return new Plan(ledger.attributes(), ledger.mappings(), doorbells, members(), relaxed());
+        return new RestorePlan(ledger.attributes(), ledger.mappings(), doorbells, members(), relaxed());
     }
 
     /** {@return who of all groups can do without what firmware wants mapped for it} */
@@ -1375,11 +1387,11 @@ final class VfioContainer implements Container {
      *
      * @return the first thing that does not fit, and why; null if all does
      */
-    private ErrnoException replayOn(VfioService.Provider newcomer) {
+    private ErrnoException replayOn(IommuProvider newcomer) {
         Iommu on = newcomer.iommu();
         try {
-            Plan plan = plan();
-            Plan.Restored restored = service.patience().call(on, "a domain", progress -> plan.replay(on, progress),
+            RestorePlan plan = plan();
+            RestorePlan.Restored restored = service.patience().call(on, "a domain", progress -> plan.replay(on, progress),
                 late -> late.domain().close());
             domain = new GuardedDomain(restored.domain(), newcomer.label());
             capabilities = restored.capabilities();
@@ -1424,7 +1436,7 @@ final class VfioContainer implements Container {
         Quiescence.Tally tally = quiescence.tally();
         boolean replayed = backend == Swap.Backend.IOMMU && domain != null;
         Swap report = new Swap(Instant.now(), name, backend, from, to,
-            replayed ? Plan.replayed(ledger.attributes(), capabilities).size() : 0, replayed ? ledger.size() : 0, ledger.placements().size(),
+            replayed ? RestorePlan.replayed(ledger.attributes(), capabilities).size() : 0, replayed ? ledger.size() : 0, ledger.placements().size(),
             interrupts.list().size(), tally.blockedNanos(), tally.stalled(), tally.refused(), tally.carried(), failure);
         if (report.done()) {
             notReplaced = "";
@@ -1456,7 +1468,7 @@ final class VfioContainer implements Container {
             if (domain.lookup(placement.iova(), Access.WRITE) != page) {
                 domain.mapDoorbell(placement.iova(), page, placement.length());
             }
-            Plan.verify(domain, placement.iova(), Access.WRITE, page);
+            RestorePlan.verify(domain, placement.iova(), Access.WRITE, page);
         }
     }
 
@@ -1634,7 +1646,7 @@ final class VfioContainer implements Container {
     private void closeDomain() {
         if (domain != null) {
             IommuDomain old = domain;
-            VfioService.Provider its = provider;
+            IommuProvider its = provider;
             try {
                 service.patience().run(its.iommu(), "closing the domain", old::close);
             } catch (RuntimeException e) {
@@ -1651,12 +1663,12 @@ final class VfioContainer implements Container {
     }
 
     /** Whether a domain whose close has thrown is as it was: it still answers, and as the ledger says. */
-    private boolean intact(VfioService.Provider its, IommuDomain left) {
+    private boolean intact(IommuProvider its, IommuDomain left) {
         List<Mapping> mappings = ledger.mappings();
         try {
             service.patience().run(its.iommu(), "reading its domain back", () -> {
                 left.lookup(0, Access.READ);
-                mappings.forEach(mapping -> Plan.verify(left, mapping));
+                mappings.forEach(mapping -> RestorePlan.verify(left, mapping));
             });
             return true;
         } catch (RuntimeException e) {
@@ -1704,7 +1716,7 @@ final class VfioContainer implements Container {
     private void resolveOrReturn() {
         if (session != null && away != null && service.strategies().stream().anyMatch(this::returns)) {
             leftStrategy = strategy.name();
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(this::part);
             steps.take(this::resolve);
             steps.end();
@@ -1824,7 +1836,7 @@ final class VfioContainer implements Container {
         route();
         report(Swap.Backend.STRATEGY, left == null ? "" : left.name(), target.name(), "");
         if (old != null) {
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(() -> interrupts.moved(old));
             steps.take(old::close);
             try {
@@ -1839,7 +1851,7 @@ final class VfioContainer implements Container {
     /** All as it was before a move that failed. */
     private void undo(MsiSession next, Environment fresh, List<Integer> enabled, List<MsiPlacement> before,
             List<Interrupts.Address> addresses, RuntimeException why) {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         ledger.placements().stream().filter(placement -> !before.contains(placement)).forEach(placement -> steps.take(() -> {
             domain.unmap(placement.iova(), placement.length());
             domain.noted(() -> ledger.remove(placement));
@@ -1875,7 +1887,7 @@ final class VfioContainer implements Container {
             session = null;
             strategy = null;
             environment = null;
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(old::close);
             if (owns) {
                 ledger.placements().forEach(placement -> steps.take(() -> new Environment().remove(placement.iova())));
@@ -2014,7 +2026,7 @@ final class VfioContainer implements Container {
             try {
                 interrupts.shift(index, iova - old.iova());
             } catch (RuntimeException e) {
-                Steps steps = new Steps();
+                Cleanup steps = new Cleanup();
                 steps.take(() -> {
                     throw e;
                 });

@@ -14,6 +14,8 @@ import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
+import vfio.container.host.Cleanup;
+import vfio.container.irq.Relay;
 
 /**
  * An open PCI device: vfio-pci. Interrupts are changed under the container's lock; regions are not, a device is its
@@ -135,7 +137,7 @@ final class VfioDevice implements Device {
         } finally {
             container.leave();
         }
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(function::reset);
         container.enter();
         try {
@@ -152,7 +154,7 @@ final class VfioDevice implements Device {
 
     @Override
     public void close() {
-        Steps steps = detach();
+        Cleanup steps = detach();
         if (steps != null) {
             settle(steps);
         }
@@ -164,14 +166,14 @@ final class VfioDevice implements Device {
      *
      * @return what went wrong, for {@link #settle}, which whoever called has to call with no lock held; null if it is closed already
      */
-    Steps detach() {
+    Cleanup detach() {
         container.enter();
         try {
             if (closed) {
                 return null;
             }
             closed = true;
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             if (msi != null) {
                 steps.take(this::disableMsi);
             }
@@ -186,7 +188,7 @@ final class VfioDevice implements Device {
     }
 
     /** The second half: the device is reset, and can be opened again. */
-    void settle(Steps steps) {
+    void settle(Cleanup steps) {
         steps.take(function::reset);
         container.enter();
         try {
@@ -354,7 +356,7 @@ final class VfioDevice implements Device {
             config.unmaskIntx();
         } catch (RuntimeException | Error e) {
             intx = null;
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(() -> {
                 throw e;
             });
@@ -379,7 +381,7 @@ final class VfioDevice implements Device {
 
     private void disableIntx() {
         intx = null;
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         steps.take(config::maskIntx);
         steps.take(this::suspend);
         steps.end();

@@ -16,6 +16,7 @@ import machine.api.Requester;
 import vfio.api.Container;
 import vfio.api.Device;
 import vfio.api.Group;
+import vfio.container.host.Cleanup;
 
 /** One isolation group. Changed under the service's topology lock, read at any time. */
 final class VfioGroup implements Group {
@@ -163,7 +164,7 @@ final class VfioGroup implements Group {
             VfioDevice device = open.get(function.name());
             if (device != null) {
                 device.leaving();
-                Steps steps = device.detach();
+                Cleanup steps = device.detach();
                 if (steps != null) {
                     return () -> device.settle(steps);
                 }

@@ -29,6 +29,13 @@ import vfio.api.Swap;
 import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
+import vfio.container.host.Cleanup;
+import vfio.container.host.ContainerLimits;
+import vfio.container.host.IommuProvider;
+import vfio.container.host.ProviderCalls;
+import vfio.container.host.RankedStrategy;
+import vfio.container.host.RecentLog;
+import vfio.container.host.RelaxableClasses;
 
 /**
  * Knows what there is: devices and their groups, IOMMU types, the interrupt controller, strategies, containers. Tells the
@@ -41,74 +48,22 @@ import vfio.api.msi.MsiStrategy;
  * Listeners and device models are called with none of these held.
  */
 public final class VfioService implements Vfio, AutoCloseable {
-    /**
-     * What the host allows each container.
-     *
-     * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
-     * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number
-     * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
-     * @param stallBound how long a new container's devices may wait during a swap, see {@link Container#stallBound}
-     * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
-     * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware wants
-     *     memory mapped one to one for them
-     */
-    public record Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
-            Duration providerTimeout, List<String> relaxableClasses) {
-        /** No limit of locked memory. */
-        public static final long UNLIMITED = Long.MAX_VALUE;
-        /** As Linux comes. */
-        public static final Settings DEFAULT = new Settings(65_535, UNLIMITED, false);
-
-        /** With the swaps of {@link #DEFAULT}: a second, and ten for a provider. */
-        public Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts) {
-            this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, Duration.ofSeconds(1), Duration.ofSeconds(10));
-        }
-
-        /** With Linux's relaxable classes: USB and graphics. */
-        public Settings(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
-                Duration providerTimeout) {
-            this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, stallBound, providerTimeout, RelaxableClasses.LINUX.prefixes());
-        }
-
-        /** @throws IllegalArgumentException if a limit is too low, or a class no such */
-        public Settings {
-            if (entryLimit < 1) {
-                throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
-            }
-            if (lockedMemoryLimit < 0) {
-                throw new IllegalArgumentException("a limit of " + lockedMemoryLimit + " bytes of locked memory; at least 0 is meant");
-            }
-            if (stallBound.isNegative() || providerTimeout.isNegative() || providerTimeout.isZero()) {
-                throw new IllegalArgumentException("a stall bound of " + stallBound + " and a provider timeout of " + providerTimeout
-                    + "; the one must not be negative, the other must be positive");
-            }
-            relaxableClasses = new RelaxableClasses(relaxableClasses).prefixes();
-        }
-    }
-
-    /** @param label what reports call it */
-    record Provider(Iommu iommu, String kind, String label, int ranking) {
-    }
-
-    record Controller(InterruptController controller, String label) {
-    }
-
-    record RankedStrategy(MsiStrategy strategy, int ranking) {
-    }
-
     /** How long interrupts that have arrived are given to be served before a controller's vectors go back. */
     private static final long SERVING_NANOS = 1_000_000_000L;
 
+    private record Controller(InterruptController controller, String label) {
+    }
+
     private final Machine machine;
-    private final Recorder<Fault> faults = new Recorder<>();
-    private final Recorder<Violation> violations = new Recorder<>();
-    private final Recorder<Swap> swaps = new Recorder<>();
-    private final Patience patience;
+    private final RecentLog<Fault> faults = new RecentLog<>();
+    private final RecentLog<Violation> violations = new RecentLog<>();
+    private final RecentLog<Swap> swaps = new RecentLog<>();
+    private final ProviderCalls patience;
     private final Attachment faultSubscription;
     private final ReentrantLock topology = new ReentrantLock();
     private final Object vectors = new Object();
 
-    private volatile Settings settings;
+    private volatile ContainerLimits settings;
 
     // Guarded by topology.
     private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
@@ -118,7 +73,7 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     // Written under topology, read by containers at any time.
     private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
-    private final CopyOnWriteArrayList<Provider> iommus = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<IommuProvider> iommus = new CopyOnWriteArrayList<>();
     private final CopyOnWriteArrayList<Controller> controllers = new CopyOnWriteArrayList<>();
     private final CopyOnWriteArrayList<SwapListener> swapListeners = new CopyOnWriteArrayList<>();
     private final Queue<Swap> unannounced = new ConcurrentLinkedQueue<>();
@@ -128,14 +83,14 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** Starts with nothing but a machine, and allows what Linux does. */
     public VfioService(Machine machine) {
-        this(machine, Settings.DEFAULT);
+        this(machine, ContainerLimits.DEFAULT);
     }
 
     /** Starts with nothing but a machine. */
-    public VfioService(Machine machine, Settings settings) {
+    public VfioService(Machine machine, ContainerLimits settings) {
         this.machine = machine;
         this.settings = settings;
-        this.patience = new Patience(settings.providerTimeout());
+        this.patience = new ProviderCalls(settings.providerTimeout());
         this.faultSubscription = machine.onFault(faults::add);
     }
 
@@ -144,7 +99,7 @@ public final class VfioService implements Vfio, AutoCloseable {
      * refused. The stall bound is for new containers, the relaxable classes for functions that come; a call of a provider that is under
      * way keeps its timeout.
      */
-    public void change(Settings next) {
+    public void change(ContainerLimits next) {
         settings = next;
         patience.limit(next.providerTimeout());
     }
@@ -171,9 +126,9 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
         enter();
         try {
-            Provider provider = new Provider(iommu, kind, label, ranking);
+            IommuProvider provider = new IommuProvider(iommu, kind, label, ranking);
             rank(provider);
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             steps.take(this::listen);
             tell(steps, container -> container.iommuArrived(provider));
             steps.end();
@@ -186,10 +141,10 @@ public final class VfioService implements Vfio, AutoCloseable {
     public void rankIommu(Iommu iommu, int ranking) {
         enter();
         try {
-            for (Provider known : List.copyOf(iommus)) {
+            for (IommuProvider known : List.copyOf(iommus)) {
                 if (known.iommu() == iommu && known.ranking() != ranking) {
                     // The new entry is there before the old one goes: readers without the lock find the type at any time.
-                    rank(new Provider(iommu, known.kind(), known.label(), ranking));
+                    rank(new IommuProvider(iommu, known.kind(), known.label(), ranking));
                     iommus.remove(known);
                 }
             }
@@ -198,7 +153,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         }
     }
 
-    private void rank(Provider provider) {
+    private void rank(IommuProvider provider) {
         int place = 0;
         while (place < iommus.size() && iommus.get(place).ranking() >= provider.ranking()) {
             place++;
@@ -211,7 +166,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         enter();
         try {
             iommus.removeIf(provider -> provider.iommu() == iommu);
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             tell(steps, container -> container.iommuLeaving(iommu));
             iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
             steps.take(this::listen);
@@ -237,7 +192,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         try {
             controllers.add(new Controller(controller, label));
             if (controller() == controller) {
-                Steps steps = new Steps();
+                Cleanup steps = new Cleanup();
                 steps.take(this::listen);
                 steps.take(this::followVectors);
                 tell(steps, container -> container.controllerArrived(controller));
@@ -257,7 +212,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         enter();
         try {
             boolean acting = controller() == controller;
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             boolean served = true;
             if (acting) {
                 tell(steps, VfioContainer::controllerQuiesce);
@@ -293,7 +248,7 @@ public final class VfioService implements Vfio, AutoCloseable {
             next.add(new RankedStrategy(strategy, ranking));
             next.sort(Comparator.comparingInt(RankedStrategy::ranking).reversed());
             strategies = List.copyOf(next);
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             tell(steps, VfioContainer::strategyArrived);
             steps.end();
         } finally {
@@ -306,7 +261,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         enter();
         try {
             strategies = strategies.stream().filter(ranked -> ranked.strategy() != strategy).toList();
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             tell(steps, container -> container.strategyLeaving(strategy));
             steps.end();
         } finally {
@@ -344,7 +299,7 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** A device is about to go: its user is told, it is closed, and blocked unless others share its requester id. */
     public void removeFunction(PciFunction function) {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         List<Runnable> left = new ArrayList<>();
         VfioContainer container = enterWithOwner(function);
         try {
@@ -482,7 +437,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     public void notReplaced(Swap.Backend backend, String kind, String cause) {
         enter();
         try {
-            Steps steps = new Steps();
+            Cleanup steps = new Cleanup();
             tell(steps, container -> container.notReplaced(backend, kind, cause));
             steps.end();
         } finally {
@@ -503,7 +458,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     /** Closes every container. */
     @Override
     public void close() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         // Each by itself, so that no lock is held while their device models are waited for.
         tell(steps, VfioContainer::close);
         enter();
@@ -522,7 +477,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         return machine;
     }
 
-    Settings settings() {
+    ContainerLimits settings() {
         return settings;
     }
 
@@ -542,7 +497,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         return vectors;
     }
 
-    List<Provider> iommus() {
+    List<IommuProvider> iommus() {
         return iommus;
     }
 
@@ -576,7 +531,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         return machine.cpus().stream().allMatch(cpu -> cpu.rest(SERVING_NANOS));
     }
 
-    Patience patience() {
+    ProviderCalls patience() {
         return patience;
     }
 
@@ -687,7 +642,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         groups.values().removeIf(group -> group.owner() == null && group.devices().isEmpty());
     }
 
-    private void tell(Steps steps, Consumer<VfioContainer> news) {
+    private void tell(Cleanup steps, Consumer<VfioContainer> news) {
         containers.forEach(container -> steps.take(() -> news.accept(container)));
     }
 
@@ -704,12 +659,12 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     /** Violations reach us by interrupt where IOMMU and interrupt controller are both there: this is who introduces them. */
     private void listen() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         violationWires.forEach(wire -> steps.take(wire::close));
         violationWires.clear();
         InterruptController controller = controller();
         if (controller != null) {
-            for (Provider provider : iommus) {
+            for (IommuProvider provider : iommus) {
                 for (Wire wire : provider.iommu().violationWires()) {
                     steps.take(() -> violationWires.add(
                         controller.request(wire, () -> provider.iommu().violations().forEach(violations::add))));

@@ -26,12 +26,13 @@ import vfio.api.Container;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.ContainerState;
 import vfio.api.DmaFlags;
+import vfio.container.host.ContainerLimits;
 
 /** Attach of a group (4.1). Group 1 is in the container, group 2, with requester 0x21, joins. */
 @Timeout(30)
 class AttachTest {
     private static final int RW = Access.READ_WRITE;
-    private static final VfioService.Settings SAFE = VfioService.Settings.DEFAULT;
+    private static final ContainerLimits SAFE = ContainerLimits.DEFAULT;
 
     private static Container container(Board board, String type) {
         Container container = board.vfio.openContainer("one");
@@ -160,7 +161,7 @@ class AttachTest {
         "0c0500, null, false", "0c8003, null, false", "00ff00, null, false", "020300, null, false", "00ff00, 00ff, true",
         "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false", "00ff00, 00, true", "030000, 0c03, false", "030000, '', false"})
     void relaxable(String code, String classes, boolean relaxable) {
-        Board board = classes == null ? Board.type1() : Board.type1(new VfioService.Settings(10, VfioService.Settings.UNLIMITED, true,
+        Board board = classes == null ? Board.type1() : Board.type1(new ContainerLimits(10, ContainerLimits.UNLIMITED, true,
             Duration.ZERO, Duration.ofSeconds(20), classes.isEmpty() ? List.of() : List.of(classes.split(" "))));
         FakeFunction function = board.function("0000:03:00.0", 0x31, 3);
         function.set(0x08, 4, Long.parseLong(code, 16) << 8 | 0x10);
@@ -193,7 +194,7 @@ class AttachTest {
     @DisplayName("relaxable.rmrr.classes: what is no class is refused, naming it")
     @ValueSource(strings = {"3", "0c033", "usb", "0x03", "0c033000", "-1"})
     void noClass(String text) {
-        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> new VfioService.Settings(10, 10, false,
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> new ContainerLimits(10, 10, false,
             Duration.ZERO, Duration.ofSeconds(1), List.of("03", text)));
         assertTrue(e.getMessage().contains('"' + text + '"'), e.getMessage());
     }
@@ -267,7 +268,7 @@ class AttachTest {
     @Test
     @DisplayName("allow.unsafe.interrupts: then it is allowed, without a controller too")
     void allowed() {
-        Board board = Board.type1(new VfioService.Settings(10, 0x1000, true));
+        Board board = Board.type1(new ContainerLimits(10, 0x1000, true));
         board.vfio.removeController(board.controller);
         container(board, "type1").addGroup(board.vfio.group(2));
     }

@@ -29,6 +29,7 @@ import vfio.api.Container;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.container.host.ContainerLimits;
 
 /**
  * A machine of fakes: 64 MiB of RAM of which 32 are free, one IOMMU, one interrupt controller with 3 banks of 4 vectors, and devices
@@ -57,11 +58,11 @@ final class Board {
     private final boolean windowed;
     private volatile FakeIommu acting;
 
-    private Board(boolean windowed, VfioService.Settings settings) {
+    private Board(boolean windowed, ContainerLimits settings) {
         this(windowed, settings, Duration.ofSeconds(5));
     }
 
-    private Board(boolean windowed, VfioService.Settings settings, Duration patience) {
+    private Board(boolean windowed, ContainerLimits settings, Duration patience) {
         bus = new PhysicalBus(List.of(new Ram(0, 64 * MB)), patience);
         machine = new LocalMachine("bench", bus, List.of(new Node.Range(32 * MB, 32 * MB)), List.of(), List.of(), 1);
         controller = new FakeController(bus, trip, BANKS, 3, 4, 0x40);
@@ -90,21 +91,21 @@ final class Board {
      * As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same; devices do not
      * wait over a swap.
      */
-    static VfioService.Settings settings(int entryLimit, long lockedMemoryLimit) {
-        return new VfioService.Settings(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofSeconds(20));
+    static ContainerLimits settings(int entryLimit, long lockedMemoryLimit) {
+        return new ContainerLimits(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofSeconds(20));
     }
 
     static Board pamu() {
-        return new Board(true, settings(65_535, VfioService.Settings.UNLIMITED));
+        return new Board(true, settings(65_535, ContainerLimits.UNLIMITED));
     }
 
-    static Board pamu(VfioService.Settings settings) {
+    static Board pamu(ContainerLimits settings) {
         return new Board(true, settings);
     }
 
     /** Accesses under way are waited for so long only. */
     static Board impatient(boolean windowed, Duration patience) {
-        return new Board(windowed, settings(65_535, VfioService.Settings.UNLIMITED), patience);
+        return new Board(windowed, settings(65_535, ContainerLimits.UNLIMITED), patience);
     }
 
     static Board type1() {
@@ -112,10 +113,10 @@ final class Board {
     }
 
     static Board type1(int limit) {
-        return type1(settings(limit, VfioService.Settings.UNLIMITED));
+        return type1(settings(limit, ContainerLimits.UNLIMITED));
     }
 
-    static Board type1(VfioService.Settings settings) {
+    static Board type1(ContainerLimits settings) {
         return new Board(false, settings);
     }
 

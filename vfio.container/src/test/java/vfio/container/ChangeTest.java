@@ -24,11 +24,13 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.container.host.ContainerLimits;
+import vfio.container.host.IommuProvider;
 
 /** Another configuration under containers at work. */
 @Timeout(30)
 class ChangeTest {
-    private static final long LIMITLESS = VfioService.Settings.UNLIMITED;
+    private static final long LIMITLESS = ContainerLimits.UNLIMITED;
 
     private final Board board = Board.type1();
     private final List<String> lines = new ArrayList<>();
@@ -68,7 +70,7 @@ class ChangeTest {
     @DisplayName("a new stall bound is for containers opened from then on; a provider's timeout for calls from then on")
     void swaps() {
         VfioContainer before = board.container();
-        board.vfio.change(new VfioService.Settings(10, LIMITLESS, true, Duration.ofMillis(250), Duration.ofMillis(125)));
+        board.vfio.change(new ContainerLimits(10, LIMITLESS, true, Duration.ofMillis(250), Duration.ofMillis(125)));
         assertEquals(Duration.ZERO, before.stallBound());
         assertEquals(Duration.ofMillis(250), board.container("two", 2).stallBound());
         assertEquals(Duration.ofMillis(125), board.vfio.patience().limit());
@@ -81,14 +83,14 @@ class ChangeTest {
         board.vfio.addIommu(other, "type1", "other", -1);
         Container container = board.container();
         board.vfio.rankIommu(other, 1);
-        assertEquals(List.of("other", "type1"), board.vfio.iommus().stream().map(VfioService.Provider::label).toList());
+        assertEquals(List.of("other", "type1"), board.vfio.iommus().stream().map(IommuProvider::label).toList());
         assertEquals(ContainerState.ACTIVE, container.state());
         board.vfio.rankIommu(board.iommu, 2);
         board.acts(other);
         assertEquals("other", container.swap("type1").to(), "the one that it is on is not another, though ranked anew");
         board.vfio.rankIommu(board.iommu, 0);
         board.vfio.rankIommu(other, -1);
-        assertEquals(List.of("type1", "other"), board.vfio.iommus().stream().map(VfioService.Provider::label).toList());
+        assertEquals(List.of("type1", "other"), board.vfio.iommus().stream().map(IommuProvider::label).toList());
 
         board.vfio.addStrategy(board.auto, -1);
         assertEquals(List.of(board.manual, board.auto), board.vfio.strategies());

@@ -28,6 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 import vfio.api.EventFd;
+import vfio.container.host.ContainerLimits;
 import vfio.container.protocol.Scope;
 import vfio.container.protocol.Script;
 import vfio.container.protocol.State;
@@ -150,7 +151,7 @@ class ConformanceTest {
         private long written;
 
         Bench(boolean windowed, int count) {
-            VfioService.Settings settings = new VfioService.Settings(65_535, VfioService.Settings.UNLIMITED, true, Duration.ZERO,
+            ContainerLimits settings = new ContainerLimits(65_535, ContainerLimits.UNLIMITED, true, Duration.ZERO,
                 Duration.ofMinutes(1));
             board = windowed ? Board.pamu(settings) : Board.type1(settings);
             auto = board.auto;

@@ -29,6 +29,8 @@ import vfio.api.Container;
 import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.container.dma.DirtyTracking;
+import vfio.container.state.Ledger;
 
 /** VFIO_IOMMU_DIRTY_PAGES. */
 @Timeout(30)

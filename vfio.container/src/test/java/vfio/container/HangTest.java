@@ -28,13 +28,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.EventFd;
+import vfio.container.host.ContainerLimits;
 
 /** Providers that hang, or do not end well, while they are swapped; they are given a second and a half. */
 @Timeout(60)
 class HangTest {
     private static final long BANK = 0x1000_0000;
 
-    private final Board board = Board.pamu(new VfioService.Settings(65_535, VfioService.Settings.UNLIMITED, true, Duration.ZERO,
+    private final Board board = Board.pamu(new ContainerLimits(65_535, ContainerLimits.UNLIMITED, true, Duration.ZERO,
         Duration.ofMillis(1_500)));
     private final VfioService vfio = board.vfio;
     private final VfioContainer container = board.container();

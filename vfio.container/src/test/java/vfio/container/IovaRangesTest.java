@@ -9,6 +9,7 @@ import java.util.List;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import vfio.api.ContainerInfo.IovaRange;
+import vfio.container.dma.IovaRanges;
 
 class IovaRangesTest {
     private static ReservedRegion region(long start, long end) {

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Container;
 import vfio.api.Mapping;
+import vfio.container.host.IommuProvider;
 
 /** Random maps and unmaps against an array with one cell a page (or window): which mapping it belongs to and where its memory is. */
 @Timeout(60)
@@ -72,7 +73,7 @@ class LedgerModelTest {
     private static void swapNow(Board board, Container container, String type, Random random) {
         if (random.nextInt(5) == 0) {
             String kind = type.equals("pamu") ? type : "type1";
-            board.vfio.iommus().stream().map(VfioService.Provider::iommu).toList().forEach(board.vfio::removeIommu);
+            board.vfio.iommus().stream().map(IommuProvider::iommu).toList().forEach(board.vfio::removeIommu);
             board.vfio.addIommu(board.newIommu(), kind);
             assertEquals("", container.reason());
         }

@@ -30,6 +30,7 @@ import vfio.api.Group;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
+import vfio.container.host.ContainerLimits;
 
 @Timeout(30)
 class LifeCycleTest {
@@ -372,7 +373,7 @@ class LifeCycleTest {
         assertEquals(0, Board.settings(1, 0).lockedMemoryLimit());
         for (long[] millis : new long[][] {{-1, 1}, {0, 0}, {0, -1}}) {
             assertThrows(IllegalArgumentException.class,
-                () -> new VfioService.Settings(1, 0, true, Duration.ofMillis(millis[0]), Duration.ofMillis(millis[1])));
+                () -> new ContainerLimits(1, 0, true, Duration.ofMillis(millis[0]), Duration.ofMillis(millis[1])));
         }
     }
 

@@ -25,6 +25,8 @@ import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiSession;
+import vfio.container.host.ContainerLimits;
+import vfio.container.state.Ledger;
 
 /** What a map and an unmap cost in comparisons of addresses, in bytes of garbage and in calls, by how much is mapped already. No time. */
 @Timeout(60)
@@ -169,7 +171,7 @@ class MappingCostTest {
     @Test
     @DisplayName("map and unmap beside up to 1000000 mappings: comparisons <= 8 log2 n, the same garbage, one call of the IOMMU, no copy")
     void cost() {
-        Board board = Board.type1(Board.settings(MOST + SAMPLE, VfioService.Settings.UNLIMITED));
+        Board board = Board.type1(Board.settings(MOST + SAMPLE, ContainerLimits.UNLIMITED));
         board.vfio.removeIommu(board.iommu);
         board.vfio.removeStrategy(board.manual);
         Curious curious = new Curious(board.trip);

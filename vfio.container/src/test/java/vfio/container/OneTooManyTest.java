@@ -17,6 +17,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.EventFd;
+import vfio.container.host.ContainerLimits;
 
 /** P5: where nobody knows whether a message was served, its user gets one interrupt too many rather than one too few. */
 @Timeout(30)
@@ -87,7 +88,7 @@ class OneTooManyTest {
                     throw e.getCause();
                 }
             });
-        VfioService vfio = new VfioService(machine, Board.settings(65_535, VfioService.Settings.UNLIMITED));
+        VfioService vfio = new VfioService(machine, Board.settings(65_535, ContainerLimits.UNLIMITED));
         List.of(board.a, board.b).forEach(vfio::addFunction);
         vfio.addIommu(board.iommu, "type1");
         vfio.addController(board.controller);

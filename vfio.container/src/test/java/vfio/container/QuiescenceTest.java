@@ -15,6 +15,7 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import vfio.container.state.Quiescence;
 
 /** Requester 0x21 is held back; no IOMMU has heard of it, so what passes is refused there. */
 @Timeout(30)

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.EventFd;
+import vfio.container.irq.Relay;
 
 @Timeout(30)
 class RelayTest {

@@ -16,8 +16,10 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import vfio.container.host.Cleanup;
+import vfio.container.host.ProviderCalls;
 
-class PatienceTest {
+class ProviderCallsTest {
     @Test
     @DisplayName("a thread that has called a provider remembers nothing of it when it has ended, whoever remembers the thread")
     void forgets() throws Exception {
@@ -42,11 +44,11 @@ class PatienceTest {
     @Test
     @DisplayName("a checked exception that no signature announces is an answer like any other, and not a call that hangs")
     void unannounced() {
-        Patience patience = new Patience(Duration.ofSeconds(20));
+        ProviderCalls patience = new ProviderCalls(Duration.ofSeconds(20));
         Object provider = new Object();
         long begin = System.nanoTime();
         ErrnoException e = assertThrows(ErrnoException.class,
-            () -> patience.run(provider, "a call", () -> PatienceTest.<RuntimeException>sneak(new IOException("gone"))));
+            () -> patience.run(provider, "a call", () -> ProviderCallsTest.<RuntimeException>sneak(new IOException("gone"))));
         assertEquals(Errno.EIO, e.errno());
         assertTrue(e.getMessage().contains("gone"), e.getMessage());
         assertFalse(patience.hangs(provider));
@@ -56,9 +58,9 @@ class PatienceTest {
     @Test
     @DisplayName("steps are all taken, whatever one of them throws")
     void steps() {
-        Steps steps = new Steps();
+        Cleanup steps = new Cleanup();
         int[] taken = new int[1];
-        steps.take(() -> PatienceTest.<RuntimeException>sneak(new IOException("gone")));
+        steps.take(() -> ProviderCallsTest.<RuntimeException>sneak(new IOException("gone")));
         steps.take(() -> {
             throw new StackOverflowError();
         });
@@ -69,7 +71,7 @@ class PatienceTest {
 
     private static WeakReference<Object> called(AtomicReference<Thread> thread) {
         Object provider = new Object();
-        new Patience(Duration.ofSeconds(10)).call(provider, "a call", progress -> {
+        new ProviderCalls(Duration.ofSeconds(10)).call(provider, "a call", progress -> {
             thread.set(Thread.currentThread());
             return provider;
         }, late -> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.state;
 
 import java.time.Duration;
 import java.util.Set;
@@ -11,7 +11,7 @@ import machine.api.Machine;
  * Holds the devices of one container back while something behind them is swapped, and counts what that costs them. Thread-safe: it
  * has a lock of its own, the last of all, so that devices can be held back even if a provider hangs in a call of the container's user.
  */
-final class Quiescence {
+public final class Quiescence {
     /**
      * What a swap has cost so far.
      *
@@ -20,7 +20,7 @@ final class Quiescence {
      * @param refused accesses that came when the bound had passed
      * @param carried messages that were kept
      */
-    record Tally(long blockedNanos, long stalled, long refused, long carried) {
+    public record Tally(long blockedNanos, long stalled, long refused, long carried) {
     }
 
     private final Gate gate;
@@ -36,7 +36,7 @@ final class Quiescence {
     private long blockedNanos;
     private Tally before = new Tally(0, 0, 0, 0);
 
-    Quiescence(Machine machine, Gate.Keeper keeper, Duration bound) {
+    public Quiescence(Machine machine, Gate.Keeper keeper, Duration bound) {
         this.gate = machine.gate((requester, iova, data) -> {
             boolean message = keeper.keep(requester, iova, data);
             if (message) {
@@ -47,31 +47,31 @@ final class Quiescence {
         this.bound = bound;
     }
 
-    Duration bound() {
+    public Duration bound() {
         return bound;
     }
 
-    void bound(Duration next) {
+    public void bound(Duration next) {
         bound = next;
     }
 
     /** Whether this machine's devices can be held back at all. */
-    boolean possible() {
+    public boolean possible() {
         return gate != Gate.NONE;
     }
 
     /** Whether anything is held back now. */
-    synchronized boolean holds() {
+    public synchronized boolean holds() {
         return held;
     }
 
     /** Says who its devices are. */
-    synchronized void requesters(Set<Integer> requesters) {
+    public synchronized void requesters(Set<Integer> requesters) {
         gate.requesters(requesters);
     }
 
     /** Holds everything back. When it returns, nothing is in flight; if everything is held back already, the bound goes on. */
-    synchronized void shut() {
+    public synchronized void shut() {
         if (!memory) {
             begin();
             memory = true;
@@ -81,18 +81,18 @@ final class Quiescence {
     }
 
     /** As {@link #shut}, for a departure that somebody else may have to deal with: nothing opens until {@link #departed}. */
-    synchronized void departing() {
+    public synchronized void departing() {
         departures++;
         shut();
     }
 
     /** A departure has been dealt with. What is shut stays so. */
-    synchronized void departed() {
+    public synchronized void departed() {
         departures--;
     }
 
     /** Lets memory pass, but keeps the messages that go to some pages. */
-    synchronized void keepMessages(long[] pages) {
+    public synchronized void keepMessages(long[] pages) {
         if (departures == 0) {
             begin();
             gate.keepMessages(pages);
@@ -101,7 +101,7 @@ final class Quiescence {
     }
 
     /** Lets everything pass. What was kept is the keeper's when this returns. */
-    synchronized void open() {
+    public synchronized void open() {
         if (held && departures == 0) {
             gate.open();
             endMemory();
@@ -110,12 +110,12 @@ final class Quiescence {
     }
 
     /** {@return what it has cost since it was last open, or what it cost then} */
-    synchronized Tally tally() {
+    public synchronized Tally tally() {
         return new Tally(blockedNanos + (memory ? System.nanoTime() - since : 0), gate.stalled() - before.stalled(),
             gate.refused() - before.refused(), kept.get() - before.carried());
     }
 
-    synchronized void close() {
+    public synchronized void close() {
         gate.close();
         memory = false;
         held = false;

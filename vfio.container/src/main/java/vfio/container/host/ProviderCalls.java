@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.host;
 
 import java.time.Duration;
 import java.util.Collections;
@@ -17,37 +17,42 @@ import machine.api.ErrnoException;
  * <p>Work is given up when it has not taken a step for the limit. Whatever it still achieves is undone by its own thread, and the
  * provider is asked nothing more until that thread has returned from it.
  */
-final class Patience {
+public final class ProviderCalls {
     /** Takes note of a step. */
-    @FunctionalInterface
-    interface Progress {
+    public interface Progress {
         /**
          * The next step begins.
          *
          * @param what for the message, should it hang
+         * @param name gives the message's words for it: asked only if it hangs, as there may be a step for each mapping
          * @throws ErrnoException ETIMEDOUT if the work was given up
          */
-        void step(Object what);
+        <S> void step(S what, Function<? super S, String> name);
+
+        /** As the other, for a step that is a word for itself. */
+        default void step(String what) {
+            step(what, Function.identity());
+        }
     }
 
     private volatile Duration limit;
     private final Set<Object> hanging = Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
 
-    Patience(Duration limit) {
+    public ProviderCalls(Duration limit) {
         this.limit = limit;
     }
 
-    Duration limit() {
+    public Duration limit() {
         return limit;
     }
 
     /** For calls that begin from now on. */
-    void limit(Duration next) {
+    public void limit(Duration next) {
         limit = next;
     }
 
     /** Whether work that was given up is still inside that provider. */
-    boolean hangs(Object provider) {
+    public boolean hangs(Object provider) {
         return hanging.contains(provider);
     }
 
@@ -61,7 +66,7 @@ final class Patience {
      * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error or a checked exception that it throws
      * @throws RuntimeException what it throws
      */
-    <T> T call(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
+    public <T> T call(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
         if (hanging.contains(provider)) {
             throw new ErrnoException(Errno.ETIMEDOUT, "%s: an earlier call has not returned from there; replace its bundle", what);
         }
@@ -73,7 +78,7 @@ final class Patience {
     }
 
     /** As {@link #call}, for work without a result. */
-    void run(Object provider, String what, Runnable work) {
+    public void run(Object provider, String what, Runnable work) {
         call(provider, what, progress -> {
             work.run();
             return null;
@@ -105,8 +110,9 @@ final class Patience {
         private final Object provider;
         private final Function<Progress, T> work;
         private final Consumer<T> late;
-        private final Duration limit = Patience.this.limit;
+        private final Duration limit = ProviderCalls.this.limit;
         private Object step;
+        private Function<Object, String> name = String::valueOf;
         private long since = System.nanoTime();
         private boolean ended;
         private boolean givenUp;
@@ -121,11 +127,13 @@ final class Patience {
         }
 
         @Override
-        public synchronized void step(Object what) {
+        @SuppressWarnings("unchecked") // Asked for the step it came with, and nothing else.
+        public synchronized <S> void step(S what, Function<? super S, String> words) {
             if (givenUp) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "%s: nobody waits for it any more", what);
+                throw new ErrnoException(Errno.ETIMEDOUT, "%s: nobody waits for it any more", words.apply(what));
             }
             step = what;
+            name = (Function<Object, String>) words;
             since = System.nanoTime();
         }
 
@@ -175,13 +183,13 @@ final class Patience {
             }
             if (givenUp) {
                 throw new ErrnoException(Errno.ETIMEDOUT, "%s has not returned within %d ms; replace the bundle that provides it, or raise "
-                    + "provider.timeout", Plan.name(step), limit.toMillis());
+                    + "provider.timeout", name.apply(step), limit.toMillis());
             }
             if (failure instanceof RuntimeException exception) {
                 throw exception;
             }
             if (failure != null) {
-                throw new ErrnoException(Errno.EIO, failure, "%s: %s", step, failure);
+                throw new ErrnoException(Errno.EIO, failure, "%s: %s", name.apply(step), failure);
             }
             return result;
         }

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import java.util.List;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.Mapping;
+import vfio.container.state.Ledger;
 
 /**
  * MAP_DMA and UNMAP_DMA with the flag VADDR: mappings outlive the program that made them, and its successor takes them over.
  * Only the ledger changes; the IOMMU hears nothing of it. The caller holds the container's lock.
  */
-final class Vaddrs {
-    private Vaddrs() {
+public final class VaddrUpdates {
+    private VaddrUpdates() {
     }
 
     /** Makes the vaddr of all of them invalid, or of none. */
-    static void invalidate(Ledger ledger, List<UnmapRule.Piece> pieces) {
+    public static void invalidate(Ledger ledger, List<UnmapRule.Piece> pieces) {
         for (UnmapRule.Piece piece : pieces) {
             if (!piece.mapping().vaddrValid()) {
                 throw new ErrnoException(Errno.EINVAL, "the vaddr of the mapping 0x%x..0x%x is invalid already", piece.iova(),
@@ -35,7 +36,7 @@ final class Vaddrs {
      *
      * @param there the first mapping in the wanted one's range, or null
      */
-    static void update(Ledger ledger, Mapping there, Mapping wanted) {
+    public static void update(Ledger ledger, Mapping there, Mapping wanted) {
         if (there == null) {
             throw new ErrnoException(Errno.ENOENT, "no mapping at iova 0x%x..0x%x whose vaddr could be updated", wanted.iova(),
                 wanted.end());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import iommu.api.DomainAttribute;
 import iommu.api.Geometry;
@@ -19,6 +19,7 @@ import machine.api.Requester;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
+import vfio.container.host.ProviderCalls;
 
 /**
  * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock. Immutable.
@@ -29,18 +30,18 @@ import vfio.api.msi.MsiPlacement;
  * @param members who is attached, when all else is verified
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
-record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
+public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
         Set<Integer> relaxed) {
     /**
      * A placement, with where its bank is now.
      *
      * @param page physical address of the bank's page
      */
-    record Doorbell(MsiPlacement placement, long page) {
+    public record Doorbell(MsiPlacement placement, long page) {
     }
 
     /** What has come of it: a domain that translates as the ledger says, for everybody. */
-    record Restored(IommuDomain domain, IommuCapabilities capabilities) {
+    public record Restored(IommuDomain domain, IommuCapabilities capabilities) {
     }
 
     /** Attributes that say how a windowed type's tables are laid out, not what they translate: a paged type has no use for them. */
@@ -49,12 +50,12 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     }
 
     /** {@return what a provider with these capabilities replays of the attributes} */
-    static List<DomainAttribute> replayed(List<DomainAttribute> attributes, IommuCapabilities offered) {
+    public static List<DomainAttribute> replayed(List<DomainAttribute> attributes, IommuCapabilities offered) {
         return offered.windowed() ? attributes : attributes.stream().filter(attribute -> !layout(attribute)).toList();
     }
 
     /** {@return the ids of its members} */
-    Set<Integer> requesters() {
+    public Set<Integer> requesters() {
         return IovaRanges.ids(members);
     }
 
@@ -64,7 +65,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
      * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change; EPERM for a requester that must not
      *     be attached
      */
-    void checkFits(Iommu provider) {
+    public void checkFits(Iommu provider) {
         IovaRanges.checkServed(members, provider);
         Set<Integer> requesters = requesters();
         requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider), requester));
@@ -106,7 +107,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
      * @throws RuntimeException what the provider threw, with the step in front where the container reports it; EIO if it reads back
      *     something else
      */
-    Restored replay(Iommu provider, Patience.Progress progress) {
+    public Restored replay(Iommu provider, ProviderCalls.Progress progress) {
         progress.step("a domain");
         IommuCapabilities offered = provider.capabilities();
         IommuDomain domain = provider.open();
@@ -145,13 +146,13 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
         }
     }
 
-    private static void step(Patience.Progress progress, Object[] at, Object next) {
+    private static void step(ProviderCalls.Progress progress, Object[] at, Object next) {
         at[0] = next;
-        progress.step(next);
+        progress.step(next, RestorePlan::name);
     }
 
     /** {@return how a step is called in messages} */
-    static String name(Object step) {
+    private static String name(Object step) {
         if (step instanceof Mapping mapping) {
             return String.format("the mapping 0x%x..0x%x", mapping.iova(), mapping.end());
         }
@@ -185,7 +186,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
      *
      * @throws ErrnoException EIO if an access reaches something else
      */
-    static void verify(IommuDomain domain, Mapping mapping) {
+    public static void verify(IommuDomain domain, Mapping mapping) {
         DmaBuffer buffer = mapping.buffer();
         for (int access : new int[] {Access.READ, Access.WRITE}) {
             boolean allowed = (mapping.access() & access) != 0;
@@ -199,7 +200,7 @@ record Plan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorb
     }
 
     /** @throws ErrnoException EIO if an access reaches something else */
-    static void verify(IommuDomain domain, long iova, int access, long expected) {
+    public static void verify(IommuDomain domain, long iova, int access, long expected) {
         long found = domain.lookup(iova, access);
         if (found != expected && (found >= 0 || expected >= 0)) {
             throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access), iova,

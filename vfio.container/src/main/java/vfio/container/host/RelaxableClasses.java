@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.host;
 
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -12,20 +12,20 @@ import machine.api.PciFunction;
  *
  * @param prefixes each the first one, two or three bytes of a class code: base class, sub-class, programming interface
  */
-record RelaxableClasses(List<String> prefixes) {
+public record RelaxableClasses(List<String> prefixes) {
     /**
      * USB host controllers of any interface and every display controller, as Linux has it (drivers/iommu/intel/iommu.c,
      * device_rmrr_is_relaxable): the one's memory is for a keyboard's emulation before there is a driver, the other's is stolen memory.
      */
-    static final RelaxableClasses LINUX = new RelaxableClasses(List.of("0c03", "03"));
+    public static final RelaxableClasses LINUX = new RelaxableClasses(List.of("0c03", "03"));
     /** A class as it is written. */
-    static final String PREFIX = "([0-9a-fA-F]{2}){1,3}";
+    public static final String PREFIX = "([0-9a-fA-F]{2}){1,3}";
     /** Dword of config space with the class code in its upper 24 bits. */
     private static final int CLASS_AND_REVISION = 0x08;
     private static final int CLASS_BITS = 24;
 
     /** @throws IllegalArgumentException for what is not 2, 4 or 6 hexadecimal digits */
-    RelaxableClasses {
+    public RelaxableClasses {
         List<String> checked = new ArrayList<>();
         for (String prefix : prefixes) {
             String digits = prefix.trim();
@@ -39,13 +39,13 @@ record RelaxableClasses(List<String> prefixes) {
     }
 
     /** Whether a device of that class, a number of 24 bits, is one of them. */
-    boolean include(int classCode) {
+    public boolean include(int classCode) {
         return prefixes.stream()
             .anyMatch(prefix -> classCode >>> CLASS_BITS - 4 * prefix.length() == HexFormat.fromHexDigits(prefix));
     }
 
     /** {@return the class code in that device's config space} */
-    static int classCode(PciFunction function) {
+    public static int classCode(PciFunction function) {
         return (int) (function.readConfig(CLASS_AND_REVISION, 4) >>> 8) & 0xff_ffff;
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
@@ -22,12 +22,12 @@ import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
 /** Which addresses may be mapped: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are unsigned. */
-final class IovaRanges {
+public final class IovaRanges {
     private IovaRanges() {
     }
 
     /** {@return the aperture without what is reserved, by ascending start} */
-    static List<IovaRange> valid(IommuCapabilities capabilities, List<ReservedRegion> reserved) {
+    public static List<IovaRange> valid(IommuCapabilities capabilities, List<ReservedRegion> reserved) {
         List<IovaRange> ranges = new ArrayList<>();
         long next = capabilities.apertureStart();
         List<ReservedRegion> sorted = reserved.stream()
@@ -53,7 +53,7 @@ final class IovaRanges {
     }
 
     /** MAP_DMA's first checks: flags, alignment, wrap. */
-    static void check(long iova, long offset, long length, int flags, long page) {
+    public static void check(long iova, long offset, long length, int flags, long page) {
         if ((flags & ~(Access.READ_WRITE | DmaFlags.MAP_VADDR)) != 0) {
             throw new ErrnoException(Errno.EINVAL, "flags 0x%x: there are the access READ, WRITE and the flag VADDR", flags);
         }
@@ -69,7 +69,7 @@ final class IovaRanges {
     }
 
     /** MAP_DMA's check of the memory: whether there is such. */
-    static void checkMemory(long offset, long length, DmaBuffer buffer) {
+    public static void checkMemory(long offset, long length, DmaBuffer buffer) {
         if (offset < 0 || length < 0 || offset > buffer.size() - length) {
             throw new ErrnoException(Errno.EFAULT, "offset 0x%x+0x%x is outside the buffer of 0x%x bytes", offset, length,
                 buffer.size());
@@ -77,7 +77,7 @@ final class IovaRanges {
     }
 
     /** UNMAP_DMA's checks. */
-    static void checkRange(long iova, long length, long page) {
+    public static void checkRange(long iova, long length, long page) {
         if (length == 0 || ((iova | length) & page - 1) != 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: both must be multiples of 0x%x and the length positive",
                 iova, length, page);
@@ -86,7 +86,7 @@ final class IovaRanges {
     }
 
     /** Whether one of the ranges holds it all. */
-    static boolean inside(long iova, long length, List<IovaRange> ranges) {
+    public static boolean inside(long iova, long length, List<IovaRange> ranges) {
         long end = iova + length - 1;
         for (IovaRange range : ranges) {
             if (Long.compareUnsigned(iova, range.start()) >= 0 && Long.compareUnsigned(end, range.end()) <= 0) {
@@ -97,7 +97,7 @@ final class IovaRanges {
     }
 
     /** @throws ErrnoException EINVAL if it is not {@link #inside} */
-    static void checkInside(long iova, long length, List<IovaRange> ranges) {
+    public static void checkInside(long iova, long length, List<IovaRange> ranges) {
         if (!inside(iova, length, ranges)) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova, iova + length - 1,
                 ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
@@ -105,7 +105,7 @@ final class IovaRanges {
     }
 
     /** {@return what is reserved in a domain with those requesters, by ascending start} */
-    static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Set<Integer> relaxed, Iommu provider) {
+    public static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Set<Integer> relaxed, Iommu provider) {
         Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
             .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
         regions.addAll(capabilities.reserved());
@@ -117,14 +117,14 @@ final class IovaRanges {
      * {@return what a provider says is reserved for a requester; without what firmware wants mapped for it if it can do without, as Linux
      *     leaves direct-relaxable regions to the user}
      */
-    static List<ReservedRegion> own(int requester, Set<Integer> relaxed, Iommu provider) {
+    public static List<ReservedRegion> own(int requester, Set<Integer> relaxed, Iommu provider) {
         List<ReservedRegion> regions = provider.reservedRegions(requester);
         return relaxed.contains(requester)
             ? regions.stream().filter(region -> region.kind() != ReservedRegion.Kind.DIRECT).toList() : regions;
     }
 
     /** {@return their ids, ascending} */
-    static Set<Integer> ids(Collection<Requester> members) {
+    public static Set<Integer> ids(Collection<Requester> members) {
         Set<Integer> ids = new TreeSet<>();
         members.forEach(member -> ids.add(member.id()));
         return ids;
@@ -136,7 +136,7 @@ final class IovaRanges {
      *
      * @throws ErrnoException EINVAL for the first who sits behind something else
      */
-    static void checkServed(Collection<Requester> members, Iommu provider) {
+    public static void checkServed(Collection<Requester> members, Iommu provider) {
         Requester stranger = stranger(members, provider);
         if (stranger != null) {
             throw unserved(stranger);
@@ -144,17 +144,17 @@ final class IovaRanges {
     }
 
     /** {@return the first that does not sit behind a provider's hardware; null if all do} */
-    static Requester stranger(Collection<Requester> members, Iommu provider) {
+    public static Requester stranger(Collection<Requester> members, Iommu provider) {
         return members.stream().filter(member -> !provider.serves(member)).findFirst().orElse(null);
     }
 
-    static ErrnoException unserved(Requester stranger) {
+    public static ErrnoException unserved(Requester stranger) {
         return new ErrnoException(Errno.EINVAL, "requester 0x%x of group %d sits behind %s, which this IOMMU's provider does not drive; "
             + "put the group into a container of its own, with a provider that does", stranger.id(), stranger.group(), stranger.unit());
     }
 
     /** Whether what is reserved leaves any address to map. */
-    static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved, Set<Integer> requesters) {
+    public static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved, Set<Integer> requesters) {
         if (!requesters.isEmpty() && valid(capabilities, reserved).isEmpty()) {
             throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of 0x%x..0x%x to map",
                 requesters.stream().map(requester -> String.format("0x%x", requester)).toList(), capabilities.apertureStart(),
@@ -167,7 +167,7 @@ final class IovaRanges {
      *
      * @param mappings gives the first mapping that touches a range, first address and last, or null
      */
-    static void checkReserved(List<ReservedRegion> regions, int requester, BiFunction<Long, Long, Mapping> mappings,
+    public static void checkReserved(List<ReservedRegion> regions, int requester, BiFunction<Long, Long, Mapping> mappings,
             List<MsiPlacement> placements) {
         // Linux refuses the attach before it looks for conflicts (vfio_iommu_type1_attach_group).
         checkEligible(regions, requester);
@@ -195,7 +195,7 @@ final class IovaRanges {
      *
      * @throws ErrnoException EPERM, in the words of Linux's intel_iommu_attach_device
      */
-    static void checkEligible(List<ReservedRegion> regions, int requester) {
+    public static void checkEligible(List<ReservedRegion> regions, int requester) {
         for (ReservedRegion region : regions) {
             if (region.kind() == ReservedRegion.Kind.DIRECT) {
                 throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to platform RMRR requirement: "

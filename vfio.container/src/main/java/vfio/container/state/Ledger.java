@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.state;
 
 import iommu.api.DomainAttribute;
 import java.util.AbstractList;
@@ -22,50 +22,50 @@ import vfio.api.msi.MsiPlacement;
  * again. Owns one hold of the buffer behind each mapping. Guarded by the container's lock, but for {@link #places}, which
  * other containers ask.
  */
-final class Ledger {
+public final class Ledger {
     private final Map<Class<?>, DomainAttribute> attributes = new LinkedHashMap<>();
     private final TreeMap<Long, Mapping> mappings;
     private final ConcurrentSkipListMap<Long, MsiPlacement> placements = new ConcurrentSkipListMap<>(Long::compareUnsigned);
     private long bytes;
     private int invalidVaddrs;
 
-    Ledger() {
+    public Ledger() {
         this(Long::compareUnsigned);
     }
 
     /** With that comparison of device addresses, which must be the unsigned one: for who wants to count. */
-    Ledger(Comparator<Long> unsigned) {
+    public Ledger(Comparator<Long> unsigned) {
         mappings = new TreeMap<>(unsigned);
     }
 
     /** A later value takes the earlier one's place: what was set before what depends on it stays before it. */
-    void set(DomainAttribute attribute) {
+    public void set(DomainAttribute attribute) {
         attributes.put(attribute.getClass(), attribute);
     }
 
     /** Forgets values that setting another has undone (PAMU: a new geometry unsets the window count). */
-    void forgetAttributes(Predicate<DomainAttribute> undone) {
+    public void forgetAttributes(Predicate<DomainAttribute> undone) {
         attributes.values().removeIf(undone);
     }
 
     /** {@return the attributes in the order of replay} */
-    List<DomainAttribute> attributes() {
+    public List<DomainAttribute> attributes() {
         return List.copyOf(attributes.values());
     }
 
     /** {@return the attribute as it was set, or else that value} */
-    <A extends DomainAttribute> A attribute(Class<A> kind, A otherwise) {
+    public <A extends DomainAttribute> A attribute(Class<A> kind, A otherwise) {
         return kind.cast(attributes.getOrDefault(kind, otherwise));
     }
 
     /** Takes over the hold of the buffer that the caller has taken. */
-    void add(Mapping mapping) {
+    public void add(Mapping mapping) {
         mappings.put(mapping.iova(), mapping);
         count(mapping, 1);
     }
 
     /** One mapping for another of the same iova and length; the hold of the old one's buffer stays with the caller. */
-    void replace(Mapping old, Mapping mapping) {
+    public void replace(Mapping old, Mapping mapping) {
         count(old, -1);
         add(mapping);
     }
@@ -75,27 +75,27 @@ final class Ledger {
         invalidVaddrs += mapping.vaddrValid() ? 0 : sign;
     }
 
-    int size() {
+    public int size() {
         return mappings.size();
     }
 
     /** {@return the bytes of all mappings} */
-    long bytes() {
+    public long bytes() {
         return bytes;
     }
 
     /** {@return how many mappings have an invalid vaddr} */
-    int invalidVaddrs() {
+    public int invalidVaddrs() {
         return invalidVaddrs;
     }
 
     /** {@return a copy} */
-    List<Mapping> mappings() {
+    public List<Mapping> mappings() {
         return List.copyOf(mappings.values());
     }
 
     /** {@return a view, no copy: for who holds the lock and iterates} */
-    List<Mapping> view() {
+    public List<Mapping> view() {
         return new AbstractList<>() {
             @Override
             public Iterator<Mapping> iterator() {
@@ -120,13 +120,13 @@ final class Ledger {
     }
 
     /** {@return the mapping that holds the address, or null} */
-    Mapping at(long iova) {
+    public Mapping at(long iova) {
         Map.Entry<Long, Mapping> below = mappings.floorEntry(iova);
         return below != null && Long.compareUnsigned(iova, below.getValue().end()) <= 0 ? below.getValue() : null;
     }
 
     /** {@return the first mapping that touches the range, or null} */
-    Mapping first(long iova, long end) {
+    public Mapping first(long iova, long end) {
         Map.Entry<Long, Mapping> below = mappings.floorEntry(end);
         if (below == null || Long.compareUnsigned(below.getValue().end(), iova) < 0) {
             return null;
@@ -136,7 +136,7 @@ final class Ledger {
     }
 
     /** {@return the mappings that touch the range, by ascending iova} */
-    List<Mapping> touching(long iova, long end) {
+    public List<Mapping> touching(long iova, long end) {
         List<Mapping> found = new ArrayList<>();
         Mapping first = at(iova);
         if (first != null) {
@@ -152,7 +152,7 @@ final class Ledger {
     }
 
     /** Takes a range out of one mapping; what is left of it on either side stays. */
-    void cut(Mapping mapping, long iova, long length) {
+    public void cut(Mapping mapping, long iova, long length) {
         mappings.remove(mapping.iova());
         count(mapping, -1);
         long before = iova - mapping.iova();
@@ -169,25 +169,25 @@ final class Ledger {
         mapping.buffer().release();
     }
 
-    void place(MsiPlacement placement) {
+    public void place(MsiPlacement placement) {
         placements.put(placement.iova(), placement);
     }
 
-    void remove(MsiPlacement placement) {
+    public void remove(MsiPlacement placement) {
         placements.remove(placement.iova());
     }
 
-    List<MsiPlacement> placements() {
+    public List<MsiPlacement> placements() {
         return List.copyOf(placements.values());
     }
 
     /** Whether that bank is placed. Any thread. */
-    boolean places(int bank) {
+    public boolean places(int bank) {
         return placements.values().stream().anyMatch(placement -> placement.bank() == bank);
     }
 
     /** Forgets everything and lets the memory go. */
-    void clear() {
+    public void clear() {
         mappings.values().forEach(mapping -> mapping.buffer().release());
         mappings.clear();
         bytes = 0;

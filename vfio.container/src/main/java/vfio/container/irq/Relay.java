@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.irq;
 
 import irq.api.InterruptHandler;
 import java.lang.invoke.MethodHandles;
@@ -14,12 +14,12 @@ import vfio.api.EventFd;
  * <p>Each target counts the interrupts that are on their way to it, any number of threads. One that has counted itself looks again whether
  * the target is still the one; so {@link #target(EventFd)} knows, when the count of the one before is 0, that nobody signals that any more.
  */
-final class Relay implements InterruptHandler {
+public final class Relay implements InterruptHandler {
     private static final int SPINS = 1_000;
     private static final long PAUSE_NANOS = 20_000;
 
     /** An eventfd, or none, for as long as it is the one. */
-    static final class Target {
+    public static final class Target {
         private static final VarHandle INSIDE;
 
         static {
@@ -39,14 +39,14 @@ final class Relay implements InterruptHandler {
         }
 
         /** Ends what {@link Relay#begin} began. */
-        void end() {
+        public void end() {
             INSIDE.getAndAdd(this, -1);
         }
     }
 
     private volatile Target target;
 
-    Relay(EventFd target) {
+    public Relay(EventFd target) {
         this.target = new Target(target);
     }
 
@@ -60,7 +60,7 @@ final class Relay implements InterruptHandler {
     }
 
     /** {@return the target; it is waited for until {@link Target#end}} */
-    Target begin() {
+    public Target begin() {
         while (true) {
             Target to = target;
             Target.INSIDE.getAndAdd(to, 1);
@@ -77,7 +77,7 @@ final class Relay implements InterruptHandler {
      *
      * @param next null for none
      */
-    void target(EventFd next) {
+    public void target(EventFd next) {
         Target before = target;
         target = new Target(next);
         for (int spins = 0; before.inside != 0; spins++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -7,26 +7,27 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.container.state.Ledger;
 
 /** What an UNMAP_DMA of a range takes away: it depends on the IOMMU type and on the version of VFIO's rules for it. */
-sealed interface UnmapRule {
+public sealed interface UnmapRule {
     /** A part of one mapping that goes. */
-    record Piece(Mapping mapping, long iova, long length) {
+    public record Piece(Mapping mapping, long iova, long length) {
     }
 
     /**
      * @return what goes, by ascending iova; empty if nothing is mapped there
      * @throws ErrnoException EINVAL if the range cuts a mapping where the rule does not allow it
      */
-    List<Piece> pieces(Ledger ledger, long iova, long length);
+    public List<Piece> pieces(Ledger ledger, long iova, long length);
 
     /** What goes with UNMAP_ALL: everything. */
-    static List<Piece> all(Ledger ledger) {
+    public static List<Piece> all(Ledger ledger) {
         return ledger.view().stream().map(mapping -> new Piece(mapping, mapping.iova(), mapping.length())).toList();
     }
 
     /** @throws ErrnoException EINVAL for flags that do not exist, for this type, or do not go together */
-    static void checkFlags(int flags, boolean windowed) {
+    public static void checkFlags(int flags, boolean windowed) {
         int known = windowed ? 0 : DmaFlags.UNMAP_GET_DIRTY_BITMAP | DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR;
         if ((flags & ~known) != 0) {
             throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of this type has 0x%x", flags, known);
@@ -37,7 +38,7 @@ sealed interface UnmapRule {
     }
 
     /** type1 v2: whole mappings only. */
-    record Whole() implements UnmapRule {
+    public record Whole() implements UnmapRule {
         @Override
         public List<Piece> pieces(Ledger ledger, long iova, long length) {
             long end = iova + length - 1;
@@ -53,7 +54,7 @@ sealed interface UnmapRule {
     }
 
     /** type1 v1: a mapping goes as a whole when its first address is in the range; a start inside a mapping unmaps nothing. */
-    record FirstAddress() implements UnmapRule {
+    public record FirstAddress() implements UnmapRule {
         @Override
         public List<Piece> pieces(Ledger ledger, long iova, long length) {
             Mapping first = ledger.at(iova);
@@ -66,7 +67,7 @@ sealed interface UnmapRule {
     }
 
     /** Windowed: window by window; a mapping of several windows may be cut between them. */
-    record ByWindow(long start, long window) implements UnmapRule {
+    public record ByWindow(long start, long window) implements UnmapRule {
         @Override
         public List<Piece> pieces(Ledger ledger, long iova, long length) {
             long end = iova + length - 1;

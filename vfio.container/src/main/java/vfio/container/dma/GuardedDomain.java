@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import iommu.api.DomainAttribute;
 import iommu.api.IommuDomain;
@@ -18,7 +18,7 @@ import machine.api.ErrnoException;
  *
  * <p>On the control path alone: called by {@link VfioContainer}, it calls the provider's bundle.
  */
-final class GuardedDomain implements IommuDomain {
+public final class GuardedDomain implements IommuDomain {
     private final IommuDomain domain;
     private final String provider;
     /** Memory that tables in doubt may still lead to: held until they are gone. Guarded by itself. */
@@ -26,18 +26,18 @@ final class GuardedDomain implements IommuDomain {
     private String doubt;
 
     /** @param provider its name, for messages */
-    GuardedDomain(IommuDomain domain, String provider) {
+    public GuardedDomain(IommuDomain domain, String provider) {
         this.domain = domain;
         this.provider = provider;
     }
 
     /** {@return why nobody knows what its tables say; null while that is known} */
-    String doubt() {
+    public String doubt() {
         return doubt;
     }
 
     /** From now on nobody knows whether tables and ledger say the same. */
-    void doubt(String why) {
+    public void doubt(String why) {
         if (doubt == null) {
             doubt = why;
         }
@@ -48,7 +48,7 @@ final class GuardedDomain implements IommuDomain {
      *
      * @throws RuntimeException what the note has thrown; the domain is in doubt then
      */
-    void noted(Runnable note) {
+    public void noted(Runnable note) {
         try {
             note.run();
         } catch (RuntimeException | Error e) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.dma;
 
 import java.nio.ByteBuffer;
 import machine.api.Errno;
@@ -8,24 +8,25 @@ import vfio.api.ContainerInfo.Migration;
 import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.container.state.Ledger;
 
 /**
  * Dirty pages of one container: VFIO_IOMMU_DIRTY_PAGES and the report of an unmap. No device says what it writes, so all that is
  * pinned, which is all that is mapped, is dirty, and nothing has to be remembered but whether somebody asks. Guarded by the
  * container's lock.
  */
-final class DirtyTracking {
+public final class DirtyTracking {
     private static final int ALL = DmaFlags.DIRTY_START | DmaFlags.DIRTY_STOP | DmaFlags.DIRTY_GET_BITMAP;
 
     private boolean on;
 
     /** A container that is set anew does not track, nor does one that has moved to a type that cannot. */
-    void reset() {
+    public void reset() {
         on = false;
     }
 
     /** START, STOP or GET_BITMAP. */
-    void operate(int flags, long iova, long length, DirtyBitmap bitmap, Ledger ledger, long page) {
+    public void operate(int flags, long iova, long length, DirtyBitmap bitmap, Ledger ledger, long page) {
         if ((flags & ~ALL) != 0 || Integer.bitCount(flags) != 1) {
             throw new ErrnoException(Errno.EINVAL, "flags 0x%x: give exactly one of START, STOP and GET_BITMAP", flags);
         }
@@ -46,7 +47,7 @@ final class DirtyTracking {
      * @throws ErrnoException EINVAL without a bitmap, for a wrong size or page size, or while nothing is tracked; EFAULT if it cannot be
      *     written
      */
-    Report report(long iova, long length, DirtyBitmap bitmap, long page) {
+    public Report report(long iova, long length, DirtyBitmap bitmap, long page) {
         if (bitmap == null) {
             throw new ErrnoException(Errno.EINVAL, "a report of dirty pages needs a bitmap");
         }
@@ -68,7 +69,7 @@ final class DirtyTracking {
     }
 
     /** Whether a bitmap of that many bytes may report that many pages. */
-    static void checkSize(long pages, long bytes) {
+    public static void checkSize(long pages, long bytes) {
         if (pages == 0 || bytes > Migration.MAX_DIRTY_BITMAP_SIZE || Long.compareUnsigned(bytes, DirtyBitmap.bytes(pages)) < 0) {
             throw new ErrnoException(Errno.EINVAL, "a bitmap of 0x%x bytes for 0x%x pages; it takes 0x%x and may have 0x%x", bytes,
                 pages, DirtyBitmap.bytes(pages), Migration.MAX_DIRTY_BITMAP_SIZE);
@@ -76,7 +77,7 @@ final class DirtyTracking {
     }
 
     /** The words of a range in a user's bitmap, with room for what they were: an unmap that fails has reported nothing. */
-    static final class Report {
+    public static final class Report {
         private final long iova;
         private final long page;
         private final ByteBuffer words;
@@ -89,13 +90,13 @@ final class DirtyTracking {
         }
 
         /** Remembers what is there, so that {@link #takeBack} can put it back. */
-        void remember() {
+        public void remember() {
             before = ByteBuffer.allocate(words.remaining());
             before.put(0, words, 0, words.remaining());
         }
 
         /** Writes the words of the range: 1 for each page of a mapping. No mapping leaves the range. */
-        void write(Iterable<Mapping> mappings) {
+        public void write(Iterable<Mapping> mappings) {
             fill(words, 0, words.limit(), 0);
             for (Mapping mapping : mappings) {
                 long first = Long.divideUnsigned(mapping.iova() - iova, page);
@@ -103,7 +104,7 @@ final class DirtyTracking {
             }
         }
 
-        void takeBack() {
+        public void takeBack() {
             words.put(0, before, 0, words.remaining());
         }
     }

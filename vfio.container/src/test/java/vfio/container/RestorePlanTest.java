@@ -15,9 +15,10 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import vfio.api.Mapping;
+import vfio.container.dma.RestorePlan;
 
 /** A mapping of three pages, scattered, is read back. */
-class PlanTest {
+class RestorePlanTest {
     private static final long IOVA = 0x5000;
 
     private final DmaBuffer memory = Board.type1().scattered(0x4000);
@@ -39,7 +40,7 @@ class PlanTest {
                 assertEquals("lookup", method.getName());
                 return lookup((long) arguments[0], (int) arguments[1]);
             });
-        Plan.verify(domain, new Mapping(IOVA, memory, 0x1000, 0x3000, access));
+        RestorePlan.verify(domain, new Mapping(IOVA, memory, 0x1000, 0x3000, access));
     }
 
     @Test

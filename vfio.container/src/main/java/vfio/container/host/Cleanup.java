@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.host;
 
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /** Steps that are all taken, whatever one of them throws: giving things back, telling everybody. One thread. */
-final class Steps {
+public final class Cleanup {
     private Throwable failure;
 
-    void take(Runnable step) {
+    public void take(Runnable step) {
         try {
             step.run();
         } catch (Throwable e) {
@@ -22,7 +22,7 @@ final class Steps {
     }
 
     /** Throws what the first step threw that threw, with the others' suppressed. */
-    void end() {
+    public void end() {
         if (failure instanceof Error error) {
             throw error;
         }
