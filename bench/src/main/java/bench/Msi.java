@@ -6,6 +6,7 @@ import java.util.concurrent.locks.LockSupport;
 import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.DmaPort;
+import machine.local.LocalCpu;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Mode;
@@ -137,7 +138,7 @@ public class Msi {
     /** Parts of the way to the counter, on a board where nothing else happens. */
     @State(Scope.Benchmark)
     public static class Parts {
-        final Cpu core = new Cpu(0);
+        final Cpu core = new LocalCpu(0);
         private final QoriqBoard board = new QoriqBoard(8);
         final Bus bus = board.machine.bus();
 

@@ -23,14 +23,14 @@ import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.DmaPort;
-import machine.api.LocalMachine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A QorIQ board reduced to the road: memory, one PAMU, one MPIC with one MSI bank, and one device, LIODN 193. */
 final class QoriqBoard {

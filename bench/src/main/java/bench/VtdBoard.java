@@ -10,14 +10,14 @@ import java.util.Optional;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.DmaPort;
-import machine.api.LocalMachine;
 import machine.api.Node;
 import machine.api.PciFunction;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A PC reduced to the road: memory, one VT-d unit, its driver, and one device, source id 0x10. */
 final class VtdBoard {

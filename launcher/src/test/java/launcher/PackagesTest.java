@@ -26,8 +26,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Which way packages point, and what exported types say of themselves; {@link RulesTest} looks at bundles. */
 class PackagesTest {
     /** Contracts first. vfio.api is not among those looked at for circles: its MSI operations are on their way out of Container. */
-    private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api", "machine.osgi", "machine.fdt",
-        "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
+    private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api", "machine.local", "machine.osgi",
+        "machine.fdt", "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
         "vfio.events", "vfio.health", "device.edu", "launcher");
     private static final String VERSIONING = "org.osgi.annotation.versioning.";
 
@@ -83,6 +83,13 @@ class PackagesTest {
     @Test
     void units() {
         noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat().resideInAPackage("..unit..").check(all);
+    }
+
+    @DisplayName("Who makes machines is who knows how: nobody outside of machine.* uses machine.local, and machine.osgi does not either")
+    @Test
+    void machines() {
+        noClasses().that().resideOutsideOfPackages("machine.local..", "machine.fdt..", "machine.acpi..", "machine.qemu..").should()
+            .dependOnClassesThat().resideInAPackage("machine.local..").check(all);
     }
 
     @DisplayName("Contracts know no framework: no class of machine.api, iommu.api, irq.api, vfio.api uses org.osgi but for its annotations")

@@ -11,10 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.acpi.AcpiMachineSource;
-import machine.api.LocalMachine;
 import machine.api.Machine;
-import machine.api.PhysicalBus;
 import machine.fdt.FdtMachineSource;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 

@@ -43,8 +43,8 @@ import vfio.api.EventFd;
  * The whole story with {@code new} alone: a device writes to memory, to an interrupt, and where it must not.
  *
  * <pre>
- *  DmaPort.write ─► Pamu.translate ─► PhysicalBus.write ─┬─► Ram
- *                                                        └─► Mpic.write ─► Cpu.pin ─► MpicDriver ─► EventFd.signal
+ *  DmaPort.write ─► Pamu.translate ─┬─► memory
+ *                                   └─► Mpic.write ─► Cpu.pin ─► MpicDriver ─► EventFd.signal
  * </pre>
  */
 class RoadTest {

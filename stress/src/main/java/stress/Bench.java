@@ -10,12 +10,12 @@ import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Gate;
 import machine.api.InterruptInputs;
-import machine.api.LocalMachine;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Unit;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /**
  * A device behind a unit that does next to nothing: its table is one word of memory, whether it translates. Each has a machine of its

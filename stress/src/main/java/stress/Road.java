@@ -19,11 +19,11 @@ import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
 import machine.api.DmaPort;
-import machine.api.LocalMachine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /**
  * One device behind one IOMMU, with {@link #SLOTS} places to map. A board costs too much to make one for each trial, so the trials of a

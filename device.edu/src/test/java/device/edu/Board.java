@@ -7,17 +7,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.api.Fault;
-import machine.api.LocalMachine;
 import machine.api.Mmio;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /**
  * A bench: 16 MiB of memory at 0, an MSI doorbell page at 0xfe000000, one PCIe slot, and a unit that translates device

@@ -15,15 +15,15 @@ import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.DmaPort;
 import machine.api.InterruptInputs;
-import machine.api.LocalMachine;
 import machine.api.Mmio;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A P4080 reduced to what a PAMU needs: 16 GiB of memory, guts, PAMUs, MSI pages, caches, an interrupt input. */
 final class Board {

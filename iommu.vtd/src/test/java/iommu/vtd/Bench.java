@@ -14,16 +14,16 @@ import java.util.Random;
 import machine.api.Attachment;
 import machine.api.Bus;
 import machine.api.DmaPort;
-import machine.api.LocalMachine;
 import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A machine with 3 GiB of memory, VT-d units from 0xfed90000 on, and an ear where the local APIC is. */
 public final class Bench {

@@ -8,13 +8,13 @@ import java.util.Optional;
 import machine.api.Attachment;
 import machine.api.DmaPort;
 import machine.api.InterruptInputs;
-import machine.api.LocalMachine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Requester;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A machine with local APICs, memory at 0, and an IOMMU that lets everything pass. */
 public final class Board {

@@ -9,11 +9,11 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import machine.api.Attachment;
 import machine.api.InterruptLine;
-import machine.api.LocalMachine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
 import machine.api.Wire;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 
 /** A QorIQ machine as far as an interrupt controller sees it: CCSR at 0xf_fe000000, memory at 0. */
 public final class Board {

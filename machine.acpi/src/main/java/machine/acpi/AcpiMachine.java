@@ -11,15 +11,15 @@ import machine.acpi.DmarTable.Drhd;
 import machine.acpi.DmarTable.Rhsa;
 import machine.acpi.DmarTable.Rmrr;
 import machine.acpi.DmarTable.Satc;
-import machine.acpi.DmarTable.Scoped;
 import machine.acpi.DmarTable.ScopeType;
+import machine.acpi.DmarTable.Scoped;
 import machine.acpi.DmarTable.Structure;
 import machine.acpi.DmarTable.Unknown;
-import machine.api.LocalMachine;
 import machine.api.Machine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
 import machine.api.Slot;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
 
 /** Puts a machine together: memory, a node for each structure, a slot for each PCI bus. */
 final class AcpiMachine {

@@ -10,7 +10,7 @@ import machine.acpi.DmarTable.Rmrr;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node.Range;
-import machine.api.Ram;
+import machine.local.Ram;
 
 /**
  * Where there is memory, and what of it is free.

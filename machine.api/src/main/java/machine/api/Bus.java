@@ -6,10 +6,11 @@ import java.util.Set;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * The machine's physical address space: memory and register windows. Stop 3 of the road; before it
- * {@link TranslationUnit#translate}, after it {@link Ram} or {@link Mmio#write}.
+ * The machine's physical address space, memory and register windows, as a core reaches it. What a device does goes to the same memory
+ * and the same windows, and not through here: its {@link DmaPort} has asked a {@link TranslationUnit} before.
  *
- * <p>Drivers use it as a core does, with {@link #CPU} as requester. Values are little-endian (see the package page).
+ * <p>Drivers use it with {@link #CPU} as requester; a unit that passes on what a device wrote, as VT-d's interrupt remapping does, with
+ * that device's. Values are little-endian (see the package page).
  * A naturally aligned access of 2, 4 or 8 bytes is atomic; a write is a release and a read an acquire, so a table
  * entry's valid bit written last publishes the words written before it.
  *

@@ -1,136 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
-import java.util.Arrays;
 import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Physical memory a program owns and lets devices reach: a run of bytes made of physical extents.
+ * Physical memory a program owns and lets devices reach: a run of bytes made of physical extents. From {@link DmaMemory}.
  *
  * <p>Counted: the allocator's caller holds it once, and whoever maps it for a device holds it once more, so memory never
  * goes back to the pool while a device can still reach it. Thread-safe; contents are as ordered as {@link Bus} makes
  * them.
  */
 @ProviderType
-public final class DmaBuffer implements AutoCloseable {
+public interface DmaBuffer extends AutoCloseable {
     /** Physically contiguous bytes. */
-    public record Extent(long physical, long length) {
-    }
-
-    private final Bus bus;
-    private final List<Extent> extents;
-    /** Offset of the first byte of each extent. */
-    private final long[] starts;
-    private final long size;
-    private final Attachment giveBack;
-    private int holders = 1;
-    private boolean closed;
-
-    DmaBuffer(Bus bus, List<Extent> extents, Attachment giveBack) {
-        this.bus = bus;
-        this.extents = List.copyOf(extents);
-        this.starts = new long[extents.size()];
-        long end = 0;
-        for (int i = 0; i < starts.length; i++) {
-            starts[i] = end;
-            end += extents.get(i).length;
-        }
-        this.size = end;
-        this.giveBack = giveBack;
+    record Extent(long physical, long length) {
     }
 
     /** {@return bytes} */
-    public long size() {
-        return size;
-    }
+    long size();
 
     /** {@return the extents in buffer order} */
-    public List<Extent> extents() {
-        return extents;
-    }
+    List<Extent> extents();
 
     /**
      * @return the contiguous piece of memory that starts at that offset and runs to the end of its extent
      * @throws IllegalArgumentException if the offset is not inside the buffer
      */
-    public Extent at(long offset) {
-        if (offset < 0 || offset >= size) {
-            throw new IllegalArgumentException(String.format("offset 0x%x in a buffer of 0x%x bytes", offset, size));
-        }
-        int found = Arrays.binarySearch(starts, offset);
-        int index = found >= 0 ? found : -found - 2;
-        Extent extent = extents.get(index);
-        long inside = offset - starts[index];
-        return new Extent(extent.physical + inside, extent.length - inside);
-    }
+    Extent at(long offset);
 
     /** {@return the physical address of the byte at that offset} */
-    public long physical(long offset) {
-        return at(offset).physical;
+    default long physical(long offset) {
+        return at(offset).physical();
     }
 
-    /** Writes as a core does. */
-    public void write(long offset, byte[] from, int start, int length) {
-        each(offset, length, (physical, done, piece) -> bus.write(Bus.CPU, physical, from, start + done, piece));
-    }
+    /**
+     * Writes as a core does.
+     *
+     * @throws IllegalArgumentException if not all of it is inside the buffer
+     * @throws ErrnoException EIO if no memory answers there
+     */
+    void write(long offset, byte[] from, int start, int length);
 
-    /** Reads as a core does. */
-    public void read(long offset, byte[] to, int start, int length) {
-        each(offset, length, (physical, done, piece) -> bus.read(physical, to, start + done, piece));
-    }
+    /**
+     * Reads as a core does.
+     *
+     * @throws IllegalArgumentException if not all of it is inside the buffer
+     * @throws ErrnoException EIO if no memory answers there
+     */
+    void read(long offset, byte[] to, int start, int length);
 
     /**
      * Takes one more hold of the memory; {@link #release} gives it up.
      *
      * @throws ErrnoException EFAULT if the memory has gone back already
      */
-    public synchronized void retain() {
-        if (holders == 0) {
-            throw new ErrnoException(Errno.EFAULT, "buffer at physical 0x%x was closed; allocate another",
-                extents.get(0).physical);
-        }
-        holders++;
-    }
+    void retain();
 
     /** Gives up a hold taken with {@link #retain}. The last one returns the memory to the pool. */
-    public void release() {
-        synchronized (this) {
-            if (holders == 0 || --holders > 0) {
-                return;
-            }
-        }
-        giveBack.close();
-    }
+    void release();
 
     /** Gives up the allocator's hold. Idempotent. */
     @Override
-    public void close() {
-        synchronized (this) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-        }
-        release();
-    }
-
-    private interface Piece {
-        int move(long physical, int done, int length);
-    }
-
-    private void each(long offset, int length, Piece piece) {
-        if (length < 0 || offset < 0 || offset > size - length) {
-            throw new IllegalArgumentException(String.format("0x%x bytes at offset 0x%x of a buffer of 0x%x bytes",
-                length, offset, size));
-        }
-        for (int done = 0; done < length; ) {
-            Extent here = at(offset + done);
-            int step = (int) Math.min(here.length, length - done);
-            if (piece.move(here.physical, done, step) != Bus.OK) {
-                throw new ErrnoException(Errno.EIO, "no memory answers at physical 0x%x", here.physical);
-            }
-            done += step;
-        }
-    }
+    void close();
 }

@@ -25,14 +25,11 @@ public final class Refusal {
     public static final int NO_TARGET = -7;
     /** The access has a form that hardware does not accept there, such as a read of a doorbell range. */
     public static final int UNSUPPORTED = -8;
-    /** Between a port and a shut {@link Gate} alone: the access has to wait. No device and no fault listener sees it. */
-    static final int STALLED = -9;
-
-    /** It is memory, but the host has none left to put in its place: see {@link Ram}. Nothing was written. */
-    public static final int NO_MEMORY = -10;
+    /** It is memory, but the host has none left to put in its place. Nothing was written. */
+    public static final int NO_MEMORY = -9;
 
     private static final String[] NAMES = {
-        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED", "STALLED",
+        "OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED",
         "NO_MEMORY"};
 
     private Refusal() {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.api;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -17,94 +14,34 @@ import org.osgi.annotation.versioning.ProviderType;
  * <p>Thread-safe; nothing here blocks or allocates.
  */
 @ProviderType
-public final class Snoop implements Attachment {
+public interface Snoop extends Attachment {
     /** No stamp. */
-    public static final long NONE = -1;
+    long NONE = -1;
     /** Gives no stamp, ever: the unit does not cache. */
-    public static final Snoop NEVER = new Snoop(List.of(), snoop -> {
-    });
-
-    private static final VarHandle STATE;
-    /** Set until {@link Bus#sync} has seen off the stores that may not have noticed this, and again at the end. */
-    private static final long DEAF = 1L << 63;
-    /** Counts stores under way; above it, stores that have ended. */
-    private static final long UNDER_WAY = 0xffff;
-
-    static {
-        try {
-            STATE = MethodHandles.lookup().findVarHandle(Snoop.class, "state", long.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
+    Snoop NEVER = new Snoop() {
+        @Override
+        public long stamp() {
+            return NONE;
         }
-    }
 
-    /** Takes a snoop off the bus. */
-    interface Leave {
-        void leave(Snoop snoop);
-    }
+        @Override
+        public boolean unchanged(long stamp) {
+            return false;
+        }
 
-    private final List<Node.Range> ranges;
-    private final Leave leave;
-    private volatile long state = DEAF;
-    private boolean closed;
-
-    Snoop(List<Node.Range> ranges, Leave leave) {
-        this.ranges = List.copyOf(ranges);
-        this.leave = leave;
-    }
+        @Override
+        public void close() {
+        }
+    };
 
     /** {@return what to keep with what is read after this; {@link #NONE}, and it must not be kept, while a store is under way, before
      * the first {@link Bus#sync} and after the end} */
-    public long stamp() {
-        long now = state;
-        return (now & (DEAF | UNDER_WAY)) == 0 ? now : NONE;
-    }
+    long stamp();
 
     /** {@return whether no store has begun since that stamp was taken; false for {@link #NONE}} */
-    public boolean unchanged(long stamp) {
-        return state == stamp;
-    }
+    boolean unchanged(long stamp);
 
     /** Listens no more: every stamp is worthless from now on. Idempotent. */
     @Override
-    public void close() {
-        synchronized (this) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            STATE.getAndBitwiseOr(this, DEAF);
-        }
-        leave.leave(this);
-    }
-
-    List<Node.Range> ranges() {
-        return ranges;
-    }
-
-    boolean touches(long physical, long length) {
-        for (Node.Range range : ranges) {
-            if (physical < range.physical() + range.size() && range.physical() < physical + length) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    /** Every store that is not announced here has left. */
-    synchronized void listen() {
-        if (!closed) {
-            STATE.getAndBitwiseAnd(this, ~DEAF);
-        }
-    }
-
-    /** Before the first byte of a store; a full fence. */
-    void begin() {
-        STATE.getAndAdd(this, 1L);
-    }
-
-    /** After its last byte. */
-    void end() {
-        STATE.getAndAdd(this, UNDER_WAY);
-    }
+    void close();
 }

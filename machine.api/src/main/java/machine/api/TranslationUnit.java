@@ -5,7 +5,7 @@ import org.osgi.annotation.versioning.ConsumerType;
 
 /**
  * The data path of an IOMMU: the hardware that sits between a device and the bus. Stop 2 of the road; before it
- * {@link DmaPort#write}, after it {@link Bus#write}.
+ * {@link DmaPort#write}, after it the machine's memory or {@link Mmio#write}.
  *
  * <p>Implemented by the unit half of an IOMMU bundle ({@code iommu.pamu.unit}), which attaches one object per hardware
  * instance to its node ({@link Machine#attach}). There is no control in it: a driver changes what it answers by writing

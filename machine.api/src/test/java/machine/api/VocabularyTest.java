@@ -6,23 +6,21 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-/** What refusals, accesses, faults and errors are called, and what a machine does where it has nothing of its own. */
+/** What refusals, accesses, faults and errors are called, and what a gate and a snoop do that are none. */
 class VocabularyTest {
     @DisplayName("Refusals have names; a number that is none is shown as it is; what is not negative is an address")
     @Test
     void refusals() {
         assertEquals(List.of("OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED",
-            "STALLED", "NO_MEMORY", "-11"), IntStream.rangeClosed(0, 11).mapToObj(code -> Refusal.name(-code)).toList());
+            "NO_MEMORY", "-10"), IntStream.rangeClosed(0, 10).mapToObj(code -> Refusal.name(-code)).toList());
         assertEquals("OK", Refusal.name(Long.MAX_VALUE));
         assertEquals(Refusal.BLOCKED, TranslationUnit.NONE.translate(1, 0, 4, Access.READ));
     }
@@ -60,23 +58,17 @@ class VocabularyTest {
         assertFalse(node.compatibleWith("nobody,this"));
     }
 
-    @DisplayName("A line tells of changes alone; two lines of one wire are two devices")
+    @DisplayName("A gate in front of devices that cannot be held back does nothing; a snoop that hears nothing gives no stamp")
     @Test
-    void lines() {
-        LocalMachine machine = new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
-        List<String> heard = new ArrayList<>();
-        machine.attach(new Place("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
-        InterruptLine one = machine.line(new Wire("/pic", 5, true, "5"));
-        InterruptLine two = machine.line(new Wire("/pic", 5, true, "5"));
-        one.set(false);
-        one.set(true);
-        one.set(true);
-        two.set(true);
-        one.set(false);
-        two.set(false);
-        machine.line(new Wire("/other", 5, true, "5")).set(true);
-        assertEquals(List.of("5 true", "5 false"), heard);
-        machine.close();
-        assertEquals(List.of(), machine.warnings());
+    void none() {
+        Gate.NONE.requesters(Set.of(0x11));
+        Gate.NONE.shut(0);
+        Gate.NONE.keepMessages(0x1000);
+        Gate.NONE.open();
+        assertEquals(0, Gate.NONE.stalled() + Gate.NONE.refused());
+        Gate.NONE.close();
+        assertEquals(Snoop.NONE, Snoop.NEVER.stamp());
+        assertFalse(Snoop.NEVER.unchanged(Snoop.NONE));
+        Snoop.NEVER.close();
     }
 }

@@ -30,7 +30,7 @@ final class DeviceTree {
     /** Entries of one {@code ranges}: more than any bus has. */
     private static final int MAX_RANGES = 1024;
     private static final long PAMU_BLOCK = 0x1000;
-    /** No machine has memory or registers beyond; see {@link machine.api.Ram}. */
+    /** No machine has memory or registers beyond; see {@link machine.local.Ram}. */
     static final long ADDRESS_LIMIT = 1L << 52;
 
     /** One node. */

@@ -12,12 +12,12 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 import machine.api.Errno;
 import machine.api.ErrnoException;
-import machine.api.LocalMachine;
 import machine.api.Machine;
 import machine.api.MachineSource;
 import machine.api.Node;
-import machine.api.PhysicalBus;
 import machine.api.Requester;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
 import org.osgi.service.component.annotations.Component;
 
 /**

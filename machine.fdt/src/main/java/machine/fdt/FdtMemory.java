@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node.Range;
-import machine.api.Ram;
+import machine.local.Ram;
 
 /** Where there is memory, and what of it is free. */
 final class FdtMemory {

@@ -7,6 +7,7 @@ import java.util.Map;
 import machine.api.Cpu;
 import machine.api.Node;
 import machine.api.Wire;
+import machine.local.LocalCpu;
 import machine.qemu.process.Launch;
 import machine.qemu.process.Qemu;
 
@@ -67,7 +68,7 @@ enum E500 {
         for (int i = 0; i < MSI_REGISTERS; i++) {
             bank.wired(new Wire(pic.path(), FIRST_MSI_SOURCE + i, true, FIRST_MSI_SOURCE + i + " 0 0 0"));
         }
-        List<Cpu> cpus = List.of(new Cpu(0));
+        List<Cpu> cpus = List.of(new LocalCpu(0));
         QemuBus bus = new QemuBus(qemu.qtest(), List.of(new Node.Range(0, memory)), List.of(registers), null, null);
         Pins pins = new Pins(cpus);
         try {

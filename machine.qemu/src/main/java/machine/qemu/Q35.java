@@ -9,6 +9,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node;
 import machine.api.PciFunction;
+import machine.local.LocalCpu;
 import machine.qemu.process.Launch;
 import machine.qemu.process.Qemu;
 
@@ -65,7 +66,7 @@ final class Q35 {
             .with("include-pci-all", 1).with("interrupt-remapping", 1);
         QemuNode pci = new QemuNode(root, "pci0", "acpi,pnp0a08").with("segment", 0).with("bus", 0).with("conventional", 0);
         String model = "QEMU " + qemu.version() + ' ' + NAME;
-        List<Cpu> cpus = List.of(new Cpu(0));
+        List<Cpu> cpus = List.of(new LocalCpu(0));
         Pins pins = new Pins(cpus);
         try {
             PcCore core = new PcCore(qemu.qtest(), qemu.channel(CORE), pins);

@@ -21,6 +21,8 @@ import machine.api.PciFunction;
 import machine.api.Slot;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.local.LocalHolds;
+import machine.local.LocalMemory;
 import machine.qemu.process.Qemu;
 import machine.qemu.process.Qtest;
 
@@ -52,7 +54,7 @@ public final class QemuMachine implements Machine {
     private final Board board;
     private final DmaMemory memory;
     private final Pins pins;
-    private final Holds holds = new Holds();
+    private final Holds holds = new LocalHolds();
     /** Guarded by itself; each input by itself. */
     private final Map<Wire, Input> inputs = new HashMap<>();
 
@@ -60,7 +62,7 @@ public final class QemuMachine implements Machine {
         this.qemu = qemu;
         this.board = board;
         this.pins = pins;
-        memory = new DmaMemory(board.bus(), board.free());
+        memory = new LocalMemory(board.bus(), board.free());
     }
 
     @Override

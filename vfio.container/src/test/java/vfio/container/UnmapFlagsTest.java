@@ -15,6 +15,7 @@ import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.Errno;
 import machine.api.Node;
+import machine.local.LocalMemory;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -34,7 +35,7 @@ class UnmapFlagsTest {
     private final Board board = Board.type1();
     private final DmaBuffer memory = board.memory(0x10000);
     /** Another buffer over the very memory: what a program that was started anew has. */
-    private final DmaBuffer again = new DmaMemory(board.bus, List.of(new Node.Range(0, 64 * MB)))
+    private final DmaBuffer again = new LocalMemory(board.bus, List.of(new Node.Range(0, 64 * MB)))
         .allocateAt(memory.physical(0), 0x10000);
 
     private Container three(String type) {
@@ -228,7 +229,7 @@ class UnmapFlagsTest {
     void scattered() {
         Container container = three("type1v2");
         DmaBuffer pages = board.scattered(0x2000);
-        DmaMemory whole = new DmaMemory(board.bus, List.of(new Node.Range(0, 64 * MB)));
+        DmaMemory whole = new LocalMemory(board.bus, List.of(new Node.Range(0, 64 * MB)));
         DmaBuffer straight = whole.allocateAt(pages.physical(0), 0x2000);
         container.map(0x40000, pages, 0, 0x2000, RW);
         container.unmap(0x40000, 0x2000, VADDR, null);

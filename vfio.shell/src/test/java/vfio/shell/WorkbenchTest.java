@@ -268,7 +268,6 @@ class WorkbenchTest {
         assertEquals(List.of(), completions.__operands("guest", "MAP_MSI_BANK"));
         assertEquals(List.of("first_fit", "isolated", "packed", "spread"), completions.__policies());
         assertTrue(completions.__refusals().containsAll(List.of("OUTSIDE", "UNMAPPED", "DENIED")));
-        assertFalse(completions.__refusals().contains("STALLED"), "no device sees it");
         assertTrue(completions.__errnos().contains("EINVAL"));
         assertFalse(completions.__places("pcie0").contains("00.0"), "it is taken");
         assertTrue(completions.__places("pcie1").contains("00.0"));

@@ -7,13 +7,14 @@ import java.util.List;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
 import machine.api.Node;
-import machine.api.PhysicalBus;
-import machine.api.Ram;
+import machine.local.LocalMemory;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 class GuardTest {
-    private final DmaMemory memory = new DmaMemory(new PhysicalBus(List.of(new Ram(0, 0x100_0000L))),
+    private final DmaMemory memory = new LocalMemory(new PhysicalBus(List.of(new Ram(0, 0x100_0000L))),
         List.of(new Node.Range(0x10_0000L, 0x80_0000L)));
 
     @DisplayName("A byte that changes is seen, wherever it is, in memory in one piece and in pages")

@@ -22,7 +22,7 @@ import machine.api.TranslationUnit;
 import machine.api.Unit;
 
 /**
- * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it {@link Bus#write}.
+ * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it memory or {@link machine.api.Mmio#write}.
  * Concurrency: any number of readers, lock-free, no allocation; a refused access is recorded lock-free too.
  *
  * <p><b>Snooped caches.</b> A store to an entry takes effect at once, as with the chip, whose caches hear of it on the bus;

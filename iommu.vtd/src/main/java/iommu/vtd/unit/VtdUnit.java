@@ -13,7 +13,7 @@ import machine.api.Unit;
 
 /**
  * One VT-d unit in legacy mode: the hardware of one DRHD. Stop 2 of the road; before it {@link machine.api.DmaPort#write},
- * after it {@link Bus#write}, for an MSI {@link InterruptRemapper}. Lock-free for devices; allocates where nothing is cached
+ * after it memory, for an MSI {@link InterruptRemapper}. Lock-free for devices; allocates where nothing is cached
  * yet and where an access is refused.
  *
  * <p>It is controlled through its registers and its tables in memory alone.

@@ -15,7 +15,8 @@ import machine.api.Node;
 import machine.api.Unit;
 
 /**
- * The range 0xFEE00000..0xFEEFFFFF. Stop 4 of the road for an MSI; before it {@link Bus#write}, after it {@link Lapic}.
+ * The range 0xFEE00000..0xFEEFFFFF. Stop 4 of the road for an MSI; before it a port's look-up among the
+ * windows, or the {@link Bus#write} of a remapping unit; after it {@link Lapic}.
  *
  * <p>What is written there depends on who writes. A device's aligned write of 4 bytes is an interrupt message:
  * destination in bits 19:12, see {@link ApicRegisters}. A core's access reaches registers: page n of the range is the

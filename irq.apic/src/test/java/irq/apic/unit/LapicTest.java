@@ -11,11 +11,11 @@ import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Random;
 import machine.api.ErrnoException;
-import machine.api.LocalMachine;
 import machine.api.Machine;
 import machine.api.Node;
-import machine.api.PhysicalBus;
 import machine.api.Refusal;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 

@@ -15,7 +15,7 @@ import machine.api.Unit;
 
 /**
  * A Freescale MPIC with the MSI banks inside its block: 0x40000 bytes of registers, one input for each interrupt source,
- * one pin for each core. Stop 4 of the road for an MSI; before it {@link machine.api.Bus#write}, after it
+ * one pin for each core. Stop 4 of the road for an MSI; before it a port's look-up among the windows, after it
  * {@link Cpu#pin}.
  *
  * <p><b>Concurrency.</b> Any number of threads. One short lock guards the state: it is held for a few bit operations and

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -18,13 +18,25 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import machine.api.Attachment;
+import machine.api.Bus;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Gate;
+import machine.api.InterruptInputs;
+import machine.api.Machines;
+import machine.api.Mmio;
+import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Unit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** P3: when {@link Bus#sync} returns, no access that began before is still on its way. */
-@Timeout(30)
+@Timeout(120)
 class DrainTest {
     private static final long ENTRY = 0x8000;
     private static final int DEVICES = 3;
@@ -622,7 +634,7 @@ class DrainTest {
 
     private static void await(CountDownLatch latch) {
         try {
-            assertTrue(latch.await(10, TimeUnit.SECONDS));
+            assertTrue(latch.await(60, TimeUnit.SECONDS));
         } catch (InterruptedException e) {
             throw new AssertionError(e);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -12,12 +12,31 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import machine.api.Attachment;
+import machine.api.Bus;
+import machine.api.Cpu;
+import machine.api.DmaMemory;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import machine.api.FaultListener;
+import machine.api.Gate;
+import machine.api.Holds;
+import machine.api.InterruptInputs;
+import machine.api.Machine;
+import machine.api.Node;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.TranslationUnit;
+import machine.api.Unit;
+import machine.api.Wire;
 import org.osgi.annotation.versioning.ProviderType;
 
 /** A machine in this process. Thread-safe: its one lock guards the wiring, and no access of the road takes it. */
 @ProviderType
 public final class LocalMachine implements Machine {
-    private static final System.Logger LOG = System.getLogger("machine.api");
+    private static final System.Logger LOG = System.getLogger("machine.local");
 
     /** What is plugged in at a node, from before its first window comes until after its last has gone. */
     private static final class Plugged {
@@ -37,7 +56,7 @@ public final class LocalMachine implements Machine {
     private final List<Slot> slots;
     private final List<Cpu> cpus;
     private final List<String> warnings;
-    private final Holds holds = new Holds();
+    private final Holds holds = new LocalHolds();
     private final List<Consumer<Node>> readyListeners = new CopyOnWriteArrayList<>();
     private final List<FaultListener> faultListeners = new CopyOnWriteArrayList<>();
 
@@ -48,8 +67,8 @@ public final class LocalMachine implements Machine {
     private final Map<String, Plugged> plugged = new HashMap<>();
     private final Map<String, TranslationUnit> translations = new HashMap<>();
     private final Map<String, InterruptPin> pins = new HashMap<>();
-    private final List<DmaPort> ports = new ArrayList<>();
-    private final Map<Integer, Gate> gates = new HashMap<>();
+    private final List<LocalPort> ports = new ArrayList<>();
+    private final Map<Integer, LocalGate> gates = new HashMap<>();
     private final Set<String> taken = new HashSet<>();
 
     /**
@@ -69,12 +88,12 @@ public final class LocalMachine implements Machine {
             List<String> warnings) {
         this.model = model;
         this.bus = bus;
-        this.memory = new DmaMemory(bus, free);
+        this.memory = new LocalMemory(bus, free);
         this.nodes = List.copyOf(nodes);
         this.slots = List.copyOf(slots);
         List<Cpu> cores = new ArrayList<>();
         for (int i = 0; i < cpus; i++) {
-            cores.add(new Cpu(i));
+            cores.add(new LocalCpu(i));
         }
         this.cpus = List.copyOf(cores);
         this.warnings = List.copyOf(warnings);
@@ -171,19 +190,19 @@ public final class LocalMachine implements Machine {
 
     @Override
     public Gate gate(Gate.Keeper keeper) {
-        return new Gate(this, keeper);
+        return new LocalGate(this, keeper);
     }
 
     /** The gate is for these requesters and no others. When this returns, nothing is in flight that met another one. */
-    void behind(Gate gate, Set<Integer> requesters) {
-        List<DmaPort> changed = new ArrayList<>();
+    void behind(LocalGate gate, Set<Integer> requesters) {
+        List<LocalPort> changed = new ArrayList<>();
         synchronized (this) {
             for (int requester : requesters) {
                 if (gates.getOrDefault(requester, gate) != gate) {
                     throw new IllegalArgumentException(String.format("requester 0x%x is behind another gate", requester));
                 }
             }
-            for (DmaPort port : ports) {
+            for (LocalPort port : ports) {
                 int id = port.requester().id();
                 if (requesters.contains(id) != (gates.get(id) == gate)) {
                     changed.add(port);
@@ -197,8 +216,8 @@ public final class LocalMachine implements Machine {
     }
 
     /** Every port behind the gate meets it as it is now; when this returns, nothing is in flight that met it as it was. */
-    void moved(Gate gate) {
-        List<DmaPort> moved;
+    void moved(LocalGate gate) {
+        List<LocalPort> moved;
         synchronized (this) {
             moved = ports.stream().filter(port -> gateOf(port.requester()) == gate).toList();
             moved.forEach(port -> port.gate(gate));
@@ -210,8 +229,8 @@ public final class LocalMachine implements Machine {
      * Waits for what is in flight there, at each port as long as the bus has patience. What does not end by then is logged and left
      * behind: it is where no gate and no unit can stop it any more, and who gives memory back waits for it once more, in {@link Bus#sync}.
      */
-    private void drain(List<DmaPort> ports) {
-        for (DmaPort port : ports) {
+    private void drain(List<LocalPort> ports) {
+        for (LocalPort port : ports) {
             try {
                 port.drain(bus.patience());
             } catch (ErrnoException e) {
@@ -220,8 +239,8 @@ public final class LocalMachine implements Machine {
         }
     }
 
-    private Gate gateOf(Requester requester) {
-        return gates.getOrDefault(requester.id(), Gate.NONE);
+    private LocalGate gateOf(Requester requester) {
+        return gates.getOrDefault(requester.id(), LocalGate.OPEN);
     }
 
     @Override
@@ -282,10 +301,10 @@ public final class LocalMachine implements Machine {
         }
     }
 
-    private synchronized DmaPort open(Requester requester, String device, Runnable leave) {
+    private synchronized LocalPort open(Requester requester, String device, Runnable leave) {
         TranslationUnit unit = translations.getOrDefault(requester.unit(), TranslationUnit.NONE);
-        DmaPort[] self = new DmaPort[1];
-        self[0] = new DmaPort(requester, device, bus, unit, gateOf(requester), this::report, () -> {
+        LocalPort[] self = new LocalPort[1];
+        self[0] = new LocalPort(requester, device, bus, unit, gateOf(requester), this::report, () -> {
             synchronized (this) {
                 if (ports.remove(self[0])) {
                     leave.run();
@@ -354,11 +373,11 @@ public final class LocalMachine implements Machine {
     /** Blocks first, then waits for what is under way, then takes the registers away; only then the place is free. */
     private void unplug(String path, Plugged here) {
         Unit unit = here.unit;
-        List<DmaPort> behind = new ArrayList<>();
+        List<LocalPort> behind = new ArrayList<>();
         synchronized (this) {
             inputs.remove(path);
             translations.keySet().removeAll(unit.translations().keySet());
-            for (DmaPort port : ports) {
+            for (LocalPort port : ports) {
                 if (unit.translations().containsKey(port.requester().unit())) {
                     port.unit(TranslationUnit.NONE);
                     behind.add(port);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -17,13 +17,23 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntSupplier;
+import machine.api.Access;
+import machine.api.Attachment;
+import machine.api.Bus;
+import machine.api.DmaPort;
+import machine.api.Fault;
+import machine.api.Gate;
+import machine.api.InterruptInputs;
+import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Unit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(30)
-class GateTest {
+class LocalGateTest {
     private static final long LONG = TimeUnit.SECONDS.toNanos(25);
     private static final int MESSAGE = 0x7000;
 
@@ -114,7 +124,7 @@ class GateTest {
                 };
                 new Thread(() -> gate.shut(LONG)).start();
                 // The shutting thread waits for this access, so its bar is there as soon as the port meets it.
-                while (!port.atBar()) {
+                while (!((LocalPort) port).atBar()) {
                     Thread.onSpinWait();
                 }
             }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -12,6 +12,11 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Attachment;
+import machine.api.InterruptInputs;
+import machine.api.InterruptLine;
+import machine.api.Unit;
+import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;

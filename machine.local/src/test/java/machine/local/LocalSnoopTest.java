@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -13,6 +13,13 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Bus;
+import machine.api.DmaPort;
+import machine.api.InterruptInputs;
+import machine.api.Node;
+import machine.api.Requester;
+import machine.api.Snoop;
+import machine.api.Unit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -20,7 +27,7 @@ import org.junit.jupiter.api.Timeout;
 
 /** {@link Bus#snoop}: a unit that caches its tables hears of every store into them. */
 @Timeout(30)
-class SnoopTest {
+class LocalSnoopTest {
     private static final int CHUNK = 2 << 20;
     private static final long TABLE = CHUNK - 0x1000;
     private static final long SIZE = 0x2000;
@@ -147,7 +154,7 @@ class SnoopTest {
             Snoop one = large.snoop(heard);
             large.sync();
             assertTrue(one.unchanged(one.stamp()), heard::toString);
-            assertEquals(heard, one.ranges());
+            assertEquals(heard, ((LocalSnoop) one).ranges());
             one.close();
         }
         for (List<Node.Range> never : List.of(List.of(new Node.Range(0x1000_0000, 16L * mib + 1)),

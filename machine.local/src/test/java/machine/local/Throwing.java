@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 /** Throws what no signature announces, as code of another language or of a stale bundle may. */
 final class Throwing {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -16,6 +16,8 @@ import java.util.function.IntFunction;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -80,7 +82,7 @@ class RamTest {
                 // Nothing is held.
             }
         };
-        Logger logger = Logger.getLogger("machine.api");
+        Logger logger = Logger.getLogger("machine.local");
         logger.addHandler(handler);
         try {
             ram.write(0, 4, 1);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import machine.api.InterruptInputs;
 
 /**
  * One input of an interrupt controller with all the wires that end there: asserted while any of them is. Levels reach the

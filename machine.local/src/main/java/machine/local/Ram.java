@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -9,10 +9,16 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.IntFunction;
 import java.util.function.LongSupplier;
+import machine.api.Bus;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Refusal;
+import machine.api.Snoop;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Memory: the end of the road for data. Before it {@link Bus#write}.
+ * Memory: the end of the road for data. Before it a port, which knows the physical address, or {@link Bus#write}.
  *
  * <p>Sparse: memory outside the Java heap is taken in pieces of 2 MiB when they are first written, so a machine of 64 GiB costs
  * what its programs touch. Untouched memory reads as zero. Offsets are from {@link #base()}; the caller
@@ -33,7 +39,7 @@ public final class Ram {
     private static final int PAGE = 4096;
     /** The host is not asked again sooner: it collects garbage and waits, half a second or so, before it says no. */
     private static final long ASK_AGAIN_NANOS = 1_000_000_000L;
-    private static final System.Logger LOG = System.getLogger("machine.api");
+    private static final System.Logger LOG = System.getLogger("machine.local");
     private static final VarHandle SHORT = view(short[].class);
     private static final VarHandle INT = view(int[].class);
     private static final VarHandle LONG = view(long[].class);
@@ -55,7 +61,7 @@ public final class Ram {
     /** Those of the chunks that stores may go to directly. */
     private final AtomicReferenceArray<ByteBuffer> open;
     /** Replaced, not changed, under the lock. */
-    private volatile Snoop[] snoops = {};
+    private volatile LocalSnoop[] snoops = {};
     /** How much it had given when it last refused, and what it said; null if it gave. Guarded by this, as the next. */
     private String refusal;
     private long refused;
@@ -179,8 +185,8 @@ public final class Ram {
     }
 
     /** Announces stores to the snoop from now on; one that is under way may have missed this. */
-    synchronized void attach(Snoop snoop) {
-        Snoop[] next = Arrays.copyOf(snoops, snoops.length + 1);
+    synchronized void attach(LocalSnoop snoop) {
+        LocalSnoop[] next = Arrays.copyOf(snoops, snoops.length + 1);
         next[snoops.length] = snoop;
         snoops = next;
         for (int index = 0; index < chunks.length(); index++) {
@@ -190,8 +196,8 @@ public final class Ram {
         }
     }
 
-    synchronized void detach(Snoop snoop) {
-        snoops = Arrays.stream(snoops).filter(other -> other != snoop).toArray(Snoop[]::new);
+    synchronized void detach(LocalSnoop snoop) {
+        snoops = Arrays.stream(snoops).filter(other -> other != snoop).toArray(LocalSnoop[]::new);
     }
 
     private static void put(ByteBuffer chunk, int at, int width, long value) {
@@ -205,7 +211,7 @@ public final class Ram {
     }
 
     private void carefully(long offset, int width, long value) {
-        Snoop[] all = snoops;
+        LocalSnoop[] all = snoops;
         ByteBuffer chunk = chunk((int) (offset >>> CHUNK_SHIFT), all);
         begin(all, offset, width);
         try {
@@ -220,7 +226,7 @@ public final class Ram {
         for (int done = 0; done < length; done += step) {
             int at = (int) (offset + done & CHUNK_MASK);
             step = Math.min(length - done, CHUNK - at);
-            Snoop[] all = snoops;
+            LocalSnoop[] all = snoops;
             ByteBuffer chunk = chunk((int) (offset + done >>> CHUNK_SHIFT), all);
             begin(all, offset + done, step);
             try {
@@ -231,26 +237,26 @@ public final class Ram {
         }
     }
 
-    private void begin(Snoop[] all, long offset, int length) {
-        for (Snoop snoop : all) {
+    private void begin(LocalSnoop[] all, long offset, int length) {
+        for (LocalSnoop snoop : all) {
             if (snoop.touches(base + offset, length)) {
                 snoop.begin();
             }
         }
     }
 
-    private void end(Snoop[] all, long offset, int length) {
-        for (Snoop snoop : all) {
+    private void end(LocalSnoop[] all, long offset, int length) {
+        for (LocalSnoop snoop : all) {
             if (snoop.touches(base + offset, length)) {
                 snoop.end();
             }
         }
     }
 
-    private ByteBuffer chunk(int index, Snoop[] all) {
+    private ByteBuffer chunk(int index, LocalSnoop[] all) {
         ByteBuffer chunk = chunks.getAcquire(index);
         if (chunk != null) {
-            for (Snoop snoop : all) {
+            for (LocalSnoop snoop : all) {
                 if (concerns(snoop, index)) {
                     return chunk;
                 }
@@ -267,7 +273,7 @@ public final class Ram {
             chunks.set(index, chunk);
         }
         boolean heard = false;
-        for (Snoop snoop : snoops) {
+        for (LocalSnoop snoop : snoops) {
             heard |= concerns(snoop, index);
         }
         if (!heard) {
@@ -305,7 +311,7 @@ public final class Ram {
             + "GANTRY_JAVA_OPTS", CHUNK, physical, refusal));
     }
 
-    private boolean concerns(Snoop snoop, int index) {
+    private boolean concerns(LocalSnoop snoop, int index) {
         return snoop.touches(base + ((long) index << CHUNK_SHIFT), CHUNK);
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -8,6 +8,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 
 /**
  * Counts the accesses of one port that are between their translation and their last byte, so that a driver can wait
@@ -166,7 +168,7 @@ final class InFlight {
 
     /** How long a drain, or several one after the other, wait. One thread. */
     static final class Patience {
-        private static final System.Logger LOG = System.getLogger("machine.api");
+        private static final System.Logger LOG = System.getLogger("machine.local");
         private static final long WARNING_NANOS = 1_000_000_000L;
 
         private final long since = System.nanoTime();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -14,6 +14,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Attachment;
+import machine.api.Cpu;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -21,8 +25,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 @Timeout(30)
-class CpuTest {
-    private final Cpu cpu = new Cpu(0);
+class LocalCpuTest {
+    private final Cpu cpu = new LocalCpu(0);
 
     /** A controller of one source: pending bits and a pin that follows them, as a unit would drive it. */
     private final class Source {
@@ -342,7 +346,7 @@ class CpuTest {
     @Test
     @DisplayName("Cpu: it rests while nothing is asserted or nobody is behind the pin; a handler that asks is told no at once")
     void rest() {
-        Cpu cpu = new Cpu(7);
+        Cpu cpu = new LocalCpu(7);
         assertEquals(7, cpu.number());
         cpu.pin(true);
         assertTrue(cpu.rest(0), "nobody will serve it");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicInteger;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,17 +10,22 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
+import machine.api.DmaBuffer;
 import machine.api.DmaBuffer.Extent;
+import machine.api.DmaMemory;
 import machine.api.DmaMemory.Layout;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Node;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-class DmaMemoryTest {
+class LocalMemoryTest {
     private static final long MIB = 1 << 20;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 16 * MIB)));
     private final DmaMemory memory =
-        new DmaMemory(bus, List.of(new Node.Range(0x1000, 3 * MIB), new Node.Range(8 * MIB, 4 * MIB)));
+        new LocalMemory(bus, List.of(new Node.Range(0x1000, 3 * MIB), new Node.Range(8 * MIB, 4 * MIB)));
 
     @Test
     @DisplayName("DmaMemory: first fit, rounded up to pages, aligned as asked, merged again when given back")
@@ -184,7 +189,7 @@ class DmaMemoryTest {
     @Test
     @DisplayName("DmaBuffer: memory that is handed out and not there is EIO")
     void notThere() {
-        DmaBuffer buffer = new DmaMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 4096))).allocateAt(0, 4096);
+        DmaBuffer buffer = new LocalMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 4096))).allocateAt(0, 4096);
         assertEquals(Errno.EIO, errno(() -> buffer.write(0, new byte[4], 0, 4)));
         assertEquals(Errno.EIO, errno(() -> buffer.read(0, new byte[4], 0, 4)));
     }
@@ -192,7 +197,7 @@ class DmaMemoryTest {
     @Test
     @DisplayName("DmaMemory: a range is cut out of the middle, the start and the end of what is free, and is not had twice")
     void exactRanges() {
-        DmaMemory small = new DmaMemory(bus, List.of(new Node.Range(0x1000, 0x8000)));
+        DmaMemory small = new LocalMemory(bus, List.of(new Node.Range(0x1000, 0x8000)));
         DmaBuffer middle = small.allocateAt(0x4000, 0x1000);
         assertEquals(0x7000, small.available());
         for (long[] taken : new long[][] {{0x4000, 0x1000}, {0x3000, 0x2000}, {0, 0x1000}, {0x9000, 0x1000}, {0x8000, 0x2000}}) {
@@ -216,7 +221,7 @@ class DmaMemoryTest {
     @Test
     @DisplayName("DmaBuffer: a large scattered buffer is walked in time (an offset costs O(log n))")
     void largeScattered() {
-        DmaMemory large = new DmaMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 2L << 30)));
+        DmaMemory large = new LocalMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 2L << 30)));
         DmaBuffer buffer = large.allocate(1L << 30, 4096, Layout.SCATTERED);
         long sum = 0;
         long start = System.nanoTime();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import java.lang.invoke.VarHandle;
 import java.time.Duration;
@@ -8,11 +8,20 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import machine.api.Attachment;
+import machine.api.Bus;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Mmio;
+import machine.api.Node;
+import machine.api.Refusal;
+import machine.api.Snoop;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A bus in this process. Memory is looked at first, then the register windows by binary search in a sorted array that
- * is replaced as a whole when a window comes or goes.
+ * is replaced as a whole when a window comes or goes. Cores come by {@link Bus#write}; a {@link LocalPort} asks for the memory and the
+ * window itself, because it counts its accesses where it begins them.
  */
 @ProviderType
 public final class PhysicalBus implements Bus {
@@ -30,7 +39,7 @@ public final class PhysicalBus implements Bus {
     /** Stores into memory that no port counts. */
     private final InFlight cores = new InFlight(CPU, "the machine itself");
     /** Snoops that some store under way may not have noticed yet. */
-    private final CopyOnWriteArrayList<Snoop> deaf = new CopyOnWriteArrayList<>();
+    private final CopyOnWriteArrayList<LocalSnoop> deaf = new CopyOnWriteArrayList<>();
     private final Duration limit;
     private volatile Window[] windows = {};
 
@@ -179,7 +188,7 @@ public final class PhysicalBus implements Bus {
         if (fresh != null) {
             cores.drain(patience);
             for (Object snoop : fresh) {
-                ((Snoop) snoop).listen();
+                ((LocalSnoop) snoop).listen();
                 deaf.remove(snoop);
             }
         }
@@ -211,7 +220,7 @@ public final class PhysicalBus implements Bus {
             }
             size += range.size();
         }
-        Snoop snoop = new Snoop(ranges, this::forget);
+        LocalSnoop snoop = new LocalSnoop(ranges, this::forget);
         for (Ram ram : memory) {
             if (snoop.touches(ram.base(), ram.size())) {
                 ram.attach(snoop);
@@ -222,7 +231,7 @@ public final class PhysicalBus implements Bus {
         return snoop;
     }
 
-    private void forget(Snoop snoop) {
+    private void forget(LocalSnoop snoop) {
         deaf.remove(snoop);
         for (Ram ram : memory) {
             ram.detach(snoop);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -14,11 +14,23 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import machine.api.Access;
+import machine.api.Bus;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import machine.api.InterruptInputs;
+import machine.api.Mmio;
+import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.TranslationUnit;
+import machine.api.Unit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-class DmaPortTest {
+class LocalPortTest {
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
     private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
     private final List<String> requests = new ArrayList<>();
@@ -178,7 +190,7 @@ class DmaPortTest {
         port.close();
         port.close();
         assertEquals(Refusal.BLOCKED, port.write(0x1000, 4, 1));
-        port.unit((requester, iova, length, access) -> iova);
+        ((LocalPort) port).unit((requester, iova, length, access) -> iova);
         assertEquals(Refusal.BLOCKED, port.write(0x1000, 4, 1));
         assertEquals(List.of(), requests);
     }
@@ -202,7 +214,7 @@ class DmaPortTest {
     private WeakReference<TranslationUnit> unitInFront() {
         byte[] own = new byte[1];
         TranslationUnit unit = (requester, iova, length, access) -> iova + own[0];
-        port.unit(unit);
+        ((LocalPort) port).unit(unit);
         return new WeakReference<>(unit);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -13,6 +13,26 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Access;
+import machine.api.Attachment;
+import machine.api.Bus;
+import machine.api.Cpu;
+import machine.api.DmaPort;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Fault;
+import machine.api.FaultListener;
+import machine.api.InterruptInputs;
+import machine.api.InterruptLine;
+import machine.api.Machine;
+import machine.api.Mmio;
+import machine.api.Node;
+import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.TranslationUnit;
+import machine.api.Unit;
+import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -310,5 +330,25 @@ class LocalMachineTest {
 
     private static Errno errno(Runnable call) {
         return assertThrows(ErrnoException.class, call::run).errno();
+    }
+
+    @DisplayName("A line tells of changes alone; two lines of one wire are two devices")
+    @Test
+    void lines() {
+        LocalMachine machine = new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
+        List<String> heard = new ArrayList<>();
+        machine.attach(new Place("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
+        InterruptLine one = machine.line(new Wire("/pic", 5, true, "5"));
+        InterruptLine two = machine.line(new Wire("/pic", 5, true, "5"));
+        one.set(false);
+        one.set(true);
+        one.set(true);
+        two.set(true);
+        one.set(false);
+        two.set(false);
+        machine.line(new Wire("/other", 5, true, "5")).set(true);
+        assertEquals(List.of("5 true", "5 false"), heard);
+        machine.close();
+        assertEquals(List.of(), machine.warnings());
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package machine.api;
+package machine.local;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -11,13 +11,18 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import machine.api.Attachment;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Holds;
 import machine.api.Holds.Role;
+import machine.api.Node;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 /** Who holds a node, who stands by, and who is next. */
-class HoldsTest {
-    private final Holds holds = new Holds();
+class LocalHoldsTest {
+    private final Holds holds = new LocalHolds();
     private final List<String> events = new ArrayList<>();
     private final Node one = new Place("/one");
     private final Node two = new Place("/two");
