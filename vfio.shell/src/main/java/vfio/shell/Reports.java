@@ -157,7 +157,7 @@ final class Reports {
         }
         String more = shown < layout.windows() ? " … " + (layout.windows() - shown) + " more" : "";
         text.append("  ").append(bar).append('│').append(more).append('\n').append("  ").append(names).append('\n');
-        text.append(String.format("  from %s on, %s a window%n", Amount.hex(layout.geometry().start()),
+        text.append(String.format("  from %s, %s per window%n", Amount.hex(layout.geometry().start()),
             Amount.size(layout.geometry().size() / layout.windows())));
         return text.toString();
     }

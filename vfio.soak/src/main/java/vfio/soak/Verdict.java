@@ -10,16 +10,16 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * What came of it.
+ * The result of a soak.
  *
  * @param board the machine's model and what was set up on it
- * @param warnings what is wrong with the machine's description and was gone on with
- * @param ran for how many seconds backends were swapped: fewer than asked for if somebody wanted the verdict earlier
- * @param left what was left behind; empty if nobody got as far as to look, which is never OK
+ * @param warnings faults of the machine's description that were tolerated
+ * @param ran for how many seconds backends were swapped; fewer than requested if the soak was ended early
+ * @param left threads and class loaders left behind; empty if a hang kept the soak from looking, which is never OK
  */
 record Verdict(Settings settings, String board, List<String> warnings, Referee referee, double ran, Optional<Leaks.Left> left) {
     private static final int SHOWN = 10;
-    /** Of the JSON, {@code docs/soak.schema.json}: another one when a field goes or means something else, not when one is added. */
+    /** The version of the JSON, {@code docs/soak.schema.json}; it changes when a field is removed or changes its meaning, not when one is added. */
     private static final int VERSION = 1;
 
     /** {@return whether every promise held, and enough was done to tell} */
@@ -74,7 +74,7 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
         return new GsonBuilder().setPrettyPrinting().create().toJson(json) + "\n";
     }
 
-    /** {@return the same for people, with what went wrong} */
+    /** {@return the verdict as text, with the failures} */
     String text() {
         StringBuilder text = new StringBuilder();
         long[] blocked = referee.reports.blockedMicros();
@@ -83,18 +83,18 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
         line(text, "swaps", "%d in %.0f s: %s", referee.swaps(), ran, kinds());
         line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.count(), reports.failed(),
             reports.mappings());
-        line(text, "DMA blocked", "%s µs (half of the swaps), %s (99 of 100), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
+        line(text, "DMA blocked", "%s µs (median of the swaps), %s (99th percentile), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
             quantile(blocked, 1));
-        line(text, "accesses", "%d waited, %d were refused after waiting", reports.stalled(), reports.refused());
-        line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d astray", referee.bytesVerified.sum() / 1e6, referee.mismatches.sum(),
+        line(text, "accesses", "%d waited, %d refused after waiting", reports.stalled(), reports.refused());
+        line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d bytes stray", referee.bytesVerified.sum() / 1e6, referee.mismatches.sum(),
             referee.strayWrites.sum());
-        line(text, "MSIs", "%d raised, %d delivered, %d lost, %d too many; %d carried over a swap", referee.raised.sum(),
+        line(text, "MSIs", "%d raised, %d delivered, %d lost, %d duplicated; %d carried over a swap", referee.raised.sum(),
             referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.carried());
         line(text, "pins", "%d fired", referee.pins.sum());
-        line(text, "maps, unmaps", "%d, of which %d were told to come again", referee.maps.sum(), referee.againLater.sum());
-        line(text, "faults", "%d due, %d not", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
+        line(text, "maps, unmaps", "%d, of which %d refused for now (EAGAIN)", referee.maps.sum(), referee.againLater.sum());
+        line(text, "faults", "%d expected, %d unexpected", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
         line(text, "left behind", "%s", left.map(found -> found.threads().size() + " threads, " + sum(found) + " class loaders")
-            .orElse("nobody could look"));
+            .orElse("not determined: something hangs"));
         warnings.forEach(warning -> text.append("\nWarning: ").append(warning).append('\n'));
         List<String> failures = new ArrayList<>(referee.failures());
         left.ifPresent(found -> {
@@ -110,8 +110,8 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
             }
         }
         String early = ran < settings.seconds() ? String.format(Locale.ROOT, " in the %.0f s of %d s that it ran", ran, settings.seconds()) : "";
-        text.append('\n').append(ok() ? "OK: every promise held" + early : failures.isEmpty() ? "NOT OK: too little was done to tell" + early
-            : "NOT OK: not every promise held").append("; --seed ").append(settings.seed()).append(" throws the same dice again.\n");
+        text.append('\n').append(ok() ? "OK: every promise held" + early : failures.isEmpty() ? "NOT OK: too little work was done to judge" + early
+            : "NOT OK: not every promise held").append("; --seed ").append(settings.seed()).append(" repeats this run.\n");
         return text.toString();
     }
 
@@ -129,7 +129,7 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
         text.append(String.format(Locale.ROOT, "  %-13s ", name)).append(String.format(Locale.ROOT, format, values)).append('\n');
     }
 
-    /** {@return the smallest value that so much of them does not exceed; 0 of none} */
+    /** {@return the smallest value that at least the given share of the values does not exceed; 0 if there are none} */
     static long quantile(long[] ascending, double share) {
         return ascending.length == 0 ? 0 : ascending[Math.max(0, (int) Math.ceil(share * ascending.length) - 1)];
     }
