@@ -109,11 +109,6 @@ public final class Paace {
         return word3 >>> WCE_SHIFT & WCE;
     }
 
-    /** {@return CID of a word 3} */
-    public static int cache(int word3) {
-        return word3 >>> CID_SHIFT & 0xff;
-    }
-
     /**
      * @param base first device address, a multiple of the size
      * @param size of the aperture in bytes, a power of two

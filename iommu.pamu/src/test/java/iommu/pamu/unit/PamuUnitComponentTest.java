@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.pamu.unit;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.pamu.Registry;
+import iommu.pamu.TestNode;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import machine.api.Holds;
+import machine.api.Node;
+import machine.local.LocalMachine;
+import machine.local.PhysicalBus;
+import machine.local.Ram;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+
+/** The hardware as a bundle brings it. */
+class PamuUnitComponentTest {
+    private static final long PAMU = 0xffe020000L;
+    private static final long GUTS = 0xffe0e0000L;
+    private static final Map<String, Object> OTHER = Map.of("version", 0x201, "max.liodn", 0xff, "max.windows", 16, "bypass.reset", -1);
+
+    private final TestNode node = new TestNode("/soc/iommu@20000", List.of("fsl,pamu"), List.of(), List.of(),
+        List.of(TestNode.of("/soc/iommu@20000/pamu@0", "", PAMU, 0x1000)), Map.of());
+    private final LocalMachine machine = new LocalMachine("board", new PhysicalBus(List.of(new Ram(0, 1 << 20))), List.of(),
+        List.<Node>of(node, TestNode.of("/soc/guts", "fsl,qoriq-device-config-1.0", GUTS, 0x1000)), List.of(), 1);
+    private final Registry registry = new Registry();
+    private final PamuUnitComponent component = new PamuUnitComponent(machine, node, registry.log);
+
+    private int word(long physical) {
+        return Integer.reverseBytes((int) machine.bus().read(physical, 4));
+    }
+
+    @Test
+    @DisplayName("PAMU: the unit is built as configured and is in its node until the component leaves")
+    void plugged() {
+        component.activate(registry.context, OTHER);
+        assertTrue(machine.ready(node));
+        assertEquals(Optional.of(Registry.HOLDER), machine.holds().holder(Holds.Role.UNIT, node));
+        assertEquals(0x201, word(PAMU + 0xbf8));
+        assertEquals(0xff_0000, word(PAMU + 0xc04));
+        assertEquals(3 << 21, word(PAMU + 0xc08), "2^(3+1) windows");
+        assertEquals(-1, word(GUTS + 0x604));
+        component.close();
+        assertFalse(machine.ready(node));
+        assertEquals(-1, word(PAMU + 0xbf8));
+        assertEquals(Optional.empty(), machine.holds().holder(Holds.Role.UNIT, node));
+        assertEquals(List.of(), registry.lines);
+    }
+
+    @Test
+    @DisplayName("PAMU: without a configuration it is version 1.0, LIODNs to 0xfff, 256 windows, nobody bypassed; what is illegal is one line")
+    void defaults() {
+        component.activate(registry.context, Map.of("max.windows", 3));
+        assertEquals(List.of("error: iommu.pamu.unit: max.windows=3 is refused, legal is a power of two, 2..65536; the default 256 is used"),
+            registry.lines);
+        assertEquals(0x100, word(PAMU + 0xbf8));
+        assertEquals(0xfff_0000, word(PAMU + 0xc04));
+        assertEquals(7 << 21, word(PAMU + 0xc08));
+        assertEquals(0, word(GUTS + 0x604));
+        component.close();
+    }
+
+    @Test
+    @DisplayName("PAMU: another configuration leaves the unit as it is, and says so; the same one says nothing")
+    void modified() {
+        component.activate(registry.context, Map.of());
+        component.modified(Map.of("version", 0x100));
+        assertEquals(List.of(), registry.lines);
+        component.modified(OTHER);
+        assertEquals(List.of("warn: the new configuration is for units that are plugged in from now on; restart this bundle to plug them in "
+            + "anew"), registry.lines);
+        assertTrue(machine.ready(node));
+        assertEquals(0x100, word(PAMU + 0xbf8));
+        component.close();
+    }
+
+    @Test
+    @DisplayName("PAMU: while another bundle's unit is in the node this one stands by, and then plugs in its own")
+    void standsBy() {
+        Registry later = new Registry();
+        PamuUnitComponent second = new PamuUnitComponent(machine, node, later.log);
+        component.activate(registry.context, Map.of());
+        second.activate(later.context, OTHER);
+        assertEquals(0x100, word(PAMU + 0xbf8));
+        component.close();
+        assertEquals(0x201, word(PAMU + 0xbf8));
+        second.close();
+        assertFalse(machine.ready(node));
+    }
+}
