@@ -160,7 +160,7 @@ final class VtdDomain implements IommuDomain {
     public synchronized void mapDoorbell(long iova, long physical, long length) {
         usable();
         check(iova, length, Access.WRITE);
-        if (physical < 0 || physical + length > 1L << 52 || (physical & PAGE - 1) != 0) {
+        if (physical < 0 || physical > (1L << 52) - length || (physical & PAGE - 1) != 0) {
             throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x: give a 4 KiB page below 2^52", physical, length);
         }
         if (physical <= VtdRegisters.INTERRUPTS_END && physical + length > VtdRegisters.INTERRUPTS) {

@@ -31,7 +31,6 @@ final class Iotlb {
     private final int largest;
     private final AtomicBoolean growing = new AtomicBoolean();
     private volatile long[] entries;
-    private int clock;
     private int thrownOut;
 
     /** @param largest number of entries to grow to, a power of two */
@@ -133,6 +132,7 @@ final class Iotlb {
 
     private int victim(long[] now, int first, long tag) {
         int free = -1;
+        long stamps = 0;
         for (int at = first; at < first + SET; at += WORDS) {
             long there = (long) WORD.getOpaque(now, at + TAG);
             if (there == tag) {
@@ -141,6 +141,7 @@ final class Iotlb {
             if (there == 0) {
                 free = at;
             }
+            stamps += (long) WORD.getOpaque(now, at);
         }
         if (free >= 0) {
             return free;
@@ -148,7 +149,8 @@ final class Iotlb {
         if (++thrownOut > now.length / WORDS && now.length / WORDS < largest) {
             grow(now);
         }
-        return first + (clock++ & WAYS - 1) * WORDS;
+        // Each write counts a stamp up by two, so the ways of a set take turns, in whatever rhythm the sets do.
+        return first + ((int) (stamps >>> 1) & WAYS - 1) * WORDS;
     }
 
     /** Once per size: the one place where a device's thread allocates. Who comes second goes on with the old array. */

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+package iommu.vtd;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import iommu.api.IommuDomain;
+import iommu.api.ReservedRegion;
+import iommu.api.Violation;
+import iommu.vtd.unit.VtdSettings;
+import java.util.List;
+import java.util.Optional;
+import machine.api.Access;
+import machine.api.DmaBuffer;
+import machine.api.DmaMemory.Layout;
+import machine.api.Errno;
+import machine.api.ErrnoException;
+import machine.api.Node;
+import machine.api.Refusal;
+import machine.api.Requester;
+import machine.api.Slot;
+import machine.api.Wire;
+import machine.local.LocalMachine;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/** The first and the last that is legal, and the one beyond. */
+class BoundsTest {
+    private static final int RW = Access.READ_WRITE;
+    private static final long LAST = (1L << 48) - 0x1000;
+
+    private final Bench bench = new Bench(VtdSettings.DEFAULT);
+    private final VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, VtdDriverSettings.DEFAULT);
+    private final IommuDomain domain = driver.open();
+    private final DmaBuffer buffer = bench.machine.memory().allocate(0x4000, 0x4000, Layout.CONTIGUOUS);
+
+    private static void refused(Errno errno, Executable call) {
+        assertEquals(errno, assertThrows(ErrnoException.class, call).errno());
+    }
+
+    private long write(long iova) {
+        return bench.units.get(0).translate(0x10, iova, 4, Access.WRITE);
+    }
+
+    @Test
+    @DisplayName("VT-d: a mapping lies in the aperture, up to its last page, in whole pages; EINVAL, and nothing is mapped")
+    void aperture() {
+        domain.attach(0x10);
+        domain.map(LAST, buffer, 0, 0x1000, RW);
+        assertEquals(buffer.physical(0xffc), write(LAST + 0xffc));
+        domain.map(0, buffer, 0, 0x1000, RW);
+        assertEquals(buffer.physical(4), write(4));
+        for (long[] each : new long[][] {{LAST + 0x1000, 0x1000}, {LAST - 0x1000, 0x3000}, {-0x1000, 0x1000}, {0x1000, 0}, {0x1000, -0x1000},
+            {0x1800, 0x1000}, {0x1000, 0x800}, {0x1000, Long.MAX_VALUE & -0x1000}}) {
+            refused(Errno.EINVAL, () -> domain.map(each[0], buffer, 0, each[1], RW));
+            refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
+        }
+        for (int access : new int[] {0, 4, 7, -1}) {
+            refused(Errno.EINVAL, () -> domain.map(0x1000, buffer, 0, 0x1000, access));
+        }
+        assertEquals(0x1000, domain.unmap(LAST, 0x1000));
+        assertEquals(0x1000, domain.unmap(0, LAST));
+        assertEquals(Refusal.UNMAPPED, write(4));
+        assertEquals(0, domain.unmap(0, 1L << 52), "beyond the aperture there is nothing");
+        assertEquals(0, domain.unmap(LAST + 0x1000, 0x1000));
+        for (long[] each : new long[][] {{0, 0}, {0, -0x1000}, {0x800, 0x1000}, {0, 0x1800}, {-0x1000, 0x1000},
+            {Long.MAX_VALUE & -0x1000, 0x2000}}) {
+            refused(Errno.EINVAL, () -> domain.unmap(each[0], each[1]));
+        }
+    }
+
+    @Test
+    @DisplayName("VT-d: memory is mapped from its buffer's first page to its last; EINVAL beyond, and for a part of a page")
+    void buffer() {
+        domain.attach(0x10);
+        domain.map(0x10000, buffer, 0x3000, 0x1000, RW);
+        assertEquals(buffer.physical(0x3000), write(0x10000));
+        for (long[] each : new long[][] {{-0x1000, 0x1000}, {0x3000, 0x2000}, {0x4000, 0x1000}, {0x800, 0x1000}, {0, 0x5000}}) {
+            refused(Errno.EINVAL, () -> domain.map(0x20000, buffer, each[0], each[1], RW));
+        }
+        refused(Errno.EEXIST, () -> domain.map(0x10000, buffer, 0, 0x1000, RW));
+        refused(Errno.EEXIST, () -> domain.map(0xf000, buffer, 0, 0x2000, RW));
+        domain.map(0xf000, buffer, 0, 0x1000, RW);
+        domain.map(0x11000, buffer, 0, 0x1000, RW);
+        DmaBuffer scattered = bench.machine.memory().allocate(0x8000, 0x1000, Layout.SCATTERED);
+        domain.map(0x40000, scattered, 0x2000, 0x5000, RW);
+        for (long page = 0; page < 0x5000; page += 0x1000) {
+            assertEquals(scattered.physical(0x2000 + page), write(0x40000 + page));
+        }
+        assertEquals(Refusal.UNMAPPED, write(0x45000));
+        assertEquals(Refusal.UNMAPPED, write(0x3f000));
+    }
+
+    @Test
+    @DisplayName("VT-d: nothing is mapped at 0xfee00000..0xfeefffff, nor are doorbells to there; the pages beside are like others")
+    void interruptRange() {
+        domain.attach(0x10);
+        for (long[] each : new long[][] {{0xfee00000L, 0x1000}, {0xfeeff000L, 0x1000}, {0xfedff000L, 0x2000}, {0xfeeff000L, 0x2000},
+            {0xfe000000L, 0x2000000}}) {
+            refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
+            refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
+        }
+        domain.mapDoorbell(0xfedff000L, 0xfef00000L, 0x1000);
+        domain.mapDoorbell(0xfef00000L, 0xfedff000L, 0x1000);
+        assertEquals(0xfef00000L, write(0xfedff000L));
+        assertEquals(0xfedffffcL, write(0xfef00ffcL));
+    }
+
+    @Test
+    @DisplayName("VT-d: a doorbell is a page below 2^52, write-only; EINVAL at 2^52, above all addresses, and for a part of a page")
+    void doorbells() {
+        domain.attach(0x10);
+        for (long[] each : new long[][] {{1L << 52, 0x1000}, {(1L << 52) - 0x1000, 0x2000}, {-0x1000, 0x1000}, {0x800, 0x1000},
+            {Long.MAX_VALUE & -0x1000, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x2000}}) {
+            refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
+        }
+        assertEquals(Refusal.UNMAPPED, domain.lookup(0x10000, Access.WRITE));
+        domain.mapDoorbell(0x10000, (1L << 52) - 0x1000, 0x1000);
+        assertEquals((1L << 52) - 0x1000, domain.lookup(0x10000, Access.WRITE));
+        assertEquals(Refusal.DENIED, domain.lookup(0x10000, Access.READ));
+        domain.mapDoorbell(0x20000, 0, 0x1000);
+        assertEquals(0, write(0x20000));
+    }
+
+    @Test
+    @DisplayName("VT-d: an RMRR is reserved for its requesters, from its first byte to its last, and the interrupt range for everybody")
+    void reserved() {
+        ReservedRegion interrupts = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
+        assertEquals(List.of(interrupts), driver.reservedRegions(0x11));
+        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), interrupts), driver.reservedRegions(0x10));
+        assertEquals(2, driver.reservedRegions(0xe8).size());
+        assertTrue(driver.serves(new Requester(0x10, bench.nodes.get(0).path(), 0)));
+        assertFalse(driver.serves(new Requester(0x10, "/elsewhere", 0)));
+        assertEquals(List.of(), driver.violationWires());
+    }
+
+    @Test
+    @DisplayName("VT-d: domain id 0 is nobody's; a unit with 16 has 15 domains, and who is detached gives its own back")
+    void domainIds() {
+        Bench small = new Bench(Bench.with(0, 7, 0, 0));
+        VtdDriver of = new VtdDriver(small.machine, small.nodes, VtdDriverSettings.DEFAULT);
+        IommuDomain[] domains = new IommuDomain[16];
+        for (int i = 0; i < 16; i++) {
+            domains[i] = of.open();
+            int source = 0x20 + i;
+            IommuDomain each = domains[i];
+            if (i < 15) {
+                each.attach(source);
+            } else {
+                refused(Errno.ENOSPC, () -> each.attach(source));
+            }
+        }
+        domains[0].attach(0x40);
+        domains[0].detach(0x20);
+        refused(Errno.ENOSPC, () -> domains[15].attach(0x41));
+        domains[0].detach(0x40);
+        domains[15].attach(0x41);
+        refused(Errno.EINVAL, () -> domains[1].attach(0x10000));
+        refused(Errno.EINVAL, () -> domains[1].attach(-1));
+        refused(Errno.ENOENT, () -> domains[1].detach(0x40));
+        of.close();
+    }
+
+    @Test
+    @DisplayName("VT-d: records read while source ids change hands are kept for who asks next, the first 64")
+    void earlyRecords() {
+        for (int i = 0; i < 70; i++) {
+            bench.units.get(0).translate(0x100 + i, 0x5000, 4, i % 2 == 0 ? Access.READ : Access.WRITE);
+            domain.attach(0x10);
+            domain.detach(0x10);
+        }
+        List<Violation> records = driver.violations();
+        assertEquals(64, records.size());
+        assertEquals(0x100, records.get(0).requester());
+        assertEquals(0x13f, records.get(63).requester());
+        assertEquals("0x01 read: root entry not present", records.get(0).reason());
+        assertEquals("0x01 write: root entry not present", records.get(1).reason());
+        assertEquals(List.of(), driver.violations());
+    }
+
+    /** One function behind a bus's slot: device 3, function 2. */
+    private record Place(boolean pcie, int base, String unit) implements Slot {
+        @Override
+        public String name() {
+            return "slot";
+        }
+
+        @Override
+        public Node node() {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public boolean covers(int device, int function) {
+            return !pcie || device == 3 && function == 2;
+        }
+
+        @Override
+        public Requester requester(int device, int function) {
+            return new Requester(base + device * 8 + function, unit, base);
+        }
+
+        @Override
+        public String address(int device, int function) {
+            return "03.2";
+        }
+
+        @Override
+        public Optional<Wire> interrupt(int device, int pin) {
+            return Optional.empty();
+        }
+    }
+
+    @Test
+    @DisplayName("VT-d attach: each function that a slot covers has its place behind that slot's unit; EINVAL for others and for two places")
+    void places() {
+        Bench two = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
+        String one = two.nodes.get(0).path();
+        String other = two.nodes.get(1).path();
+        LocalMachine machine = new LocalMachine("places", two.bus, List.of(new Node.Range(0x0100_0000L, 0x1000_0000L)), two.nodes,
+            List.of(new Place(true, 0x100, one), new Place(true, 0x200, other), new Place(false, 0x300, one), new Place(false, 0x400, one),
+                new Place(false, 0x400, other), new Place(false, 0x500, "/elsewhere"), new Place(false, 0x300, one)), 1);
+        VtdDriver both = new VtdDriver(machine, two.nodes, VtdDriverSettings.DEFAULT);
+        IommuDomain of = both.open();
+        of.map(0x1000, machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000, RW);
+        of.attach(0x11a);
+        of.attach(0x21a);
+        of.attach(0x300);
+        assertTrue(two.units.get(0).translate(0x11a, 0x1000, 4, Access.READ) >= 0);
+        assertTrue(two.units.get(1).translate(0x21a, 0x1000, 4, Access.READ) >= 0);
+        assertTrue(two.units.get(1).translate(0x11a, 0x1000, 4, Access.READ) < 0);
+        for (int requester : new int[] {0x100, 0x118, 0x102, 0x301, 0x31a, 0x400, 0x500}) {
+            refused(Errno.EINVAL, () -> of.attach(requester));
+        }
+        String both400 = assertThrows(ErrnoException.class, () -> of.attach(0x400)).getMessage();
+        assertTrue(both400.contains(one + " and " + other), both400);
+        both.close();
+    }
+}
