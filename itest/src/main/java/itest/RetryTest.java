@@ -50,7 +50,7 @@ import vfio.api.Vfio;
 class RetryTest {
     private static final long MIB = 1L << 20;
     /** A type of its own, so that the real provider, whose domains it has, does not take over. */
-    private static final String KIND = "reluctant";
+    static final String KIND = "reluctant";
 
     private Machines machines;
     private Machine machine;
@@ -172,7 +172,7 @@ class RetryTest {
     }
 
     private static ServiceRegistration<Iommu> register(Iommu iommu) {
-        return Framework.CONTEXT.registerService(Iommu.class, iommu, new Hashtable<>(Map.of(Iommu.KIND, KIND)));
+        return Framework.CONTEXT.registerService(Iommu.class, iommu, new Hashtable<>(Map.of(Iommu.KIND, KIND, Iommu.TYPE, KIND)));
     }
 
     /** Four bytes from the start of the container's memory into the device. */

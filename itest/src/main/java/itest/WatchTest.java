@@ -91,7 +91,7 @@ class WatchTest {
         Bundle bundle = Framework.bundle("iommu.pamu");
         bundle.stop();
         ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
-            new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
+            new Hashtable<>(Map.of(Iommu.KIND, "pamu", Iommu.TYPE, "pamu")));
         try {
             assertEquals(ContainerState.BLOCKED, container.state());
             Result containers = check("VFIO containers");
@@ -111,7 +111,7 @@ class WatchTest {
     @Test
     void notReplaced() throws Exception {
         ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
-            new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
+            new Hashtable<>(Map.of(Iommu.KIND, "pamu", Iommu.TYPE, "pamu")));
         try {
             ErrnoException refusal = null;
             try {
@@ -146,7 +146,7 @@ class WatchTest {
             assertEquals("", done.getProperty("failure"));
 
             ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
-                new Hashtable<>(Map.of(Iommu.KIND, "pamu")));
+                new Hashtable<>(Map.of(Iommu.KIND, "pamu", Iommu.TYPE, "pamu")));
             try {
                 container.swap("pamu");
             } catch (ErrnoException e) {

@@ -6,11 +6,17 @@ import machine.api.Requester;
 import machine.api.Wire;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The driver of one IOMMU type on this machine. A service with the properties below; see the package page. */
+/** The driver of one kind of IOMMU on this machine. A service with the properties below; see the package page. */
 @ProviderType
 public interface Iommu {
-    /** Service property, String: the IOMMU type, {@code pamu} or {@code type1}. What {@code setIommu} asks for. */
+    /** Service property, String: the kind of hardware, such as {@code pamu} or {@code vtd}. What reports call it. */
     String KIND = "iommu.kind";
+
+    /**
+     * Service property, String or several: the names of {@link IommuCapabilities#types}, for whoever looks without
+     * asking the service, such as at a bundle that is not started.
+     */
+    String TYPE = "vfio.type";
 
     /** {@return what this hardware can do; the same answer for as long as the service lives} */
     IommuCapabilities capabilities();

@@ -32,8 +32,8 @@ import org.osgi.service.metatype.annotations.Option;
 
 /** The driver as a service, for as long as PAMU hardware answers. All behaviour is in {@link PamuDriver}. */
 @Capability(namespace = "osgi.service", effective = "active",
-    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=pamu"})
-@Component(name = "iommu.pamu", service = {}, immediate = true, property = {Iommu.KIND + "=pamu", "vfio.type:Integer=2"})
+    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=pamu", "vfio.type=pamu"})
+@Component(name = "iommu.pamu", service = {}, immediate = true, property = {Iommu.KIND + "=pamu", Iommu.TYPE + "=" + PamuDriver.TYPE})
 @Designate(ocd = PamuComponent.Config.class)
 public final class PamuComponent {
     private static final String POLICY = "violation.policy";

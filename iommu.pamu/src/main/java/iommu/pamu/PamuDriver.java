@@ -68,6 +68,9 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     private final BigEndian words;
     private final List<Instance> instances = new ArrayList<>();
     private final List<Wire> wires;
+    /** What users of VFIO ask for. */
+    static final String TYPE = "pamu";
+
     private final IommuCapabilities capabilities;
     private final PamuTables tables;
     private final ConcurrentHashMap<Integer, PamuDomain.Member> members = new ConcurrentHashMap<>();
@@ -111,7 +114,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             windows = Math.min(windows, Registers.maxWindows(words.word(registers + Registers.PC3)));
             instances.add(new Instance(child.path(), registers));
         }
-        capabilities = new IommuCapabilities(true, PAGE_SIZES, windows, 0, (1L << ADDRESS_BITS) - 1, List.of(), true);
+        capabilities = IommuCapabilities.windowed(TYPE, PAGE_SIZES, windows, true, 0, (1L << ADDRESS_BITS) - 1);
         tables = new PamuTables(machine);
         try {
             start(bypass);

@@ -2,6 +2,7 @@
 package iommu.vtd;
 
 import iommu.api.Iommu;
+import iommu.api.IommuType;
 import irq.api.InterruptRemapping;
 import java.util.ArrayList;
 import java.util.Hashtable;
@@ -41,7 +42,7 @@ import org.osgi.service.metatype.annotations.Option;
  * itself.
  */
 @Capability(namespace = "osgi.service", effective = "active",
-    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=type1"})
+    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=vtd", "vfio.type:List<String>=\"type1v2,type1\""})
 @Capability(namespace = "osgi.service", effective = "active",
     attribute = "objectClass:List<String>=\"irq.api.InterruptRemapping\"")
 @Component(name = "iommu.vtd", service = {}, immediate = true)
@@ -135,8 +136,8 @@ public final class VtdComponent {
         }
         driver = driver(all);
         Hashtable<String, Object> properties = new Hashtable<>();
-        properties.put(Iommu.KIND, "type1");
-        properties.put("vfio.type", 1);
+        properties.put(Iommu.KIND, "vtd");
+        properties.put(Iommu.TYPE, driver.capabilities().types().stream().map(IommuType::name).toArray(String[]::new));
         try {
             driver.remapping().ifPresent(remapping ->
                 services.add(bundle.registerService(InterruptRemapping.class, remapping, new Hashtable<>(properties))));

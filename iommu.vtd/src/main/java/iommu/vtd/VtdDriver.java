@@ -73,7 +73,7 @@ public final class VtdDriver implements Iommu, AutoCloseable {
             long sizes = units.values().stream().mapToLong(unit -> unit.capabilities().pageSizes()).reduce(-1, (a, b) -> a & b);
             int width = units.values().stream().mapToInt(unit -> unit.capabilities().addressWidth()).min().getAsInt();
             long last = (1L << Math.min(width, 12 + 9 * levels)) - 1;
-            capabilities = new IommuCapabilities(false, sizes, 0, 0, last, List.of(INTERRUPTS), false);
+            capabilities = IommuCapabilities.paged(sizes, 0, last, List.of(INTERRUPTS));
             boolean remaps = settings.remapping() && units.values().stream().allMatch(Drhd::remaps);
             remapping = remaps ? new VtdRemapping(machine, List.copyOf(units.values()), settings.remappingEntries()) : null;
             if (!remaps) {

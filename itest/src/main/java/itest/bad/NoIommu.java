@@ -19,7 +19,7 @@ public final class NoIommu implements Iommu {
 
     @Override
     public IommuCapabilities capabilities() {
-        return new IommuCapabilities(true, -1L << 12, 256, 0, (1L << 36) - 1, List.of(), true);
+        return IommuCapabilities.windowed("pamu", -1L << 12, 256, true, 0, (1L << 36) - 1);
     }
 
     @Override

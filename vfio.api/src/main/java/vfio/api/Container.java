@@ -44,11 +44,17 @@ public interface Container extends AutoCloseable {
     Optional<String> iommu();
 
     /**
+     * {@return the kind of hardware that translates for it now, such as {@code vtd} for {@code type1v2}; empty while there
+     *     is none}
+     */
+    Optional<String> iommuKind();
+
+    /**
      * Whether {@link #setIommu} would find a provider of that type: before one is set any provider counts, afterwards
-     * only the one that is set. {@link #UNMAP_ALL} and {@link #UPDATE_VADDR} ask for what every paged type has and no
-     * windowed one.
+     * only the one that is set. {@link #UNMAP_ALL} and {@link #UPDATE_VADDR} ask for flags of the
+     * type that is set, or else of any, see {@link iommu.api.IommuType}.
      *
-     * @param type {@code pamu}, {@code type1}, {@code type1v2}, another provider's kind, or one of the two constants
+     * @param type {@code pamu}, {@code type1}, {@code type1v2}, another provider's type, or one of the two constants
      */
     boolean checkExtension(String type);
 

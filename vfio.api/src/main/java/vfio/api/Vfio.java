@@ -3,6 +3,7 @@ package vfio.api;
 
 import iommu.api.Violation;
 import java.util.List;
+import java.util.Set;
 import machine.api.Fault;
 import org.osgi.annotation.versioning.ProviderType;
 
@@ -58,8 +59,8 @@ public interface Vfio {
      * {@link Swap#to} the present backend if there is one. Changes nothing else.
      *
      * @param backend what was to be replaced
-     * @param kind of which kind of IOMMU, see {@link iommu.api.Iommu#KIND}; nothing is read into it for other backends
+     * @param types which types of an IOMMU, see {@link iommu.api.Iommu#TYPE}; nothing is read into it for other backends
      * @param cause one line
      */
-    void notReplaced(Swap.Backend backend, String kind, String cause);
+    void notReplaced(Swap.Backend backend, Set<String> types, String cause);
 }

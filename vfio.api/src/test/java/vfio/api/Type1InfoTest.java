@@ -18,7 +18,7 @@ import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.ContainerInfo.Migration;
 
 class Type1InfoTest {
-    private static final IommuCapabilities PC = new IommuCapabilities(false, 0x4020_1000, 0, 0, 0xffff_ffff_ffffL, List.of(), false);
+    private static final IommuCapabilities PC = IommuCapabilities.paged(0x4020_1000, 0, 0xffff_ffff_ffffL, List.of());
     private static final List<IovaRange> RANGES =
         List.of(new IovaRange(0, 0xfedf_ffffL), new IovaRange(0xfef0_0000L, 0xffff_ffff_ffffL));
     private static final ContainerInfo INFO =

@@ -6,6 +6,7 @@ import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
+import iommu.api.IommuType;
 import iommu.api.ReservedRegion;
 import iommu.api.Windows;
 import irq.api.InterruptController;
@@ -25,6 +26,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntConsumer;
+import java.util.stream.Stream;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
@@ -68,8 +70,6 @@ import vfio.container.state.Quiescence;
  */
 final class VfioContainer implements Container {
     private static final Duration LONGEST_STALL = Duration.ofHours(1);
-    /** A type may end in this: the second version of VFIO's rules for it. */
-    static final String V2 = "v2";
     private final VfioService service;
     private final String name;
     private final ReentrantLock lock = new ReentrantLock();
@@ -156,20 +156,26 @@ final class VfioContainer implements Container {
     }
 
     @Override
+    public Optional<String> iommuKind() {
+        return Optional.ofNullable(provider).map(IommuProvider::kind);
+    }
+
+    @Override
     public boolean checkExtension(String wanted) {
         if (wanted.equals(UNMAP_ALL) || wanted.equals(UPDATE_VADDR)) {
-            return offersFlags();
+            return offersFlag(wanted);
         }
         String set = type;
         return set == null ? !find(wanted).isEmpty() : set.equals(wanted);
     }
 
-    /** Whether the type that is set, or else any, has the flags of {@link DmaFlags} for MAP_DMA and UNMAP_DMA. */
-    private boolean offersFlags() {
+    /** Whether the type that is set, or else any, has the flag of {@link DmaFlags} that an extension stands for. */
+    private boolean offersFlag(String wanted) {
         enter();
         try {
-            return capabilities != null ? !capabilities.windowed()
-                : service.iommus().stream().anyMatch(provider -> !provider.iommu().capabilities().windowed());
+            boolean all = wanted.equals(UNMAP_ALL);
+            return (type == null ? service.iommus().stream().flatMap(one -> one.iommu().capabilities().types().stream())
+                : Stream.of(rules())).anyMatch(one -> all ? one.unmapAll() : one.vaddrUpdates());
         } finally {
             leave();
         }
@@ -257,7 +263,7 @@ final class VfioContainer implements Container {
             IommuProvider found = serving(require(wanted));
             requireBlocked();
             requireSafeInterrupts(found.iommu().capabilities());
-            ErrnoException obstacle = replayOn(found);
+            ErrnoException obstacle = replayOn(found, wanted);
             if (obstacle != null) {
                 throw obstacle;
             }
@@ -283,8 +289,8 @@ final class VfioContainer implements Container {
             requireActive();
             // A windowed mapping that is cut becomes two without asking for an entry.
             int available = Math.max(0, service.settings().entryLimit() - ledger.size());
-            return new ContainerInfo(capabilities, mappable(), available, capabilities.windowed() ? Optional.empty()
-                : Optional.of(new Migration(0, capabilities.smallestPage(), Migration.MAX_DIRTY_BITMAP_SIZE)));
+            return new ContainerInfo(capabilities, mappable(), available, capabilities.types().stream().noneMatch(IommuType::dirtyPages)
+                ? Optional.empty() : Optional.of(new Migration(0, capabilities.smallestPage(), Migration.MAX_DIRTY_BITMAP_SIZE)));
         } finally {
             leave();
         }
@@ -320,7 +326,7 @@ final class VfioContainer implements Container {
         enter();
         try {
             requireActive();
-            if (capabilities.windowed() && (flags & DmaFlags.MAP_VADDR) != 0) {
+            if (!rules().vaddrUpdates() && (flags & DmaFlags.MAP_VADDR) != 0) {
                 throw new ErrnoException(Errno.EINVAL, "type %s has no flag VADDR", type);
             }
             IovaRanges.check(iova, offset, length, flags, capabilities.smallestPage());
@@ -376,7 +382,7 @@ final class VfioContainer implements Container {
         try {
             requireActive();
             long page = capabilities.smallestPage();
-            UnmapRule.checkFlags(flags, capabilities.windowed());
+            UnmapRule.checkFlags(flags, rules());
             boolean all = (flags & DmaFlags.UNMAP_ALL) != 0;
             if (!all) {
                 IovaRanges.checkRange(iova, length, page);
@@ -406,11 +412,10 @@ final class VfioContainer implements Container {
         enter();
         try {
             requireActive();
-            if (capabilities.windowed()) {
-                throw new ErrnoException(Errno.ENOTTY, "type %s does not track dirty pages", type);
-            }
-            if (!tracks()) {
-                throw new ErrnoException(Errno.EACCES, "type %s does not track dirty pages; set %s%s instead", type, type, V2);
+            if (!rules().dirtyPages()) {
+                throw capabilities.types().stream().filter(IommuType::dirtyPages).findFirst()
+                    .map(other -> new ErrnoException(Errno.EACCES, "type %s does not track dirty pages; set %s instead", type, other.name()))
+                    .orElseGet(() -> new ErrnoException(Errno.ENOTTY, "type %s does not track dirty pages", type));
             }
             dirty.operate(flags, iova, length, bitmap, ledger, capabilities.smallestPage());
         } finally {
@@ -633,7 +638,7 @@ final class VfioContainer implements Container {
             // The present one last: it builds everything anew if there is no other.
             candidates.sort(Comparator.comparing(one -> one.iommu() == provider.iommu()));
             IommuProvider next = serving(candidates);
-            RestorePlan plan = plan();
+            RestorePlan plan = plan(wanted);
             service.patience().run(next.iommu(), "looking at what it can do", () -> plan.checkFits(next.iommu()));
             requireSafeInterrupts(next.iommu().capabilities());
             return swap(wanted, next);
@@ -670,9 +675,9 @@ final class VfioContainer implements Container {
         }
         forgetDomain();
         state = ContainerState.RESTORING;
-        ErrnoException obstacle = replayOn(next);
+        ErrnoException obstacle = replayOn(next, wanted);
         if (obstacle != null) {
-            ErrnoException again = replayOn(before);
+            ErrnoException again = replayOn(before, type);
             if (again == null) {
                 state = ContainerState.ACTIVE;
                 route();
@@ -686,9 +691,9 @@ final class VfioContainer implements Container {
             obstacle.addSuppressed(again);
             throw new ErrnoException(obstacle.errno(), obstacle, "container %s is BLOCKED: %s", name, reason);
         }
-        boolean other = !kind(wanted).equals(kind(type));
+        boolean other = !next.kind().equals(before.kind());
         type = wanted;
-        if (!tracks()) {
+        if (!rules().dirtyPages()) {
             dirty.reset();
         }
         state = ContainerState.ACTIVE;
@@ -769,7 +774,7 @@ final class VfioContainer implements Container {
             hearLate();
         }
         try {
-            if (state == ContainerState.BLOCKED && newcomer.kind().equals(kind(type))) {
+            if (state == ContainerState.BLOCKED && newcomer.types().contains(type)) {
                 ErrnoException unserved = unserved(newcomer);
                 if (unserved == null) {
                     take(newcomer);
@@ -785,7 +790,7 @@ final class VfioContainer implements Container {
     /** {@return what was in the way; null if the container works again} */
     private ErrnoException take(IommuProvider newcomer) {
         state = ContainerState.RESTORING;
-        ErrnoException obstacle = replayOn(newcomer);
+        ErrnoException obstacle = replayOn(newcomer, type);
         if (obstacle != null) {
             block("the new " + newcomer.kind() + " could not take over: " + obstacle.getMessage());
             report(Swap.Backend.IOMMU, leftIommu, "", reason);
@@ -1009,10 +1014,10 @@ final class VfioContainer implements Container {
     }
 
     /** Somebody has tried to replace a backend and failed: said and reported here if this container uses one, or waits for one. */
-    void notReplaced(Swap.Backend backend, String kind, String cause) {
+    void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
         hears(() -> {
             boolean concerned = type != null && switch (backend) {
-                case IOMMU -> kind(type).equals(kind);
+                case IOMMU -> types.contains(type);
                 case CONTROLLER -> interrupts.enabled() || !ledger.placements().isEmpty();
                 case STRATEGY -> session != null || interrupts.enabled();
             };
@@ -1260,20 +1265,15 @@ final class VfioContainer implements Container {
         throw new IllegalArgumentException(group + " is not a group of this VFIO service");
     }
 
-    /** A type is a provider's kind, perhaps with {@link #V2}: {@code type1v2}. */
-    private static String kind(String type) {
-        return type.endsWith(V2) ? type.substring(0, type.length() - V2.length()) : type;
-    }
-
-    /** Whether the type that is set can track dirty pages: VFIO's second version of type1 alone does. */
-    private boolean tracks() {
-        return type.endsWith(V2) && !capabilities.windowed();
+    /** {@return the rules of the type that is set; every provider that took over has it} */
+    private IommuType rules() {
+        return RestorePlan.type(capabilities, type);
     }
 
     /** {@return the providers of that type in the order they are considered} */
     private List<IommuProvider> find(String wanted) {
         List<IommuProvider> found = new ArrayList<>(service.iommus());
-        found.removeIf(one -> !one.kind().equals(kind(wanted)));
+        found.removeIf(one -> !one.types().contains(wanted));
         return found;
     }
 
@@ -1281,7 +1281,7 @@ final class VfioContainer implements Container {
         List<IommuProvider> found = find(wanted);
         if (found.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV, "no IOMMU of type %s on this machine; there are %s", wanted,
-                service.iommus().stream().map(IommuProvider::kind).toList());
+                service.iommuTypes());
         }
         return found;
     }
@@ -1322,12 +1322,15 @@ final class VfioContainer implements Container {
     }
 
     private UnmapRule rule() {
-        if (capabilities.windowed()) {
-            Geometry geometry = domain.get(Geometry.class);
-            int windows = domain.get(Windows.class).count();
-            return new UnmapRule.ByWindow(geometry.start(), windows == 0 ? geometry.size() : geometry.size() / windows);
-        }
-        return type.endsWith(V2) ? new UnmapRule.Whole() : new UnmapRule.FirstAddress();
+        return switch (rules().unmap()) {
+            case FIRST_ADDRESS -> new UnmapRule.FirstAddress();
+            case WHOLE_MAPPINGS -> new UnmapRule.Whole();
+            case WHOLE_WINDOWS -> {
+                Geometry geometry = domain.get(Geometry.class);
+                int windows = domain.get(Windows.class).count();
+                yield new UnmapRule.ByWindow(geometry.start(), windows == 0 ? geometry.size() : geometry.size() / windows);
+            }
+        };
     }
 
     /** Where the doorbells lie outside translation, what keeps a device from ringing another's vector is that they look who rings. */
@@ -1344,12 +1347,12 @@ final class VfioContainer implements Container {
     }
 
     /** {@return the ledger as a provider has to replay it now} */
-    private RestorePlan plan() {
+    private RestorePlan plan(String wanted) {
         List<RestorePlan.Doorbell> doorbells = new ArrayList<>();
         if (service.controller() != null) {
             ledger.placements().forEach(placement -> doorbells.add(new RestorePlan.Doorbell(placement, bank(placement.bank()).page())));
         }
-        return new RestorePlan(ledger.attributes(), ledger.mappings(), doorbells, members(), relaxed());
+        return new RestorePlan(wanted, ledger.attributes(), ledger.mappings(), doorbells, members(), relaxed());
     }
 
     /** {@return who of all groups can do without what firmware wants mapped for it} */
@@ -1387,10 +1390,10 @@ final class VfioContainer implements Container {
      *
      * @return the first thing that does not fit, and why; null if all does
      */
-    private ErrnoException replayOn(IommuProvider newcomer) {
+    private ErrnoException replayOn(IommuProvider newcomer, String wanted) {
         Iommu on = newcomer.iommu();
         try {
-            RestorePlan plan = plan();
+            RestorePlan plan = plan(wanted);
             RestorePlan.Restored restored = service.patience().call(on, "a domain", progress -> plan.replay(on, progress),
                 late -> late.domain().close());
             domain = new GuardedDomain(restored.domain(), newcomer.label());

@@ -2,6 +2,7 @@
 package vfio.container;
 
 import iommu.api.Iommu;
+import iommu.api.IommuType;
 import iommu.api.Violation;
 import irq.api.InterruptController;
 import java.time.Duration;
@@ -9,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Queue;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -107,26 +109,32 @@ public final class VfioService implements Vfio, AutoCloseable {
     // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is then
     // thrown, and what was announced is nevertheless there, or gone.
 
-    /** As the other, of ranking 0 and called by its kind. */
+    /** As the next, called by its kind. */
     public void addIommu(Iommu iommu, String kind) {
         addIommu(iommu, kind, kind, 0);
     }
 
+    /** As the next, of the types that its capabilities have. */
+    public void addIommu(Iommu iommu, String kind, String label, int ranking) {
+        addIommu(iommu, kind, iommu.capabilities().types().stream().map(IommuType::name).toList(), label, ranking);
+    }
+
     /**
-     * An IOMMU type is there: containers that wait for one of its kind are restored.
+     * An IOMMU is there: containers that wait for one of its types are restored.
      *
      * @param kind its property {@link Iommu#KIND}
+     * @param types its property {@link Iommu#TYPE}, the preferred one first
      * @param label what reports call it
-     * @param ranking of several of a kind the highest is considered first
-     * @throws IllegalArgumentException without a kind
+     * @param ranking of several of a type the highest is considered first
+     * @throws IllegalArgumentException without a kind or a type
      */
-    public void addIommu(Iommu iommu, String kind, String label, int ranking) {
-        if (kind == null || kind.isEmpty()) {
-            throw new IllegalArgumentException("an IOMMU provider needs the service property " + Iommu.KIND);
+    public void addIommu(Iommu iommu, String kind, List<String> types, String label, int ranking) {
+        if (kind == null || kind.isEmpty() || types.isEmpty()) {
+            throw new IllegalArgumentException("an IOMMU provider needs the service properties " + Iommu.KIND + " and " + Iommu.TYPE);
         }
         enter();
         try {
-            IommuProvider provider = new IommuProvider(iommu, kind, label, ranking);
+            IommuProvider provider = new IommuProvider(iommu, kind, List.copyOf(types), label, ranking);
             rank(provider);
             Cleanup steps = new Cleanup();
             steps.take(this::listen);
@@ -144,7 +152,7 @@ public final class VfioService implements Vfio, AutoCloseable {
             for (IommuProvider known : List.copyOf(iommus)) {
                 if (known.iommu() == iommu && known.ranking() != ranking) {
                     // The new entry is there before the old one goes: readers without the lock find the type at any time.
-                    rank(new IommuProvider(iommu, known.kind(), known.label(), ranking));
+                    rank(new IommuProvider(iommu, known.kind(), known.types(), known.label(), ranking));
                     iommus.remove(known);
                 }
             }
@@ -387,8 +395,7 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     @Override
     public List<String> iommuTypes() {
-        return iommus.stream().flatMap(provider -> provider.iommu().capabilities().windowed()
-            ? Stream.of(provider.kind()) : Stream.of(provider.kind() + VfioContainer.V2, provider.kind())).toList();
+        return iommus.stream().flatMap(provider -> provider.types().stream()).distinct().toList();
     }
 
     @Override
@@ -434,11 +441,11 @@ public final class VfioService implements Vfio, AutoCloseable {
     }
 
     @Override
-    public void notReplaced(Swap.Backend backend, String kind, String cause) {
+    public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
         enter();
         try {
             Cleanup steps = new Cleanup();
-            tell(steps, container -> container.notReplaced(backend, kind, cause));
+            tell(steps, container -> container.notReplaced(backend, types, cause));
             steps.end();
         } finally {
             leave();

@@ -7,6 +7,7 @@ import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
+import iommu.api.IommuType;
 import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import iommu.api.Windows;
@@ -63,11 +64,14 @@ final class FakeIommu implements Iommu, TranslationUnit {
         this.trip = trip;
     }
 
+    /** What a paged one is driven as. */
+    List<IommuType> types = List.of(IommuType.TYPE1V2, IommuType.TYPE1);
+
     @Override
     public IommuCapabilities capabilities() {
-        return windowed ? new IommuCapabilities(true, page, maxWindows, 0, 0xf_ffff_ffffL, List.of(), true)
-            : new IommuCapabilities(false, page, 0, 0, 0xffff_ffff_ffffL,
-                List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), false);
+        return windowed ? IommuCapabilities.windowed("pamu", page, maxWindows, true, 0, 0xf_ffff_ffffL)
+            : new IommuCapabilities(new IommuCapabilities.Paged(), page, 0, 0xffff_ffff_ffffL,
+                List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), types);
     }
 
     @Override

@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
@@ -639,18 +640,18 @@ class HotSwapTest {
     void notReplacedElse() {
         VfioContainer two = (VfioContainer) vfio.openContainer("two");
         container.msi("MAP", 1, BANK);
-        vfio.notReplaced(Swap.Backend.STRATEGY, "", "no zip");
+        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "no zip");
         assertEquals("no zip", container.reason());
-        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "no jar");
+        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no jar");
         assertEquals("no jar", container.reason(), "a bank is placed");
         container.msi("UNMAP", BANK);
-        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "not for this one");
+        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "not for this one");
         assertEquals("no jar", container.reason());
         container.msi("MAP", 1, BANK);
         vfio.removeController(board.controller);
-        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "broken");
+        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "broken");
         vfio.removeStrategy(board.manual);
-        vfio.notReplaced(Swap.Backend.STRATEGY, "", "not for this one");
+        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "not for this one");
         assertEquals("", two.reason());
         assertEquals(List.of("STRATEGY manual>manual no zip", "CONTROLLER interrupt controller>interrupt controller no jar",
             "CONTROLLER interrupt controller> broken"), vfio.swaps().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
@@ -662,7 +663,7 @@ class HotSwapTest {
     void strategyNotReplaced() {
         working();
         vfio.removeStrategy(board.manual);
-        vfio.notReplaced(Swap.Backend.STRATEGY, "", "broken");
+        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "broken");
         Swap last = vfio.swaps().get(vfio.swaps().size() - 1);
         assertEquals(List.of("manual", "", "broken"), List.of(last.from(), last.to(), last.failure()));
     }
@@ -672,11 +673,11 @@ class HotSwapTest {
     void notReplaced() {
         working();
         VfioContainer two = board.container("two", 2);
-        vfio.notReplaced(Swap.Backend.IOMMU, "type1", "not of this kind");
-        vfio.notReplaced(Swap.Backend.CONTROLLER, "", "no zip");
+        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "not of this kind");
+        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no zip");
         assertEquals("no zip", container.reason());
         assertEquals("", two.reason(), "it has no interrupts");
-        vfio.notReplaced(Swap.Backend.IOMMU, "pamu", "no manifest");
+        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "no manifest");
         assertEquals("no manifest", container.reason());
         assertEquals("no manifest", two.reason());
         assertEquals(List.of("one CONTROLLER interrupt controller>interrupt controller no zip", "one IOMMU pamu>pamu no manifest",
@@ -686,7 +687,7 @@ class HotSwapTest {
         container.retry();
         assertEquals("", container.reason());
         vfio.removeIommu(board.iommu);
-        vfio.notReplaced(Swap.Backend.IOMMU, "pamu", "both are broken");
+        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "both are broken");
         assertTrue(two.reason().startsWith("the provider of pamu is gone") && two.reason().endsWith("both are broken"), two.reason());
         assertEquals("", vfio.swaps().get(vfio.swaps().size() - 1).to());
         vfio.addIommu(board.iommu, "pamu");

@@ -17,7 +17,7 @@ class IovaRangesTest {
     }
 
     private static List<IovaRange> valid(long start, long end, ReservedRegion... regions) {
-        return IovaRanges.valid(new IommuCapabilities(false, 0x1000, 0, start, end, List.of(), false), List.of(regions));
+        return IovaRanges.valid(IommuCapabilities.paged(0x1000, start, end, List.of()), List.of(regions));
     }
 
     @Test

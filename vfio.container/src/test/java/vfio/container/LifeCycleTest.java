@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.refused;
 
 import iommu.api.Enable;
+import iommu.api.IommuType;
 import java.lang.reflect.Proxy;
 import java.time.Duration;
 import java.util.List;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.Timeout;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Device;
+import vfio.api.DmaFlags;
 import vfio.api.EventFd;
 import vfio.api.Group;
 import vfio.api.Irq;
@@ -75,8 +77,54 @@ class LifeCycleTest {
     void noDriver() {
         Container container = vfio.openContainer("one");
         container.addGroup(group);
-        refused(Errno.ENODEV, "[type1]", () -> container.setIommu("pamu"));
+        refused(Errno.ENODEV, "[type1v2, type1]", () -> container.setIommu("pamu"));
         assertEquals(Optional.empty(), container.iommu());
+        assertEquals(Optional.empty(), container.iommuKind());
+    }
+
+    @Test
+    @DisplayName("SET_IOMMU: the type's rules are the provider's capabilities', whatever its name")
+    void typesOfAnotherName() {
+        IommuType whole = new IommuType("smmuv2", IommuType.Unmap.WHOLE_MAPPINGS, false, false, false);
+        FakeIommu smmu = new FakeIommu(false, board.bus, board.trip);
+        smmu.types = List.of(whole);
+        vfio.addIommu(smmu, "smmu", "the smmu", 0);
+        Container container = vfio.openContainer("one");
+        assertTrue(container.checkExtension("smmuv2"));
+        container.addGroup(group);
+        container.setIommu("smmuv2");
+        assertEquals(Optional.of("smmuv2"), container.iommu());
+        assertEquals(Optional.of("smmu"), container.iommuKind());
+        assertFalse(container.checkExtension(Container.UNMAP_ALL));
+        assertFalse(container.checkExtension(Container.UPDATE_VADDR));
+        container.map(0, board.memory(0x4000), 0, 0x4000, Access.READ);
+        refused(Errno.EINVAL, "cut the mapping 0x0..0x3fff", () -> container.unmap(0, 0x1000));
+        refused(Errno.EINVAL, "type smmuv2 has 0x0", () -> container.unmap(0, 0, DmaFlags.UNMAP_ALL, null));
+        refused(Errno.ENOTTY, "smmuv2", () -> container.dirtyPages(DmaFlags.DIRTY_START, 0, 0, null));
+    }
+
+    @Test
+    @DisplayName("SET_IOMMU: a provider that announces a type its capabilities lack: EINVAL, nothing is set")
+    void announcedAlone() {
+        vfio.addIommu(new FakeIommu(false, board.bus, board.trip), "smmu", List.of("smmuv2"), "the smmu", 0);
+        Container container = vfio.openContainer("one");
+        container.addGroup(group);
+        refused(Errno.EINVAL, "no type smmuv2 but [type1v2, type1]", () -> container.setIommu("smmuv2"));
+        assertEquals(Optional.empty(), container.iommu());
+        assertThrows(IllegalArgumentException.class, () -> vfio.addIommu(board.newIommu(), "smmu", List.of(), "none", 0));
+    }
+
+    @Test
+    @DisplayName("a provider of another kind that offers the type takes over from one that leaves")
+    void anotherKind() {
+        Container container = board.container();
+        FakeIommu smmu = new FakeIommu(false, board.bus, board.trip);
+        vfio.addIommu(smmu, "smmu", "the smmu", -1);
+        vfio.removeIommu(board.iommu);
+        assertEquals(ContainerState.ACTIVE, container.state());
+        assertEquals(Optional.of("smmu"), container.iommuKind());
+        vfio.removeIommu(smmu);
+        assertEquals(Optional.empty(), container.iommuKind());
     }
 
     @Test

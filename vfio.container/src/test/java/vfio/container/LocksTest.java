@@ -8,6 +8,7 @@ import static vfio.container.Board.msi;
 
 import iommu.api.Enable;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -152,7 +153,7 @@ class LocksTest {
         frees("groupOf", () -> vfio.groupOf("0000:01:00.0"));
         frees("openContainer", () -> vfio.openContainer("two"));
         freesThrowing("openContainer", () -> vfio.openContainer("two"));
-        frees("notReplaced", () -> vfio.notReplaced(Swap.Backend.IOMMU, "type1", "no manifest"));
+        frees("notReplaced", () -> vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "no manifest"));
         frees("catchUp", () -> vfio.catchUp(container));
         frees("vectorFree", () -> assertTrue(container.vectorFree()));
         frees("close", vfio::close);

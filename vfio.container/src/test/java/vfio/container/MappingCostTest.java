@@ -42,7 +42,7 @@ class MappingCostTest {
 
         @Override
         public IommuCapabilities capabilities() {
-            return new IommuCapabilities(false, 0x1000, 0, 0, 0xffff_ffff_ffffL, List.of(), false);
+            return IommuCapabilities.paged(0x1000, 0, 0xffff_ffff_ffffL, List.of());
         }
 
         @Override

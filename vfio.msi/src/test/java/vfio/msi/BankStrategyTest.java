@@ -47,8 +47,8 @@ class BankStrategyTest {
         environment.banks.clear();
         assertEquals("the interrupt controller has no MSI bank", strategy.assess(environment).reason());
         environment.bank(0, 0x100000);
-        environment.capabilities = new IommuCapabilities(false, 0x1000, 0, 0, 0xffff_ffff_ffffL,
-            List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), false);
+        environment.capabilities = IommuCapabilities.paged(0x1000, 0, 0xffff_ffff_ffffL,
+            List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)));
         assertEquals("MSIs do not enter translation here, so no bank can be mapped", strategy.assess(environment).reason());
     }
 
@@ -68,7 +68,7 @@ class BankStrategyTest {
     @DisplayName("bank: assess: not feasible if the hardware never has enough windows, or a bank is longer than one")
     void hardware() {
         environment.set(new Geometry(0, 0), 0);
-        environment.capabilities = new IommuCapabilities(true, 0x1000, 2, 0, 0xf_ffff_ffffL, List.of(), true);
+        environment.capabilities = IommuCapabilities.windowed("pamu", 0x1000, 2, true, 0, 0xf_ffff_ffffL);
         assertEquals("at most 2 windows leave none for memory beside 3 banks", strategy.assess(environment).reason());
         environment.set(new Geometry(0, 0x8000), 8);
         environment.bank(2, 0x2000);

@@ -34,7 +34,7 @@ final class FakeEnvironment implements MsiEnvironment {
 
     /** The RFC's: an aperture of 512 MiB at 0 in so many windows, 0 for not set; banks of a page each, from 0. */
     static FakeEnvironment windowed(int windows, int banks) {
-        FakeEnvironment environment = new FakeEnvironment(new IommuCapabilities(true, 0x1000, 256, 0, 0xf_ffff_ffffL, List.of(), true));
+        FakeEnvironment environment = new FakeEnvironment(IommuCapabilities.windowed("pamu", 0x1000, 256, true, 0, 0xf_ffff_ffffL));
         for (int i = 0; i < banks; i++) {
             environment.bank(i, 0x1000);
         }
@@ -46,7 +46,7 @@ final class FakeEnvironment implements MsiEnvironment {
 
     static FakeEnvironment paged(long start, long end, int banks, ReservedRegion... reserved) {
         FakeEnvironment environment = new FakeEnvironment(
-            new IommuCapabilities(false, 0x1000, 0, start, end, List.of(reserved), false));
+            IommuCapabilities.paged(0x1000, start, end, List.of(reserved)));
         for (int i = 0; i < banks; i++) {
             environment.bank(i, 0x1000);
         }

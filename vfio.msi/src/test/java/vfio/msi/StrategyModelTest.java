@@ -91,7 +91,7 @@ class StrategyModelTest {
         } else {
             environment = FakeEnvironment.windowed(0, 0);
             int most = List.of(2, 4, 16, 64).get(random.nextInt(4));
-            environment.capabilities = new IommuCapabilities(true, 0x1000, most, 0, 0xf_ffff_ffffL, List.of(), true);
+            environment.capabilities = IommuCapabilities.windowed("pamu", 0x1000, most, true, 0, 0xf_ffff_ffffL);
             int windows = 1 << random.nextInt(Integer.numberOfTrailingZeros(most) + 1);
             long window = List.of(0x1000L, 0x4000L, 0x400_0000L).get(random.nextInt(3));
             if (random.nextInt(5) > 0) {

@@ -29,7 +29,7 @@ class TailStrategyTest {
             strategy.assess(FakeEnvironment.paged(0, 0xffff_ffffL, 1)).reason());
         environment.set(new Geometry(0, 0), 0);
         assertTrue(strategy.assess(environment).feasible(), "windows not set yet");
-        environment.capabilities = new IommuCapabilities(true, 0x1000, 4, 0, 0xf_ffff_ffffL, List.of(), true);
+        environment.capabilities = IommuCapabilities.windowed("pamu", 0x1000, 4, true, 0, 0xf_ffff_ffffL);
         environment.bank(4, 0x1000);
         assertEquals("at most 4 windows leave none for memory beside 4 banks", strategy.assess(environment).reason());
         environment.banks.remove(0);

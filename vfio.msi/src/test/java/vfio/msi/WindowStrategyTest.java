@@ -155,7 +155,7 @@ class WindowStrategyTest {
     @Test
     @DisplayName("window: assess before there are windows: a configured range may reach either end of what the hardware translates")
     void beforeWindows() {
-        environment.capabilities = new IommuCapabilities(true, 0x1000, 256, 0x8000, 0xf_ffff_ffffL, List.of(), true);
+        environment.capabilities = IommuCapabilities.windowed("pamu", 0x1000, 256, true, 0x8000, 0xf_ffff_ffffL);
         environment.set(new Geometry(0, 0), 0);
         assertEquals(3, new WindowStrategy(0x8000, 0x3000).assess(environment).windows());
         assertEquals(new MsiAssessment(true, "once there are windows, each of 3 banks is placed in 0xfffffe000..0xfffffffff; "

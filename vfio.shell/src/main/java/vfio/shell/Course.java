@@ -35,7 +35,6 @@ final class Course {
     private static final long SHORTEST_GRACE_MILLIS = 100;
     private static final long MESSAGES_GRACE_MILLIS = 1_000;
     private static final long GLANCE_MILLIS = 2;
-    private static final String V2 = "v2";
     private static final String SPARE = "vfio.shell:spare:";
 
     private final BundleContext context;
@@ -127,8 +126,8 @@ final class Course {
 
     /** Has every container that uses one of these, or waits for one, say why it was not replaced. */
     static void tell(Workbench bench, Set<Offer> offers, String failure) {
-        offers.stream().map(offer -> offer.backend() == Swap.Backend.IOMMU ? offer : new Offer(offer.backend(), "")).distinct()
-            .forEach(offer -> bench.vfio().notReplaced(offer.backend(), offer.kind(), failure));
+        offers.stream().map(offer -> offer.backend() == Swap.Backend.IOMMU ? offer : new Offer(offer.backend(), "", Set.of())).distinct()
+            .forEach(offer -> bench.vfio().notReplaced(offer.backend(), offer.types(), failure));
     }
 
     /** {@return what a bundle offers, or says it does when it is at work} */
@@ -335,7 +334,7 @@ final class Course {
         missing.removeAll(offers);
         // Of strategies that nobody uses any will do, but none is what somebody may want next.
         if (strategies && offers.stream().noneMatch(one -> one.backend() == Swap.Backend.STRATEGY)) {
-            missing.add(new Offer(Swap.Backend.STRATEGY, ""));
+            missing.add(new Offer(Swap.Backend.STRATEGY, "", Set.of()));
         }
         return missing;
     }
@@ -426,8 +425,7 @@ final class Course {
 
     /** Whether a container may use what is offered. */
     private static boolean uses(Container container, Offer offer) {
-        return offer.backend() != Swap.Backend.IOMMU || container.iommu().filter(type -> type.equals(offer.kind())
-            || type.equals(offer.kind() + V2)).isPresent();
+        return offer.backend() != Swap.Backend.IOMMU || container.iommu().filter(offer.types()::contains).isPresent();
     }
 
     /** {@return how many MSIs it has; -1 if its lock cannot be had: a provider hangs in a call of its user} */

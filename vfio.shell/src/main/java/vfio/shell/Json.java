@@ -91,6 +91,7 @@ final class Json {
         json.addProperty("state", container.state().name());
         json.addProperty("reason", container.reason());
         json.addProperty("iommu", container.iommu().orElse(null));
+        json.addProperty("iommuKind", container.iommuKind().orElse(null));
         json.addProperty("strategy", container.msiStrategy().orElse(null));
         JsonObject geometry = new JsonObject();
         geometry.addProperty("start", layout.geometry().start());

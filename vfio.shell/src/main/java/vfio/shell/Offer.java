@@ -8,6 +8,7 @@ import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
@@ -21,8 +22,9 @@ import vfio.api.msi.MsiStrategy;
  * One thing that a bundle offers to containers. A bundle that offers any is a backend.
  *
  * @param kind of an IOMMU its {@link Iommu#KIND}, of a strategy its name; empty for an interrupt controller: any will do
+ * @param types of an IOMMU its {@link Iommu#TYPE}; empty for others
  */
-record Offer(Swap.Backend backend, String kind) {
+record Offer(Swap.Backend backend, String kind, Set<String> types) {
     private static final String SERVICE = "osgi.service";
     private static final String OBJECT_CLASS = "objectClass";
     private static final String STRATEGY = "msi.strategy";
@@ -43,14 +45,15 @@ record Offer(Swap.Backend backend, String kind) {
 
     /** Whether it offers something to containers now, or says in its manifest that it does when it is at work. */
     static boolean backend(Bundle bundle) {
-        return services(bundle).anyMatch(service -> !of(types(service), service.getProperty(Iommu.KIND), "").isEmpty())
+        return services(bundle).anyMatch(service -> !of(types(service), service.getProperty(Iommu.KIND), null, "").isEmpty())
             || !declared(bundle).isEmpty();
     }
 
     /** {@return what it offers now} */
     static Set<Offer> of(Bundle bundle) {
         Set<Offer> offers = new LinkedHashSet<>();
-        services(bundle).forEach(service -> offers.addAll(of(types(service), service.getProperty(Iommu.KIND), strategy(bundle, service))));
+        services(bundle).forEach(service -> offers.addAll(of(types(service), service.getProperty(Iommu.KIND), service.getProperty(Iommu.TYPE),
+            strategy(bundle, service))));
         return offers;
     }
 
@@ -62,7 +65,7 @@ record Offer(Swap.Backend backend, String kind) {
             revision.getDeclaredCapabilities(SERVICE).forEach(capability -> {
                 Object types = capability.getAttributes().get(OBJECT_CLASS);
                 offers.addAll(of(types instanceof Collection<?> several ? several : List.of(String.valueOf(types)),
-                    capability.getAttributes().get(Iommu.KIND), ""));
+                    capability.getAttributes().get(Iommu.KIND), capability.getAttributes().get(Iommu.TYPE), ""));
             });
         }
         return offers;
@@ -82,19 +85,26 @@ record Offer(Swap.Backend backend, String kind) {
         return List.of((String[]) service.getProperty(Constants.OBJECTCLASS));
     }
 
-    private static Set<Offer> of(Collection<?> types, Object kind, String strategy) {
+    private static Set<Offer> of(Collection<?> types, Object kind, Object iommuTypes, String strategy) {
         Set<Offer> offers = new LinkedHashSet<>();
         if (types.contains(Iommu.class.getName())) {
             offers.add(new Offer(Swap.Backend.IOMMU, kind instanceof String text ? text
-                : kind == null ? "" : kind + " (" + kind.getClass().getSimpleName() + " and no text)"));
+                : kind == null ? "" : kind + " (" + kind.getClass().getSimpleName() + " and no text)", texts(iommuTypes)));
         }
         if (types.contains(InterruptController.class.getName())) {
-            offers.add(new Offer(Swap.Backend.CONTROLLER, ""));
+            offers.add(new Offer(Swap.Backend.CONTROLLER, "", Set.of()));
         }
         if (types.contains(MsiStrategy.class.getName())) {
-            offers.add(new Offer(Swap.Backend.STRATEGY, strategy));
+            offers.add(new Offer(Swap.Backend.STRATEGY, strategy, Set.of()));
         }
         return offers;
+    }
+
+    /** {@return the texts of a property that is one, or several} */
+    private static Set<String> texts(Object property) {
+        Stream<?> all = property instanceof Collection<?> several ? several.stream()
+            : property instanceof Object[] several ? Arrays.stream(several) : Stream.ofNullable(property);
+        return all.filter(String.class::isInstance).map(String.class::cast).collect(Collectors.toUnmodifiableSet());
     }
 
     /** {@return the strategy's name: its property, or else what it says itself; empty if it is another service, or says nothing} */

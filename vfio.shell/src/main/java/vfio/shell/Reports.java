@@ -97,7 +97,9 @@ final class Reports {
     String container(Container container) {
         Layout layout = Layout.of(container);
         StringBuilder text = new StringBuilder("Container ").append(container.name()).append(": ")
-            .append(container.iommu().orElse("no IOMMU set")).append(", ").append(container.state());
+            .append(container.iommu().orElse("no IOMMU set"));
+        container.iommuKind().filter(kind -> !container.iommu().equals(Optional.of(kind))).ifPresent(kind -> text.append(" of ").append(kind));
+        text.append(", ").append(container.state());
         container.msiStrategy().ifPresent(strategy -> text.append(", MSI strategy ").append(strategy));
         if (layout.windows() > 0) {
             text.append(String.format(", %s of %s", layout.geometry(), Amount.size(layout.geometry().size())));

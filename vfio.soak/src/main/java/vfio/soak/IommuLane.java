@@ -63,7 +63,7 @@ final class IommuLane extends BundleLane {
         FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, only, swap.equals("vanish") ? 0 : at,
             TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
         ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer, new Hashtable<>(Map.of(Iommu.KIND, kind,
-            Constants.SERVICE_RANKING, random.nextInt(-10, 10))));
+            Iommu.TYPE, reference.getProperty(Iommu.TYPE), Constants.SERVICE_RANKING, random.nextInt(-10, 10))));
         referee.swap(swap, String.format("%s, at call %d%s, %s", kind, at, only.isEmpty() ? "" : " of " + only, fault));
         try {
             int first = random.nextInt(tenants.size());

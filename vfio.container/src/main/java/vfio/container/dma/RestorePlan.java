@@ -6,6 +6,7 @@ import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
+import iommu.api.IommuType;
 import iommu.api.ReservedRegion;
 import iommu.api.Windows;
 import java.util.List;
@@ -24,13 +25,14 @@ import vfio.container.host.ProviderCalls;
 /**
  * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock. Immutable.
  *
+ * @param type what its user has set
  * @param attributes in the order of replay
  * @param mappings by ascending iova
  * @param doorbells the placements that can be made now, with their banks' pages
  * @param members who is attached, when all else is verified
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
-public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
+public record RestorePlan(String type, List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
         Set<Integer> relaxed) {
     /**
      * A placement, with where its bank is now.
@@ -47,6 +49,17 @@ public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappin
     /** Attributes that say how a windowed type's tables are laid out, not what they translate: a paged type has no use for them. */
     private static boolean layout(DomainAttribute attribute) {
         return attribute instanceof Geometry || attribute instanceof Windows;
+    }
+
+    /**
+     * {@return the rules of a type}
+     *
+     * @throws ErrnoException EINVAL if these capabilities do not have it
+     */
+    public static IommuType type(IommuCapabilities offered, String wanted) {
+        return offered.types().stream().filter(one -> one.name().equals(wanted)).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "its capabilities have no type %s but %s; the service property %s must say "
+                + "the same", wanted, offered.types().stream().map(IommuType::name).toList(), Iommu.TYPE));
     }
 
     /** {@return what a provider with these capabilities replays of the attributes} */
@@ -70,6 +83,7 @@ public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappin
         Set<Integer> requesters = requesters();
         requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider), requester));
         IommuCapabilities offered = provider.capabilities();
+        IommuType rules = type(offered, type);
         long page = offered.smallestPage();
         List<ReservedRegion> reserved = reserved(provider, offered);
         List<IovaRange> valid = IovaRanges.valid(offered, reserved);
@@ -82,9 +96,9 @@ public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappin
             }
         }
         for (Mapping mapping : mappings) {
-            if (offered.windowed() && !mapping.vaddrValid()) {
-                // A windowed type has no flag VADDR: nobody could give it another there, nor add a group.
-                throw unfit(mapping, "its vaddr is invalid, and a windowed type has no flag VADDR; map it with VADDR, or unmap it, then swap");
+            if (!rules.vaddrUpdates() && !mapping.vaddrValid()) {
+                // Nobody could give it another there, nor add a group.
+                throw unfit(mapping, "its vaddr is invalid, and type " + type + " has no flag VADDR; map it with VADDR, or unmap it, then swap");
             }
             if (((mapping.iova() | mapping.offset() | mapping.length()) & page - 1) != 0) {
                 throw unfit(mapping, String.format("it maps multiples of 0x%x; unmap it, or map it by such", page));
@@ -110,6 +124,7 @@ public record RestorePlan(List<DomainAttribute> attributes, List<Mapping> mappin
     public Restored replay(Iommu provider, ProviderCalls.Progress progress) {
         progress.step("a domain");
         IommuCapabilities offered = provider.capabilities();
+        type(offered, type);
         IommuDomain domain = provider.open();
         Object[] at = {"a domain"};
         try {

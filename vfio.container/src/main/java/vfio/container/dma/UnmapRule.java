@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.dma;
 
+import iommu.api.IommuType;
 import java.util.ArrayList;
 import java.util.List;
 import machine.api.Errno;
@@ -27,10 +28,12 @@ public sealed interface UnmapRule {
     }
 
     /** @throws ErrnoException EINVAL for flags that do not exist, for this type, or do not go together */
-    public static void checkFlags(int flags, boolean windowed) {
-        int known = windowed ? 0 : DmaFlags.UNMAP_GET_DIRTY_BITMAP | DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR;
+    public static void checkFlags(int flags, IommuType type) {
+        // A type that has none of them has no dirty bitmap either; type1's first version knows the flag, and says that nothing is tracked.
+        int known = (type.unmapAll() ? DmaFlags.UNMAP_ALL : 0) | (type.vaddrUpdates() ? DmaFlags.UNMAP_VADDR : 0)
+            | (type.dirtyPages() || type.unmapAll() ? DmaFlags.UNMAP_GET_DIRTY_BITMAP : 0);
         if ((flags & ~known) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of this type has 0x%x", flags, known);
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of type %s has 0x%x", flags, type.name(), known);
         }
         if ((flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) != 0 && flags != DmaFlags.UNMAP_GET_DIRTY_BITMAP) {
             throw new ErrnoException(Errno.EINVAL, "flags 0x%x: GET_DIRTY_BITMAP goes with no other flag", flags);

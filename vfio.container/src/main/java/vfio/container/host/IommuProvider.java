@@ -2,13 +2,15 @@
 package vfio.container.host;
 
 import iommu.api.Iommu;
+import java.util.List;
 
 /**
  * An IOMMU that is there.
  *
  * @param kind its property {@link Iommu#KIND}
+ * @param types its property {@link Iommu#TYPE}: what users ask for, the preferred one first
  * @param label what reports call it
- * @param ranking of several of a kind the highest is considered first
+ * @param ranking of several of a type the highest is considered first
  */
-public record IommuProvider(Iommu iommu, String kind, String label, int ranking) {
+public record IommuProvider(Iommu iommu, String kind, List<String> types, String label, int ranking) {
 }
