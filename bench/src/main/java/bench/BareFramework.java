@@ -25,7 +25,7 @@ import java.util.jar.Manifest;
  * bundles one with as many components as they have, which do nothing.
  */
 final class BareFramework {
-    /** What SCR needs, by the beginning of its file's name. */
+    /** The bundles SCR needs, by the beginning of their file names. */
     private static final List<String> KEPT = List.of("biz.aQute.launcher-", "org.apache.felix.framework-", "org.apache.felix.scr-",
         "org.apache.felix.configadmin-", "org.apache.felix.log-", "org.osgi.service.component-", "org.osgi.util.");
     private static final String BUNDLES = "launch.bundles";

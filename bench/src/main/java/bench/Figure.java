@@ -2,7 +2,7 @@
 package bench;
 
 /**
- * What a trial has given.
+ * The result of a trial.
  *
  * @param nanos of one operation: the lower quartile of all iterations
  * @param ratio to a yardstick that was measured in turns with it, the median of all iterations; NaN if there was none

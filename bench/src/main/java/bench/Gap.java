@@ -21,15 +21,16 @@ import vfio.container.VfioService;
 import vfio.container.host.ContainerLimits;
 
 /**
- * How long a swap holds devices back: the provider of a container leaves and comes back, with n mappings of 4 KiB to quiesce, close,
- * replay, read back and attach. Beside it what a program would do that only maps them: a domain, the device attached, n mappings, closed.
+ * The time a swap holds devices back: the provider of a container leaves and comes back, with n mappings of 4 KiB to
+ * quiesce, close, replay, read back and attach. Beside it what a program would do that only maps them: a domain, the
+ * device attached, n mappings, closed.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class Gap {
     private static final long BASE = 1L << 32;
 
-    /** How many are mapped, each beside a hole. */
+    /** Number of mappings, each beside a hole. */
     @State(Scope.Benchmark)
     public static class Mapped {
         /** Mappings. */

@@ -30,7 +30,7 @@ public class MapUnmap {
     /** A million pages from 0 would meet the interrupt range. */
     private static final long BASE = 1L << 32;
 
-    /** How many are mapped. */
+    /** Number of mappings. */
     @State(Scope.Benchmark)
     public static class Present {
         /** Mappings. */

@@ -2,13 +2,13 @@
 package bench;
 
 /**
- * Which of n places comes next. The same arithmetic for the road and for its yardstick, so that it cancels out of the ratio; each
- * place depends on the answer before, so that latencies add up and do not overlap.
+ * The choice of the next of n places. The same arithmetic for the road and for its yardstick, so that it cancels out of
+ * the ratio; each place depends on the answer before, so that latencies add up and do not overlap.
  */
 final class Places {
     /** Accesses in one call of a benchmark method. */
     static final int BATCH = 256;
-    /** Where a block to copy begins goes around in so many bytes. */
+    /** The offsets of blocks to copy wrap around after this many bytes. */
     static final int TURN = 4096;
 
     private Places() {

@@ -8,7 +8,7 @@ import java.util.Locale;
 /** The figures as text: a table, JSON, a plot. */
 final class Report {
     private static final String[] COLOURS = {"#0072b2", "#d55e00", "#333333", "#cc79a7", "#e69f00"};
-    /** Lines are told apart by their dashes as well: not everybody sees colours, and paper may have none. */
+    /** Lines differ by their dashes as well as by colour. */
     private static final String[] DASHES = {"none", "7 3", "2 3", "9 3 2 3", "12 4"};
     private static final int WIDTH = 460;
     private static final int HEIGHT = 320;

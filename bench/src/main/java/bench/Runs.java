@@ -27,14 +27,14 @@ import org.openjdk.jmh.runner.options.VerboseMode;
  * host that is slow for a minute is hardly slow for the same trial in the next pass.
  */
 final class Runs {
-    /** What a JMH iteration allocates for itself varies by about as much, bytes. */
+    /** JMH's own allocation per iteration varies by about this many bytes. */
     private static final double SHAKE = 4096;
 
     private final Plan plan;
     private final Consumer<Trial> progress;
     private final Map<Trial, Figure> figures = new LinkedHashMap<>();
     private final Set<Trial> done = new HashSet<>();
-    /** What JMH allocates for itself in one iteration, bytes: seen with a trial that allocates nothing. */
+    /** JMH's own allocation per iteration in bytes, measured with a trial that allocates nothing. */
     private double own = Double.NaN;
 
     /**

@@ -17,10 +17,10 @@ import java.util.concurrent.TimeUnit;
  * a {@link BareFramework}, to its last component, with the same flags. Both in turn, as processes of their own.
  */
 final class Startup {
-    /** Where the project lies and what flags a start has: {@code ./gantry bench} says so. */
+    /** The project's directory and the JVM flags of a start, given by {@code ./gantry bench}. */
     private static final String ROOT = "gantry.root";
     private static final String FLAGS = "gantry.start";
-    /** How a report ends. */
+    /** The end of a report. */
     private static final String REPORT = "OK: ";
     /** A start that takes longer hangs. */
     private static final long PATIENCE_SECONDS = 60;

@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.openjdk.jmh.runner.RunnerException;
 
-/** Which rows there are, what each is compared with, and how many times that it may take. */
+/** The rows of the table: each with its yardstick and its allowed ratio. */
 final class Suite {
     private static final int MILLION = 1_000_000;
     private static final int[] ALL = {1, 64, 1_024, 65_536, MILLION};

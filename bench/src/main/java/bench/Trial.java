@@ -11,7 +11,7 @@ import java.util.TreeMap;
  * @param parameters JMH parameters by name
  */
 record Trial(String method, Map<String, String> parameters, Pace pace) {
-    /** How long it takes to know. */
+    /** The duration of a measurement. */
     enum Pace {
         /** Nanoseconds, little code. */
         FAST,

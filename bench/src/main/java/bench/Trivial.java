@@ -5,9 +5,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /** A component that does nothing; the last one of a {@link BareFramework} says that all are active. */
 public final class Trivial {
-    /** How many there are. */
+    /** Number of components. */
     static final String COUNT = "gantry.bench.components";
-    /** What the last one prints. */
+    /** The line the last one prints. */
     static final String READY = "ready";
 
     private static final AtomicInteger ACTIVE = new AtomicInteger();

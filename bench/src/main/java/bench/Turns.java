@@ -7,8 +7,8 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
 
 /**
- * What the road and its yardstick take in turns of some ten microseconds, in one JVM: a host that is slow for a minute is so for both, and
- * the ratio stays. For trials that a host makes twice as slow, such as copies.
+ * The road and its yardstick in turns of some ten microseconds each, in one JVM: a host that is slow for a minute is so
+ * for both, and the ratio stays. For trials that a host makes twice as slow, such as copies.
  */
 @State(Scope.Thread)
 @AuxCounters(AuxCounters.Type.EVENTS)

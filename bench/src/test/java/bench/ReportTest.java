@@ -19,7 +19,7 @@ class ReportTest {
         new Row("translate", 12.34, "floor", 10, 3, 0),
         new Row("map", 1234.5, "none \"present\"", 1.5, 1.5, 262.4));
 
-    @DisplayName("table: one line a row, numbers to the right, ok at the limit, over above it, nothing where no limit is")
+    @DisplayName("table: one line per row, numbers to the right, ok at the limit, over above it, nothing without a limit")
     @Test
     void table() {
         assertEquals("""

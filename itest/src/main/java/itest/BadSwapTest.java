@@ -154,7 +154,7 @@ class BadSwapTest {
         void spoil(TreeMap<String, byte[]> entries) throws IOException;
     }
 
-    @DisplayName("What can be told of a jar beforehand is: the backend is not even stopped, and one line says why")
+    @DisplayName("A jar whose fault is visible beforehand is refused: the backend is not even stopped, and one line says why")
     @Test
     void beforehand() throws Exception {
         long revision = backend().getLastModified();
@@ -190,7 +190,7 @@ class BadSwapTest {
         assertTrue(session.execute("vfio:swaps").toString().contains("not.there"), "swaps forgets");
     }
 
-    @DisplayName("Whatever else is wrong with a jar, the old bundle is back at once, nothing a device does is refused, one line says why")
+    @DisplayName("With any other fault of a jar, the old bundle is back at once, no access of a device is refused, one line says why")
     @Test
     void there() throws Exception {
         refused(Errno.EINVAL, "start is bad", spoilt("activator", "start throws", List.of()));
@@ -313,7 +313,7 @@ class BadSwapTest {
         hangs(spoilt("starting", "start hangs", List.of()));
     }
 
-    /** What hung is gone, or is at work again. */
+    /** Waits until the bundle that hung has ended, or works again. */
     private void settled() throws Exception {
         Framework.await("one bundle of the backend, at work", () -> Arrays.stream(Framework.CONTEXT.getBundles())
             .filter(one -> NAME.equals(one.getSymbolicName())).count() == 1 && backend().getState() == Bundle.ACTIVE
@@ -344,7 +344,7 @@ class BadSwapTest {
         works();
     }
 
-    @DisplayName("What is no backend is not swapped: what would be lost is said, and nothing is")
+    @DisplayName("A bundle that is no backend is not swapped: the losses are named, and there are none")
     @Test
     void noBackends() throws Exception {
         keeps("vfio.container", "containers [guest]");

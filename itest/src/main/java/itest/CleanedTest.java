@@ -26,7 +26,7 @@ import org.osgi.framework.Bundle;
 import org.osgi.service.cm.ConfigurationAdmin;
 import vfio.api.Vfio;
 
-/** What a test leaves does not reach the next one. */
+/** {@link Cleaned} removes everything that a test leaves. */
 @ExtendWith(Cleaned.class)
 class CleanedTest {
     @DisplayName("A machine, a container, a device, a configuration and a stopped bundle that a test leaves are gone, and it is started again")

@@ -194,7 +194,7 @@ class ConfigurationTest {
         assertEquals(List.of(), errors);
     }
 
-    @DisplayName("What is not legal is one ERROR line that names what is; what was there before stays, and so does everything that works")
+    @DisplayName("An illegal value is one ERROR line that names the legal ones; the previous value stays, and everything works on")
     @Test
     void refused() throws Exception {
         change("vfio.container", Map.of("stall.bound", 250L));
@@ -231,7 +231,7 @@ class ConfigurationTest {
         works();
     }
 
-    @DisplayName("What is not legal when a bundle starts is one ERROR line, and its default used: no component vanishes")
+    @DisplayName("An illegal value when a bundle starts is one ERROR line, and the default is used: no component vanishes")
     @Test
     void atStart() throws Exception {
         Bundle bundle = Framework.bundle("iommu.pamu");

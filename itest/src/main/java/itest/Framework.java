@@ -26,7 +26,7 @@ import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
 import org.osgi.util.tracker.ServiceTracker;
 
-/** What the tests need of the framework. */
+/** The framework's services and boards, as the tests use them. */
 final class Framework {
     static final BundleContext CONTEXT = FrameworkUtil.getBundle(Framework.class).getBundleContext();
     /** For a machine that has nothing else to do. */

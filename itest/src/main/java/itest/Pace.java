@@ -4,7 +4,7 @@ package itest;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 
-/** How much longer everything takes here than on a machine that has nothing else to do. */
+/** The factor by which this machine is slower than an idle one. */
 final class Pace {
     /** How long {@link #work} takes there. */
     private static final long EXPECTED_NANOS = 400_000_000L;

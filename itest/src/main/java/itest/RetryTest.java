@@ -45,7 +45,10 @@ import vfio.api.Device;
 import vfio.api.Region;
 import vfio.api.Vfio;
 
-/** What somebody at the shell does about a container: {@code vfio:retry}, {@code vfio:stall}; and what the shell knows of commands. */
+/**
+ * The shell's commands about a container, {@code vfio:retry} and {@code vfio:stall}; and the shell's knowledge of
+ * commands.
+ */
 @ExtendWith(Cleaned.class)
 class RetryTest {
     private static final long MIB = 1L << 20;

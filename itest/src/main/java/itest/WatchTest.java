@@ -37,7 +37,7 @@ import vfio.api.ContainerState;
 import vfio.api.Swap;
 import vfio.api.Vfio;
 
-/** What somebody who watches the host sees of swaps: health checks and events. */
+/** The view of a swap from outside: health checks and events. */
 @ExtendWith(Cleaned.class)
 class WatchTest {
     private Machines machines;

@@ -43,7 +43,7 @@ class RunTest {
     private record Result(int status, String out, String err, JsonObject json) {
     }
 
-    @DisplayName("./gantry run, the example board: everything the issue of 2013 asks for, and the JSON says so")
+    @DisplayName("./gantry run, the example board: DMA, an MSI through every bank, refusals, two containers; and the JSON says so")
     @Test
     void example() throws Exception {
         Result result = run(PAMU, LAUNCHER.resolve("boards/p4080.dtb"));
@@ -150,7 +150,7 @@ class RunTest {
         assertEquals(0, compared.status, compared.out + compared.err);
         Result soaked = start(PC, "soak", "--machine", file.toString(), "--seconds", "3");
         assertEquals(0, soaked.status, soaked.out + soaked.err);
-        assertTrue(soaked.out.contains("1 container with 1 device, no place for a device gone mad, bursts, a pin"), soaked.out);
+        assertTrue(soaked.out.contains("1 container with 1 device, no place for a rogue device, bursts, a pin"), soaked.out);
     }
 
     @DisplayName("./gantry run --machine qemu:q35: QEMU's VT-d, local APIC and edu under these drivers")
@@ -370,7 +370,7 @@ class RunTest {
         assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bound"), "write PID.KEY=VALUE");
     }
 
-    @DisplayName("What cannot be used: one clear line, exit status 2, no stack trace")
+    @DisplayName("An unusable machine, scenario or option: one clear line, exit status 2, no stack trace")
     @Test
     void unusable() throws Exception {
         byte[] board = Files.readAllBytes(LAUNCHER.resolve("boards/p4080.dtb"));

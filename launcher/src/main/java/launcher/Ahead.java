@@ -8,8 +8,8 @@ import org.osgi.framework.Constants;
 import picocli.CommandLine;
 
 /**
- * Loads what reads the command line, on another processor, while the framework starts the bundles after this one: {@link Cli} would do
- * it when all else is done, and it is a twentieth of a start.
+ * Loads picocli on another processor while the framework starts the bundles after this one. {@link Cli} would load it
+ * at the end, and that is a twentieth of a start.
  */
 @Header(name = Constants.BUNDLE_ACTIVATOR, value = "${@class}")
 public final class Ahead implements BundleActivator {

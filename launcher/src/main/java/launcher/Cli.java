@@ -37,8 +37,8 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
- * The command line. The framework's launcher calls it on the main thread when all bundles are started; what it gives is the
- * exit status: 0 all as expected, 1 not so, 2 it could not begin.
+ * The command line. The framework's launcher calls it on the main thread when all bundles are started. Its result is
+ * the exit status: 0 all as expected, 1 a result is not, 2 nothing has begun.
  */
 @Component(service = Callable.class, property = "main.thread=true")
 public final class Cli implements Callable<Integer> {
@@ -49,10 +49,10 @@ public final class Cli implements Callable<Integer> {
     /** Wrong use, or a board or file that cannot be used. */
     static final int UNUSABLE = 2;
 
-    /** What picocli needs to show how a command is used. */
+    /** The command's model, from which picocli prints the usage. */
     private static final int LEAST_USAGE = 55;
 
-    /** How machines that are a QEMU are called; there is no file of that name. */
+    /** Prefix of the locators of QEMU machines; there is no file of that name. */
     private static final String QEMU = "qemu:";
 
     private final BundleContext context;
@@ -159,7 +159,7 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    /** What every command takes. */
+    /** The options of every command. */
     private abstract static class Helped {
         @Option(names = {"-h", "--help"}, usageHelp = true, description = "show this")
         private boolean help;
@@ -192,7 +192,7 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    /** What the script in the checkout does itself, before any of this runs. */
+    /** A command that the script in the checkout performs, before the launcher runs. */
     private abstract static class OfScript extends Helped implements Callable<Integer> {
         @Spec
         private CommandSpec spec;
@@ -203,17 +203,17 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "test", description = {"Runs all tests, on the JDK in use and on the newest one beside it.",
+    @Command(name = "test", description = {"Runs all tests, on the JDK in use and on the newest one installed beside it.",
         "Exits with 0 if all passed, 1 if not, 2 if it could not begin."})
     private static final class Tests extends OfScript {
         @Parameters(paramLabel = "WORD", description = "passed on to Maven, e.g. -Dgantry.seed=42")
         private List<String> words;
     }
 
-    @Command(name = "bench", description = {"Measures every stretch of the road, beside what it could cost; prints one table, judges nothing.",
+    @Command(name = "bench", description = {"Measures each part of the road beside a yardstick; prints one table, judges nothing.",
         "Exits with 0 if everything was measured, 1 if not, 2 if it could not begin."})
     private static final class Bench extends OfScript {
-        @Option(names = "--quick", description = "fewer sizes, one pass: 3 minutes where it takes a quarter of an hour")
+        @Option(names = "--quick", description = "fewer sizes, one pass: 3 minutes instead of a quarter of an hour")
         private boolean quick;
 
         @Option(names = "--json", paramLabel = "FILE", description = "write the table as JSON; - is standard output")
@@ -230,7 +230,7 @@ public final class Cli implements Callable<Integer> {
         return files;
     }
 
-    /** What every command that needs a machine takes. */
+    /** The options of every command that needs a machine. */
     private abstract class OnMachine extends Helped implements Callable<Integer> {
         @Option(names = "--machine", paramLabel = "FILE",
             description = "a device tree (.dtb), an ACPI DMAR table, or qemu:q35, qemu:ppce500; by default a P4080 example board")
@@ -269,7 +269,7 @@ public final class Cli implements Callable<Integer> {
             }
         }
 
-        /** What can be found to be wrong before anything is done. */
+        /** Checks the arguments before anything is done. */
         void prepare() throws IOException {
             // Most have nothing to look at.
         }
@@ -383,7 +383,7 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "compare", description = {"Does the same work through every MSI strategy and shows how they differ.",
+    @Command(name = "compare", description = {"Runs the same workload under each MSI strategy and shows how they differ.",
         "Exits with 0 if each that works here delivered every interrupt and verified every byte."})
     private final class Compare extends OnMachine {
         @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON; - is standard output")
@@ -406,14 +406,14 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "soak", description = {"Swaps every backend again and again while devices are at work, and compares everything.",
+    @Command(name = "soak", description = {"Swaps every backend again and again under working devices, and compares everything.",
         "Ctrl-C, or a TERM signal, ends the swaps early: what was done until then is judged.",
         "Exits with 0 if every promise held, 1 if not, 2 if it could not begin, 128 and the signal's number if it held until a signal."})
     private final class Soak extends OnMachine {
         @Option(names = "--seconds", paramLabel = "N", description = "for how long; by default 30")
         private String seconds;
 
-        @Option(names = "--seed", paramLabel = "S", description = "what all random choices follow from; by default another each time")
+        @Option(names = "--seed", paramLabel = "S", description = "seed of all random choices; by default a new one each time")
         private String seed;
 
         @Option(names = "--json", paramLabel = "FILE", description = "write the result as JSON; - is standard output")

@@ -21,11 +21,14 @@ import org.osgi.framework.ServiceReference;
  * service named here, each of which may have one value or several. Nothing is known here of any one command. Any thread.
  */
 final class Commands {
-    /** Which of the service's commands only look, and print what they see in scenarios, too: a name. */
+    /** Service property: the names of the commands that only look, and print their result in scenarios, too. */
     static final String LOOKS = "gantry.command.looks";
-    /** How its commands are grouped in help: {@code to look: machine nodes}. */
+    /** Service property: the groups of its commands in help, {@code to look: machine nodes}. */
     static final String GROUP = "gantry.command.group";
-    /** What the arguments of a command can be, see {@link Completion}: {@code open --iommu=(__iommus) - (__devices)...}. */
+    /**
+     * Service property: the possible arguments of a command, see {@link Completion}: {@code open --iommu=(__iommus) -
+     * (__devices)...}.
+     */
     static final String COMPLETES = "gantry.command.completes";
 
     /** The scopes of ours; what Gogo brings along describes itself otherwise. */

@@ -35,8 +35,8 @@ import org.jline.reader.ParsedLine;
  * </ul>
  * The last may end in {@code ...}: all further arguments are like it.
  *
- * <p>Functions ask what is there now, and that may take its time, as in a swap: they have a thread of their own and a moment, and whoever
- * fails or is late offers nothing.
+ * <p>Functions ask what is there now, and that may take its time, as in a swap: they have a thread of their own and a
+ * moment, and a function that fails or is late offers nothing.
  */
 final class Completion implements Completer {
     private static final long PATIENCE_MILLIS = 1_000;
@@ -50,7 +50,7 @@ final class Completion implements Completer {
     private final Commands commands;
     private final Completer others;
     private final long patienceMillis;
-    /** What was asked last. Used by the reader's thread alone. */
+    /** The latest request. Used by the reader's thread alone. */
     private FutureTask<Optional<List<Candidate>>> asked = new FutureTask<>(Optional::empty);
 
     /** @param others completes what our commands' providers do not speak of */
@@ -108,7 +108,7 @@ final class Completion implements Completer {
             return Optional.of(variables());
         }
         if (words.isEmpty()) {
-            // Without a letter ours alone; whoever knows of others knows how they begin.
+            // Without a letter Gantry's commands alone; a user who wants others knows how they begin.
             return word.isEmpty() || assigns ? Optional.of(commands.ours().stream()
                 .map(one -> candidate(one.name(), null)).toList()) : Optional.empty();
         }

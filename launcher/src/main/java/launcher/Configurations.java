@@ -13,7 +13,7 @@ import org.osgi.framework.BundleContext;
 import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.util.tracker.ServiceTracker;
 
-/** What the command line configures, by way of the command that people use: before there is a machine, so that it is set up so. */
+/** Applies the configurations of the command line, by calling the shell's command, before the machine is loaded. */
 final class Configurations {
     private static final String COMMAND = "(&(osgi.command.scope=vfio)(osgi.command.function=config))";
     private static final long PATIENCE_SECONDS = 10;

@@ -19,7 +19,7 @@ import machine.api.OutputFile;
 final class Console extends OutputStream {
     /** The width of the terminal, as the script knows it; absent or 0 if standard output is none. */
     private static final String COLUMNS = "gantry.columns";
-    /** How a line begins that says how something went, and its colour: each says it in words as well. */
+    /** The beginnings of lines that are verdicts, and their colours; the words say the same. */
     private static final Map<String, String> COLOURS = Map.of("OK:", "32", "NOT OK:", "1;31", "Warning:", "33", "Note:", "36");
     private static final String REWRITES = "\r";
     private static final int INDENT = 4;
@@ -27,7 +27,7 @@ final class Console extends OutputStream {
     private final OutputStream out;
     private final int columns;
     private final boolean colours;
-    /** What was printed of a line that has not ended; of no use without a terminal. Guarded by this. */
+    /** The printed part of an unfinished line; of no use without a terminal. Guarded by this. */
     private final ByteArrayOutputStream line = new ByteArrayOutputStream();
     private volatile IOException failure;
 
@@ -45,7 +45,7 @@ final class Console extends OutputStream {
         this.colours = colours;
     }
 
-    /** Nobody who has set NO_COLOR to anything wants any (no-color.org), nor does a terminal that can do nothing. */
+    /** {@return whether to use colours: not if NO_COLOR has any value (no-color.org), and not on a dumb terminal} */
     static boolean colours(Map<String, String> environment) {
         return environment.getOrDefault("NO_COLOR", "").isEmpty() && !environment.getOrDefault("TERM", "dumb").equals("dumb");
     }
@@ -102,7 +102,7 @@ final class Console extends OutputStream {
         }
     }
 
-    /** What is left of a line that nobody ended. */
+    /** Prints the rest of an unfinished line. */
     synchronized void finish() {
         try {
             if (line.size() > 0) {

@@ -15,8 +15,8 @@ import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Descriptor;
 
 /**
- * The command {@code help}: ours first, one line each, by group; what Gogo and others bring along is a word away. On a terminal no line is
- * longer than it is wide. Public, or Gogo would not find its methods.
+ * The command {@code help}: lists Gantry's commands by group, one line each; {@code help all} adds those of Gogo and
+ * others. On a terminal no line is longer than it is wide. Public, or Gogo would not find its methods.
  */
 public final class Help {
     /** The width of the terminal; absent or 0 for as wide as it likes. */
@@ -157,7 +157,7 @@ public final class Help {
         return Integer.getInteger(COLUMNS, 0);
     }
 
-    /** Where the session's output goes, also through a pipe. */
+    /** The destination of the session's output, also through a pipe. */
     private static void print(List<String> lines) {
         lines.forEach(System.out::println);
     }

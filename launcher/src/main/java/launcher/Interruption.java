@@ -7,8 +7,8 @@ import java.util.concurrent.Callable;
 import org.jline.utils.Signals;
 
 /**
- * What Ctrl-C and a polite kill do to a command that can end early: it is told so once, and the second time the program ends as it
- * would have at the first.
+ * The handler of Ctrl-C and SIGTERM for a command that can end early: the first signal asks it to, the second ends the
+ * program at once.
  */
 final class Interruption implements AutoCloseable {
     /** Signals by name, with the exit status that a shell expects of whom they have ended: 128 and the signal's number. */

@@ -19,8 +19,8 @@ import org.jline.reader.LineReader;
 import org.jline.reader.impl.history.DefaultHistory;
 
 /**
- * What a person typed, in this session and in those before it, in a file that is theirs alone. If the file cannot be read or written, one
- * line says so, and this session's lines end with it. One thread, the reader's.
+ * The history of typed lines, of this session and of those before it, in a file that only its user can read. If the
+ * file cannot be read or written, one line says so, and this session's lines end with it. One thread, the reader's.
  */
 final class PastLines extends DefaultHistory {
     /** So many lines of so many characters are kept; the file grows by a quarter before it is cut. */

@@ -8,7 +8,7 @@ import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Slot;
 
-/** Whether a device can be anywhere on a machine. */
+/** Checks whether a machine has a place for a device. */
 final class Places {
     private static final int DEVICES = 32;
     private static final int FUNCTIONS = 8;

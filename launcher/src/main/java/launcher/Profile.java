@@ -9,8 +9,9 @@ import org.jline.reader.History;
 import org.jline.reader.impl.LineReaderImpl;
 
 /**
- * What a person's session has beside what Gogo's own profile gives it: our commands come first among those of one name (the component
- * runtime has a {@code config}, too), their arguments complete, and lines of earlier sessions are there.
+ * The set-up of an interactive session, in addition to Gogo's own profile: Gantry's commands come first among those of
+ * one name (the component runtime has a {@code config}, too), their arguments complete, and lines of earlier sessions
+ * are there.
  *
  * <p>Gogo's profile sets up scopes and completions when a session begins, over whatever was there. The last that it does is to ask
  * whether it is to greet; that question is answered here, and the answer does the rest.

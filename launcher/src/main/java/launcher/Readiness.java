@@ -13,7 +13,10 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import org.osgi.service.component.runtime.dto.ComponentConfigurationDTO;
 import org.osgi.util.tracker.ServiceTracker;
 
-/** Waits until the commands are there, which need everything below them; says what is missing if they do not come. */
+/**
+ * Waits until the commands are available, which need everything below them; reports the missing services if they do not
+ * come.
+ */
 final class Readiness {
     private static final String COMMANDS = "(&(osgi.command.scope=vfio)(osgi.command.function=report))";
     private static final String SOAK = "(&(osgi.command.scope=vfio)(osgi.command.function=soak))";

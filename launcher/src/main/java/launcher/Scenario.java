@@ -28,8 +28,8 @@ import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Job;
 
 /**
- * A Gogo script that was read and can be parsed. Whatever goes wrong in it is told with its line; commands that look
- * at something print what they see, as they do for a person at the shell.
+ * A Gogo script that was read and can be parsed. An error is reported with its line; commands that look at something
+ * print their result, as in the shell.
  */
 final class Scenario {
     /** The command that prints what it is given. */
@@ -130,7 +130,7 @@ final class Scenario {
         return shown.toString();
     }
 
-    /** What is in parentheses gives its result to somebody, and is left alone. */
+    /** Finds the commands to print; those in parentheses pass their result on and are left alone. */
     private static void find(Parser.Program program, Set<String> looking, List<int[]> found) {
         for (Parser.Executable part : program.tokens()) {
             if (part instanceof Parser.Statement statement && !statement.tokens().isEmpty()) {

@@ -23,12 +23,12 @@ import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceRegistration;
 
 /**
- * Gogo, for scripts and for people. Its own bundle for people is not started: started, it would take standard input at
- * once, for scripts too. So its commands are registered here.
+ * Gogo, for scripts and for interactive use. Gogo's shell bundle is not started, because it would read standard input
+ * at once, for scripts too; its commands are registered here instead.
  */
 final class Shell implements AutoCloseable {
     private static final String SCOPES = "vfio:irq:gogo:*";
-    /** How wide tables may be; 0 for as they please. */
+    /** The maximum width of tables; 0 for no limit. */
     private static final String COLUMNS = "gantry.columns";
 
     private final BundleContext context;

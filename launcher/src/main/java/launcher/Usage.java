@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 import org.apache.felix.service.command.CommandSession;
 import org.apache.felix.service.command.Descriptor;
 
-/** How a command is called, from what its method says of itself. */
+/** The usage of a command, made from the annotations of its method. */
 final class Usage {
     /**
      * One argument or option of a method.
@@ -72,7 +72,7 @@ final class Usage {
         return arguments;
     }
 
-    /** What it is called by its description, if that is one word, else in the source. */
+    /** {@return the parameter's name: its description, if that is one word, else its name in the source} */
     private static String word(Parameter parameter, String description) {
         return (description.matches("[a-z]+") ? description : parameter.getName()).toUpperCase(Locale.ROOT);
     }

@@ -227,7 +227,7 @@ class CompletionTest {
         assertTrue(offered.stream().allMatch(name -> name.matches("\\$\\w+")), offered.toString());
     }
 
-    @DisplayName("Who throws, even an Error, is not there, or gives what is no list offers nothing; and nothing is printed")
+    @DisplayName("A function that throws, even an Error, is missing, or returns no list offers nothing; and nothing is printed")
     @Test
     void failures() {
         assertEquals(List.of(), offered("bad", ""));
@@ -237,7 +237,7 @@ class CompletionTest {
         assertEquals(List.of("guest", "host"), offered("trace", ""));
     }
 
-    @DisplayName("Who hangs, as in a swap, does not hang the shell; until they return nobody is asked, and then all is as before")
+    @DisplayName("A function that hangs, as in a swap, does not hang the shell; until it returns no function is called, and then all is as before")
     @Test
     @Timeout(60)
     void hangs() throws Exception {

@@ -61,7 +61,7 @@ class OutputsTest {
         }
     }
 
-    @DisplayName("What is printed arrives, and it is known when it does not, however it was printed")
+    @DisplayName("Printed text arrives, or its loss is known, however it was printed")
     @Test
     void console() {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -103,7 +103,7 @@ class OutputsTest {
         assertEquals("\r\033[K  1/30 s and so on", shown(10, true, "\r\033[K  1/30 s and so on"), "a progress line has its own length");
     }
 
-    @DisplayName("How it went has a colour on a terminal that has some, unless NO_COLOR is set; the words stay")
+    @DisplayName("Verdicts have a colour on a terminal with colours, unless NO_COLOR is set; the words stay")
     @Test
     void colours() {
         assertEquals("\033[32mOK:\033[0m all\n", shown(80, true, "OK: all\n"));

@@ -85,7 +85,7 @@ class PackagesTest {
         noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat().resideInAPackage("..unit..").check(all);
     }
 
-    @DisplayName("Who makes machines is who knows how: nobody outside of machine.* uses machine.local, and machine.osgi does not either")
+    @DisplayName("Only machine sources use machine.local: no bundle outside of machine.* does, nor does machine.osgi")
     @Test
     void machines() {
         noClasses().that().resideOutsideOfPackages("machine.local..", "machine.fdt..", "machine.acpi..", "machine.qemu..").should()

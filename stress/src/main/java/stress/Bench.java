@@ -37,7 +37,7 @@ final class Bench {
     }
 
     final Gate gate;
-    /** What the keeper has kept. */
+    /** The messages the keeper has kept. */
     final AtomicInteger kept = new AtomicInteger();
     private final Bus bus;
     private final DmaPort port;

@@ -9,7 +9,10 @@ import org.openjdk.jcstress.annotations.Outcome;
 import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.II_Result;
 
-/** An access is counted and waited for, or sees what has been changed before. First what was in memory then, then at the end. */
+/**
+ * The race of an access and a drain: the access is counted and waited for, or sees the change. The result: memory after
+ * the drain, and at the end.
+ */
 final class Drain {
     private Drain() {
     }

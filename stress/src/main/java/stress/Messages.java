@@ -9,7 +9,10 @@ import org.openjdk.jcstress.annotations.Outcome;
 import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.III_Result;
 
-/** P5: a message arrives or is the keeper's when the gate is open again, one of the two. Delivered, rung, kept too late. */
+/**
+ * The race of a message and a gate (P5): the message either arrives or is kept. The result: delivered, rung, kept too
+ * late.
+ */
 final class Messages {
     private Messages() {
     }

@@ -11,7 +11,10 @@ import org.openjdk.jcstress.annotations.Outcome;
 import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.II_Result;
 
-/** P1: a device sees a whole mapping or none. First whether it was let through, then what is in memory. */
+/**
+ * The race of an access and a map (P1): a device sees a whole mapping or none. The result: whether it passed, and
+ * memory.
+ */
 final class Publish {
     private Publish() {
     }

@@ -12,7 +12,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 import org.openjdk.jcstress.infra.results.I_Result;
 import vfio.api.EventFd;
 
-/** P5, the last hop: an eventfd loses no signal and counts none twice, and wakes who reads. */
+/** The race of signals and reads (P5): an eventfd loses no signal and counts none twice, and wakes its reader. */
 final class Signals {
     private Signals() {
     }

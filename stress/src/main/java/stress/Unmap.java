@@ -9,7 +9,10 @@ import org.openjdk.jcstress.annotations.Outcome;
 import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.II_Result;
 
-/** P3: when unmap returns, nothing in flight uses it: memory does not change any more. First what was there then, then at the end. */
+/**
+ * The race of an access and an unmap (P3): when unmap returns, memory does not change any more. The result: memory
+ * then, and at the end.
+ */
 final class Unmap {
     private Unmap() {
     }

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What is promised to concurrent threads, under jcstress: drains, gates, publication of tables, signals. */
+/** The promises to concurrent threads, under jcstress: drains, gates, publication of tables, signals. */
 package stress;

@@ -417,7 +417,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         }
     }
 
-    /** What a unit, a doorbell or a handler behind it threw is reported, and is not the device's end. */
+    /** Reports an exception of a unit, a doorbell or a handler behind it; the device goes on. */
     private void report(Throwable e) {
         try {
             engine.getUncaughtExceptionHandler().uncaughtException(engine, e);

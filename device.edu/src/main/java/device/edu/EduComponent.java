@@ -38,7 +38,7 @@ public final class EduComponent {
     /** Service property, String: the name of its slot. */
     static final String SLOT = "device.slot";
 
-    /** Where the device is plugged in, and what it can do. */
+    /** The device's place and its DMA engine. */
     @ObjectClassDefinition(name = "Device edu", description = "A PCI device compatible with QEMU's edu")
     public @interface Config {
         /** The slot by its name, e.g. {@code pcie0}. Must be given. With another place the device is plugged in there, and out here. */

@@ -6,7 +6,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * What can be chosen about one device.
+ * The settings of one device.
  *
  * @param dmaMask the address lines the device has: 2^n - 1, at least 0xfff; -1 is all 64. A device address is cut to
  *     them, as QEMU does

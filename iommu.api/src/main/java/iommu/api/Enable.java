@@ -4,7 +4,7 @@ package iommu.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Whether the domain's requesters may access what is mapped. While false everything is refused and mappings stay.
+ * The switch of a domain's translations. While it is off, every access is refused and mappings stay.
  *
  * @param on true for a fresh domain
  */

@@ -9,12 +9,12 @@ import org.osgi.annotation.versioning.ProviderType;
 /** The driver of one kind of IOMMU on this machine. A service with the properties below; see the package page. */
 @ProviderType
 public interface Iommu {
-    /** Service property, String: the kind of hardware, such as {@code pamu} or {@code vtd}. What reports call it. */
+    /** Service property, String: the kind of hardware, such as {@code pamu} or {@code vtd}, as reports name it. */
     String KIND = "iommu.kind";
 
     /**
-     * Service property, String or several: the names of {@link IommuCapabilities#types}, for whoever looks without
-     * asking the service, such as at a bundle that is not started.
+     * Service property, String or several: the names of {@link IommuCapabilities#types}, readable without
+     * the service, such as from a bundle that is not started.
      */
     String TYPE = "vfio.type";
 
@@ -28,9 +28,9 @@ public interface Iommu {
     List<ReservedRegion> reservedRegions(int requester);
 
     /**
-     * {@return whether the requester sits behind hardware that this driver drives ({@link Requester#unit}); only then is it under the
-     *     translations of a domain it is attached to, and the container attaches nobody else. The same answer for as long as the service
-     *     lives; quick}
+     * {@return whether the requester sits behind hardware that this driver drives ({@link Requester#unit}); only then
+     * is it under the translations of a domain it is attached to, and the container attaches no others. The same answer
+     * for as long as the service lives; quick}
      */
     boolean serves(Requester requester);
 
@@ -41,7 +41,7 @@ public interface Iommu {
      */
     IommuDomain open();
 
-    /** {@return the wires on which the hardware reports refused accesses; empty if it has none. Whoever listens to one
+    /** {@return the wires on which the hardware reports refused accesses; empty if it has none. A listener to one
      *     calls {@link #violations} when it fires} */
     List<Wire> violationWires();
 

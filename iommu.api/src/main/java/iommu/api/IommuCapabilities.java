@@ -6,7 +6,7 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * What an IOMMU can do, in the terms a container and an MSI strategy decide by.
+ * The capabilities of an IOMMU by which a container and an MSI strategy decide.
  *
  * @param shape how it translates
  * @param pageSizes bit n set: mappings of 2^n bytes; the lowest bit is the smallest unit of mapping

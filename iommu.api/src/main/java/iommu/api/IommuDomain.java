@@ -6,13 +6,15 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * One set of translations, shared by the requesters attached to it. Made by {@link Iommu#open}; owned and closed by the
- * container. Any thread. Every method that throws an {@link machine.api.ErrnoException} has left the domain as it was; whatever else is
- * thrown leaves it in doubt: the container closes it and has the provider make another from the ledger.
+ * container. Any thread. Every method that throws an {@link machine.api.ErrnoException} has left the domain as it was;
+ * any other exception or error leaves it in doubt: the container closes it and has the provider make another from the
+ * ledger.
  *
- * <p>Hardware that does not confirm what it is told makes an exception (ETIMEDOUT, EIO): the tables are on the safe side then, and what it
- * may still use by what it has cached must not be used for anything else. {@link #attach} and {@link #map} have undone what they did.
- * {@link #detach}, {@link #unmap} and {@link #close} have taken their entries away and are called again; the caller keeps the
- * memory until one of them returns. Whatever was thrown, an Error too, all of them can be called again.
+ * <p>Hardware that does not confirm an invalidation is an exception (ETIMEDOUT, EIO): the tables are on the safe side
+ * then, and memory it may still reach through its caches must not be used for anything else. {@link #attach} and {@link
+ * #map} have undone what they did. {@link #detach}, {@link #unmap} and {@link #close} have taken their entries away and
+ * are called again; the caller keeps the memory until one of them returns. After any exception, an Error too, all of
+ * them can be called again.
  */
 @ProviderType
 public interface IommuDomain extends AutoCloseable {
@@ -66,8 +68,8 @@ public interface IommuDomain extends AutoCloseable {
     long unmap(long iova, long length);
 
     /**
-     * What the tables say, read back from the hardware's own tables: the control path's answer to "what would a device
-     * reach there", for verification. With no requester attached it is read as well: what the first one would be given.
+     * Looks an address up in the hardware's own tables: the control path's answer to "what would a device reach there",
+     * for verification. With no requester attached it is read as well: what the first one would be given.
      *
      * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
      * @return the physical address, or a negative {@link machine.api.Refusal}

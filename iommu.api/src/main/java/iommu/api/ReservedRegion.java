@@ -17,8 +17,8 @@ public record ReservedRegion(long start, long end, Kind kind) {
         /** Writes there are interrupt requests and never enter translation (x86: 0xfee00000). */
         MSI,
         /**
-         * To be mapped one to one for firmware's sake while the device lives (x86: RMRR). A requester with one is not attached for a user,
-         * unless whoever attaches knows that the device can do without.
+         * Must be mapped one to one for the firmware while the device lives (x86: RMRR). A requester with one is not
+         * attached for a user, unless the caller of attach knows that the device works without it.
          */
         DIRECT,
         /** Kept by software for the doorbells that MSIs go through where translation is no exception for them (ARM: 0x08000000). */

@@ -4,7 +4,7 @@ package iommu.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Which cache device writes are placed into ("stashed").
+ * The cache into which device writes are placed ("stashed").
  *
  * @param cpu number of the core
  * @param cacheLevel 1, 2 or 3

@@ -4,7 +4,7 @@ package iommu.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Into how many equal windows the aperture is divided.
+ * The number of equal windows the aperture is divided into.
  *
  * @param count number of windows; 0 means not set yet
  */

@@ -134,7 +134,7 @@ public final class PamuComponent {
             .toUpperCase(Locale.ROOT)));
     }
 
-    /** What is in force and not what was asked for. */
+    /** Publishes the settings in force, not the requested ones. */
     private static Dictionary<String, Object> published(Map<String, Object> properties, PamuSettings settings) {
         Map<String, Object> all = new HashMap<>(properties);
         all.put(POLICY, settings.violations().name().toLowerCase(Locale.ROOT));

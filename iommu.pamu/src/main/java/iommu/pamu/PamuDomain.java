@@ -33,13 +33,14 @@ import machine.api.Refusal;
  * <p>Attributes: {@link Geometry}, then {@link Windows}; a new geometry makes the window count unset. {@link Enable}: on for a
  * fresh domain. {@link Stash}: {@code Stash(0, 0)} until set. Before they are set, Geometry has size 0 and Windows count 0.
  *
- * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped that
- * requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change opens anything.
- * Everything is checked before the first word is written. What is thrown at an access to the tables or by a sync all the same, an Error
- * too, is undone: the fields say what was before, and entries that say something else are written anew, valid bits down first. What
- * cannot be undone at once is {@link #mend mended} before the next operation. Entries that a lookup may still be reading are
- * nobody else's before a sync has succeeded; if that gives up, because an access of a member does not end, all is as before. The cost of {@link #map} and {@link #unmap} is that of the windows they touch, times
- * the requesters.
+ * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped
+ * that requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change
+ * opens anything. Everything is checked before the first word is written. What is thrown at an access to the tables or
+ * by a sync all the same, an Error too, is undone: the fields say what was before, and entries that say something else
+ * are written anew, valid bits down first. What cannot be undone at once is {@link #mend repaired} before the next
+ * operation. Entries that a lookup may still be reading are nobody else's before a sync has succeeded; if that gives
+ * up, because an access of a member does not end, all is as before. The cost of {@link #map} and {@link #unmap} is that
+ * of the windows they touch, times the requesters.
  *
  * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an interrupt handler.
  */
@@ -74,7 +75,7 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** Says where the memory for a window lies. */
+    /** Gives the physical address of a window's memory. */
     private interface Memory {
         /** {@return the physical address of {@code size} contiguous bytes at an offset from the mapping's start} */
         long physical(long offset, long size);
@@ -575,7 +576,7 @@ final class PamuDomain implements IommuDomain {
         members.remove(member.liodn);
     }
 
-    /** What was thrown has left entries that may not be what the fields say; tries to mend that. */
+    /** Tries to bring the entries back in line with the fields, after a call that threw half way. */
     private void stale(Throwable e) {
         stale = true;
         again(e);
@@ -592,7 +593,10 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** Ends what has not ended well: who leaves is blocked, and every entry is what the fields say. */
+    /**
+     * Completes an operation that failed half way: a requester that leaves is blocked, and every entry is what the
+     * fields say.
+     */
     private void mend() {
         erase();
         if (stale) {

@@ -130,7 +130,10 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
     }
 
-    /** Behaves otherwise from the next violation on. Who is disabled still waits for Enable(true), as does an interrupt that is off. */
+    /**
+     * Changes the policy from the next violation on. A disabled requester still waits for Enable(true), as does an
+     * interrupt that is off.
+     */
     public void change(PamuSettings next) {
         settings = next;
     }
@@ -296,7 +299,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         return tables;
     }
 
-    /** Which requester is under which domain. */
+    /** The domain of each attached requester. */
     ConcurrentHashMap<Integer, PamuDomain.Member> members() {
         return members;
     }
@@ -348,7 +351,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         try {
             bus.sync();
         } catch (ErrnoException e) {
-            // Whoever does not end was translated by others' tables. The caches stay deaf, that is empty, until the next sync of all.
+            // An access that does not end was translated by others' tables. The caches stay unused, that is empty,
+            // until the next sync of all.
             LOG.log(System.Logger.Level.WARNING, "PAMU starts without caches: " + e.getMessage());
         }
         words.word(bypass, bypassed & ~ours);

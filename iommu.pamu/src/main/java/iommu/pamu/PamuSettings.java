@@ -4,9 +4,9 @@ package iommu.pamu;
 import java.util.Objects;
 
 /**
- * How the driver is to behave.
+ * The settings of the driver.
  *
- * @param violations what to do with an offender
+ * @param violations the reaction to a violation
  */
 public record PamuSettings(ViolationPolicy violations) {
     /** Report only. */

@@ -16,8 +16,9 @@ import machine.api.Refusal;
  * The three tables in one naturally aligned block of memory: PPAACT at 0, SPAACT at 0x20000, OMT at 0x40000; and the pools of
  * SPAACT entries and of drafts. All PAMUs of the chip share them.
  *
- * <p>Drafts are primary entries behind the PPAACT's limit (PPLA, exclusive), up to the SPAACT: no LIODN selects them, so the hardware
- * refuses who has such a number before it reads one, and the driver reads them as it reads the others.
+ * <p>Drafts are primary entries behind the PPAACT's limit (PPLA, exclusive), up to the SPAACT: no LIODN selects them,
+ * so the hardware refuses a requester with such a number before it reads one, and the driver reads them as it reads the
+ * others.
  *
  * <p>Written in the order the hardware needs: on the way up the pair with V last, on the way down first; see
  * {@link iommu.pamu.table.Paace}. Primary entries' first pairs are written under {@link #primaries} only, because a

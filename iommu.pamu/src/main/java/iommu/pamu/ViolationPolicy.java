@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.pamu;
 
-/** What the driver does with a requester whose access was refused. */
+/** The driver's reaction to a refused access: report it, or also disable the requester. */
 public enum ViolationPolicy {
     /** Reports it. The refused access is all that is lost. */
     REPORT,

@@ -24,10 +24,11 @@ import machine.api.Refusal;
  * unit itself. What stays behind is one page of zeroes that serves as root table; a successor finds it in RTADDR
  * and takes it over.
  *
- * <p><b>What is not confirmed.</b> An entry is taken away in memory first, then the unit is told to forget it. If it does not confirm that,
- * it may go on as before: the unit is <em>in doubt</em>. Whatever it is told next begins with an invalidation of everything, and only
- * when that is confirmed is the doubt over. While there is one no source id is let through, so neither a domain id nor a source id
- * meets what is cached of its last owner; and whoever owns tables asks {@link #settle} before their memory goes back.
+ * <p><b>Unconfirmed invalidations.</b> An entry is removed from memory first, then the unit is told to invalidate it.
+ * If it does not confirm that, it may still use the entry: the unit is <em>in doubt</em>. The next request begins with
+ * an invalidation of everything, and only its confirmation ends the doubt. Until then no further source id is let
+ * through, so neither a domain id nor a source id meets what is cached of its last owner; and an owner of tables calls
+ * {@link #settle} before their memory goes back.
  */
 final class Drhd implements AutoCloseable {
     private static final int PAGE = 4096;
@@ -49,12 +50,12 @@ final class Drhd implements AutoCloseable {
 
     /** Orders that were not confirmed, so far. */
     private final AtomicInteger failures = new AtomicInteger();
-    /** How many of them are confirmed by a later invalidation of everything. */
+    /** The number of those that a later invalidation of everything has confirmed. */
     private final AtomicInteger settled = new AtomicInteger();
     private volatile boolean remapping;
     /** The unit is somebody else's, or nobody's. */
     private volatile boolean ended;
-    /** Other hardware is in its place: it has never heard of our tables. */
+    /** Other hardware is in its place, which has cached nothing of these tables. */
     private volatile boolean replaced;
 
     // Guarded by this.
@@ -110,7 +111,7 @@ final class Drhd implements AutoCloseable {
         }
     }
 
-    /** How long the unit may take from now on. */
+    /** Sets how long the unit may take from now on. */
     void timeout(int millis) {
         registers.timeout(millis);
     }
@@ -435,8 +436,9 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * What the hardware may still read, as the page of zeroes that a successor uses too, is its own until other hardware is in its place:
-     * that has never heard of it. The moment at which hardware leaves would be too early, for until its ports are blocked it still reads.
+     * What the hardware may still read, as the page of zeroes that a successor uses too, is its own until other
+     * hardware is in its place: that has cached nothing of it. The moment at which hardware leaves would be too early,
+     * for until its ports are blocked it still reads.
      */
     private void whenReplaced(Runnable giveBack) {
         Attachment[] watch = new Attachment[1];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.vtd;
 
-/** What several steps have thrown that all had to be taken, whatever became of the others: the first is thrown, the others go with it. */
+/** The failures of several steps that all must run: the first is thrown, with the others as suppressed. */
 final class Failures {
     private Failures() {
     }

@@ -2,7 +2,7 @@
 package iommu.vtd;
 
 /**
- * Makes a unit forget. When a method returns, the unit has. Thread-safe.
+ * The invalidation of a unit's caches. When a method returns, the unit has invalidated the entries. Thread-safe.
  *
  * <p>Each throws {@link machine.api.ErrnoException}: ETIMEDOUT if the unit does not answer, EIO if it refuses.
  */

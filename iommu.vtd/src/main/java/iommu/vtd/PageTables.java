@@ -53,7 +53,7 @@ final class PageTables {
         }
     }
 
-    /** What has been taken away: what to invalidate, and what to give back afterwards. */
+    /** The result of an unmap: the ranges to invalidate, and the tables to give back afterwards. */
     static final class Removal {
         /** Memory of a mapping that came to nothing, held for it; null if there is none. */
         DmaBuffer held;
@@ -170,7 +170,7 @@ final class PageTables {
     /**
      * Removes everything in the range; superpages that stick out are split.
      *
-     * @param removal is told what has changed, also if something is thrown in the middle
+     * @param removal collects the changes, even if an access throws half way
      * @throws ErrnoException ENOMEM if there is no memory to split; nothing has changed then
      */
     void remove(long first, long last, Removal removal) {

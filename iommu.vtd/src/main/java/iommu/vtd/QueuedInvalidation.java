@@ -112,7 +112,7 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
         submit(VtdRegisters.QI_IEC | 1 << 4 | (long) index << 32, 0);
     }
 
-    /** Switches the queue off; the memory goes back only if the unit has let go of it. */
+    /** Switches the queue off; the memory is given back only if the unit does not use it any more. */
     @Override
     public synchronized void close() {
         registers.command(VtdRegisters.QIE, false);

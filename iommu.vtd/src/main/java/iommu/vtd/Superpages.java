@@ -4,7 +4,7 @@ package iommu.vtd;
 import iommu.api.DomainAttribute;
 
 /**
- * What a domain does with pages of 2 MiB and 1 GiB. May change at any time; what is mapped stays as it is.
+ * A domain's use of pages of 2 MiB and 1 GiB. May change at any time; existing mappings stay as they are.
  *
  * @param used mappings use the largest pages that fit
  * @param split an unmap that cuts a superpage splits it; false: it is refused with EINVAL

@@ -2,7 +2,7 @@
 package iommu.vtd;
 
 /**
- * What the registers CAP and ECAP say, decoded. The unit is built to it, the driver reads it from the hardware.
+ * The contents of the registers CAP and ECAP, decoded. The unit is built to it, the driver reads it from the hardware.
  *
  * @param cap the register CAP
  * @param ecap the register ECAP

@@ -36,9 +36,9 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 import org.osgi.service.metatype.annotations.Option;
 
 /**
- * The VT-d driver as a service. It is made anew with every DRHD that becomes ready or ceases to be, and offers itself
- * once all DRHDs of the machine are ready: a driver of some of them would leave the devices behind the others
- * without protection. That, and whether there is interrupt remapping, is known only at run time, so it registers its services
+ * The VT-d driver as a service. It is rebuilt whenever a DRHD becomes ready or ceases to be, and offers itself once all
+ * DRHDs of the machine are ready: a driver of some of them would leave the devices behind the others without
+ * protection. That, and whether there is interrupt remapping, is known only at run time, so it registers its services
  * itself.
  */
 @Capability(namespace = "osgi.service", effective = "active",
@@ -48,7 +48,7 @@ import org.osgi.service.metatype.annotations.Option;
 @Component(name = "iommu.vtd", service = {}, immediate = true)
 @Designate(ocd = VtdComponent.Config.class)
 public final class VtdComponent {
-    /** How the driver uses the hardware. */
+    /** The driver's use of the hardware. */
     @ObjectClassDefinition(name = "VT-d driver", description = "How the driver uses the VT-d units")
     public @interface Config {
         /** {@return milliseconds a unit may take to answer} From the next wait on. */

@@ -38,7 +38,7 @@ final class VtdDomain implements IommuDomain {
     private final long last;
     private final Map<Integer, Drhd> requesters = new HashMap<>();
     private final Map<Drhd, Integer> ids = new HashMap<>();
-    /** Units that may have heard of these tables. */
+    /** Units that may have cached entries of these tables. */
     private final Set<Drhd> touched = new HashSet<>();
     /** Requesters that may have an access under way which was translated by these tables. */
     private final Set<Integer> inside = new HashSet<>();
@@ -77,7 +77,7 @@ final class VtdDomain implements IommuDomain {
         int id = -1;
         try {
             id = known != null ? known : unit.takeDomainId();
-            // If this is refused the unit has not heard of these tables.
+            // If this is refused the unit has cached nothing of these tables.
             unit.settle();
             touched.add(unit);
             ids.put(unit, id);
@@ -211,7 +211,7 @@ final class VtdDomain implements IommuDomain {
     public synchronized void set(DomainAttribute attribute) {
         usable();
         if (!(attribute instanceof Superpages value)) {
-            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of type1 (%s); it has Superpages",
+            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of VT-d (%s); it has Superpages",
                 attribute.getClass().getSimpleName(), attribute);
         }
         superpages = value;
@@ -220,7 +220,8 @@ final class VtdDomain implements IommuDomain {
     @Override
     public synchronized <A extends DomainAttribute> A get(Class<A> attribute) {
         if (attribute != Superpages.class) {
-            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of type1; it has Superpages", attribute.getSimpleName());
+            throw new ErrnoException(Errno.ENOTTY, "%s is not an attribute of VT-d; it has Superpages",
+                attribute.getSimpleName());
         }
         return attribute.cast(superpages);
     }

@@ -207,8 +207,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * The unit a requester sits behind. Asks the machine's slots once; who has no place there sits behind the machine's only unit, if
-     * there is but one.
+     * The unit a requester sits behind. Asks the machine's slots once; a requester without a slot sits behind the
+     * machine's only unit, if there is but one.
      *
      * @throws ErrnoException EINVAL if that is no unit of this driver, or nobody knows which it is
      */

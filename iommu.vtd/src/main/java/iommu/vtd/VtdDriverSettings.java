@@ -2,7 +2,7 @@
 package iommu.vtd;
 
 /**
- * How the driver uses the hardware.
+ * The settings of the driver.
  *
  * @param timeoutMillis how long a status bit or a wait descriptor may take, at least 1
  * @param levels depth of the page tables, 3 to 5; 0 takes the deepest all units walk

@@ -152,7 +152,7 @@ final class VtdRemapping implements InterruptRemapping {
         return new MsiMessage(0, (index & 0x7fff) << 5 | 1 << 4 | 1 << 3 | (index >>> 15) << 2, 0);
     }
 
-    /** Gives the table back. The units have let go of it. */
+    /** Gives the table back. The units do not use it any more. */
     void close() {
         table.close();
     }

@@ -3,7 +3,7 @@ package irq.api;
 
 import org.osgi.annotation.versioning.ConsumerType;
 
-/** What runs when an interrupt has arrived: the last stop but one of the road; next an eventfd. */
+/** The code that runs when an interrupt has arrived: the last stop but one of the road, before the eventfd. */
 @FunctionalInterface
 @ConsumerType
 public interface InterruptHandler {

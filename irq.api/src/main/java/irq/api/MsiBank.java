@@ -4,7 +4,7 @@ package irq.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * One bank of doorbells: the unit of isolation. Who can write its page can ring each of its vectors.
+ * One bank of doorbells: the unit of isolation. A device that can write its page can ring each of its vectors.
  *
  * @param index from 0
  * @param page physical address of the page (or range) that has to be reachable, naturally aligned

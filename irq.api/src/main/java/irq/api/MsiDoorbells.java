@@ -12,7 +12,7 @@ public interface MsiDoorbells {
     List<MsiBank> banks();
 
     /** {@return whether a message is let through only if it comes from the requester the vector was allocated for; if not,
-     *     whoever reaches a bank's page can ring each of its vectors} */
+     *     any device that reaches a bank's page can ring each of its vectors} */
     boolean verifiesSource();
 
     /** {@return how many vectors of a bank are free now} */
@@ -27,17 +27,18 @@ public interface MsiDoorbells {
 
     /**
      * Gives a vector back. When this returns its handler does not run any more (unless it was the handler that called)
-     * and a message that has reached the controller is dropped. One that is still on the bus may ring the number's next owner: who
-     * cannot bear that calls {@link machine.api.Bus#sync} first. Its number is free again, unless a handler called: then as soon as the core has done
-     * with that handler.
+     * and a message that has reached the controller is dropped. One that is still on the bus may ring the number's next
+     * owner; a caller that cannot bear that calls {@link machine.api.Bus#sync} first. Its number is free again, unless
+     * a handler called: then as soon as the core has done with that handler.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
      */
     void release(MsiVector vector);
 
     /**
-     * Tells a listener whenever a vector has become free, for who was refused one; perhaps more often. It is called on the thread that made
-     * it free, which may be inside an interrupt handler: must be quick, must not block. What it throws is reported and disturbs nobody.
+     * Notifies a listener when a vector has become free, for callers that were refused one; perhaps more often. It is
+     * called on the thread that made it free, which may be inside an interrupt handler: must be quick, must not block.
+     * What it throws is reported and disturbs nobody.
      *
      * @return ends that; the listener may be running still when this returns
      */

@@ -6,10 +6,10 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * A wish for one MSI vector.
+ * A request for one MSI vector.
  *
  * @param requester id of the device that will send it; a controller that verifies the source lets only this one through
- * @param banks indexes of the banks it may come from, most welcome first
+ * @param banks indexes of the banks it may come from, in order of preference
  * @param handler what to call when it arrives
  */
 @ProviderType

@@ -108,7 +108,7 @@ public final class ApicComponent {
         offer.change(unremapped, published(properties, unremapped));
     }
 
-    /** What is in force and not what was asked for. */
+    /** Publishes the settings in force, not the requested ones. */
     private static Dictionary<String, Object> published(Map<String, Object> properties, boolean unremapped) {
         Map<String, Object> all = new HashMap<>(properties);
         all.put(UNSAFE, unremapped);

@@ -128,13 +128,14 @@ final class ApicCore implements Runnable {
             report.accept(what, failure);
         } catch (Throwable e) {
             failure.addSuppressed(e);
-            LOG.log(System.Logger.Level.ERROR, what + ", and so did who is to be told", failure);
+            LOG.log(System.Logger.Level.ERROR, what + ", and so did the listener for failures", failure);
         }
     }
 
     /**
-     * IRR is read before ISR: the APIC sets the bit in the one before it clears it in the other, so it is not missed on its way. Either the
-     * core sees DRAINING after its EOI or the withdrawer sees the bit gone; whoever comes last frees the slot.
+     * IRR is read before ISR: the APIC sets the bit in the one before it clears it in the other, so it is not missed on
+     * its way. Either the core sees DRAINING after its EOI or the withdrawer sees the bit gone; the last of them frees
+     * the slot.
      */
     private void settle(int vector) {
         int word = 16 * (vector / 32);

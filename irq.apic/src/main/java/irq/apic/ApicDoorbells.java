@@ -23,7 +23,7 @@ import machine.api.ErrnoException;
  * cores. 0x20..0x2F are left to the ISA interrupts of an IOAPIC, 0xF0..0xFF to the system and the spurious vector.
  *
  * <p>With interrupt remapping, each vector has a table entry that lets only its requester through and the message names
- * the entry. Without it the message names core and vector, and whoever reaches the range can ring any.
+ * the entry. Without it the message names core and vector, and any device that reaches the range can ring any vector.
  *
  * <p>Thread-safe; the lock guards the table of numbers and is not held while the APIC or the remapping is asked.
  */

@@ -33,7 +33,7 @@ public final class ApicDriver implements InterruptController, AutoCloseable {
      *
      * @param node of the local APICs; its unit is attached
      * @param remapping composes the messages; empty for messages that nobody verifies
-     * @param report is told what a handler threw, on the handler's thread, and what could not be cleaned up
+     * @param report is called with an exception of a handler, on the handler's thread, and with a failed clean-up
      * @throws ErrnoException ENODEV if no APIC answers; EBUSY if a core has an interrupt handler
      */
     public ApicDriver(Machine machine, Node node, Optional<InterruptRemapping> remapping, BiConsumer<String, Throwable> report) {

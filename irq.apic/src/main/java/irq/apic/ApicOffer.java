@@ -16,8 +16,8 @@ import org.osgi.framework.ServiceRegistration;
 import org.osgi.util.tracker.ServiceTracker;
 
 /**
- * The controller as a service: one for each remapping that is used, as a message composed for one table means nothing in the next. The
- * best remapping there is is used.
+ * The registration of the controller as a service: a new one for each remapping that is used, because a message
+ * composed for one table means nothing in the next. The best remapping available is used.
  *
  * <p>It follows the remappings itself because they belong to another bundle, which comes and goes on other threads than this one does.
  * Declarative Services has been seen to lose a component then: of two threads that activate it each can find that the other has just
@@ -45,7 +45,7 @@ final class ApicOffer extends ServiceTracker<InterruptRemapping, InterruptRemapp
      * @param drivers take hold of the cores
      * @param unremapped whether there is a controller without remapping, too
      * @param properties of the service
-     * @param report is told why there is no controller although there could be
+     * @param report is called with the reason why there is no controller although there could be one
      */
     ApicOffer(BundleContext context, Function<Optional<InterruptRemapping>, ApicDriver> drivers, boolean unremapped,
             Dictionary<String, ?> properties, BiConsumer<String, Throwable> report) {

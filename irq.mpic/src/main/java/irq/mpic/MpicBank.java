@@ -25,7 +25,10 @@ import machine.api.ErrnoException;
  */
 final class MpicBank {
     private static final int NONE = -1;
-    /** How long giving back waits for the number to become free: many times the longest pass of handlers that do not block. */
+    /**
+     * Limit of the wait for a released number to become free: many times the longest pass of handlers that do not
+     * block.
+     */
     private static final long PATIENCE_NANOS = 1_000_000_000L;
     private static final long PAUSE_NANOS = 20_000;
     private static final VarHandle RUNNING;

@@ -8,14 +8,14 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * The interrupt handler of the core that everything goes to. Stop 6 of the road; before it {@link machine.api.Cpu#pin},
- * after it {@link WireRoute#interrupt} or {@link MsiRoute#interrupt}.
+ * The interrupt handler of the core that all interrupts go to. Stop 6 of the road; before it {@link
+ * machine.api.Cpu#pin}, after it {@link WireRoute#interrupt} or {@link MsiRoute#interrupt}.
  *
  * <p>Concurrency: {@link #run} is called by one thread at a time (Cpu sees to that) and takes no lock; what it reads is
  * published by volatile writes.
  */
 final class MpicCore implements Runnable {
-    /** What an acknowledge answers with nothing to deliver: no source has this vector, there are 2048 at most. */
+    /** The answer of an acknowledge with nothing to deliver: no source has this vector, there are 2048 at most. */
     static final int SPURIOUS = 0xffff;
     /** Vector of the interrupt by which the driver asks its own core to look at withdrawn MSI vectors. */
     static final int SETTLE = 0xfffe;
@@ -107,7 +107,7 @@ final class MpicCore implements Runnable {
             report.accept(what, failure);
         } catch (Throwable e) {
             failure.addSuppressed(e);
-            LOG.log(System.Logger.Level.ERROR, what + ", and who is to be told failed as well", failure);
+            LOG.log(System.Logger.Level.ERROR, what + ", and the listener for failures failed as well", failure);
         }
     }
 

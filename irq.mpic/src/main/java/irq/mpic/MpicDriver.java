@@ -44,7 +44,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
     /**
      * Finds the MPIC, resets it and sets it up. On an error of the description the hardware has not been touched.
      *
-     * @param report is told, on the thread where it happened, what a handler threw and what nobody handles
+     * @param report is called, on the thread where it happened, with an exception of a handler and with an unhandled
+     *     interrupt
      * @throws ErrnoException ENODEV if nothing answers; EINVAL for a node without registers, an MSI bank's node that breaks a
      *     rule, or a core that does not exist; EBUSY if the core has a handler; ETIMEDOUT if the reset does not end; EIO if the
      *     MPIC goes away meanwhile

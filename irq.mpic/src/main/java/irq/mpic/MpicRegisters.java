@@ -141,7 +141,7 @@ public final class MpicRegisters {
     public static final int VERSION_ERRORS = 0x0401;
     /** First version with timer group B. */
     public static final int VERSION_TIMER_B = 0x0301;
-    /** What a read answers where there is no register, and where there is no MPIC. */
+    /** The value read where there is no register, and where there is no MPIC. */
     public static final int NO_REGISTER = -1;
 
     private MpicRegisters() {

@@ -2,7 +2,7 @@
 package irq.mpic;
 
 /**
- * What may be chosen about the driver.
+ * The settings of the driver.
  *
  * @param core number of the core that all interrupts go to
  */

@@ -2,7 +2,7 @@
 package irq.mpic;
 
 /**
- * How the MSI banks of a chip are laid out. Immutable data: driver and unit share it and nothing else knows a number of it.
+ * The layout of a chip's MSI banks. Immutable data that driver and unit share; its numbers are nowhere else.
  *
  * <p>A device writes the number of its vector, a little-endian word. A bank takes it apart into a message register (SRS)
  * and one of that register's 32 bits (IBS):

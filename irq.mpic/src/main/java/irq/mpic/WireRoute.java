@@ -14,7 +14,7 @@ import machine.api.Wire;
  * {@link InterruptHandler#interrupt}.
  *
  * <p>Concurrency: {@link #interrupt} takes no lock. Requests and masks take a short one that is not held while a
- * register is written, since unmasking may run handlers: whoever writes VPR looks again whether it is still what it
+ * register is written, since unmasking may run handlers: the writer of VPR looks again whether it is still what it
  * should be, so the last write is the right one.
  */
 final class WireRoute implements Route {

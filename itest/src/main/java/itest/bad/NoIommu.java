@@ -14,7 +14,7 @@ import machine.api.Wire;
 
 /** A provider that says it can do everything and opens no domain. */
 public final class NoIommu implements Iommu {
-    /** What it says to whoever wants a domain. */
+    /** The error of every attempt to open a domain. */
     public static final String WHY = "no domain is ever had here";
 
     @Override

@@ -1,3 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What misbehaves: the tests pack this into copies of backends, which then do what their manifest's header {@code X-Misbehave} says. */
+/**
+ * Faulty code that the tests pack into copies of backends, which then do what their manifest's header {@code
+ * X-Misbehave} says.
+ */
 package itest.bad;

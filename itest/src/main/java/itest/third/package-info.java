@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What somebody else writes who adds an MSI strategy: the tests pack this package as a bundle of its own and install that. */
+/** A third party's MSI strategy, which the tests pack as a bundle of its own and install. */
 package itest.third;

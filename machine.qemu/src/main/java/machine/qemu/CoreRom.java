@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import java.util.HexFormat;
 
 /**
- * What QEMU's x86 core runs in place of firmware: 64 KiB that make it a pair of hands for {@link PcCore}. Nothing else can reach a
- * local APIC, which is inside the core and not on the bus.
+ * The program that QEMU's x86 core runs instead of firmware: 64 KiB that let it make accesses for {@link PcCore}.
+ * Nothing else can reach a local APIC, which is inside the core and not on the bus.
  *
  * <p>It goes to 32-bit mode, masks the 8259s, stops the 8254, whose ticks would keep an idle QEMU busy, and halts with interrupts on. Then:
  * <ul>
@@ -32,7 +32,7 @@ final class CoreRom {
     static final int READ = 1;
     /** In the mailbox: write. */
     static final int WRITE = 2;
-    /** What is sent when the mailbox has been served: the number of the NMI. */
+    /** The answer when the mailbox has been served: the number of the NMI. */
     static final int SERVED = 2;
     /** The lowest vector that is an interrupt and no exception. */
     static final int FIRST_INTERRUPT = 0x10;

@@ -12,8 +12,8 @@ import machine.qemu.process.Launch;
 import machine.qemu.process.Qemu;
 
 /**
- * QEMU's boards with an e500 core and Freescale's MPIC. There is no IOMMU on them, so no device can be isolated and there is no place
- * for one: what they are for is the interrupt controller.
+ * QEMU's boards with an e500 core and Freescale's MPIC. There is no IOMMU on them, so no device can be isolated and
+ * there is no place for one: their use is the interrupt controller.
  *
  * <p>One core: QEMU shows the pins of one core from outside.
  */
@@ -33,7 +33,7 @@ enum E500 {
     private static final int FIRST_MSI_SOURCE = 224;
     /** The number of a core's INT pin among the inputs that QEMU gives an e500. */
     private static final int INT = 4;
-    /** Where QEMU puts the payload and the device tree. */
+    /** The addresses of the payload and the device tree. */
     private static final long FIRMWARE = 32L << 20;
 
     private final String board;

@@ -7,7 +7,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.PciFunction;
 
-/** What stands for the reset that QEMU's edu does not have. Register numbers as QEMU documents them. */
+/** The substitute for the reset that QEMU's edu does not have. Register numbers as QEMU documents them. */
 final class EduReset {
     /** Device and vendor id. */
     static final long IDENTITY = 0x11e8_1234L;

@@ -11,8 +11,8 @@ import machine.api.Node.Range;
 import machine.qemu.process.Qtest;
 
 /**
- * QEMU's x86 core as seen from outside: makes accesses to its local APIC for us, and tells of the interrupts it takes. The other end
- * is {@link CoreRom}.
+ * QEMU's x86 core as seen from outside: makes accesses to its local APIC, and reports the interrupts it takes. The
+ * other end is {@link CoreRom}.
  *
  * <p>A core that takes an interrupt asserts the pin of its {@link machine.api.Cpu}; reading {@link #ACKNOWLEDGE}, the register that
  * irq.apic has for the acknowledge cycle of a core, gives the vector and lowers it. Until the end of that interrupt the core takes no
@@ -135,7 +135,7 @@ final class PcCore implements QemuBus.Inside {
                 }
             }
         } catch (IOException e) {
-            // The end, told below; a process that has gone says why to whoever asks it.
+            // The end, told below; a process that has ended gives its reason to the next caller.
         }
         ended();
     }

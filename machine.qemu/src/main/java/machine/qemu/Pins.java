@@ -6,8 +6,8 @@ import java.util.concurrent.locks.LockSupport;
 import machine.api.Cpu;
 
 /**
- * The thread that interrupt handlers run on. QEMU tells of a pin on the thread that reads its replies, where a handler must not run:
- * it would wait for replies of its own.
+ * The thread that interrupt handlers run on. QEMU reports a pin's level on the thread that reads its replies, where a
+ * handler must not run: it would wait for replies of its own.
  */
 final class Pins implements AutoCloseable {
     private final List<Cpu> cpus;

@@ -21,7 +21,7 @@ final class Q35 {
     static final String NAME = "q35";
     /** MiB: enough for what scenarios map, little enough to start at once. */
     static final int MEMORY = 512;
-    /** Each in a group of its own; QEMU's edu reaches 256 MiB unless it is told otherwise. */
+    /** Each in a group of its own; QEMU's edu reaches 256 MiB unless configured otherwise. */
     static final List<String> DEVICES = List.of("edu,addr=3.0,dma_mask=0xffffffffffffffff", "edu,addr=4.0,dma_mask=0xffffffffffffffff");
 
     /** Properties of intel-iommu: interrupts can be remapped. */

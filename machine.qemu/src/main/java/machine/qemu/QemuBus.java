@@ -25,7 +25,7 @@ import machine.qemu.process.Qtest;
  * nothing answers any more.
  */
 final class QemuBus implements Bus {
-    /** Who carries out accesses to a window that is not on QEMU's bus but inside its core. */
+    /** Carries out accesses to a window that is not on QEMU's bus but inside its core. */
     interface Inside {
         long read(long physical);
 

@@ -34,7 +34,7 @@ public final class QemuFunctionsComponent {
         }
     }
 
-    /** Takes them away, last first: whoever uses one is told and closes it. */
+    /** Unregisters them, last first: the users of each are notified and close it. */
     @Deactivate
     public void close() {
         Collections.reverse(functions);

@@ -27,9 +27,9 @@ import machine.qemu.process.Qemu;
 import machine.qemu.process.Qtest;
 
 /**
- * A machine that is a QEMU process. Its hardware is there from the start, so every node is ready and no unit can be plugged in; its
- * devices are QEMU's own, so there is no port to open. What an IOMMU of QEMU's refuses is known from its registers only: fault
- * listeners hear nothing.
+ * A machine that is a QEMU process. Its hardware is there from the start, so every node is ready and no unit can be
+ * plugged in; its devices are QEMU's own, so there is no port to open. What an IOMMU of QEMU's refuses is known from
+ * its registers only: fault listeners are not called.
  *
  * <p>Interrupt handlers run on one thread of the machine's own, after the access that caused them, not inside it. Thread-safe.
  */

@@ -10,7 +10,7 @@ import machine.api.ErrnoException;
 import machine.qemu.process.Launch;
 
 /**
- * What a user may say about a machine.
+ * The user's options for a machine.
  *
  * @param memory MiB
  * @param devices arguments of QEMU's {@code -device}

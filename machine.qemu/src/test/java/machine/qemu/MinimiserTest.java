@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 class MinimiserTest {
     private static final List<Integer> MANY = IntStream.range(0, 500).boxed().toList();
 
-    @DisplayName("What is left is what the failure needs, in order, wherever it stood")
+    @DisplayName("The minimised sequence is the steps the failure needs, in order, wherever they stood")
     @Test
     void needed() {
         for (List<Integer> needed : List.of(List.of(0), List.of(499), List.of(3, 4, 5), List.of(0, 123, 250, 499), List.of(17, 400))) {

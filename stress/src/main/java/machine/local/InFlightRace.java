@@ -12,8 +12,8 @@ import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.II_Result;
 
 /**
- * The counts alone, in their own package: what a missing fence lets through is over in some nanoseconds, and behind a port it is too
- * seldom. First whether the access saw the entry, then whether the drainer saw the access done.
+ * The race of the counts alone, in their own package: the effect of a missing fence lasts some nanoseconds, and behind
+ * a port it is too rare. The result: whether the access saw the entry, then whether the drainer saw the access done.
  */
 @JCStressTest
 @State

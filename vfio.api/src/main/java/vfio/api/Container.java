@@ -11,12 +11,12 @@ import org.osgi.annotation.versioning.ProviderType;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * A set of groups behind one set of translations. Owned by whoever opened it, until {@link #close}.
+ * A set of groups behind one set of translations. Owned by its opener, until {@link #close}.
  *
  * <p>The container keeps a ledger of everything its user asked for: attributes, mappings, doorbells, interrupts. The
- * ledger is the truth; the IOMMU's tables are made from it, and made again when the IOMMU's bundle is replaced.
- * Until then the container is {@link ContainerState#BLOCKED}, and whatever needs the IOMMU throws EAGAIN; what only reads the
- * ledger, taking groups out and {@link #close} work. A closed container throws EINVAL.
+ * ledger is the truth; the IOMMU's tables are made from it, and made again when the IOMMU's bundle is replaced. Until
+ * then the container is {@link ContainerState#BLOCKED}, and operations that need the IOMMU throw EAGAIN; those that
+ * only read the ledger, taking groups out and {@link #close} work. A closed container throws EINVAL.
  */
 @ProviderType
 public interface Container extends AutoCloseable {
@@ -28,12 +28,12 @@ public interface Container extends AutoCloseable {
     /** {@return the name it was opened with} */
     String name();
 
-    /** {@return what it can do at the moment} */
+    /** {@return its state} */
     ContainerState state();
 
     /**
-     * {@return why it is in this state, or what keeps an interrupt waiting, or why a backend was not replaced, see
-     * {@link Vfio#notReplaced}; empty if there is nothing to say}
+     * {@return the reason of this state, of an interrupt that waits, or of a backend that was not replaced, see {@link
+     * Vfio#notReplaced}; empty if there is nothing to say}
      */
     String reason();
 
@@ -50,8 +50,8 @@ public interface Container extends AutoCloseable {
     Optional<String> iommuKind();
 
     /**
-     * Whether {@link #setIommu} would find a provider of that type: before one is set any provider counts, afterwards
-     * only the one that is set. {@link #UNMAP_ALL} and {@link #UPDATE_VADDR} ask for flags of the
+     * Tells whether {@link #setIommu} would find a provider of that type: before one is set any provider counts,
+     * afterwards only the one that is set. {@link #UNMAP_ALL} and {@link #UPDATE_VADDR} ask for flags of the
      * type that is set, or else of any, see {@link iommu.api.IommuType}.
      *
      * @param type {@code pamu}, {@code type1}, {@code type1v2}, another provider's type, or one of the two constants
@@ -117,7 +117,7 @@ public interface Container extends AutoCloseable {
      * <li>EEXIST: it overlaps a mapping
      * <li>ENOSPC: no entry is left, see {@link ContainerInfo#mappingsAvailable}
      * <li>EINVAL: not inside one of {@link ContainerInfo#ranges}
-     * <li>ENOMEM: it would exceed the container's limit of locked memory; what is mapped twice counts twice
+     * <li>ENOMEM: it would exceed the container's limit of locked memory; memory mapped twice counts twice
      * <li>EFAULT: the buffer has no such memory, or was closed
      * <li>what the MSI strategy objects, see {@link vfio.api.msi.MsiSession#mapping}
      * <li>what the IOMMU throws, such as EFAULT for memory of a shape it cannot map
@@ -173,7 +173,8 @@ public interface Container extends AutoCloseable {
     long unmap(long iova, long length, int flags, DirtyBitmap bitmap);
 
     /**
-     * Which pages may have been written by devices (VFIO_IOMMU_DIRTY_PAGES). Only {@code type1v2} has it.
+     * Controls and reports dirty tracking, the pages that devices may have written (VFIO_IOMMU_DIRTY_PAGES). Only
+     * {@code type1v2} has it.
      *
      * <p>No device here reports what it writes, so with tracking on every page that is mapped is dirty, each time it is asked, as in
      * Linux with such devices. A report may span several mappings and holes, but not cut a mapping.
@@ -200,7 +201,7 @@ public interface Container extends AutoCloseable {
     List<ReservedRegion> reserved();
 
     /**
-     * One operation of the active MSI strategy; which there are, says {@link vfio.api.msi.MsiStrategy#operations}.
+     * Calls an operation of the active MSI strategy, one of {@link vfio.api.msi.MsiStrategy#operations}.
      *
      * @return the operation's result, 0 if it has none
      * @throws machine.api.ErrnoException ENOTTY, naming the active strategy, if it does not have the operation; what the operation throws
@@ -216,7 +217,7 @@ public interface Container extends AutoCloseable {
     /** {@return the MSIs that are enabled now: who, through which bank, with which message} */
     List<MsiRoute> msiRoutes();
 
-    /** Which of the strategy's banks new vectors come from. The default is {@link VectorPolicy#FIRST_FIT}. */
+    /** Sets the policy that selects the bank of a new vector. The default is {@link VectorPolicy#FIRST_FIT}. */
     void vectorPolicy(VectorPolicy policy);
 
     /** {@return the policy} */
@@ -231,7 +232,7 @@ public interface Container extends AutoCloseable {
     long lookup(long iova, int access);
 
     /**
-     * Which strategy it should use, by name; an empty name leaves the choice to the resolver, which is the default.
+     * Selects the MSI strategy by name; an empty name, the default, leaves the choice to the resolver.
      *
      * <p>Vectors that are enabled move along and stay enabled: a strategy that can takes over the banks where they are, another
      * places them anew, and devices get new messages. An MSI sent meanwhile arrives when the road is open, several as one. If that
@@ -243,9 +244,10 @@ public interface Container extends AutoCloseable {
     void msiStrategy(String name);
 
     /**
-     * How long devices may wait while a backend is swapped: their accesses are held back until the newcomer has taken over, or until so
-     * much time has passed since the swap began; from then on they are refused, as is everything at once with a bound of zero. MSIs do
-     * not wait, they are kept. The default is the host's, one second. Takes effect with the next swap.
+     * Sets how long devices may wait while a backend is swapped: their accesses are held back until the newcomer has
+     * taken over, or until so much time has passed since the swap began; from then on they are refused, as is
+     * everything at once with a bound of zero. MSIs do not wait, they are kept. The default is the host's, one second.
+     * Takes effect with the next swap.
      *
      * @param bound not negative
      * @throws IllegalArgumentException if it is negative, or more than an hour
@@ -280,15 +282,15 @@ public interface Container extends AutoCloseable {
     void retry();
 
     /**
-     * Why the active MSI strategy is active.
+     * Explains the choice of the active MSI strategy.
      *
-     * @return all strategies there are, in the order the resolver considers them; assessed as of now
+     * @return all available strategies in the order the resolver considers them, assessed as of now
      * @throws machine.api.ErrnoException EINVAL if no IOMMU is set
      */
     List<MsiChoice> explainMsi();
 
     /**
-     * Blocks its groups, closes its devices, lets the memory go and gives the groups back. Idempotent.
+     * Blocks its groups, closes its devices, releases the memory and the groups. Idempotent.
      *
      * @throws machine.api.ErrnoException what the IOMMU throws if it cannot block them: then all is as before
      */

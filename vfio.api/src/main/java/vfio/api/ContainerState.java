@@ -3,7 +3,7 @@ package vfio.api;
 
 import org.osgi.annotation.versioning.ProviderType;
 
-/** What a container can do at the moment. */
+/** The state of a container's translations. */
 @ProviderType
 public enum ContainerState {
     /** No IOMMU is set: devices are refused. */

@@ -5,7 +5,7 @@ import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * An open PCI device: regions, interrupts, reset. Owned by whoever opened it. Values are little-endian.
+ * An open PCI device: regions, interrupts, reset. Owned by its opener. Values are little-endian.
  *
  * <p>The config space is virtualised: BARs and the MSI address and data are the user's scratch, memory enable and bus
  * master go through.

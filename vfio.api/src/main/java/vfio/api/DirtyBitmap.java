@@ -6,11 +6,11 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Where a report of dirty pages goes: VFIO's {@code struct vfio_bitmap}.
+ * The memory for a report of dirty pages: VFIO's {@code struct vfio_bitmap}.
  *
- * <p>Bit {@code (iova - start) / pageSize} says whether that page is dirty. The bits lie in 64-bit words, the lowest first, each
- * word little-endian: bit n is bit {@code n % 8} of byte {@code n / 8}. A report writes the words that cover its range, whole: bits
- * of holes and behind the end become 0. Bytes behind those words stay as they are.
+ * <p>Bit {@code (iova - start) / pageSize} says whether that page is dirty. The bits lie in 64-bit words, the lowest
+ * first, each word little-endian: bit n is bit {@code n % 8} of byte {@code n / 8}. A report writes all words that
+ * cover its range: bits of holes and behind the end become 0. Bytes behind those words stay as they are.
  *
  * @param pageSize bytes a bit stands for; must be the container's smallest page
  * @param bits from its position to its limit the memory to write, as large as {@link #bytes} says or larger, at most

@@ -4,18 +4,18 @@ package vfio.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * What {@link Container#map}, {@link Container#unmap} and {@link Container#dirtyPages} do besides, by the numbers of
+ * The flags of {@link Container#map}, {@link Container#unmap} and {@link Container#dirtyPages}, with the numbers of
  * {@code linux/vfio.h}. Each operation has bits of its own.
  */
 @ProviderType
 public final class DmaFlags {
     /**
-     * MAP_DMA: nothing is mapped; a mapping whose vaddr is invalid gets another buffer for the same memory. Goes without the
-     * bits of {@link machine.api.Access}.
+     * MAP_DMA: nothing is mapped; a mapping whose vaddr is invalid gets another buffer for the same memory. Excludes
+     * the bits of {@link machine.api.Access}.
      */
     public static final int MAP_VADDR = 4;
 
-    /** UNMAP_DMA: reports the dirty pages of what is unmapped. Goes with no other flag. */
+    /** UNMAP_DMA: reports the dirty pages of the unmapped ranges. Excludes all other flags. */
     public static final int UNMAP_GET_DIRTY_BITMAP = 1;
     /** UNMAP_DMA: everything; iova and length must be 0. */
     public static final int UNMAP_ALL = 2;

@@ -4,10 +4,10 @@ package vfio.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * VFIO_DEVICE_GET_IRQ_INFO.
+ * One interrupt index of a device, as VFIO_DEVICE_GET_IRQ_INFO describes it.
  *
  * @param index see the constants
- * @param count how many there are; 0 if the device does not have it
+ * @param count number of vectors; 0 if the device does not have the index
  * @param flags of the constants
  */
 @ProviderType

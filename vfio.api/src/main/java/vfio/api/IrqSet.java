@@ -11,25 +11,25 @@ import org.osgi.annotation.versioning.ProviderType;
 /**
  * The argument of VFIO_DEVICE_SET_IRQS.
  *
- * <p>Refused with EINVAL: an index the device does not have, a start or start + count beyond its vectors, more than one kind of
- * data, no eventfd to enable an index with, and whatever has no data while the index is not enabled: to signal REQ, or to disable it, there
- * has to be an eventfd. Refused with ENOTTY: an action the index does not have (MSI cannot be masked).
+ * <p>Refused with EINVAL: an index the device does not have, a start or start + count beyond its vectors, more than one
+ * kind of data, no eventfd to enable an index with, and a call without data while the index is not enabled: signalling
+ * or disabling REQ requires an eventfd. Refused with ENOTTY: an action the index does not have (MSI cannot be masked).
  *
  * @param index of {@link Irq}
- * @param action what to do
+ * @param action the action
  * @param start first vector
  * @param count number of vectors; TRIGGER with no data and count 0 disables the index, whichever vector it starts at
- * @param data with what
+ * @param data the kind of data
  * @param booleans for BOOL: which of the vectors
- * @param eventFds for EVENTFD: one a vector, null takes a vector's eventfd away
+ * @param eventFds for EVENTFD: one per vector; null removes a vector's eventfd
  */
 @ProviderType
 public record IrqSet(int index, Action action, int start, int count, Data data, List<Boolean> booleans,
         List<EventFd> eventFds) {
-    /** What to do. */
+    /** The action on an interrupt. */
     public enum Action { MASK, UNMASK, TRIGGER }
 
-    /** What kind of data comes with it. */
+    /** The kind of data that selects the vectors. */
     public enum Data { NONE, BOOL, EVENTFD }
 
     /** Copies. */

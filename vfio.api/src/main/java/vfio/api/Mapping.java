@@ -12,8 +12,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * @param offset into the buffer
  * @param length bytes
  * @param access {@link machine.api.Access} bits
- * @param vaddrValid false from {@link DmaFlags#UNMAP_VADDR} until {@link DmaFlags#MAP_VADDR} gives another buffer: devices reach the
- *     memory, but the buffer is nobody's way to it any more
+ * @param vaddrValid false from {@link DmaFlags#UNMAP_VADDR} until {@link DmaFlags#MAP_VADDR} gives another buffer:
+ *     devices reach the memory, but the buffer is no longer a way to it
  */
 @ProviderType
 public record Mapping(long iova, DmaBuffer buffer, long offset, long length, int access, boolean vaddrValid) {

@@ -4,10 +4,10 @@ package vfio.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * VFIO_DEVICE_GET_REGION_INFO.
+ * One region of a device, as VFIO_DEVICE_GET_REGION_INFO describes it.
  *
  * @param index see the constants
- * @param size bytes; 0 if the device does not have it
+ * @param size bytes; 0 if the device does not have the region
  * @param flags {@link #READ}, {@link #WRITE}, or 0
  */
 @ProviderType

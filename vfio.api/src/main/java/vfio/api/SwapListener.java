@@ -3,7 +3,7 @@ package vfio.api;
 
 import org.osgi.annotation.versioning.ConsumerType;
 
-/** Is told of every swap. A service; all there are, are called. */
+/** A listener for the reports of all swaps. A service; every registered one is called. */
 @FunctionalInterface
 @ConsumerType
 public interface SwapListener {

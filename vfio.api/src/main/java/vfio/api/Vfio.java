@@ -7,7 +7,7 @@ import java.util.Set;
 import machine.api.Fault;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The entry: what {@code /dev/vfio} is on Linux. A service; there is one per machine. */
+/** The entry point, as {@code /dev/vfio} on Linux. A service; there is one per machine. */
 @ProviderType
 public interface Vfio {
     /** {@return the groups that have devices, by number} */
@@ -54,12 +54,12 @@ public interface Vfio {
     List<Swap> swaps();
 
     /**
-     * For whoever replaces a backend: it was tried and has failed. Each container that uses such a backend, or waits for one, gives the
-     * cause with its {@link Container#reason} until a swap of its succeeds or {@link Container#retry} finds it at work, and reports it: by
-     * {@link Swap#to} the present backend if there is one. Changes nothing else.
+     * Reports that the replacement of a backend has failed. Each container that uses such a backend, or waits for one,
+     * gives the cause with its {@link Container#reason} until a swap of its succeeds or {@link Container#retry} finds
+     * it at work, and reports it: by {@link Swap#to} the present backend if there is one. Changes nothing else.
      *
-     * @param backend what was to be replaced
-     * @param types which types of an IOMMU, see {@link iommu.api.Iommu#TYPE}; nothing is read into it for other backends
+     * @param backend the part that was to be replaced
+     * @param types the types of an IOMMU, see {@link iommu.api.Iommu#TYPE}; ignored for other backends
      * @param cause one line
      */
     void notReplaced(Swap.Backend backend, Set<String> types, String cause);

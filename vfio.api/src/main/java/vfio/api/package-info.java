@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * VFIO for programs on this JVM: containers, groups, devices, regions, interrupts and eventfds, with the rules of the
- * Linux VFIO API. Provided by {@code vfio.container}; used by whoever drives a device.
+ * Linux VFIO API. Provided by {@code vfio.container}; used by programs that drive a device.
  *
  * <p>The order that works is the kernel's: open a container, add a group, set the IOMMU type, set attributes and map
  * memory, and only then get a device. A device is refused before its group is in a container with an IOMMU set, and
  * with nothing mapped everything the device does is blocked.
  *
- * <p>Where two groups of people meet: a user picks device addresses for memory, and on an IOMMU that translates MSIs
- * somebody must also pick one for the doorbells. Who does that is the <em>MSI strategy</em>, see {@link vfio.api.msi}.
- * The user never sees an MSI's address or data: config space is virtualised.
+ * <p>The user picks device addresses for memory. On an IOMMU that translates MSIs the doorbells need device addresses,
+ * too: the <em>MSI strategy</em> decides who picks them, see {@link vfio.api.msi}. The user never sees an MSI's address
+ * or data: config space is virtualised.
  *
- * <p><b>Errors</b> are {@link machine.api.ErrnoException}s; whoever throws one has changed nothing.
- * <b>Threads:</b> any thread may call anything; calls on one container are serialised.
+ * <p><b>Errors</b> are {@link machine.api.ErrnoException}s; a call that throws one has changed nothing. <b>Threads:</b>
+ * any thread may call anything; calls on one container are serialised.
  *
  * <pre>
  *  Container container = vfio.openContainer("guest");

@@ -12,8 +12,9 @@ import vfio.api.Swap;
 import vfio.api.Vfio;
 
 /**
- * Whether every container works. TEMPORARILY_UNAVAILABLE while one's backend is away, which is a matter of moments in an update; CRITICAL
- * if one is blocked although there was an attempt to restore it; WARN if memory is reachable and an interrupt waits. OK if none is open.
+ * The check that every container works. TEMPORARILY_UNAVAILABLE while one's backend is away, which is a matter of
+ * moments in an update; CRITICAL if one is blocked although there was an attempt to restore it; WARN if memory is
+ * reachable and an interrupt waits. OK if none is open.
  */
 @Component(service = HealthCheck.class, property = {HealthCheck.NAME + "=VFIO containers", HealthCheck.TAGS + "=vfio"})
 public final class ContainersCheck implements HealthCheck {

@@ -20,8 +20,9 @@ import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
 
 /**
- * The command {@code vfio:hc}: every health check of the host, by whomever, run once on the caller's thread. The executor of the Felix
- * Health Checks, which runs them on threads of its own with a time limit, does not have to be there.
+ * The command {@code vfio:hc}: every health check of the host, of any bundle, run once on the caller's thread. The
+ * executor of the Felix Health Checks, which runs them on threads of its own with a time limit, does not have to be
+ * there.
  */
 @Component(service = HealthCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=hc",
     "osgi.command.function=__checks", "gantry.command.looks=hc", "gantry.command.group=to look: hc",

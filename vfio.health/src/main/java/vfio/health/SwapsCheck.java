@@ -16,8 +16,9 @@ import vfio.api.Swap;
 import vfio.api.Vfio;
 
 /**
- * Whether swaps succeed. CRITICAL if the latest one of an open container's backend has failed and nothing has taken over; WARN if it has
- * failed and the present backend goes on. A failure that was made good is told of, and is none.
+ * The check that swaps succeed. CRITICAL if the latest one of an open container's backend has failed and nothing has
+ * taken over; WARN if it has failed and the present backend goes on. A failure that has been resolved is mentioned and
+ * does not count.
  */
 @Component(service = HealthCheck.class, property = {HealthCheck.NAME + "=VFIO swaps", HealthCheck.TAGS + "=vfio"})
 public final class SwapsCheck implements HealthCheck {

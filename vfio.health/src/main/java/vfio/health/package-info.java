@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Health checks for whoever watches the host: {@link vfio.health.ContainersCheck} says what cannot work now, {@link vfio.health.SwapsCheck}
- * what went wrong on the way. Nothing is exported.
+ * Health checks of a host: {@link vfio.health.ContainersCheck} says what cannot work now, {@link
+ * vfio.health.SwapsCheck} what went wrong on the way. Nothing is exported.
  */
 package vfio.health;

@@ -11,7 +11,8 @@ import vfio.api.msi.MsiStrategy;
 
 /**
  * {@code bank}: the user asks how many banks there are and says at which address each is to be reached. The outcome of
- * the discussion of 2013 and what the driver of that year did.
+ * <em>RFC: vfio API changes needed for powerpc</em> (kvm and iommu lists, April 2013), and the interface of the PAMU
+ * driver that followed.
  *
  * <p>A bank that comes later is the user's to map: ENODEV says so, if a vector of no other bank will do.
  */

@@ -13,9 +13,10 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code fd}, option C of 2013: a file descriptor for each bank, its mmap, and MAP_DMA of the address that gave. Descriptor and
- * address are numbers that mean something to this session only; neither comes back once it is closed, so a stale one is
- * noticed. As with memory, what is mapped for DMA stays mapped when the descriptor is closed.
+ * {@code fd}, option C of <em>RFC: vfio API changes needed for powerpc</em>: a file descriptor for each bank, its mmap,
+ * and MAP_DMA of the address that gave. Descriptor and address are numbers that mean something to this session only;
+ * neither comes back once it is closed, so a stale one is noticed. As with memory, what is mapped for DMA stays mapped
+ * when the descriptor is closed.
  *
  * <p>A bank that comes later takes the same three steps: ENODEV says so, if a vector of no other bank will do.
  */
@@ -64,7 +65,10 @@ public final class FdStrategy implements MsiStrategy {
     private static final class Session implements MsiSession {
         /** The first behind standard input, output and error. */
         private static final long FIRST_FD = 3;
-        /** Where Linux mmaps on a 64-bit machine; far from any descriptor, so that one is never taken for the other. */
+        /**
+         * Start of the addresses that mmap returns, as on a 64-bit Linux; far from any descriptor, so that they cannot
+         * be confused.
+         */
         private static final long FIRST_VADDR = 0x7f00_0000_0000L;
 
         private final FdStrategy strategy;

@@ -12,8 +12,9 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code flag}, option B of 2013: MAP_DMA with an MSI flag. The user gives an address and no memory; VFIO puts the next bank there that is
- * not mapped, and tells which. There is no count to ask for: when all banks are mapped, the next call gets ENODEV.
+ * {@code flag}, option B of <em>RFC: vfio API changes needed for powerpc</em>: MAP_DMA with an MSI flag. The user gives
+ * an address and no memory; VFIO puts the next bank there that is not mapped, and tells which. There is no count to ask
+ * for: when all banks are mapped, the next call gets ENODEV.
  *
  * <p>A bank that comes later is mapped by one call more: ENODEV says so, if a vector of no other bank will do.
  */

@@ -12,9 +12,10 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code tail}, option A of 2013: the user sets a geometry with windows to spare, and VFIO takes the last ones without a word. Bank
- * <i>n</i> has the window with index {@code windows - 1 - n}, whichever banks there are besides: where it is can be known before, and
- * does not change. It is placed there while vectors of it are enabled.
+ * {@code tail}, option A of <em>RFC: vfio API changes needed for powerpc</em>: the user sets a geometry with spare
+ * windows, and VFIO takes the last ones silently. Bank <i>n</i> has the window with index {@code windows - 1 - n},
+ * whichever banks there are besides: where it is can be known before, and does not change. It is placed there while
+ * vectors of it are enabled.
  *
  * <p>The windows of banks 0 to the highest known are kept free: mapping memory there is EINVAL. A bank that comes later gets its
  * window on demand as well, and it is kept from then on; if memory lies there already, the bank is refused with ENOSPC.
@@ -75,7 +76,7 @@ public final class TailStrategy implements MsiStrategy {
         private final TailStrategy strategy;
         private final MsiEnvironment environment;
         private final Banks banks;
-        /** How many windows are kept: for all banks ever seen, as one may be away for the moment. */
+        /** The number of windows kept: one per bank ever seen, since a bank may be away for the moment. */
         private int kept;
 
         private Session(TailStrategy strategy, MsiEnvironment environment) {

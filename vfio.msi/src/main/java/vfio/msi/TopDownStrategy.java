@@ -11,9 +11,10 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code topdown}, Alex Williamson's counter-proposal of 2013: the user maps memory from the start of the aperture upwards, VFIO maps
- * banks as they are needed, each in the highest window that is free. The user asks for the count and leaves that many windows;
- * nobody keeps it from filling them, and then a bank finds none.
+ * {@code topdown}, Alex Williamson's counter-proposal in <em>RFC: vfio API changes needed for powerpc</em>: the user
+ * maps memory from the start of the aperture upwards, VFIO maps banks as they are needed, each in the highest window
+ * that is free. The user asks for the count and leaves that many windows; nobody keeps it from filling them, and then a
+ * bank finds none.
  *
  * <p>A bank that comes later gets the next free window like any other: ENOSPC if there is none. With its last vector a
  * bank's window is given back.

@@ -27,8 +27,9 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code window}, what became of it all in Linux where doorbells are translated (IOMMU_RESV_SW_MSI): a range of device addresses is kept
- * for banks, and each is placed there when it is first needed. The user keeps out of the range: mapping memory there is EINVAL.
+ * {@code window}, Linux's present way where doorbells are translated (IOMMU_RESV_SW_MSI): a range of device addresses
+ * is kept for banks, and each is placed there when it is first needed. The user keeps out of the range: mapping memory
+ * there is EINVAL.
  *
  * <p>A bank, once placed, stays while the session lives. A bank that comes later is placed like any other, as long as the range has room:
  * ENOSPC then. The range does not grow; it is fixed by the geometry, the windows and the banks that there are when the session

@@ -22,14 +22,14 @@ class BankStrategyTest {
     private final MsiSession session = strategy.bind(environment);
 
     @Test
-    @DisplayName("bank: its name and operations, the 2013 driver's and a move")
+    @DisplayName("bank: its name and operations, those of the PAMU driver and a move")
     void operations() {
         assertEquals("bank", strategy.name());
         assertEquals(List.of("GET_MSI_BANK_COUNT", "MAP_MSI_BANK index iova", "MOVE_MSI_BANK index iova", "UNMAP_MSI_BANK iova"), strategy.operations());
     }
 
     @Test
-    @DisplayName("bank: assess: one window and one operation a bank, and one operation to count them")
+    @DisplayName("bank: assess: one window and one operation per bank, and one operation to count them")
     void assess() {
         assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window", 3, 4), strategy.assess(environment));
         environment.set(new Geometry(0, 0), 0);

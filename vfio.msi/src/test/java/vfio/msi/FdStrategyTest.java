@@ -18,7 +18,7 @@ class FdStrategyTest {
     private final MsiSession session = strategy.bind(environment);
 
     @Test
-    @DisplayName("fd: assess: three operations a bank, the overhead the thread blamed it for")
+    @DisplayName("fd: assess: three operations per bank, the overhead the RFC's thread objected to")
     void assess() {
         assertEquals(new MsiAssessment(true, "the user gets a descriptor of each of 2 banks, mmaps it and maps that", 2, 6),
             strategy.assess(environment));

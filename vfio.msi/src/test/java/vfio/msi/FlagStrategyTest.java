@@ -18,7 +18,7 @@ class FlagStrategyTest {
     private final MsiSession session = strategy.bind(environment);
 
     @Test
-    @DisplayName("flag: assess: one operation a bank; there is no count to ask for")
+    @DisplayName("flag: assess: one operation per bank; there is no count to ask for")
     void assess() {
         assertEquals(new MsiAssessment(true, "the user maps 2 banks like memory, with a flag", 2, 2), strategy.assess(environment));
         assertEquals(List.of("MAP_DMA_MSI iova size", "UNMAP_DMA_MSI iova"), strategy.operations());

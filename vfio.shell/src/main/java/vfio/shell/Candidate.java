@@ -45,7 +45,7 @@ import org.w3c.dom.NodeList;
 import org.xml.sax.SAXException;
 import org.xml.sax.helpers.DefaultHandler;
 
-/** A jar that is to take a bundle's place, and what can be told of it before anything is touched. Immutable. */
+/** A jar that is to replace a bundle, and the checks that are possible before anything is touched. Immutable. */
 final class Candidate {
     private static final String MANIFEST = "META-INF/MANIFEST.MF";
     private static final String SERVICE_COMPONENT = "Service-Component";

@@ -7,7 +7,7 @@ import java.util.concurrent.ExecutionException;
 import machine.api.ErrnoException;
 import org.osgi.framework.BundleException;
 
-/** Why something failed, in one line. */
+/** The cause of a failure in one line. */
 final class Causes {
     private static final int LONGEST = 400;
 

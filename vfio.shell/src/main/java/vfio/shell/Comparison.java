@@ -31,16 +31,19 @@ import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * One piece of work, done once through every MSI strategy there is, each time in a fresh container: two devices move memory and
- * interrupt through every bank, a third one is plugged in while they work, and another container wants interrupts as well. What is
- * reported was observed. One thread; leaves nothing behind.
+ * One workload, run once under every MSI strategy, each time in a fresh container: two devices move memory and
+ * interrupt through every bank, a third one is plugged in while they work, and another container wants interrupts as
+ * well. What is reported was observed. One thread; leaves nothing behind.
  */
 final class Comparison {
-    /** The aperture of the proposal of 2013; where translation is paged, there are no windows to set. */
+    /**
+     * The aperture of <em>RFC: vfio API changes needed for powerpc</em>; where translation is paged, there are no
+     * windows to set.
+     */
     private static final Geometry GEOMETRY = new Geometry(0, 512L << 20);
     private static final int WINDOWS = 8;
     private static final long MEMORY = 256L << 20;
-    /** Where memory begins in a paged aperture: clear of what is reserved on PCs, and of Linux's range for doorbells. */
+    /** Start of memory in a paged aperture: clear of the ranges reserved on PCs, and of Linux's range for doorbells. */
     private static final long PAGED_START = 0x4000_0000L;
     private static final int PATIENCE_SECONDS = 5;
     private static final int BATCHES = 51;
@@ -94,7 +97,7 @@ final class Comparison {
             String stranger = other.filter(name -> devices.stream().noneMatch(one -> group(one) == group(name))).orElse("");
             addNanos = add();
             List<MsiChoice> choices = choices(iommu, devices);
-            // Not looked at: whoever comes first would pay for what the JVM has yet to load and to compile.
+            // Not measured: the first run pays for what the JVM has yet to load and to compile.
             for (MsiChoice choice : choices.stream().filter(one -> one.assessment().feasible()).limit(1).toList()) {
                 new Trial(iommu, choice, devices, "", slots.get(0)).run();
             }
@@ -195,7 +198,7 @@ final class Comparison {
         return values[values.length / 2];
     }
 
-    /** What the user of a strategy has to know that no call tells. */
+    /** The knowledge that a strategy's user needs and no call returns. */
     private static String mustKnow(String strategy) {
         return switch (strategy) {
             case "reserved" -> "nothing";
@@ -304,7 +307,7 @@ final class Comparison {
                 hotPlug, hotPlugOperations, isolation, shared, raised, delivered, perBank, bytes, mismatches, first, warm, failure, layout);
         }
 
-        /** Where the memory begins: at the start of the aperture; in a paged one where nothing is in the way. */
+        /** {@return the start of the memory: that of the aperture; in a paged one, a range that nothing occupies} */
         private long start(Container container) {
             return container.info().capabilities().windowed() ? container.get(Geometry.class).start() : PAGED_START;
         }
@@ -315,7 +318,10 @@ final class Comparison {
             return container.msi(operation, arguments);
         }
 
-        /** What a user of this strategy does once memory is mapped: makes each bank reachable, in the windows behind the memory. */
+        /**
+         * Performs the strategy's user operations after memory is mapped: makes each bank reachable, in the windows
+         * behind the memory.
+         */
         private void user(Container container, long mapped) {
             if (container.msiStrategy().filter(List.of("bank", "flag", "fd", "topdown")::contains).isEmpty()) {
                 return;

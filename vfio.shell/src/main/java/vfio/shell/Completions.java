@@ -22,9 +22,9 @@ import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * What can be an argument of the commands of scope {@code vfio}, as it is now: functions that the commands' property
- * {@code gantry.command.completes} names, for whoever completes lines. Each is given the arguments before the one that is asked for. None
- * but {@code __operations} waits for a container that is busy.
+ * The possible arguments of the commands of scope {@code vfio} at the moment: functions that the commands' property
+ * {@code gantry.command.completes} names, for completion. Each is given the arguments before the one that is asked for.
+ * None but {@code __operations} waits for a container that is busy.
  */
 @Component(service = Completions.class, property = {"osgi.command.scope=vfio",
     "osgi.command.function=__containers", "osgi.command.function=__slots", "osgi.command.function=__places",

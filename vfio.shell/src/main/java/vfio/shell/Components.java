@@ -15,7 +15,7 @@ import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 import org.osgi.service.component.runtime.dto.ReferenceDTO;
 import org.osgi.service.component.runtime.dto.UnsatisfiedReferenceDTO;
 
-/** What Declarative Services says of a bundle's components. */
+/** The state of a bundle's components as Declarative Services reports it. */
 final class Components {
     private static final long GRACE_MILLIS = 500;
 

@@ -25,8 +25,8 @@ import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 
 /**
- * The command {@code vfio:config}: every configuration that some bundle describes. It needs no machine: what is set before there is one
- * holds when it comes.
+ * The command {@code vfio:config}: lists and sets every configuration that a bundle describes. It needs no machine:
+ * values set before one is loaded hold when it is.
  */
 @Component(service = ConfigCommands.class, property = {"osgi.command.scope=vfio", "osgi.command.function=config",
     "osgi.command.function=configurable",
@@ -37,7 +37,7 @@ public final class ConfigCommands {
     private static final String DEFAULT = "default";
     private static final int WIDTH = 76;
 
-    /** What can be configured under one PID. */
+    /** The keys of one PID. */
     private record Target(String pid, Metatype metatype) {
     }
 

@@ -28,8 +28,8 @@ import vfio.api.ContainerState;
 import vfio.api.Swap;
 
 /**
- * One attempt to put a candidate in the place of a backend's bundle: the course it takes, and the way back if it fails anywhere. One
- * thread; used once.
+ * One attempt to replace a backend's bundle with a candidate, and the way back if any step fails. One thread; used
+ * once.
  */
 final class Course {
     private static final long SHORTEST_GRACE_MILLIS = 100;
@@ -49,13 +49,13 @@ final class Course {
     private final Components components;
     private final List<Swap> before;
     private final List<String> notes = new ArrayList<>();
-    /** What has to be offered afterwards. */
+    /** The offers required after the swap. */
     private final Set<Offer> wanted = new LinkedHashSet<>();
     /** Whether there have to be MSI strategies among it. */
     private boolean strategies;
-    /** What containers may use of it. */
+    /** The offers that containers may use. */
     private final Set<Offer> known = new LinkedHashSet<>();
-    /** Who worked before, with how many MSIs. */
+    /** The containers that worked before, each with its number of MSIs. */
     private final Map<Container, Integer> working = new LinkedHashMap<>();
     private Watch.Hung hung;
     /** Whether it is on the way back. */
@@ -63,7 +63,7 @@ final class Course {
     /** Whether the bundle's content was replaced. */
     private boolean touched;
 
-    /** What has come of it. */
+    /** The result. */
     record Outcome(List<Swap> reports, List<String> notes) {
     }
 
@@ -86,7 +86,10 @@ final class Course {
         this.before = bench.vfio().swaps();
     }
 
-    /** What a container waits for in a provider has a bound of its own: meanwhile nothing stays as it was. */
+    /**
+     * {@return the state whose changes count as progress; a container's wait for a provider has a bound of its own, so
+     * it counts as progress, too}
+     */
     private Object motion() {
         List<Object> motion = new ArrayList<>();
         for (Container container : bench.vfio().containers()) {
@@ -170,7 +173,8 @@ final class Course {
             watch.run("starting " + next.name(), () -> bundle.start(Bundle.START_TRANSIENT));
             trouble = verdict(bundle);
             if (trouble.isEmpty() && !started) {
-                // Who asks for a stopped one to be replaced wants it at work, after the framework's next start, too. Not before it works:
+                // A user who replaces a stopped bundle wants it to run, after the framework's next start, too. Not
+                // before it works:
                 // what is to be started the framework may start at any moment.
                 bundle.start();
             }
@@ -462,7 +466,8 @@ final class Course {
                 }
             });
             if (!done.await(limitMillis, TimeUnit.MILLISECONDS)) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "who is wired to it is not wired anew after %d ms", limitMillis);
+                throw new ErrnoException(Errno.ETIMEDOUT, "the bundles that import from it are not rewired after %d ms",
+                limitMillis);
             }
         }
     }

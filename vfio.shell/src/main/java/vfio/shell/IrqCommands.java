@@ -24,14 +24,14 @@ import org.osgi.service.component.annotations.Reference;
 import vfio.api.EventFd;
 
 /**
- * The commands of scope {@code irq}: the interrupt controller by itself, with no device and no container, as its driver's user has it.
- * What they see goes into the report.
+ * The commands of scope {@code irq}: they use the interrupt controller's driver directly, with no device and no
+ * container. Their results go into the report.
  */
 @Component(service = IrqCommands.class, property = {"osgi.command.scope=irq", "osgi.command.function=bell",
     "osgi.command.function=wire", "osgi.command.function=masked", "gantry.command.group=to try: bell wire masked"})
 public final class IrqCommands {
     private static final long PATIENCE_MILLIS = 5_000;
-    /** Who the messages come from. */
+    /** The requester id of the messages. */
     private static final int REQUESTER = 0x1;
 
     private final Workbench bench;

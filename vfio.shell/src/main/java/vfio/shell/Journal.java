@@ -9,7 +9,7 @@ import java.util.TreeMap;
 import machine.api.Fault;
 import machine.api.Refusal;
 
-/** What was tried and what came of it. Thread-safe. */
+/** The record of all actions and their results. Thread-safe. */
 final class Journal {
     /**
      * A transfer that should work.

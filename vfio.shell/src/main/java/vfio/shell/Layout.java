@@ -14,11 +14,12 @@ import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * How a container's addresses are laid out: its windows if it has some, else its mappings. What every picture is made of. While its IOMMU
- * is away, the mappings are what the container holds; nothing passes then, and {@link Container#state} says so.
+ * The layout of a container's addresses: its windows if it has some, else its mappings. Every picture is made from it.
+ * While its IOMMU is away, the mappings are what the container holds; nothing passes then, and {@link Container#state}
+ * says so.
  */
 record Layout(Geometry geometry, int windows, List<Row> rows) {
-    /** What one row of the layout is used for. */
+    /** The use of one row of the layout. */
     enum Use { MEMORY, DOORBELL, DISABLED }
 
     /**

@@ -22,8 +22,8 @@ import org.w3c.dom.NodeList;
 import org.xml.sax.SAXException;
 
 /**
- * One configuration as its bundle describes it. The bundle's own file is read and Metatype's service not asked, as that does not tell the
- * smallest and the largest value, and a refusal is to name them.
+ * One configuration as its bundle describes it. It is read from the bundle's own file, because Metatype's service does
+ * not report the smallest and the largest value, which a refusal names.
  *
  * @param factory whether there is one configuration of this kind for each instance
  */

@@ -58,7 +58,7 @@ final class Replacement {
         }
     }
 
-    /** What can be told of a jar is told before anything is touched; containers hear of it all the same. */
+    /** Checks a jar before anything is touched; containers get the reason of a refusal all the same. */
     private Candidate checked(Bundle bundle, String jar) {
         try {
             Candidate candidate = Candidate.read(jar);

@@ -24,7 +24,7 @@ import vfio.api.Group;
 import vfio.api.MsiChoice;
 import vfio.api.Swap;
 
-/** What a run looks like as text: tables and a picture. */
+/** The text report of a run: tables and a picture. */
 final class Reports {
     private static final int BAR = 48;
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT).withZone(ZoneId.systemDefault());
@@ -47,7 +47,7 @@ final class Reports {
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
         section(text, "Swaps", swaps(bench.vfio().swaps()));
-        section(text, "Swaps that were asked for and not done", failed(bench.failedSwaps()));
+        section(text, "Swaps requested and not carried out", failed(bench.failedSwaps()));
         text.append(warnings(bench.machine()));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
         text.append('\n').append(verdict(journal));
@@ -75,12 +75,12 @@ final class Reports {
             present.free(bank.index()))));
         section(text, "MSI banks", banks);
         if (doorbells.isEmpty()) {
-            text.append("\nNo interrupt controller is there: its MSI banks are not known.\n");
+            text.append("\nThere is no interrupt controller, so its MSI banks are not known.\n");
         }
         return text.append(warnings(bench.machine())).toString();
     }
 
-    /** {@return what is wrong with the machine's description and was gone on with; empty if nothing is} */
+    /** {@return the tolerated faults of the machine's description; empty if there are none} */
     static String warnings(Machine machine) {
         return machine.warnings().stream().map(warning -> "\nWarning: " + warning + '\n').collect(Collectors.joining());
     }

@@ -15,7 +15,7 @@ import org.osgi.framework.wiring.FrameworkWiring;
 import vfio.api.Container;
 import vfio.api.Vfio;
 
-/** What stands on a bundle, and would be lost if that were replaced. */
+/** The services, components and devices that depend on a bundle and would be lost if it were replaced. */
 final class Standing {
     private Standing() {
     }
@@ -49,7 +49,7 @@ final class Standing {
             lost.add("this shell's commands, with what is plugged, opened and reported here");
         }
         if (!others.isEmpty()) {
-            lost.add("whatever the bundles that are wired to it hold: " + names(others));
+            lost.add("the state of the bundles that are wired to it: " + names(others));
         }
         return lost.isEmpty() ? "what it does itself" : String.join("; ", lost);
     }

@@ -21,14 +21,14 @@ final class Svg {
     private static final int BETWEEN = 90;
     /** So many columns are as wide as a screen. */
     private static final int ABREAST = 4;
-    /** What is for reading only is hatched one way, what is for writing only another: told apart in grey and by whoever sees no colours. */
+    /** Read-only areas are hatched one way, write-only areas another, so that they differ without colours. */
     private static final String PATTERNS = "<defs>"
         + "<pattern id=\"reads\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\" fill=\"#dce8f4\"/>"
         + "<path d=\"M0 3h6\" stroke=\"#4c78a8\" stroke-width=\"1.5\"/></pattern>"
         + "<pattern id=\"writes\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\" fill=\"#dce8f4\"/>"
         + "<path d=\"M-1 1l2 -2M0 6l6 -6M5 7l2 -2\" stroke=\"#4c78a8\" stroke-width=\"1.5\"/></pattern></defs>";
 
-    /** How something is drawn, in the order of the legend. */
+    /** The drawing styles, in the order of the legend. */
     private enum Look {
         READ_WRITE("#4c78a8", "memory, RW"), READ("url(#reads)", "memory, R"), WRITE("url(#writes)", "memory, W"),
         DOORBELL("#f58518", "MSI bank, 4 KiB, W"), REFUSED("#f4f4f4", "refused");
@@ -126,7 +126,7 @@ final class Svg {
         text(svg, x + LEFT + BAR / 2, top + HEIGHT + 20, "middle", 11, "#555555", foot);
     }
 
-    /** Where there are no windows, what lies between two mappings is drawn, too, if not to scale. */
+    /** Without windows, the gaps between mappings are drawn, too, though not to scale. */
     private static List<Layout.Row> withGaps(List<Layout.Row> rows) {
         List<Layout.Row> drawn = new ArrayList<>();
         long next = 0;
@@ -140,7 +140,7 @@ final class Svg {
         return drawn;
     }
 
-    /** What is in the picture, and nothing else. */
+    /** The legend, of the styles in the picture only. */
     private static void legend(StringBuilder svg, int width, int top, Set<Look> looks) {
         int x = 20;
         int y = top;

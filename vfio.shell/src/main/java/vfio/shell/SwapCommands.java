@@ -16,7 +16,7 @@ import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
 import vfio.api.Swap;
 
-/** The commands of scope {@code vfio} that replace what containers stand on. */
+/** The commands of scope {@code vfio} that replace the backends of containers. */
 @Component(service = SwapCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall",
@@ -34,13 +34,13 @@ public final class SwapCommands {
         this.replacement = new Replacement(context, bench);
     }
 
-    @Descriptor("replace a backend's bundle by a fresh copy, under containers; shows what each of them says of it. If it fails, the old "
+    @Descriptor("replace a backend's bundle with a fresh copy, under containers; shows what each of them says of it. If it fails, the old "
         + "one is put back")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
         return attempt(bundle, "", () -> text(replacement.run(bundle, "")));
     }
 
-    @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle by the one in a jar")
+    @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle with the one in a jar")
     public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
             throws IOException, InterruptedException {
         boolean container = bench.vfio().containers().stream().anyMatch(one -> one.name().equals(what));
@@ -48,7 +48,7 @@ public final class SwapCommands {
             : text(replacement.run(what, with)));
     }
 
-    @Descriptor("what became of every swap so far, the latest at the end")
+    @Descriptor("list the reports of all swaps, the latest at the end")
     public String swaps() {
         List<Swap> swaps = bench.vfio().swaps();
         List<Workbench.FailedSwap> failed = bench.failedSwaps();
@@ -56,7 +56,7 @@ public final class SwapCommands {
             return "nothing was swapped yet; try vfio:swap BUNDLE\n";
         }
         return (swaps.isEmpty() ? "" : table(swaps)) + (failed.isEmpty() ? ""
-            : (swaps.isEmpty() ? "" : "\n") + "Asked for and not done:\n" + Reports.failed(failed));
+            : (swaps.isEmpty() ? "" : "\n") + "Requested and not carried out:\n" + Reports.failed(failed));
     }
 
     @Descriptor("try once more to restore a blocked container; on the backends that are there now")
@@ -66,7 +66,7 @@ public final class SwapCommands {
         return String.format("%s is %s", name, container.state());
     }
 
-    @Descriptor("how long devices of a container may wait in a swap; show it, or set it")
+    @Descriptor("show or set how long devices of a container may wait during a swap")
     public String stall(@Descriptor("container") String name) {
         return String.format("%d ms", bench.container(name).stallBound().toMillis());
     }
@@ -85,7 +85,7 @@ public final class SwapCommands {
         String run() throws IOException, InterruptedException;
     }
 
-    /** Runs it; that it failed is kept, also if no container has heard of it. */
+    /** Runs it; a failure is kept, even if no container knows of it. */
     private String attempt(String what, String with, Attempt attempt) throws IOException, InterruptedException {
         try {
             return attempt.run();

@@ -90,7 +90,7 @@ public final class VfioCommands {
         return reports.nodes(text);
     }
 
-    @Descriptor("the names of the places for devices, PCIe controllers first; of several that share a requester id, one")
+    @Descriptor("list the places for devices, PCIe controllers first; one of several that share a requester id")
     public List<String> slots() {
         Set<Integer> seen = new HashSet<>();
         List<String> names = new ArrayList<>();
@@ -105,7 +105,7 @@ public final class VfioCommands {
         return names;
     }
 
-    @Descriptor("places for so many devices, each in a group of its own; a scenario that says so does not begin without them")
+    @Descriptor("require places for so many devices, each in a group of its own; a scenario does not begin without them")
     public void needs(@Descriptor("devices") String devices) {
         bench.need(Amount.parseInt(devices));
     }
@@ -120,7 +120,7 @@ public final class VfioCommands {
         return reports.groups();
     }
 
-    @Descriptor("the names of the devices that are there, by group")
+    @Descriptor("list the names of the devices by group")
     public List<String> devices() {
         // A list of a class that scripts may call.
         List<String> names = new ArrayList<>();
@@ -135,7 +135,7 @@ public final class VfioCommands {
         return text.length() == 0 ? "no container is open; open one with vfio:open\n" : text.toString();
     }
 
-    @Descriptor("plug an edu device into a place whose group has none yet; whichever slot that is in; gives its name")
+    @Descriptor("plug an edu device into the first place whose group has no device; gives its name")
     public String plug() throws IOException, InterruptedException {
         return bench.plugApart();
     }
@@ -158,7 +158,7 @@ public final class VfioCommands {
 
     @Descriptor("open a container for the groups of some devices; sets its IOMMU")
     public void open(
-            @Descriptor("IOMMU type; by default the one this machine has")
+            @Descriptor("IOMMU type; by default the machine's")
             @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
             @Descriptor("name of the container") String name, @Descriptor("devices") String... devices) {
         Container container = bench.vfio().openContainer(name);
@@ -193,7 +193,8 @@ public final class VfioCommands {
             @Descriptor("physical address, else anywhere") @Parameter(names = {"-p", "--physical"}, absentValue = "") String physical,
             @Descriptor("single scattered pages")
             @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
-            @Descriptor("what devices may do: R, W or RW") @Parameter(names = {"-a", "--access"}, absentValue = "RW") String access,
+            @Descriptor("the devices' access: R, W or RW") @Parameter(names = {"-a", "--access"}, absentValue = "RW")
+            String access,
             @Descriptor("container") String name, @Descriptor("first device address") String iova,
             @Descriptor("bytes, e.g. 256M") String size) {
         Container container = bench.container(name);
@@ -227,7 +228,7 @@ public final class VfioCommands {
             container.iommu().orElse("no IOMMU set"), container.state(), name) : picture;
     }
 
-    @Descriptor("an operation of the container's MSI strategy; such as vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
+    @Descriptor("call an operation of the container's MSI strategy; such as vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
     public Object msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
             @Descriptor("arguments") String... arguments) {
         if (operation.equals("explain") && arguments.length == 0) {
@@ -243,17 +244,17 @@ public final class VfioCommands {
         return bench.container(name).msi(operation, numbers);
     }
 
-    @Descriptor("how many MSI banks the interrupt controller has")
+    @Descriptor("the number of MSI banks of the interrupt controller")
     public int msibanks() {
         return bench.controller().doorbells().banks().size();
     }
 
-    @Descriptor("why the container's MSI strategy is the active one; all there are, in the order they are considered")
+    @Descriptor("list the MSI strategies in the order they are considered; with the reason why one is active")
     public String strategies(@Descriptor("container") String name) {
         return reports.strategies(bench.container(name));
     }
 
-    @Descriptor("have a container use another MSI strategy; vectors that are enabled move along. '' leaves the choice to VFIO")
+    @Descriptor("make a container use another MSI strategy; enabled vectors move along. '' leaves the choice to VFIO")
     public String use(@Descriptor("container") String name, @Descriptor("strategy") String strategy) {
         Container container = bench.container(name);
         container.msiStrategy(strategy);
@@ -261,7 +262,7 @@ public final class VfioCommands {
             .map(placement -> String.format("%d at 0x%x", placement.bank(), placement.iova())).toList());
     }
 
-    @Descriptor("do the same work through every MSI strategy; show how they differ")
+    @Descriptor("run the same workload under each MSI strategy; show how they differ")
     public String compare(
             @Descriptor("file to write it to as JSON; - is standard output")
             @Parameter(names = {"-j", "--json"}, absentValue = "") Object json,
@@ -298,7 +299,7 @@ public final class VfioCommands {
         return mapped;
     }
 
-    @Descriptor("from which bank vectors come; first_fit, isolated, packed or spread")
+    @Descriptor("set the policy that selects the bank of a vector; first_fit, isolated, packed or spread")
     public void policy(@Descriptor("container") String name, @Descriptor("policy") String policy) {
         try {
             bench.container(name).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
@@ -312,7 +313,7 @@ public final class VfioCommands {
         return bench.interrupt(device, kind);
     }
 
-    @Descriptor("have a device raise its interrupt and wait until it arrives")
+    @Descriptor("make a device raise its interrupt and wait until it arrives")
     public String ring(@Descriptor("device") String device) throws InterruptedException {
         Journal.Interrupt interrupt = bench.ring(device);
         return String.format("%s: %d delivered to its own eventfd, %d to others, after %d µs",
@@ -327,7 +328,7 @@ public final class VfioCommands {
         return bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark).outcome();
     }
 
-    @Descriptor("have a device try an access that must be refused; for the reason given")
+    @Descriptor("make a device try an access that must be refused; for the given reason")
     public String refused(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("read or write") String access, @Descriptor("device address") String iova,
             @Descriptor("OUTSIDE, UNMAPPED, DENIED, …") String reason) {
@@ -336,7 +337,7 @@ public final class VfioCommands {
         return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
     }
 
-    @Descriptor("have a device send the message of another device's MSI; it must be refused for the reason given")
+    @Descriptor("make a device send the message of another device's MSI; it must be refused for the given reason")
     public String forged(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("whose MSI") String victim,
             @Descriptor("address of 4 bytes of the device's own memory") String scratch, @Descriptor("reason") String reason) {
@@ -396,7 +397,7 @@ public final class VfioCommands {
         bench.journal().note(text);
     }
 
-    @Descriptor("show what was done since the report began; and whether all was as expected")
+    @Descriptor("show all actions since the report began; and whether the results are as expected")
     public String report() {
         return reports.all();
     }

@@ -67,7 +67,7 @@ final class Watch {
         }, "vfio.shell: " + what);
         thread.setDaemon(true);
         thread.start();
-        // Half done would be worse than late: who interrupts the caller is heard afterwards.
+        // Half done would be worse than late: an interrupt of the caller takes effect afterwards.
         boolean interrupted = false;
         boolean told = false;
         long limit = limitMillis;

@@ -49,8 +49,9 @@ import vfio.api.MsiRoute;
 import vfio.api.Vfio;
 
 /**
- * What the user of a shell has on the bench: plugged and opened devices, and the journal. The one user of VFIO in this bundle; it
- * does what any program could do. One thread at a time, as a shell is. Immediate: one that went with its last command would forget.
+ * The state of a shell session: plugged and opened devices, and the journal. The only user of VFIO in this bundle; it
+ * does what any program could do. One thread at a time, as a shell is. Immediate: one that went with its last command
+ * would forget.
  */
 @Component(service = Workbench.class, immediate = true)
 public final class Workbench {
@@ -59,7 +60,7 @@ public final class Workbench {
     private static final long PATIENCE_MILLIS = 5_000;
     private static final int FAILED_KEPT = 1024;
 
-    /** Where a device can be plugged in. */
+    /** A place where a device can be plugged in. */
     record Place(Slot slot, int device, int function) {
         String name() {
             return slot.address(device, function);
@@ -95,7 +96,7 @@ public final class Workbench {
     record FailedSwap(Instant at, String what, String with, String why) {
     }
 
-    /** How long an interrupt is waited for. */
+    /** Limit of the wait for an interrupt. */
     long patienceMillis = PATIENCE_MILLIS;
 
     private final Machine machine;
@@ -538,7 +539,7 @@ public final class Workbench {
         return start >= 0 && next >= end;
     }
 
-    /** What the program itself writes into memory it has mapped, found by device address. */
+    /** Accesses the program's own mapped memory by device address. */
     private static void poke(Container container, long iova, byte[] bytes) {
         each(container, iova, bytes.length, (mapping, offset, done, piece) -> mapping.buffer().write(offset, bytes, done, piece));
     }

@@ -20,7 +20,7 @@ class AmountTest {
         assertEquals(number, Amount.parse(text));
     }
 
-    @DisplayName("What is no number is refused by name, an overflow too")
+    @DisplayName("A text that is no number is refused by name, an overflow too")
     @Test
     void noNumbers() {
         for (String text : List.of("", "M", "12X", "0x", "0xg", "1.5M", "9999999T")) {

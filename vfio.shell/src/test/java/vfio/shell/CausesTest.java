@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.osgi.framework.BundleException;
 
 class CausesTest {
-    @DisplayName("One line, of what says something: neither wrappers nor stack traces")
+    @DisplayName("A cause is one line with the causes that say something: neither wrappers nor stack traces")
     @Test
     void line() {
         assertEquals("java.lang.IllegalStateException: a b", Causes.line(new BundleException("Activator start error",

@@ -98,7 +98,7 @@ class ConfigCommandsTest {
     }
 
     @Test
-    @DisplayName("config: lists PIDs; with one, its keys with value, default, type, what is legal and what it means")
+    @DisplayName("config: lists PIDs; with one, its keys with value, default, type, legal values and meaning")
     void shows() throws Exception {
         assertTrue(commands.config().contains("vfio.container.unit"), commands.config());
         assertTrue(commands.config().contains("there is none"), commands.config());
@@ -146,7 +146,7 @@ class ConfigCommandsTest {
     }
 
     @Test
-    @DisplayName("config: what is not legal is EINVAL naming what is; what is not there is ENOENT naming what is near; nothing is stored")
+    @DisplayName("config: an illegal value is EINVAL naming the legal ones; an unknown key is ENOENT naming similar ones; nothing is stored")
     void refusals() {
         refused(Errno.EINVAL, "stall.bound=3600001 is refused, legal is 0..3600000", () ->
             commands.config("vfio.container", "stall.bound", "3600001"));
@@ -164,7 +164,7 @@ class ConfigCommandsTest {
     }
 
     @Test
-    @DisplayName("configurable: PIDs, the keys of one, the values of a key: what completes behind config")
+    @DisplayName("configurable: PIDs, the keys of one, the values of a key: the completions behind config")
     void completes() throws Exception {
         assertEquals(List.of("vfio.container", "vfio.container.unit"), commands.configurable());
         assertEquals(List.of("stall.bound", "entry.limit", "unsafe", "policy", "levels", "classes"), commands.configurable("vfio.container"));

@@ -48,7 +48,7 @@ class JournalTest {
         assertFails(() -> journal.fail("ended early"));
     }
 
-    @DisplayName("What remapping refuses has passed the port: the IOMMU's record is the reason")
+    @DisplayName("A message that remapping refuses has passed the port: the IOMMU's record is the reason")
     @Test
     void recordedOnly() {
         Journal.Attempt forged = attempt("0x26", null, new Violation("/drhd", 1, 0, Refusal.DENIED, "0x26 interrupt from another source", "FSTS"), true);

@@ -100,7 +100,7 @@ class PlacesTest {
         assertFalse(bench.journal().begun());
     }
 
-    @DisplayName("What firmware wants memory mapped for is no place for a device; nor is a group that has one")
+    @DisplayName("A place with reserved memory (RMRR) is no place for a device; nor is a group that has one")
     @Test
     void taken() {
         Machine machine = dmar(new int[] {0x18, 0x20, 0x28}, 0x20);

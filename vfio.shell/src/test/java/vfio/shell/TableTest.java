@@ -42,7 +42,7 @@ class TableTest {
         assertTrue(people().fitting(0).contains("nothing that anybody could remember afterwards\n"));
     }
 
-    @DisplayName("What cannot be folded enough is stacked: a line for each cell, names in front")
+    @DisplayName("A table that cannot be folded enough is stacked: a line for each cell, names in front")
     @Test
     void stacked() {
         assertEquals("""
@@ -57,7 +57,7 @@ class TableTest {
             .row("0x0", "0x1", "").fitting(38));
     }
 
-    @DisplayName("Whatever is in it, no line is longer than the terminal is wide")
+    @DisplayName("No line is longer than the terminal is wide, whatever the content")
     @Test
     void fits() {
         long seed = Long.getLong("gantry.seed", System.nanoTime());

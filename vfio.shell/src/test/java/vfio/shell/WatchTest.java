@@ -20,7 +20,7 @@ class WatchTest {
     private final AtomicInteger moved = new AtomicInteger();
     private final Watch watch = new Watch(100, moved::get);
 
-    @DisplayName("What a step throws is thrown, an Error as what wraps it; an interrupt is kept for afterwards")
+    @DisplayName("An exception of a step is thrown, an Error wrapped; an interrupt is kept for afterwards")
     @Test
     void throwing() throws Exception {
         Thread.currentThread().interrupt();
@@ -37,7 +37,7 @@ class WatchTest {
         assertEquals("java.lang.NoClassDefFoundError: a/B", Causes.line(error));
     }
 
-    @DisplayName("A step that hangs is interrupted, then given up; its end is told when it comes. One that heeds has hung, too")
+    @DisplayName("A step that hangs is interrupted, then given up; its end is reported when it comes. One that heeds the interrupt has hung, too")
     @Test
     void hanging() throws Exception {
         CountDownLatch release = new CountDownLatch(1);

@@ -166,7 +166,7 @@ class WorkbenchTest {
         assertEquals("pin", new Journal.Interrupt("guest", "d", false, -1, -1, 0, 0, 1, 0, 5).through());
     }
 
-    @DisplayName("swaps says what was asked for and not done; backends are listed by what they offer, whatever they are called")
+    @DisplayName("swaps lists requests that were not carried out; backends are listed by their offers, whatever their names")
     @Test
     void failedSwaps() {
         SwapCommands commands = new SwapCommands(context("acme.iommu", Iommu.class), bench);
@@ -247,7 +247,7 @@ class WorkbenchTest {
         assertFalse(seven.contains(">MSI bank") || seven.contains(">refused<") || seven.contains(">memory, R<"), seven);
     }
 
-    @DisplayName("What can be an argument is what is there now: containers, slots with a free place, devices, types, strategies, backends")
+    @DisplayName("Completions are what exists now: containers, slots with a free place, devices, types, strategies, backends")
     @Test
     void completions() {
         Completions completions = new Completions(strategist("bank", new BankStrategy()), bench);
@@ -281,7 +281,7 @@ class WorkbenchTest {
         assertEquals(List.of(), completions.__iommus());
     }
 
-    @DisplayName("What can be an argument is told while a container is busy, as in a swap, whatever that waits for")
+    @DisplayName("Completions answer while a container is busy, as in a swap, whatever that waits for")
     @Test
     @Timeout(60)
     void completionsMeanwhile() throws Exception {

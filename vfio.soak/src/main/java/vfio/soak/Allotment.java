@@ -12,7 +12,10 @@ import java.util.Set;
 import java.util.stream.IntStream;
 import machine.api.Slot;
 
-/** Which places the devices of each container get, of those that a machine has: a QorIQ controller has 256, some DMAR tables cover one. */
+/**
+ * The distribution of a machine's places to the devices of each container: a QorIQ controller has 256 places, some DMAR
+ * tables cover one.
+ */
 final class Allotment {
     private static final int DEVICES = 32;
     private static final int FUNCTIONS = 8;
@@ -38,8 +41,9 @@ final class Allotment {
     }
 
     /**
-     * No two containers share a group. They take turns, and so do slots; who has fewer devices, or groups with fewer
-     * places, comes first. A device is function 0 where that is covered; further functions are taken by who has too few otherwise.
+     * No two containers share a group. They take turns, and so do slots; a container with fewer devices, or groups with
+     * fewer places, comes first. A device is function 0 where that is covered; further functions go to a container with
+     * too few otherwise.
      *
      * @param slots whose devices are not the machine's own
      * @param present names of devices that are there already

@@ -27,7 +27,7 @@ import org.osgi.framework.startlevel.FrameworkStartLevel;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 
-/** A bundle that provides something to containers, and what can happen to it. One thread. */
+/** A bundle that provides a service to containers, with the life-cycle changes that the soak makes. One thread. */
 final class Backend {
     private static final String MANIFEST = "META-INF/MANIFEST.MF";
 
@@ -123,7 +123,7 @@ final class Backend {
         return content(new Version(version.getMajor(), version.getMinor(), version.getMicro(), "soak" + ++copies));
     }
 
-    /** What it is made of, as a version of that number. */
+    /** {@return the bundle's content under another version} */
     private InputStream content(Version number) throws IOException {
         Manifest manifest;
         try (InputStream in = bundle.getEntry(MANIFEST).openStream()) {

@@ -5,7 +5,10 @@ import java.util.List;
 import java.util.SplittableRandom;
 import vfio.api.ContainerState;
 
-/** Bundles come and go: stopped and started, updated, taken out and put in, one of their components switched off and on. */
+/**
+ * The swapper of bundles: stops and starts, updates, uninstalls and installs them, disables and enables one of their
+ * components.
+ */
 class BundleLane extends Lane {
     private static final String STRATEGIES = "vfio.msi";
 

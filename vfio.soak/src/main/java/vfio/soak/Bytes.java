@@ -3,7 +3,7 @@ package vfio.soak;
 
 import java.util.Arrays;
 
-/** Compares. */
+/** Comparison of byte arrays. */
 final class Bytes {
     private Bytes() {
     }

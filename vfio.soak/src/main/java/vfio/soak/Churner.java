@@ -15,8 +15,8 @@ import machine.api.Refusal;
 import vfio.api.Mapping;
 
 /**
- * The container's user: maps and unmaps, in slots that a device keeps writing to. What an unmap has returned for must not change any
- * more. An operation that throws EAGAIN has not happened; none happens by half.
+ * The container's user: maps and unmaps slots that a device keeps writing to. Memory must not change any more after its
+ * unmap has returned. Operations are atomic: one that throws EAGAIN has changed nothing.
  */
 final class Churner extends Loop implements AutoCloseable {
     private static final int PAGE = 4096;
@@ -24,7 +24,7 @@ final class Churner extends Loop implements AutoCloseable {
 
     private final Tenant tenant;
     private final DmaBuffer[] buffers;
-    /** What is mapped in each slot; null if nothing is. */
+    /** The memory mapped in each slot; null if there is none. */
     private final Piece[] mapped;
 
     private record Piece(long iova, int offset, int length) {
@@ -147,7 +147,10 @@ final class Churner extends Loop implements AutoCloseable {
         }
     }
 
-    /** What is mapped in a slot is translated, and what is not is not: the tables say what the ledger does. Each piece begins with its slot. */
+    /**
+     * Checks that the tables agree with the ledger: mapped parts of a slot are translated, others are not. Each piece
+     * begins with its slot.
+     */
     private void compareTables(int slot) {
         Layout layout = tenant.layout();
         long iova = layout.iova(layout.firstChurn() + slot);

@@ -11,7 +11,7 @@ import machine.api.ErrnoException;
 import vfio.api.Container;
 import vfio.api.MsiChoice;
 
-/** A container's owner moves it: to another provider, another rule, another MSI strategy, another bound. */
+/** The swapper of containers: moves one to another provider, unmap rule, MSI strategy or stall bound. */
 final class ContainerLane extends Lane {
     private static final List<Duration> BOUNDS = List.of(Duration.ZERO, Duration.ofMillis(20), Duration.ofSeconds(1));
     /** Documented answers while a backend is away: it is away; there is none; without the controller MSIs would be anybody's. */

@@ -24,7 +24,7 @@ import machine.api.Wire;
  * stale bundle does not find or memory that has run out, may strike when everything was done and only the return is left.
  */
 final class FaultyIommu implements Iommu {
-    /** What the call does. */
+    /** The behaviour of the faulty call. */
     enum Fault { ERRNO, EXCEPTION, ERROR, ERROR_WHEN_DONE, LATE }
 
     /** The calls of a domain, by name: those of a takeover, and those that users cause later. */
@@ -73,7 +73,7 @@ final class FaultyIommu implements Iommu {
         return calls.get();
     }
 
-    /** What a call does, if it is not the one that fails. */
+    /** The normal behaviour of a call. */
     private <T> T call(String what, Supplier<T> work) {
         if (!only.isEmpty() && !only.equals(what) || calls.incrementAndGet() != at) {
             return work.get();

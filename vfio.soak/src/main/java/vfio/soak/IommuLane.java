@@ -15,8 +15,9 @@ import org.osgi.framework.ServiceRegistration;
 import vfio.api.ContainerState;
 
 /**
- * The IOMMU's bundle comes and goes, and other providers of its kind take over: one throws at its first call, the next at its second
- * and so on through the contract; one at an early call of one method, whoever causes it; one is late; one works, and vanishes.
+ * The swapper of the IOMMU: its bundle is stopped, updated and replaced, and other providers of its kind take over: one
+ * throws at its first call, the next at its second and so on through the contract; one at an early call of one method,
+ * from any caller; one is late; one works, and vanishes.
  */
 final class IommuLane extends BundleLane {
     private static final long LATEST_MILLIS = 150;

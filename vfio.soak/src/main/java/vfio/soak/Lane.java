@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * Somebody who swaps: one thing of the host's after another, at random points of the devices' work. Several lanes go on at once, each with
- * bundles that are its alone.
+ * A swapper: replaces one part of the host after another, at random points of the devices' work. Several lanes run at
+ * once, each with bundles of its own.
  */
 abstract class Lane extends Loop {
     private static final long GLANCE_MILLIS = 1;

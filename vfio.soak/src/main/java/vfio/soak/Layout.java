@@ -2,7 +2,7 @@
 package vfio.soak;
 
 /**
- * How a container's device addresses are used: equal slots, each a window where translation is windowed.
+ * The layout of a container's device addresses: equal slots, each a window where translation is windowed.
  *
  * <pre>
  *   | 0 mapped | 1 never | 2 mapped | 3 never | …        | churn … | MSI banks … |  outside

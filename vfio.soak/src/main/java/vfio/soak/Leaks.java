@@ -15,7 +15,7 @@ import java.util.concurrent.TimeUnit;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.wiring.BundleWiring;
 
-/** What should be gone and is not: threads that were not there at the beginning, class loaders of bundle revisions that were replaced. */
+/** The search for leaks: threads that did not exist at the beginning, class loaders of replaced bundle revisions. */
 final class Leaks {
     private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final long GLANCE_MILLIS = 50;

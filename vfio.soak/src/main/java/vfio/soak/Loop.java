@@ -4,7 +4,7 @@ package vfio.soak;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 
-/** Somebody who does one thing after another until told to stop, on a thread of their own. What a turn throws is a failure. */
+/** A worker: repeats a turn on a thread of its own until it is stopped. An exception of a turn is a failure. */
 abstract class Loop {
     final Referee referee;
     final SplittableRandom random;
@@ -46,7 +46,7 @@ abstract class Loop {
     }
 
     /**
-     * Waits until it has stopped; who does not stop is a failure, with where they are.
+     * Waits until it has stopped; a worker that does not stop is a failure, reported with its stack.
      *
      * @param deadline as {@link System#nanoTime}; what has passed still gets a moment
      * @return whether it has stopped

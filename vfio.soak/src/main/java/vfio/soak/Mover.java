@@ -8,8 +8,8 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * Moves memory by one device's DMA, within slots that are its alone, and knows what every byte of them must be. What was refused is done
- * again: a refused transfer may have moved some of it.
+ * Moves memory by one device's DMA, within slots of its own, and knows the expected value of every byte. A refused
+ * transfer is repeated, since it may have moved a part.
  */
 final class Mover {
     private static final int MARGIN = 64;
@@ -20,7 +20,7 @@ final class Mover {
     private final Referee referee;
     private final SplittableRandom random;
     private final int[] slots;
-    /** What each slot's memory must hold. */
+    /** The expected content of each slot. */
     private final byte[][] expected;
     private final byte[] found = new byte[EduDriver.BUFFER_SIZE + 2 * MARGIN];
     private final byte[] fresh = new byte[EduDriver.BUFFER_SIZE];

@@ -8,14 +8,17 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** Waits for work that a thread of its own does in phases, each with a bound: what hangs there is a failure and hangs nobody else. */
+/**
+ * Watches work that another thread does in phases, each with a time limit: a phase that hangs is a failure, and the
+ * caller goes on.
+ */
 final class Overseer {
     private static final long GLANCE_MILLIS = 100;
 
     private final Referee referee;
     private volatile Phase phase;
 
-    /** What is done now, and until when. */
+    /** The current phase and its deadline. */
     private record Phase(String name, long seconds, long due) {
     }
 

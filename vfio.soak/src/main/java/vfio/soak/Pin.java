@@ -10,8 +10,9 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 
 /**
- * Interrupts by its pin: a level, which masks itself when it has fired. Asserted while no controller is there, it fires when one is; once
- * it has fired it is still until it is unmasked, and then fires again only if it is still asserted.
+ * A device that interrupts by its pin: a level, which is masked when it has fired. Asserted while no controller is
+ * there, it fires when one is; once it has fired it is still until it is unmasked, and then fires again only if it is
+ * still asserted.
  */
 final class Pin extends Loop {
     private static final long NAP_NANOS = 500_000;

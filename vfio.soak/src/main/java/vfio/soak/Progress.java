@@ -4,7 +4,7 @@ package vfio.soak;
 import java.io.PrintStream;
 import java.util.Locale;
 
-/** How it goes: one line that is written anew on a terminal, a line every few seconds elsewhere. */
+/** The progress display: one line that is rewritten on a terminal, a line every few seconds elsewhere. */
 final class Progress {
     private static final int PLAIN_SECONDS = 5;
     /** The width of the terminal, as who starts the JVM has it. */
@@ -40,7 +40,7 @@ final class Progress {
         }
     }
 
-    /** What is done after the swaps. */
+    /** The phases after the swaps. */
     void say(String what) {
         out.print(terminal ? REWRITE + fitting("  " + what) : "  " + what + "\n");
         out.flush();
@@ -54,7 +54,9 @@ final class Progress {
         }
     }
 
-    /** What fits into one line of the terminal, figure by figure from the left: a line that goes on in the next cannot be written anew. */
+    /**
+     * {@return as many figures as fit into one line of the terminal, from the left: a folded line cannot be rewritten}
+     */
     private String fitting(String line) {
         String fitting = line;
         while (columns > 0 && fitting.length() >= columns) {

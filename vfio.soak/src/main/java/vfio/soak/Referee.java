@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.LongAdder;
 
-/** Counts what happened, and keeps what should not have. Any thread. */
+/** Counts events and keeps the failures. Any thread. */
 final class Referee {
     /** For everything that takes a moment at most: what takes so long is hung. */
     static final int PATIENCE_SECONDS = 30;

@@ -9,11 +9,14 @@ import java.util.concurrent.TimeUnit;
 import vfio.api.Swap;
 
 /**
- * What the reports of swaps say in all. None is kept, as there are as many as a soak has seconds to make them in: sums, one report for
- * each container, and a sample of the times DMA was held back. Any thread.
+ * The statistics of all swap reports. Reports themselves are not kept, since their number is unbounded: sums, one
+ * report per container, and a sample of the times DMA was held back. Any thread.
  */
 final class Reports {
-    /** How many times are kept. Of more, each is kept with the same chance (reservoir sampling), and the longest in any case. */
+    /**
+     * Size of the sample of times. Each time has the same chance to be in it (reservoir sampling); the longest is
+     * always kept.
+     */
     static final int SAMPLE = 4096;
 
     /**

@@ -6,8 +6,8 @@ import java.util.SplittableRandom;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A device gone mad: reads and writes where nothing was ever mapped for it, outside the aperture, at other containers' addresses, at
- * MSI banks that only take messages, and at memory that comes and goes.
+ * A rogue device: reads and writes where nothing was ever mapped for it, outside the aperture, at other containers'
+ * addresses, at MSI banks that only take messages, and at memory that comes and goes.
  */
 final class Roamer extends Loop {
     private static final long NAP_NANOS = 300_000;

@@ -5,10 +5,10 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * How long, and by which dice.
+ * The duration and the seed of a soak.
  *
- * @param seconds how long swaps go on, 1..86400
- * @param seed what every random choice follows from
+ * @param seconds duration of the swaps, 1..86400
+ * @param seed seed of every random choice
  */
 record Settings(int seconds, long seed) {
     static final int DAY = 86_400;

@@ -40,13 +40,14 @@ import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * One run: devices plugged, containers opened, everybody set to work, backends swapped for the time given, all compared, all taken away.
- * An {@link Overseer} waits for it: there is a verdict, too, if a provider hangs any of it, or if the user has had enough.
+ * One run: plugs devices, opens containers, starts the workers, swaps backends for the given time, compares everything
+ * and cleans up. An {@link Overseer} watches it: there is a verdict even if a provider hangs, or if the user has had
+ * enough.
  */
 final class Soak {
     private static final int CONTAINERS = 2;
-    /** Of each container, as far as there are places: one that copies, one gone mad, one that sends bursts, one whose pin it is. */
-    private static final List<String> ROLES = List.of("a copier", "a device gone mad", "bursts", "a pin");
+    /** The devices of each container, as far as there are places. */
+    private static final List<String> ROLES = List.of("a copier", "a rogue device", "bursts", "a pin");
     private static final long GLANCE_MILLIS = 200;
     /** For how long devices go on when the last swap has ended. */
     private static final long AFTERWARDS_MILLIS = 300;
@@ -64,7 +65,7 @@ final class Soak {
     private final Leaks leaks = new Leaks();
     private final Overseer overseer = new Overseer(referee);
 
-    // Written by the thread that does it, and read by whoever waits.
+    // Written by the working thread, and read by the waiting one.
     private volatile String board = "nothing was set up";
     private volatile double ran;
     private volatile boolean ending;
@@ -279,7 +280,7 @@ final class Soak {
         workers.add(churner);
     }
 
-    /** Lets time pass, until it is over or whoever waits for the verdict wants it now. */
+    /** Waits until the time is over or the soak is ended early. */
     private void watch() throws InterruptedException {
         overseer.phase("swapping", settings.seconds() + Referee.PATIENCE_SECONDS);
         long begin = System.nanoTime();
@@ -305,7 +306,7 @@ final class Soak {
         closing.join(System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS));
     }
 
-    /** {@return whether all have come to an end; who has not is a failure} */
+    /** {@return whether all workers have stopped; one that has not is a failure} */
     private static boolean end(List<Loop> loops) throws InterruptedException {
         loops.forEach(Loop::stop);
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS);

@@ -24,7 +24,7 @@ import vfio.api.Vfio;
 @Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak", "osgi.command.function=enough",
     "gantry.command.group=to try: soak enough", "gantry.command.completes=soak --json=*"})
 public final class SoakCommand {
-    /** What JSON can hold of a number. */
+    /** Bound of the seeds that JSON can represent exactly. */
     private static final long SEEDS = 1L << 48;
 
     private final BundleContext context;
@@ -48,10 +48,10 @@ public final class SoakCommand {
     }
 
     /** @return whether every promise held */
-    @Descriptor("swap every backend again and again under devices at work; compare everything")
+    @Descriptor("swap every backend again and again under working devices; compare everything")
     public boolean soak(CommandSession session,
             @Descriptor("for how long") @Parameter(names = {"-s", "--seconds"}, absentValue = "30") String seconds,
-            @Descriptor("number that all random choices follow from; by default another one each time")
+            @Descriptor("seed of all random choices; by default a new one each time")
             @Parameter(names = {"-r", "--seed"}, absentValue = "") String seed,
             @Descriptor("file to write the result to as JSON; - is standard output, and the text goes to standard error then")
             @Parameter(names = {"-j", "--json"}, absentValue = "") Object json)
@@ -60,7 +60,7 @@ public final class SoakCommand {
             seed.isEmpty() ? new SecureRandom().nextLong(SEEDS) : number("seed", seed));
         // By its name; or opened by a program before it began.
         try (OutputFile file = json instanceof OutputFile open ? open : "".equals(json.toString()) ? null : OutputFile.open(json.toString())) {
-            // Whoever reads the JSON from standard output does not want anything else there.
+            // JSON on standard output must be alone there.
             PrintStream out = file != null && file.isStandard() ? System.err : session.getConsole();
             out.printf("Swapping backends of %s under load for %d s, seed %d%n", machine.model(), settings.seconds(), settings.seed());
             Verdict verdict;
@@ -79,7 +79,7 @@ public final class SoakCommand {
     }
 
     /** Ends the swaps of a soak that runs, in another session, early: what was done until then is judged. */
-    @Descriptor("end the swaps of a running soak early; it judges what was done until then")
+    @Descriptor("end a running soak early; it gives a verdict on the work done so far")
     public void enough() {
         Soak soak = running;
         if (soak == null) {

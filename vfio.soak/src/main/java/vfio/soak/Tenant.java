@@ -30,9 +30,9 @@ import vfio.api.Vfio;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * One container with its memory and its devices, as one program has it. The memory that no device may reach is filled with a pattern:
- * {@code mirror} lies at the physical addresses that are this container's device addresses, {@code arena} holds the mapped slots
- * and what lies between them.
+ * One container with its memory and its devices, owned by one program. The memory that no device may reach is filled
+ * with a pattern: {@code mirror} lies at the physical addresses that are this container's device addresses, {@code
+ * arena} holds the mapped slots and what lies between them.
  */
 final class Tenant implements AutoCloseable {
     private final Referee referee;
@@ -48,7 +48,7 @@ final class Tenant implements AutoCloseable {
     private final Duration bound;
     /** Held while the user chooses a strategy, gives it an order, or says what is expected of the next one. */
     private final Object choice = new Object();
-    /** What has to be placed when the strategies are back; null if nothing. Guarded by {@link #choice}. */
+    /** The placements expected when the strategies are back; null if there are none. Guarded by {@link #choice}. */
     private Banks expected;
     private int interrupting;
 
@@ -260,7 +260,7 @@ final class Tenant implements AutoCloseable {
             if (container.state() != ContainerState.ACTIVE || !container.msiPlacements().isEmpty()) {
                 return;
             }
-            // A bank a slot, the first ones behind the memory that comes and goes.
+            // One bank per slot, the first ones behind the memory that comes and goes.
             switch (strategy) {
                 case "bank" -> {
                     long banks = container.msi("GET_MSI_BANK_COUNT");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Swaps under load. Two containers' devices move memory and interrupt, a user maps and unmaps, and meanwhile every backend below them is
- * stopped, updated, taken out, switched off, made to throw and moved away from, at random points. {@link vfio.soak.Referee} counts what
- * came of it; nothing here is told by the code under test whether it did well.
+ * Swaps under load. Two containers' devices move memory and interrupt, a user maps and unmaps, and meanwhile every
+ * backend below them is stopped, updated, taken out, switched off, made to throw and moved away from, at random points.
+ * {@link vfio.soak.Referee} counts what came of it; no result relies on the code under test.
  *
  * <p>Read {@link vfio.soak.Soak} first, then {@link vfio.soak.Tenant} (a container with its memory), the workers
  * ({@link vfio.soak.Copier}, {@link vfio.soak.Burster}, {@link vfio.soak.Pin}, {@link vfio.soak.Roamer}, {@link vfio.soak.Churner}) and

@@ -112,14 +112,14 @@ class AllotmentTest {
         assertEquals(List.of(List.of("00:02.0"), List.of("01:00.0")), allot(pc("00", 0x10), pc("01", 0)), "a first slot with one place");
         assertEquals(List.of(), allot(pc("00")));
         assertEquals(List.of(), allot());
-        assertEquals("1 container with 1 device, no place for a device gone mad, bursts, a pin", Soak.containers(List.of(List.of("a"))));
+        assertEquals("1 container with 1 device, no place for a rogue device, bursts, a pin", Soak.containers(List.of(List.of("a"))));
         assertEquals("2 containers with 3 and 2 devices, no place for a pin",
             Soak.containers(List.of(List.of("a", "b", "c"), List.of("d", "e"))));
         assertEquals("2 containers with 4 and 4 devices",
             Soak.containers(List.of(List.of("a", "b", "c", "d"), List.of("e", "f", "g", "h"))));
     }
 
-    @DisplayName("Places with a device, groups of other containers and what firmware wants memory mapped for are left alone")
+    @DisplayName("Places with a device, groups of other containers and places with reserved memory (RMRR) are left alone")
     @Test
     void others() {
         assertEquals(List.of(List.of("00:06.0"), List.of("00:07.0")),

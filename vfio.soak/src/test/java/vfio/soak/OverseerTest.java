@@ -18,7 +18,7 @@ class OverseerTest {
     private final Referee referee = new Referee();
     private final Overseer overseer = new Overseer(referee);
 
-    @DisplayName("What hangs in a phase is a failure that names the phase and the place, and whoever waits goes on")
+    @DisplayName("A hang in a phase is a failure that names the phase and the place, and the waiting thread goes on")
     @Test
     @Timeout(30)
     void hangs() throws ExecutionException {
@@ -36,7 +36,7 @@ class OverseerTest {
         never.countDown();
     }
 
-    @DisplayName("An interrupt of whoever waits is passed on, and what came of the work is had all the same")
+    @DisplayName("An interrupt of the waiting thread is passed on, and the result of the work is returned all the same")
     @Test
     @Timeout(30)
     void interrupted() throws ExecutionException {
@@ -50,7 +50,7 @@ class OverseerTest {
         assertEquals(0, referee.failed());
     }
 
-    @DisplayName("What the work throws is thrown")
+    @DisplayName("An exception of the work is thrown")
     @Test
     void throwing() {
         overseer.phase("all of it", 20);

@@ -72,7 +72,7 @@ class VerdictTest {
         assertEquals(1, schema.validate(hung.json().replace("{}", "{\"threads\": 0}"), InputFormat.JSON).size());
     }
 
-    @DisplayName("Whatever is not as it should be makes it not OK, and is named")
+    @DisplayName("Each kind of failure makes the verdict NOT OK, and is named")
     @Test
     void notOk() {
         assertTrue(verdict(good()).ok());
@@ -112,7 +112,7 @@ class VerdictTest {
         assertEquals(2, referee.failed());
     }
 
-    @DisplayName("Quantiles: the smallest value that so much does not exceed")
+    @DisplayName("Quantiles: the smallest value that the given share does not exceed")
     @Test
     void quantiles() {
         assertEquals(0, Verdict.quantile(new long[0], 0.5));

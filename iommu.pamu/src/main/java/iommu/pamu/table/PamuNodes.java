@@ -7,7 +7,7 @@ import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
 
-/** Where a board keeps what belongs to its PAMUs. */
+/** The nodes of a board that belong to its PAMUs. */
 public final class PamuNodes {
     /** {@code compatible} of the node of a board's PAMUs. */
     public static final String COMPATIBLE = "fsl,pamu";

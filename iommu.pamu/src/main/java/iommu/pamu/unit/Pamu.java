@@ -25,10 +25,11 @@ import machine.api.Unit;
  * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it memory or {@link machine.api.Mmio#write}.
  * Concurrency: any number of readers, lock-free, no allocation; a refused access is recorded lock-free too.
  *
- * <p><b>Snooped caches.</b> A store to an entry takes effect at once, as with the chip, whose caches hear of it on the bus;
- * {@code Bus.sync} waits for lookups that began before. A window that was looked up is kept with the {@link Snoop}'s stamp of the
- * moment before its entries were read, and serves until a store into any of the three tables. Where the snoop gives no stamp every
- * lookup reads the entries from memory. Refusals are never cached. (PAMU: PC, bits PPCC, SPCC and OCE.)
+ * <p><b>Snooped caches.</b> A store to an entry takes effect at once, as with the chip, whose caches snoop it on the
+ * bus; {@code Bus.sync} waits for lookups that began before. A window that was looked up is kept with the {@link
+ * Snoop}'s stamp of the moment before its entries were read, and serves until a store into any of the three tables.
+ * Where the snoop gives no stamp every lookup reads the entries from memory. Refusals are never cached. (PAMU: PC, bits
+ * PPCC, SPCC and OCE.)
  *
  * <p><b>Entries that change while they are read.</b> Hardware fetches an entry as one line; this model fetches it in pairs of
  * words, the pair with V and AP first. A torn entry never yields an address that was not mapped, if writers keep the order
@@ -122,7 +123,7 @@ public final class Pamu implements TranslationUnit {
         replace(Tables.of(bus, control, bounds));
     }
 
-    /** Refuses everything, lets go of its wire and of the bus: the unit has left the machine. */
+    /** Refuses everything and releases its wire and the bus: the unit has left the machine. */
     private void powerOff() {
         violations.powerOff();
         replace(Tables.reset());

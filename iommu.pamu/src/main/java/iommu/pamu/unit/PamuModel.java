@@ -2,7 +2,7 @@
 package iommu.pamu.unit;
 
 /**
- * What differs between PAMU revisions, and what public sources leave open.
+ * The parameters of a PAMU: the differences between revisions, and the choices that public sources leave open.
  *
  * @param version PR1 bits 15:0
  * @param maxLiodn PC2 bits 31:16, 0..0xffff; software reads it, the lookup is bounded by PPLA

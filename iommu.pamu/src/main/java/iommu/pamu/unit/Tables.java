@@ -9,8 +9,8 @@ import machine.api.Node;
 import machine.api.Snoop;
 
 /**
- * What the lookup needs of the registers, ready to use, and what it has cached of the tables they point at; replaced as a whole
- * when a register is written, so nothing cached outlives its registers.
+ * The registers' values that the lookup needs, ready to use, and the cached entries of the tables they point at;
+ * replaced as a whole when a register is written, so nothing cached outlives its registers.
  *
  * <p>What is cached is read and written by any thread without further ado: it is immutable but for its stamp, and the stamp
  * decides whether it counts.
@@ -35,7 +35,7 @@ final class Tables {
     final long operations;
     /** Likewise. */
     final long operationBytes;
-    /** Hears of stores into the tables. */
+    /** The snoop on stores into the tables. */
     final Snoop snoop;
     /** By LIODN. */
     final Aperture[] apertures;

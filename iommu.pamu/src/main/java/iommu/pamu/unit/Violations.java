@@ -8,7 +8,7 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 
 /**
- * What an instance records of refused accesses, and its end of the interrupt wire. PAMU: AVS1, AVS2, AVA, POEA, PICS.
+ * The violation record of an instance, and its end of the interrupt wire. PAMU: AVS1, AVS2, AVA, POEA, PICS.
  *
  * <p>The first violation is kept until its AV bit is cleared; every violation sets PICS bit 3. Off the road, on the fault
  * branch: {@code Pamu.translate} is before it, {@link machine.api.Machine#line} after it. Lock-free; any thread.

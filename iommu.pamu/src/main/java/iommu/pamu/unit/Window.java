@@ -4,8 +4,8 @@ package iommu.pamu.unit;
 /**
  * A cached window: a lookup that was permitted, for every address that it would answer alike. Part of stop 2 of the road.
  *
- * <p>What it says never changes; the stamp says whether it is still so. A stamp is worthless for good once a store has followed
- * it, so it does no harm if a slow thread renews one that a store has overtaken.
+ * <p>Its content never changes; the stamp tells whether it is still valid. A stamp is worthless for good once a store
+ * has followed it, so it does no harm if a slow thread renews one that a store has overtaken.
  */
 final class Window {
     /** The first device address. */

@@ -2,9 +2,9 @@
 package iommu.vtd.unit;
 
 /**
- * What the IOTLB knows of one domain id: how often it was invalidated. A walk reads both counters before it reads a
- * table; what it caches counts only as long as the epoch is the same, and is cached only if no page was cut out meanwhile. So
- * a walk that began before an invalidation leaves nothing behind that is served after it.
+ * The IOTLB's invalidation counters of one domain id. A walk reads both counters before it reads a table; what it
+ * caches counts only as long as the epoch is the same, and is cached only if no page was cut out meanwhile. So a walk
+ * that began before an invalidation leaves nothing behind that is served after it.
  */
 final class DomainTag {
     final int id;

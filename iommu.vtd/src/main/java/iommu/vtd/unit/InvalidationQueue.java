@@ -8,8 +8,9 @@ import machine.api.Bus;
 /**
  * Queued invalidation: descriptors of 16 bytes, little-endian, fetched from memory between head and tail, in order.
  *
- * <p>One thread at a time fetches: whoever wrote IQT first. Another one's IQT only moves the tail and returns, as on the
- * chip. No lock is held while a descriptor is carried out, so one that drains ({@link Bus#sync}) holds up nobody's registers.
+ * <p>One thread at a time fetches: the first that wrote IQT. Another thread's IQT only moves the tail and returns, as
+ * on the chip. No lock is held while a descriptor is carried out, so one that drains ({@link Bus#sync}) holds up
+ * nobody's registers.
  */
 final class InvalidationQueue {
     private static final int DESCRIPTOR = 16;

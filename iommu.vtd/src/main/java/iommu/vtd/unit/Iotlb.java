@@ -153,7 +153,7 @@ final class Iotlb {
         return first + ((int) (stamps >>> 1) & WAYS - 1) * WORDS;
     }
 
-    /** Once per size: the one place where a device's thread allocates. Who comes second goes on with the old array. */
+    /** Once per size: the one place where a device's thread allocates. A second thread goes on with the old array. */
     private long[] grow(long[] old) {
         int size = old == null ? Math.min(SMALLEST, largest) : Math.min(old.length / WORDS * 4, largest);
         if (!growing.compareAndSet(false, true)) {

@@ -6,8 +6,8 @@ import iommu.vtd.VtdRegisters;
 import java.lang.invoke.VarHandle;
 
 /**
- * What the unit remembers of tables: contexts, and translations by page size; and how it forgets. Looking is lock-free and
- * belongs to the road; forgetting is done by the core that writes the register.
+ * The caches of the unit: contexts, and translations by page size, with their invalidation. Looking up is lock-free and
+ * belongs to the road; the core that writes the register performs the invalidation.
  */
 final class TranslationCaches {
     /** Above this many pages an invalidation takes the whole domain: the chip may, and it is faster. */

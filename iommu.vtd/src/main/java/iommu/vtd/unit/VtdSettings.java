@@ -6,7 +6,7 @@ import iommu.vtd.VtdRegisters;
 import machine.api.config.ConfigurationReader;
 
 /**
- * How one VT-d unit is built.
+ * The parameters of one VT-d unit.
  *
  * @param capabilities what CAP and ECAP say; the unit behaves so
  * @param hostWidth bits of a physical address, 32..52; an entry that points beyond is malformed

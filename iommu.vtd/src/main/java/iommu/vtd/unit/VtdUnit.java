@@ -19,7 +19,7 @@ import machine.api.Unit;
  * <p>It is controlled through its registers and its tables in memory alone.
  */
 public final class VtdUnit implements TranslationUnit {
-    /** Where the private windows of interrupt remapping begin: above all that RAM and table entries can reach. */
+    /** Start of the private windows of interrupt remapping: above everything that RAM and table entries can reach. */
     private static final long PRIVATE = 1L << 60;
     /** No refusal: to be looked up from the beginning. */
     private static final long AGAIN = Long.MIN_VALUE;

@@ -33,7 +33,7 @@ public final class VtdUnitComponent {
     /** {@code compatible} of a DRHD node. */
     static final String COMPATIBLE = "intel,vt-d";
 
-    /** How units that are plugged in from now on are built; the defaults are those of a modern client. */
+    /** The construction of units plugged in from now on; the defaults are those of a modern client. */
     @ObjectClassDefinition(name = "VT-d hardware",
         description = "How the VT-d units of the machine are built, when they are plugged in next")
     public @interface Config {

@@ -87,7 +87,7 @@ public final class Lapic {
         return dropped.get();
     }
 
-    /** {@return how many EOIs ended a level-triggered vector: a machine with an IOAPIC would hear each} */
+    /** {@return how many EOIs ended a level-triggered vector: a machine with an IOAPIC would receive each} */
     public long broadcastEnds() {
         return broadcastEnds.get();
     }
@@ -128,7 +128,7 @@ public final class Lapic {
                 dropped.getAndIncrement();
                 return;
             }
-            // The trigger mode first: whoever sees the request must find its mode.
+            // The trigger mode first: a core that sees the request must find its mode.
             if (level != bit(triggerMode, vector)) {
                 put(triggerMode, vector, level);
             }
@@ -138,8 +138,9 @@ public final class Lapic {
     }
 
     /**
-     * Puts the pin where the registers want it. Two threads may come here with different findings and reach the pin in the
-     * wrong order; whoever was last looks again, so that the pin always ends up right. Only then, and once, is what is asserted served.
+     * Puts the pin where the registers want it. Two threads may come here with different findings and reach the pin in
+     * the wrong order; the last thread looks again, so that the pin always ends up right. Only then, and once, is what
+     * is asserted served.
      */
     void drive() {
         boolean level;

@@ -5,8 +5,8 @@ import java.util.Arrays;
 import machine.api.Cpu;
 
 /**
- * What the MPIC holds for one core: task priority, what is in service, and the level of its pins. Stop 5 of the road for
- * an interrupt is the {@link Cpu} this drives; before it {@link Mpic}, after it the driver's handler.
+ * The MPIC's state for one core: task priority, the sources in service, and the level of its pins. Stop 5 of the road
+ * for an interrupt is the {@link Cpu} this drives; before it {@link Mpic}, after it the driver's handler.
  *
  * <p>Concurrency: guarded by the lock of {@link Mpic}, except {@link #drive}, which must be called without it.
  */
@@ -16,7 +16,7 @@ final class Core {
 
     private final Cpu cpu;
     private int taskPriority;
-    /** What is in service, by priority: only something higher interrupts, so there is one of each at most. */
+    /** The sources in service, by priority: only a higher one interrupts, so there is at most one per priority. */
     private final int[] inService = new int[16];
     private int inServicePriorities;
     private int offered = NONE;
@@ -53,7 +53,10 @@ final class Core {
         return offered;
     }
 
-    /** What was offered is in service. It had the highest priority, so nothing that is pending now exceeds the new threshold. */
+    /**
+     * Takes the offered source into service. It had the highest priority, so nothing that is pending now exceeds the
+     * new threshold.
+     */
     void begin(int priority, int interruptNumber) {
         inService[priority] = interruptNumber;
         inServicePriorities |= 1 << priority;
@@ -110,9 +113,10 @@ final class Core {
     }
 
     /**
-     * Brings the core's pin to the level it should have. Threads that race here may set an old level, but each looks again
-     * after it has set one, so whoever comes last leaves the right one. Only then, and once, is what is asserted served: while the pin is
-     * asserted the driver's handler runs inside {@link Cpu#serve}, on this thread or on another that asserts it.
+     * Brings the core's pin to the level it should have. Threads that race here may set an old level, but each looks
+     * again after it has set one, so the last thread leaves the right one. Only then, and once, is what is asserted
+     * served: while the pin is asserted the driver's handler runs inside {@link Cpu#serve}, on this thread or on
+     * another that asserts it.
      */
     void drive() {
         boolean level;

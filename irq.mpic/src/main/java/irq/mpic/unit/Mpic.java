@@ -18,11 +18,12 @@ import machine.api.Unit;
  * one pin for each core. Stop 4 of the road for an MSI; before it a port's look-up among the windows, after it
  * {@link Cpu#pin}.
  *
- * <p><b>Concurrency.</b> Any number of threads. One short lock guards the state: it is held for a few bit operations and
- * a scan of some words, never across a call to anything outside this package, so whoever waits for it waits for
- * arithmetic. Hardware has the same lock, its register bus. Pins are driven after it is released ({@link Core#drive}),
- * because a driver's handler runs inside {@link Cpu#pin} and comes back here; an acknowledge drives the pin even if its
- * level did not change, so that a pin which lost a race is low again when the handler asks for the reason.
+ * <p><b>Concurrency.</b> Any number of threads. One short lock guards the state: it is held for a few bit operations
+ * and a scan of some words, never across a call to anything outside this package, so a thread that waits for it waits
+ * for arithmetic. Hardware has the same lock, its register bus. Pins are driven after it is released ({@link
+ * Core#drive}), because a driver's handler runs inside {@link Cpu#pin} and comes back here; an acknowledge drives the
+ * pin even if its level did not change, so that a pin which lost a race is low again when the handler asks for the
+ * reason.
  *
  * <p><b>Bytes.</b> The registers are big-endian and the bus carries little-endian values; {@link #read} and
  * {@link #write} reverse the bytes and nothing else does. So a device's little-endian payload 0x67 is 0x67000000 in MSIIR.

@@ -10,7 +10,7 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /**
- * Which MPIC it is.
+ * The parameters of an MPIC.
  *
  * @param version BRR1 bits 15:0
  * @param sources number of interrupt sources, at least as many as the MSI banks need, at most 2048

@@ -4,8 +4,8 @@ package irq.mpic.unit;
 import irq.mpic.MpicRegisters;
 
 /**
- * The interrupt sources: what each is set to, and which of them ask for service. Bit sets hold one bit for each source,
- * so that looking for the best one touches a few words. Guarded by the lock of {@link Mpic}.
+ * The interrupt sources: the settings of each, and the set of those that request service. Bit sets hold one bit for
+ * each source, so that looking for the best one touches a few words. Guarded by the lock of {@link Mpic}.
  */
 final class Sources {
     private static final int VPR_INTERNAL = MpicRegisters.MASKED | MpicRegisters.ACTIVE_HIGH | MpicRegisters.PRIORITY_MASK
@@ -51,7 +51,7 @@ final class Sources {
         reset();
     }
 
-    /** What comes from outside stays: the wires, and what the MSIRs hold. */
+    /** Resets all but the external state: the levels of the wires, and the contents of the MSIRs. */
     void reset() {
         for (int source = 0; source < vpr.length; source++) {
             vpr[source] = MpicRegisters.MASKED | (internal(source) ? MpicRegisters.ACTIVE_HIGH : 0);
@@ -100,7 +100,7 @@ final class Sources {
         route(source);
     }
 
-    /** The wire's level has changed, or is told again. */
+    /** Takes the wire's level, changed or not. */
     void wire(int source, boolean asserted) {
         if (asserted && !get(wired, source) && !get(levelSensitive, source)) {
             put(latched, source, true);

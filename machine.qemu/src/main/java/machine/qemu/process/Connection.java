@@ -16,11 +16,11 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * A line protocol with the process: requests go out in order, replies come back in the same order, and lines that nobody
- * asked for come in between.
+ * A line protocol with the process: requests go out in order, replies come back in the same order, and unrequested
+ * lines come in between.
  *
- * <p>One thread of its own reads; whoever asks writes and parks. The channel never blocks, because an interrupt closes a channel
- * on which a thread blocks: a caller's interrupt is kept for later and the connection lives on.
+ * <p>One thread of its own reads; a caller writes and parks. The channel never blocks, because an interrupt closes a
+ * channel on which a thread blocks: a caller's interrupt is kept for later and the connection lives on.
  */
 final class Connection {
     /** A request's replies, filled in by the reading thread. */
@@ -44,7 +44,7 @@ final class Connection {
         boolean line(byte[] buffer, int from, int to);
     }
 
-    /** What the process's owner has to say and do when the connection breaks or QEMU does not answer. */
+    /** The process's owner, asked when the connection breaks or QEMU does not answer. */
     interface Owner {
         ErrnoException gone();
 

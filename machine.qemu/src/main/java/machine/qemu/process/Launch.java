@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * How to start a QEMU.
+ * The command line of a QEMU.
  *
  * @param binary name to look for on the PATH, or a path
  * @param debianPackage which package has it, for an error message

@@ -262,7 +262,7 @@ public final class Qemu implements AutoCloseable {
         }
     }
 
-    /** What there is to say when a connection has ended. */
+    /** {@return the reason why a connection has ended} */
     private ErrnoException gone() {
         if (closing) {
             return new ErrnoException(Errno.ENODEV, "this QEMU (%s) has been closed", launch.binary());

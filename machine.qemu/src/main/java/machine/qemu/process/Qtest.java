@@ -11,8 +11,9 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * QEMU's qtest protocol: what a core could do, done from outside. Addresses are physical; values are the target's own numbers,
- * as its core reads them, whatever its byte order. QEMU answers nothing with zeroes, not with all ones, and does not say so.
+ * QEMU's qtest protocol: a core's accesses, made from outside. Addresses are physical; values are the target's own
+ * numbers, as its core reads them, whatever its byte order. QEMU answers nothing with zeroes, not with all ones, and
+ * does not say so.
  *
  * <p>Any thread; several wait in one queue. Each method waits for its round trip (some 50 µs); {@link #batch} has many in one.
  *
@@ -217,7 +218,7 @@ public final class Qtest {
         return levels.getOrDefault(line, false);
     }
 
-    /** Sets who is told of changes of the intercepted lines; nobody before. */
+    /** Sets the listener for changes of the intercepted lines; there is none before. */
     public void listen(IrqListener to) {
         listener = to;
     }

@@ -4,16 +4,16 @@ package vfio.api.msi;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * What a strategy says of an environment.
+ * A strategy's assessment of an environment.
  *
  * @param feasible whether it would work
- * @param reason why not, or what it would do; one sentence
- * @param windows how many windows it would spend
- * @param userOperations how many operations the user would have to do for it
+ * @param reason why it would not, or what it would do; one sentence
+ * @param windows the number of windows it would use
+ * @param userOperations the number of operations it would need from the user
  */
 @ProviderType
 public record MsiAssessment(boolean feasible, String reason, int windows, int userOperations) {
-    /** {@return not feasible, because} */
+    /** {@return an infeasible assessment with the given reason} */
     public static MsiAssessment refused(String reason) {
         return new MsiAssessment(false, reason, 0, 0);
     }

@@ -8,7 +8,7 @@ import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 import vfio.api.Mapping;
 
-/** What a strategy sees of one container, and the two things it can do to it. */
+/** A strategy's view of one container, and the two operations it can perform on it. */
 @ProviderType
 public interface MsiEnvironment {
     /** One bank as the strategy sees it: index, bytes of its page, how many vectors of it this container uses now. */
@@ -33,8 +33,8 @@ public interface MsiEnvironment {
     List<Mapping> mappings();
 
     /**
-     * {@return where nothing can be mapped or placed whatever the strategy: the hardware's ranges and those of the devices in the
-     *     container's groups, by ascending start}
+     * {@return the ranges where no strategy can map or place anything: the hardware's and those of the devices in the
+     * container's groups, by ascending start}
      */
     List<ReservedRegion> reserved();
 

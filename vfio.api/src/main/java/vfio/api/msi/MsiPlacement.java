@@ -4,7 +4,7 @@ package vfio.api.msi;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Where devices reach a bank.
+ * The device address at which devices reach a bank.
  *
  * @param bank its index
  * @param iova device address of the first byte of its page

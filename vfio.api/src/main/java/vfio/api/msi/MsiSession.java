@@ -5,11 +5,11 @@ import iommu.api.ReservedRegion;
 import java.util.List;
 import org.osgi.annotation.versioning.ConsumerType;
 
-/** A strategy at work for one container. Called with the container's lock held. */
+/** A strategy's work for one container. Called with the container's lock held. */
 @ConsumerType
 public interface MsiSession extends AutoCloseable {
     /**
-     * Says which banks a new vector may come from, most welcome first.
+     * Lists the banks a new vector may come from, in order of preference.
      *
      * @return indexes; never empty
      * @throws machine.api.ErrnoException ENODEV if the user has to do something first, saying what
@@ -17,8 +17,8 @@ public interface MsiSession extends AutoCloseable {
     List<Integer> reachable();
 
     /**
-     * A device is about to use a vector of that bank for the first time, or once more. Over a swap of the interrupt controller a
-     * device's bank is enabled again, and then disabled for the earlier time.
+     * Prepares a bank of which a device is about to use a vector, for the first time or again. Over a swap of the
+     * interrupt controller a device's bank is enabled again, and then disabled for the earlier time.
      *
      * @return the device address of the bank's page
      * @throws machine.api.ErrnoException ENODEV if the bank is not reachable and the strategy does not place it itself;
@@ -30,7 +30,7 @@ public interface MsiSession extends AutoCloseable {
     void disable(int bank);
 
     /**
-     * The user is about to map memory: the strategy may object.
+     * Checks a range before the user maps memory there: the strategy may refuse it.
      *
      * @throws machine.api.ErrnoException EINVAL or EEXIST if it needs that range
      */
@@ -77,9 +77,9 @@ public interface MsiSession extends AutoCloseable {
     long call(String operation, long... arguments);
 
     /**
-     * Takes away every bank it has placed; what it leaves the container takes away. The container has disabled the vectors. If
-     * another session has taken over, or the strategy is leaving, the environment shows no placements any more, and removing one does
-     * nothing: they stay for who takes over, or for {@link #resume}.
+     * Removes every bank it has placed; the container removes the rest. The container has disabled the vectors. If
+     * another session has taken over, or the strategy is leaving, the environment shows no placements any more, and
+     * removing one does nothing: they stay for the strategy that takes over, or for {@link #resume}.
      */
     @Override
     void close();

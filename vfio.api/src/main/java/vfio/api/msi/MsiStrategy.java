@@ -4,7 +4,7 @@ package vfio.api.msi;
 import java.util.List;
 import org.osgi.annotation.versioning.ConsumerType;
 
-/** One answer to the question how MSIs get through the IOMMU. A service; stateless, any thread. */
+/** A policy that decides how MSIs pass the IOMMU. A service; stateless, any thread. */
 @ConsumerType
 public interface MsiStrategy {
     /** {@return the name, unique among the strategies: {@code bank}, {@code reserved}} */
@@ -16,6 +16,6 @@ public interface MsiStrategy {
     /** {@return whether this strategy would work there, and why not} */
     MsiAssessment assess(MsiEnvironment environment);
 
-    /** {@return the strategy at work for one container} */
+    /** {@return a new session of this strategy for one container} */
     MsiSession bind(MsiEnvironment environment);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * How a device's MSIs reach their doorbell: the contract of an MSI strategy, for whoever adds one.
+ * The contract of an MSI strategy, which decides how a device's MSIs reach their doorbell.
  *
  * <p>An MSI is a memory write. Behind an IOMMU that translates it, the bank it rings has to be mapped at some device
- * address. Who picks that address, who maps it and when, and what the user has to know for that, is the strategy. The
- * host owns the vector (the data), whoever places the window owns the address; the container composes both.
+ * address. The strategy decides who picks that address, who maps it and when, and what the user has to know for that.
+ * The host owns the vector (the data), the strategy or user that places the window owns the address; the container
+ * composes both.
  *
  * <p>A strategy is a service {@link vfio.api.msi.MsiStrategy}. For each container that uses it, it binds a
  * {@link vfio.api.msi.MsiSession}, which works through the {@link vfio.api.msi.MsiEnvironment} the container gives it. All
