@@ -113,7 +113,7 @@ public final class Cli implements Callable<Integer> {
      * and a start is to be quick.
      */
     private List<Object> commands(String... words) {
-        List<Object> all = List.of(new Run(), new Compare(), new Soak(), new Talk(), new Tests(), new Bench(), new Version());
+        List<Object> all = List.of(new Run(), new Compare(), new Soak(), new ShellCommand(), new Tests(), new Bench(), new Version());
         List<Object> named = all.stream()
             .filter(one -> words.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(words[0])).toList();
         return named.isEmpty() ? all : named;
@@ -437,7 +437,7 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "shell", description = "Loads a machine and opens a shell; 'help' there lists the commands.")
-    private final class Talk extends OnMachine {
+    private final class ShellCommand extends OnMachine {
         @Override
         int work(Machine machine, Outputs outputs) throws Exception {
             out.println("Gantry on " + machine.model() + ". 'help' lists commands, TAB completes, 'exit' leaves.");

@@ -49,7 +49,7 @@ final class Shell implements AutoCloseable {
         this.err = err;
         this.processor = processor;
         this.commands = new Commands(context);
-        this.gosh = new org.apache.felix.gogo.jline.Shell(new Surroundings(), processor);
+        this.gosh = new org.apache.felix.gogo.jline.Shell(new GogoContext(), processor);
         register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt", "unsetopt",
             "complete", "history", "widget", "__files", "__directories", "__usage_completion");
         register(new Procedural(), "each", "if", "not", "throw", "try", "until", "while", "break", "continue");
@@ -57,7 +57,7 @@ final class Shell implements AutoCloseable {
             "date");
         register(gosh, "gosh", "sh", "source");
         register(new Help(commands, gosh), Map.of(Commands.COMPLETES, "help (__commands)"), "help", "__commands");
-        register(new Leave(), "exit");
+        register(new ExitCommand(), "exit");
         register(new Show(), Scenario.SHOW);
         registrations.add(context.registerService(Converter.class,
             new Converters(context.getBundle(0).getBundleContext()), null));
@@ -99,7 +99,7 @@ final class Shell implements AutoCloseable {
         }
     }
 
-    /** Talks with a person until they leave. */
+    /** Runs an interactive session until its user leaves. */
     void talk() throws Exception {
         try (Terminal terminal = terminal();
              CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
@@ -161,7 +161,7 @@ final class Shell implements AutoCloseable {
     }
 
     /** The command {@code exit}. Public, or Gogo would not find its method. */
-    public static final class Leave {
+    public static final class ExitCommand {
         /** Ends the program; the framework's own hook stops the framework. */
         public void exit() {
             System.exit(0);
@@ -181,7 +181,7 @@ final class Shell implements AutoCloseable {
         }
     }
 
-    private final class Surroundings implements org.apache.felix.gogo.jline.Shell.Context {
+    private final class GogoContext implements org.apache.felix.gogo.jline.Shell.Context {
         @Override
         public String getProperty(String name) {
             return context.getProperty(name);

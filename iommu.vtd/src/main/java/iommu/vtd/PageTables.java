@@ -54,7 +54,7 @@ final class PageTables {
     }
 
     /** The result of an unmap: the ranges to invalidate, and the tables to give back afterwards. */
-    static final class Removal {
+    static final class Unmapped {
         /** Memory of a mapping that came to nothing, held for it; null if there is none. */
         DmaBuffer held;
         /** Bytes of mappings removed. */
@@ -173,7 +173,7 @@ final class PageTables {
      * @param removal collects the changes, even if an access throws half way
      * @throws ErrnoException ENOMEM if there is no memory to split; nothing has changed then
      */
-    void remove(long first, long last, Removal removal) {
+    void remove(long first, long last, Unmapped removal) {
         try {
             reserve(first, last);
             remove(root, levels, 0, first, last, removal);
@@ -185,7 +185,7 @@ final class PageTables {
     }
 
     /** Removes what is due; if something is thrown in the middle, it still is. */
-    void remove(Removal removal) {
+    void remove(Unmapped removal) {
         remove(removal.dueFirst, removal.dueLast, removal);
         removal.dueLast = -1;
     }
@@ -283,7 +283,7 @@ final class PageTables {
         }
     }
 
-    private void remove(Table table, int level, long base, long first, long last, Removal removal) {
+    private void remove(Table table, int level, long base, long first, long last, Unmapped removal) {
         long span = span(level);
         int from = index(level, Math.max(first, base));
         int to = index(level, Math.min(last, base + span * ENTRIES - 1));
@@ -327,7 +327,7 @@ final class PageTables {
         }
     }
 
-    private static void unlinked(Table table, int index, Removal removal) {
+    private static void unlinked(Table table, int index, Unmapped removal) {
         removal.take(table.children[index]);
         table.children[index] = null;
         table.used--;

@@ -42,7 +42,7 @@ final class VtdDomain implements IommuDomain {
     private final Set<Drhd> touched = new HashSet<>();
     /** Requesters that may have an access under way which was translated by these tables. */
     private final Set<Integer> inside = new HashSet<>();
-    private final ArrayList<PageTables.Removal> unconfirmed = new ArrayList<>();
+    private final ArrayList<PageTables.Unmapped> unconfirmed = new ArrayList<>();
     private Superpages superpages;
     /** Nobody is attached and nobody will be. */
     private boolean closed;
@@ -184,7 +184,7 @@ final class VtdDomain implements IommuDomain {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x cuts the superpage at 0x%x; unmap all of it or allow splitting",
                     iova, length, cut);
             }
-            PageTables.Removal removal = prepare();
+            PageTables.Unmapped removal = prepare();
             try {
                 tables.remove(iova, end, removal);
             } finally {
@@ -260,7 +260,7 @@ final class VtdDomain implements IommuDomain {
         // Whatever was thrown before, every unit has now confirmed that it knows nothing of all this.
         unconfirmedEnd = false;
         released = true;
-        unconfirmed.forEach(PageTables.Removal::release);
+        unconfirmed.forEach(PageTables.Unmapped::release);
         unconfirmed.clear();
         tables.release();
         driver.closed(this);
@@ -310,7 +310,7 @@ final class VtdDomain implements IommuDomain {
      * @param memory what is mapped; null if it is nobody's
      */
     private void add(long iova, long length, DmaBuffer memory, Runnable entering) {
-        PageTables.Removal undone = prepare();
+        PageTables.Unmapped undone = prepare();
         if (memory != null) {
             memory.retain();
             undone.held = memory;
@@ -332,19 +332,19 @@ final class VtdDomain implements IommuDomain {
     }
 
     /** {@return a record of what is going to be taken away, and there is room to keep it} */
-    private PageTables.Removal prepare() {
+    private PageTables.Unmapped prepare() {
         unconfirmed.ensureCapacity(unconfirmed.size() + 1);
-        return new PageTables.Removal();
+        return new PageTables.Unmapped();
     }
 
     /** Makes every unit forget what is unconfirmed, waits for what is in flight, and only then gives it back. */
     private void confirm() {
-        for (PageTables.Removal each : unconfirmed) {
+        for (PageTables.Unmapped each : unconfirmed) {
             if (each.isDue()) {
                 tables.remove(each);
             }
         }
-        PageTables.Removal only = unconfirmed.size() == 1 && unconfirmed.get(0).last >= 0 ? unconfirmed.get(0) : null;
+        PageTables.Unmapped only = unconfirmed.size() == 1 && unconfirmed.get(0).last >= 0 ? unconfirmed.get(0) : null;
         touched.forEach(Drhd::settle);
         ids.forEach((unit, id) -> {
             if (only == null) {
@@ -357,7 +357,7 @@ final class VtdDomain implements IommuDomain {
             // No other domain's devices can delay this.
             bus.sync(Set.copyOf(inside));
         }
-        unconfirmed.forEach(PageTables.Removal::release);
+        unconfirmed.forEach(PageTables.Unmapped::release);
         unconfirmed.clear();
     }
 }

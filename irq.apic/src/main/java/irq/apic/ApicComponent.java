@@ -56,7 +56,7 @@ public final class ApicComponent {
     private final Node node;
     private final Logger log;
     private final ConfigurationReader configuration;
-    private ApicOffer offer;
+    private ApicRegistrar offer;
     private Attachment hold;
 
     /**
@@ -76,7 +76,7 @@ public final class ApicComponent {
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
         boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
-        offer = new ApicOffer(context, remapping -> new ApicDriver(machine, node, remapping, log::error), unremapped,
+        offer = new ApicRegistrar(context, remapping -> new ApicDriver(machine, node, remapping, log::error), unremapped,
             published(properties, unremapped), log::error);
         hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), this::begin);
     }

@@ -4,6 +4,7 @@
  * are {@link irq.apic.ApicRegisters}, whether the model in {@code irq.apic.unit} or something else answers.
  *
  * <p>{@link irq.apic.ApicDriver} owns the cores, {@link irq.apic.ApicCore} is the interrupt handler of one of them, and
- * {@link irq.apic.ApicDoorbells} hands out vectors and composes messages. {@link irq.apic.ApicOffer} makes a service of it.
+ * {@link irq.apic.ApicDoorbells} hands out vectors and composes messages. {@link irq.apic.ApicRegistrar} makes a
+ * service of it.
  */
 package irq.apic;

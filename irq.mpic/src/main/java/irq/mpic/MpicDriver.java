@@ -98,7 +98,7 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         return route(wire).request(wire, interruptHandler);
     }
 
-    /** As promised; wires that share a source, such as the errors of source 16, are masked together. */
+    /** {@inheritDoc} Wires that share a source, such as the errors of source 16, are masked together. */
     @Override
     public void mask(Wire wire, boolean masked) {
         WireRoute route;

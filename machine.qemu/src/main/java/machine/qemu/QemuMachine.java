@@ -136,7 +136,7 @@ public final class QemuMachine implements Machine {
             + "machine's options name", slot.address(device, function), slot.name());
     }
 
-    /** As promised; there is a round trip to QEMU in each change of the level. */
+    /** {@inheritDoc} Each change of the level takes a round trip to QEMU. */
     @Override
     public Runnable line(Wire wire, BooleanSupplier level) {
         String device = board.inputs().get(wire.controller());

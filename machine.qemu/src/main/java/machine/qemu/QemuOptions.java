@@ -70,7 +70,7 @@ record QemuOptions(int memory, List<String> devices, String iommu, String binary
         throw new ErrnoException(Errno.EINVAL, "option memory: '%s' is no number of MiB from %d to %d", text, LEAST_MEMORY, MOST_MEMORY);
     }
 
-    /** Devices are apart by blanks, their own properties by commas. */
+    /** Devices are separated by spaces, the properties of one by commas. */
     private static List<String> split(String text) {
         return Arrays.stream(text.trim().split("\\s+")).filter(word -> !word.isEmpty()).toList();
     }

@@ -10,7 +10,7 @@ import vfio.api.EventFd;
  * Copies, and interrupts in bursts: of k messages at least one arrives after the last was sent, and at most k do. As one that was kept
  * may come when the next burst has begun, what is too many is counted over all bursts.
  */
-final class Burster extends Loop {
+final class Burster extends Worker {
     private static final int LARGEST = 16;
     private static final long NAP_NANOS = 200_000;
     private static final long SETTLE_MILLIS = 200;

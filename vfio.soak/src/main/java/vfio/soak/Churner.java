@@ -18,7 +18,7 @@ import vfio.api.Mapping;
  * The container's user: maps and unmaps slots that a device keeps writing to. Memory must not change any more after its
  * unmap has returned. Operations are atomic: one that throws EAGAIN has changed nothing.
  */
-final class Churner extends Loop implements AutoCloseable {
+final class Churner extends Worker implements AutoCloseable {
     private static final int PAGE = 4096;
     private static final long NAP_NANOS = 300_000;
 

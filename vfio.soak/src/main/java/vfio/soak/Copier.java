@@ -10,7 +10,7 @@ import vfio.api.EventFd;
  * Copies, and interrupts in lockstep: one message, one signal, then the next. A transfer that ends with an interrupt has all its bytes in
  * memory when the signal comes.
  */
-final class Copier extends Loop {
+final class Copier extends Worker {
     private static final long NAP_NANOS = 100_000;
 
     private final Tenant tenant;

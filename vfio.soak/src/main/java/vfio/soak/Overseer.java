@@ -49,7 +49,7 @@ final class Overseer {
             } catch (TimeoutException e) {
                 Phase now = phase;
                 if (System.nanoTime() - now.due > 0) {
-                    referee.fail("%s has not come to an end within %d s:%s", now.name, now.seconds, Loop.stack(worker));
+                    referee.fail("%s has not come to an end within %d s:%s", now.name, now.seconds, Worker.stack(worker));
                     return Optional.empty();
                 }
             } catch (InterruptedException e) {

@@ -9,7 +9,7 @@ import java.util.concurrent.locks.LockSupport;
  * A rogue device: reads and writes where nothing was ever mapped for it, outside the aperture, at other containers'
  * addresses, at MSI banks that only take messages, and at memory that comes and goes.
  */
-final class Roamer extends Loop {
+final class Roamer extends Worker {
     private static final long NAP_NANOS = 300_000;
 
     private final Tenant tenant;

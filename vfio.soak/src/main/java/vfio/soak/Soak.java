@@ -213,20 +213,20 @@ final class Soak {
             for (List<String> devices : sets) {
                 tenants.add(new Tenant(referee, vfio, machine.memory(), "soak " + (tenants.size() + 1), type, devices));
             }
-            List<Loop> workers = new ArrayList<>();
+            List<Worker> workers = new ArrayList<>();
             for (Tenant tenant : tenants) {
                 employ(tenant, tenants, workers, churners);
             }
-            List<Loop> lanes = new ArrayList<>(List.of(
-                new IommuLane(tenants, iommus, context, kind(), type, referee, random.split()),
-                new BundleLane("interrupts", tenants, others, referee, random.split()),
-                new ContainerLane(tenants, vfio.iommuTypes(), referee, random.split())));
-            workers.forEach(Loop::start);
-            lanes.forEach(Loop::start);
+            List<Worker> swappers = new ArrayList<>(List.of(
+                new IommuSwapper(tenants, iommus, context, kind(), type, referee, random.split()),
+                new BundleSwapper("interrupts", tenants, others, referee, random.split()),
+                new ContainerSwapper(tenants, vfio.iommuTypes(), referee, random.split())));
+            workers.forEach(Worker::start);
+            swappers.forEach(Worker::start);
             watch();
             progress.say("letting the last swap end …");
             overseer.phase("the end of swaps and work", 3 * Referee.PATIENCE_SECONDS);
-            boolean ended = end(lanes);
+            boolean ended = end(swappers);
             Thread.sleep(AFTERWARDS_MILLIS);
             if (!end(workers) || !ended) {
                 // Whatever they wait for may hold what comparing takes.
@@ -254,7 +254,7 @@ final class Soak {
     }
 
     /** Puts everybody to work in one container, as far as there are devices. */
-    private void employ(Tenant tenant, List<Tenant> all, List<Loop> workers, List<Churner> churners) {
+    private void employ(Tenant tenant, List<Tenant> all, List<Worker> workers, List<Churner> churners) {
         int[] mapped = IntStream.range(0, tenant.layout().steady()).map(i -> 2 * i).toArray();
         List<Device> devices = tenant.devices();
         String name = tenant.container().name();
@@ -273,7 +273,7 @@ final class Soak {
         if (devices.size() > 3) {
             Device pinned = devices.get(3);
             EduDriver driver = new EduDriver(pinned);
-            tenant.pin(pinned).ifPresent(eventFd -> workers.add(new Pin(tenant, pinned, driver, eventFd, referee, random.split())));
+            tenant.pin(pinned).ifPresent(eventFd -> workers.add(new IntxWorker(tenant, pinned, driver, eventFd, referee, random.split())));
         }
         Churner churner = new Churner(tenant, machine.memory(), name, referee, random.split());
         churners.add(churner);
@@ -294,7 +294,7 @@ final class Soak {
     /** Closes everything on a thread of its own: what hangs there is to be seen, not to be joined. */
     private void close(List<Tenant> tenants, List<Churner> churners) throws InterruptedException {
         overseer.phase("closing the containers", 2 * Referee.PATIENCE_SECONDS);
-        Loop closing = new Loop("closing", referee, random.split()) {
+        Worker closing = new Worker("closing", referee, random.split()) {
             @Override
             void turn() {
                 tenants.forEach(Tenant::close);
@@ -307,12 +307,12 @@ final class Soak {
     }
 
     /** {@return whether all workers have stopped; one that has not is a failure} */
-    private static boolean end(List<Loop> loops) throws InterruptedException {
-        loops.forEach(Loop::stop);
+    private static boolean end(List<Worker> workers) throws InterruptedException {
+        workers.forEach(Worker::stop);
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS);
         boolean ended = true;
-        for (Loop loop : loops) {
-            ended &= loop.join(deadline);
+        for (Worker worker : workers) {
+            ended &= worker.join(deadline);
         }
         return ended;
     }

@@ -14,7 +14,7 @@ import vfio.api.IrqSet;
  * there, it fires when one is; once it has fired it is still until it is unmasked, and then fires again only if it is
  * still asserted.
  */
-final class Pin extends Loop {
+final class IntxWorker extends Worker {
     private static final long NAP_NANOS = 500_000;
 
     private final Tenant tenant;
@@ -22,7 +22,7 @@ final class Pin extends Loop {
     private final EduDriver driver;
     private final EventFd eventFd;
 
-    Pin(Tenant tenant, Device device, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random) {
+    IntxWorker(Tenant tenant, Device device, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random) {
         super("pin " + device.name(), referee, random);
         this.tenant = tenant;
         this.device = device;

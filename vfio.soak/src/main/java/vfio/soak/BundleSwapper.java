@@ -9,12 +9,12 @@ import vfio.api.ContainerState;
  * The swapper of bundles: stops and starts, updates, uninstalls and installs them, disables and enables one of their
  * components.
  */
-class BundleLane extends Lane {
+class BundleSwapper extends Swapper {
     private static final String STRATEGIES = "vfio.msi";
 
     private final List<Backend> backends;
 
-    BundleLane(String name, List<Tenant> tenants, List<Backend> backends, Referee referee, SplittableRandom random) {
+    BundleSwapper(String name, List<Tenant> tenants, List<Backend> backends, Referee referee, SplittableRandom random) {
         super(name, tenants, referee, random);
         this.backends = backends;
     }

@@ -19,7 +19,7 @@ import vfio.api.ContainerState;
  * throws at its first call, the next at its second and so on through the contract; one at an early call of one method,
  * from any caller; one is late; one works, and vanishes.
  */
-final class IommuLane extends BundleLane {
+final class IommuSwapper extends BundleSwapper {
     private static final long LATEST_MILLIS = 150;
     private static final int EARLY_CALLS = 4;
     /** For how long a provider that waits for one call of users waits. */
@@ -33,7 +33,7 @@ final class IommuLane extends BundleLane {
     private int next = 1;
     private int farthest;
 
-    IommuLane(List<Tenant> tenants, List<Backend> backends, BundleContext context, String kind, String type, Referee referee,
+    IommuSwapper(List<Tenant> tenants, List<Backend> backends, BundleContext context, String kind, String type, Referee referee,
             SplittableRandom random) {
         super("iommu", tenants, backends, referee, random);
         this.context = context;
@@ -73,7 +73,7 @@ final class IommuLane extends BundleLane {
                 try {
                     tenant.container().swap(type);
                 } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
-                    ContainerLane.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
+                    ContainerSwapper.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
                         + at, e);
                 }
                 if (random.nextBoolean()) {

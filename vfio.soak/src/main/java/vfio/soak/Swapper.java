@@ -5,17 +5,17 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * A swapper: replaces one part of the host after another, at random points of the devices' work. Several lanes run at
- * once, each with bundles of its own.
+ * A swapper: replaces one part of the host after another, at random points of the devices' work. Several swappers run
+ * at once, each with bundles of its own.
  */
-abstract class Lane extends Loop {
+abstract class Swapper extends Worker {
     private static final long GLANCE_MILLIS = 1;
     /** Longer than any bound that is set here: what waits meanwhile is refused. */
     private static final long LONG_MILLIS = 1300;
 
     final List<Tenant> tenants;
 
-    Lane(String name, List<Tenant> tenants, Referee referee, SplittableRandom random) {
+    Swapper(String name, List<Tenant> tenants, Referee referee, SplittableRandom random) {
         super(name, referee, random);
         this.tenants = tenants;
     }

@@ -12,7 +12,7 @@ import picocli.CommandLine;
  * at the end, and that is a twentieth of a start.
  */
 @Header(name = Constants.BUNDLE_ACTIVATOR, value = "${@class}")
-public final class Ahead implements BundleActivator {
+public final class PicocliWarmup implements BundleActivator {
     private Thread loading;
 
     @Override

@@ -5,14 +5,14 @@ import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 
 /** A worker: repeats a turn on a thread of its own until it is stopped. An exception of a turn is a failure. */
-abstract class Loop {
+abstract class Worker {
     final Referee referee;
     final SplittableRandom random;
     private final String name;
     private final Thread thread;
     private volatile boolean stopping;
 
-    Loop(String name, Referee referee, SplittableRandom random) {
+    Worker(String name, Referee referee, SplittableRandom random) {
         this.referee = referee;
         this.random = random;
         this.name = name;

@@ -12,7 +12,7 @@ import vfio.api.Container;
 import vfio.api.MsiChoice;
 
 /** The swapper of containers: moves one to another provider, unmap rule, MSI strategy or stall bound. */
-final class ContainerLane extends Lane {
+final class ContainerSwapper extends Swapper {
     private static final List<Duration> BOUNDS = List.of(Duration.ZERO, Duration.ofMillis(20), Duration.ofSeconds(1));
     /** Documented answers while a backend is away: it is away; there is none; without the controller MSIs would be anybody's. */
     private static final Set<Errno> NOT_NOW = EnumSet.of(Errno.EAGAIN, Errno.ENODEV, Errno.EPERM);
@@ -21,7 +21,7 @@ final class ContainerLane extends Lane {
 
     private final List<String> types;
 
-    ContainerLane(List<Tenant> tenants, List<String> types, Referee referee, SplittableRandom random) {
+    ContainerSwapper(List<Tenant> tenants, List<String> types, Referee referee, SplittableRandom random) {
         super("owner", tenants, referee, random);
         this.types = types;
     }

@@ -23,7 +23,7 @@ import org.osgi.util.tracker.ServiceTracker;
  * Declarative Services has been seen to lose a component then: of two threads that activate it each can find that the other has just
  * taken a reference away, and neither tries again (Felix SCR 2.2.18).
  */
-final class ApicOffer extends ServiceTracker<InterruptRemapping, InterruptRemapping> {
+final class ApicRegistrar extends ServiceTracker<InterruptRemapping, InterruptRemapping> {
     private final Function<Optional<InterruptRemapping>, ApicDriver> drivers;
     private final BiConsumer<String, Throwable> report;
 
@@ -47,7 +47,7 @@ final class ApicOffer extends ServiceTracker<InterruptRemapping, InterruptRemapp
      * @param properties of the service
      * @param report is called with the reason why there is no controller although there could be one
      */
-    ApicOffer(BundleContext context, Function<Optional<InterruptRemapping>, ApicDriver> drivers, boolean unremapped,
+    ApicRegistrar(BundleContext context, Function<Optional<InterruptRemapping>, ApicDriver> drivers, boolean unremapped,
             Dictionary<String, ?> properties, BiConsumer<String, Throwable> report) {
         super(context, InterruptRemapping.class, null);
         this.drivers = drivers;
