@@ -41,7 +41,7 @@ public class Floor {
         }
     }
 
-    /** An array as large as what the type1 unit reads for so many mappings. */
+    /** An array as large as what the VT-d unit reads for that many mappings. */
     @State(Scope.Benchmark)
     public static class Footprint {
         /** Mappings. */

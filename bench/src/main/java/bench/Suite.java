@@ -46,7 +46,7 @@ final class Suite {
     List<Report.Series> translateCurves() throws RunnerException {
         int[] sizes = quick ? FEW : ALL;
         List<Report.Series> all = new ArrayList<>();
-        all.add(curve("type1, random 4 KiB pages", "Translate.type1Random", sizes));
+        all.add(curve("VT-d, random 4 KiB pages", "Translate.type1Random", sizes));
         all.add(curve("random read, same footprint", "Floor.randomRead", sizes));
         all.add(curve("ConcurrentSkipListMap.floorEntry", "Floor.skipList", skipSizes()));
         return all;
@@ -61,7 +61,7 @@ final class Suite {
             for (int i = 0; i < sizes.length; i++) {
                 nanos[i] = runs.figure(mapTrial(who, sizes[i])).nanos();
             }
-            all.add(new Report.Series("type1 " + who, doubles(sizes), nanos));
+            all.add(new Report.Series("VT-d " + who, doubles(sizes), nanos));
         }
         return all;
     }
@@ -84,7 +84,7 @@ final class Suite {
             row(type1("random", size), random(size), "skip list",
                 Trial.of("Floor.skipList", "mappings", size), size == 65_536 ? 0.2 : NONE);
         }
-        row("type1 translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21), "random read",
+        row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21), "random read",
             floor(1_024), NONE);
         for (int size : new int[] {65_536, MILLION}) {
             shown("yardstick: random read, footprint of " + Report.number(size), floor(size));
@@ -202,7 +202,7 @@ final class Suite {
     }
 
     private static String type1(String pattern, int size) {
-        return "type1 translate, " + pattern + ", " + Report.number(size);
+        return "VT-d translate, " + pattern + ", " + Report.number(size);
     }
 
     private static double[] doubles(int[] values) {
