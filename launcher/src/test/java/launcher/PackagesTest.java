@@ -3,6 +3,7 @@ package launcher;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -77,6 +78,49 @@ class PackagesTest {
                 return "packages of " + bundle;
             }
         }).should().beFreeOfCycles().check(all);
+    }
+
+    @DisplayName("Parts of the container point one way: none of its files uses another in a circle (decision 31)")
+    @Test
+    void filesOfTheContainer() {
+        slices().assignedFrom(new SliceAssignment() {
+            @Override
+            public SliceIdentifier getIdentifierOf(JavaClass one) {
+                String name = one.getName();
+                return name.startsWith("vfio.container.") ? SliceIdentifier.of(name.replaceAll("\\$.*", "")) : SliceIdentifier.ignore();
+            }
+
+            @Override
+            public String getDescription() {
+                return "files of vfio.container";
+            }
+        }).should().beFreeOfCycles().check(all);
+    }
+
+    @DisplayName("Parts of the container point one way: nobody knows who is above, devices and swaps do not know each other (decision 31)")
+    @Test
+    void layersOfTheContainer() {
+        layeredArchitecture().consideringOnlyDependenciesInLayers()
+            .layer("container").definedBy("vfio.container")
+            .layer("swap").definedBy("vfio.container.swap")
+            .layer("device").definedBy("vfio.container.device")
+            .layer("irq").definedBy("vfio.container.irq")
+            .layer("dma").definedBy("vfio.container.dma")
+            .layer("state").definedBy("vfio.container.state")
+            .layer("host").definedBy("vfio.container.host")
+            .whereLayer("container").mayNotBeAccessedByAnyLayer()
+            .whereLayer("swap").mayOnlyBeAccessedByLayers("container")
+            .whereLayer("device").mayOnlyBeAccessedByLayers("container")
+            .whereLayer("irq").mayOnlyBeAccessedByLayers("container", "swap", "device")
+            .whereLayer("dma").mayOnlyBeAccessedByLayers("container", "swap", "device", "irq")
+            .whereLayer("host").mayNotAccessAnyLayer()
+            .whereLayer("state").mayOnlyAccessLayers("host").check(all);
+    }
+
+    @DisplayName("Memory has never heard of a message: vfio.container.dma does not use irq.api")
+    @Test
+    void memory() {
+        noClasses().that().resideInAPackage("vfio.container.dma").should().dependOnClassesThat().resideInAPackage("irq.api..").check(all);
     }
 
     @DisplayName("Hardware and its driver meet on the bus alone: nobody outside of units uses a unit")

@@ -47,25 +47,29 @@ public final class VfioComponent implements Vfio {
     /** The configuration {@code vfio.container}. */
     @ObjectClassDefinition(name = "VFIO containers", description = "What the host allows each container")
     public @interface Config {
-        /** {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. For maps from now on. */
+        /**
+         * {@code dma.entry.limit}: how many mappings a container may hold, at least 1; Linux's dma_entry_limit. For
+         * maps from now on.
+         */
         @AttributeDefinition(name = "DMA entry limit", min = "1",
             description = "how many mappings a container may hold, as Linux's dma_entry_limit; for maps from now on")
         int dma_entry_limit() default 65_535;
 
         /**
-         * {@code locked.memory.limit}: how many bytes a container may map, at least 0; what is mapped twice counts twice. Linux's
-         * RLIMIT_MEMLOCK; the default is no limit. For maps from now on.
+         * {@code locked.memory.limit}: how many bytes a container may map, at least 0; what is mapped twice counts
+         * twice. Linux's RLIMIT_MEMLOCK; the default is no limit. For maps from now on.
          */
         @AttributeDefinition(name = "Locked memory limit", min = "0",
             description = "how many bytes a container may map, as Linux's RLIMIT_MEMLOCK; for maps from now on")
         long locked_memory_limit() default ContainerLimits.UNLIMITED;
 
         /**
-         * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though no interrupt
-         * controller verifies who rings them. Then any device of any container can ring any vector. Linux's allow_unsafe_interrupts. For
-         * groups that are attached from now on.
+         * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though
+         * no interrupt controller verifies who rings them. Then any device of any container can ring any vector.
+         * Linux's allow_unsafe_interrupts. For groups that are attached from now on.
          */
-        @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie outside translation though "
+        @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie "
+            + "outside translation though "
             + "nobody verifies who rings, as Linux's allow_unsafe_interrupts; for groups attached from now on")
         boolean allow_unsafe_interrupts() default false;
 
@@ -75,20 +79,20 @@ public final class VfioComponent implements Vfio {
         long stall_bound() default 1_000;
 
         /**
-         * {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, 1..3600000. For calls that begin from
-         * now on.
+         * {@code provider.timeout}: how many milliseconds a provider may take for one step of a swap, 1..3600000. For
+         * calls that begin from now on.
          */
         @AttributeDefinition(name = "Provider timeout", min = "1", max = "3600000",
             description = "how many milliseconds a provider may take for one step of a swap; for calls from now on")
         long provider_timeout() default 10_000;
 
         /**
-         * {@code relaxable.rmrr.classes}: PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware
-         * wants memory mapped one to one for them (an RMRR). The default is what Linux takes as relaxable: USB and graphics.
-         * For devices that come from now on.
+         * {@code relaxable.rmrr.classes}: PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to
+         * users though firmware wants memory mapped one to one for them (an RMRR). The default is what Linux takes as
+         * relaxable: USB and graphics. For devices that come from now on.
          */
-        @AttributeDefinition(name = "Relaxable RMRR classes", description = "PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that "
-            + "are given to users in spite of an RMRR; for devices that come from now on")
+        @AttributeDefinition(name = "Relaxable RMRR classes", description = "PCI classes, each 2, 4 or 6 hexadecimal "
+            + "digits, of devices that are given to users in spite of an RMRR; for devices that come from now on")
         String[] relaxable_rmrr_classes() default {"0c03", "03"};
     }
 
@@ -97,7 +101,10 @@ public final class VfioComponent implements Vfio {
     private final ConfigurationReader configuration;
     private final VfioService service;
 
-    /** Built by Declarative Services. What is not legal in the configuration is refused in one line, and its default used. */
+    /**
+     * Built by Declarative Services. What is not legal in the configuration is refused in one line, and its default
+     * used.
+     */
     @Activate
     public VfioComponent(Map<String, Object> properties, @Reference(name = "machine") Machine machine,
             @Reference(name = "log", service = LoggerFactory.class) Logger log) {
@@ -105,7 +112,10 @@ public final class VfioComponent implements Vfio {
         service = new VfioService(machine, configuration.read(properties, VfioComponent::settings));
     }
 
-    /** Another configuration: no container is closed. What is not legal is refused in one line, and what was there before stays. */
+    /**
+     * Another configuration: no container is closed. What is not legal is refused in one line, and what was there
+     * before stays.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         service.change(configuration.read(properties, VfioComponent::settings));
@@ -116,7 +126,8 @@ public final class VfioComponent implements Vfio {
             values.number("locked.memory.limit", 0, ContainerLimits.UNLIMITED), values.flag("allow.unsafe.interrupts"),
             Duration.ofMillis(values.number("stall.bound", 0, LONGEST_MILLIS)),
             Duration.ofMillis(values.number("provider.timeout", 1, LONGEST_MILLIS)),
-            values.words("relaxable.rmrr.classes", word -> word.matches(RelaxableClasses.PREFIX), "each 2, 4 or 6 hexadecimal digits"));
+            values.words("relaxable.rmrr.classes", word -> word.matches(RelaxableClasses.PREFIX),
+            "each 2, 4 or 6 hexadecimal digits"));
     }
 
     @Deactivate
@@ -133,16 +144,21 @@ public final class VfioComponent implements Vfio {
         } else {
             String wrong = kinds.size() == 1 ? Iommu.TYPE : Iommu.KIND;
             // Thrown, it would be a page of stack traces in the log, and the provider bound all the same.
-            System.getLogger(VfioComponent.class.getName()).log(System.Logger.Level.WARNING, "the IOMMU of {0} is not used: its service "
-                + "property {1} is {2}; it must be a text that is not empty{3}", label(reference), wrong, properties.get(wrong),
-                wrong.equals(Iommu.TYPE) ? ", or several" : "");
+            System.getLogger(VfioComponent.class.getName()).log(System.Logger.Level.WARNING,
+                "the IOMMU of {0} is not used: its service "
+                + "property {1} is {2}; it must be a text that is not empty{3}", label(reference), wrong,
+                properties.get(wrong), wrong.equals(Iommu.TYPE) ? ", or several" : "");
         }
     }
 
-    /** {@return the texts of a service property: one, or an array or a collection; empty if it is anything else or has an empty one} */
+    /**
+     * {@return the texts of a service property: one, or an array or a collection; empty if it is anything else or has
+     *     an empty one}
+     */
     private static List<String> texts(Object property) {
         List<?> all = property instanceof Collection<?> several ? List.copyOf(several)
-            : property instanceof Object[] several ? List.of(several) : property == null ? List.of() : List.of(property);
+            : property instanceof Object[] several ? List.of(several) : property == null ? List.of()
+            : List.of(property);
         return all.stream().allMatch(one -> one instanceof String text && !text.isEmpty())
             ? all.stream().map(String.class::cast).toList() : List.of();
     }

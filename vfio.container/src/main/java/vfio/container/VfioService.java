@@ -5,26 +5,16 @@ import iommu.api.Iommu;
 import iommu.api.IommuType;
 import iommu.api.Violation;
 import irq.api.InterruptController;
-import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Queue;
 import java.util.Set;
-import java.util.TreeMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.PciFunction;
-import machine.api.Wire;
 import vfio.api.Container;
 import vfio.api.Group;
 import vfio.api.Swap;
@@ -38,50 +28,38 @@ import vfio.container.host.ProviderCalls;
 import vfio.container.host.RankedStrategy;
 import vfio.container.host.RecentLog;
 import vfio.container.host.RelaxableClasses;
+import vfio.container.host.TopologyLock;
+import vfio.container.irq.SharedBanks;
 
 /**
- * Knows what there is: devices and their groups, IOMMU types, the interrupt controller, strategies, containers. Tells the
- * containers when one comes or goes.
+ * VFIO: what there is, and who is told when one comes or goes. What is there is in the {@link Registry} and the
+ * {@link Topology}.
  *
  * <p>One lock guards the topology: what is in which group, which group in which container, which provider is there. A
- * container's own lock is taken after it, never before; the lock of {@link #vectors} last. Mapping and interrupts take
- * the container's lock and perhaps the last, never the first. No user's call waits for a container's lock with the topology lock held, since
- * a provider may hang in a call of that container; what is told to containers of providers waits no longer than a provider is given.
- * Listeners and device models are called with none of these held.
+ * container's own lock is taken after it, never before; the lock of the {@link SharedBanks} last. Mapping and
+ * interrupts take the container's lock and perhaps the last, never the first. No user's call waits for a container's
+ * lock with the topology lock held, since a provider may hang in a call of that container; what is told to containers
+ * of providers waits no longer than a provider is given. Listeners and device models are called with none of these
+ * held.
  */
 public final class VfioService implements Vfio, AutoCloseable {
     /** How long interrupts that have arrived are given to be served before a controller's vectors go back. */
     private static final long SERVING_NANOS = 1_000_000_000L;
 
-    private record Controller(InterruptController controller, String label) {
-    }
-
     private final Machine machine;
-    private final RecentLog<Fault> faults = new RecentLog<>();
-    private final RecentLog<Violation> violations = new RecentLog<>();
-    private final RecentLog<Swap> swaps = new RecentLog<>();
-    private final ProviderCalls patience;
+    private final ProviderCalls calls;
     private final Attachment faultSubscription;
-    private final ReentrantLock topology = new ReentrantLock();
-    private final Object vectors = new Object();
-
-    private volatile ContainerLimits settings;
-
-    // Guarded by topology.
-    private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();
-    private final List<Attachment> violationWires = new ArrayList<>();
-    private Attachment freeVectors = () -> {
-    };
-
-    // Written under topology, read by containers at any time.
+    private final RecentLog<Fault> faults = new RecentLog<>();
+    private final ViolationLog violations = new ViolationLog();
+    private final SwapLog swaps = new SwapLog();
+    private final TopologyLock lock = new TopologyLock(this::announce);
+    private final Topology topology = new Topology(lock);
+    private final Registry registry = new Registry();
+    // Written under the topology lock, read at any time.
     private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
-    private final CopyOnWriteArrayList<IommuProvider> iommus = new CopyOnWriteArrayList<>();
-    private final CopyOnWriteArrayList<Controller> controllers = new CopyOnWriteArrayList<>();
-    private final CopyOnWriteArrayList<SwapListener> swapListeners = new CopyOnWriteArrayList<>();
-    private final Queue<Swap> unannounced = new ConcurrentLinkedQueue<>();
-    /** How often a vector has become free while somebody waited for one, since the thread that sees to them last looked. */
-    private final AtomicInteger freed = new AtomicInteger();
-    private volatile List<RankedStrategy> strategies = List.of();
+    private final FreeVectors freeVectors = new FreeVectors(containers);
+    private final ForContainers host = new ForContainers();
+    private volatile ContainerLimits limits;
 
     /** Starts with nothing but a machine, and allows what Linux does. */
     public VfioService(Machine machine) {
@@ -89,25 +67,25 @@ public final class VfioService implements Vfio, AutoCloseable {
     }
 
     /** Starts with nothing but a machine. */
-    public VfioService(Machine machine, ContainerLimits settings) {
+    public VfioService(Machine machine, ContainerLimits limits) {
         this.machine = machine;
-        this.settings = settings;
-        this.patience = new ProviderCalls(settings.providerTimeout());
+        this.limits = limits;
+        this.calls = new ProviderCalls(limits.providerTimeout());
         this.faultSubscription = machine.onFault(faults::add);
     }
 
     /**
-     * Allows something else from now on. No container is closed: what one holds beyond a new limit stays, and only further maps are
-     * refused. The stall bound is for new containers, the relaxable classes for functions that come; a call of a provider that is under
-     * way keeps its timeout.
+     * Allows something else from now on. No container is closed: what one holds beyond a new limit stays, and only
+     * further maps are refused. The stall bound is for new containers, the relaxable classes for functions that come; a
+     * call of a provider that is under way keeps its timeout.
      */
     public void change(ContainerLimits next) {
-        settings = next;
-        patience.limit(next.providerTimeout());
+        limits = next;
+        calls.limit(next.providerTimeout());
     }
 
-    // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is then
-    // thrown, and what was announced is nevertheless there, or gone.
+    // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is
+    // then thrown, and what was announced is nevertheless there, or gone.
 
     /** As the next, called by its kind. */
     public void addIommu(Iommu iommu, String kind) {
@@ -130,58 +108,33 @@ public final class VfioService implements Vfio, AutoCloseable {
      */
     public void addIommu(Iommu iommu, String kind, List<String> types, String label, int ranking) {
         if (kind == null || kind.isEmpty() || types.isEmpty()) {
-            throw new IllegalArgumentException("an IOMMU provider needs the service properties " + Iommu.KIND + " and " + Iommu.TYPE);
+            throw new IllegalArgumentException("an IOMMU provider needs the service properties " + Iommu.KIND + " and "
+                + Iommu.TYPE);
         }
-        enter();
-        try {
+        event(steps -> {
             IommuProvider provider = new IommuProvider(iommu, kind, List.copyOf(types), label, ranking);
-            rank(provider);
-            Cleanup steps = new Cleanup();
+            registry.add(provider);
             steps.take(this::listen);
-            tell(steps, container -> container.iommuArrived(provider));
-            steps.end();
-        } finally {
-            leave();
-        }
+            tell(steps, container -> container.iommus().arrived(provider));
+        });
     }
 
     /** An IOMMU type has another ranking: for whoever chooses one from now on. No container moves. */
     public void rankIommu(Iommu iommu, int ranking) {
-        enter();
-        try {
-            for (IommuProvider known : List.copyOf(iommus)) {
-                if (known.iommu() == iommu && known.ranking() != ranking) {
-                    // The new entry is there before the old one goes: readers without the lock find the type at any time.
-                    rank(new IommuProvider(iommu, known.kind(), known.types(), known.label(), ranking));
-                    iommus.remove(known);
-                }
-            }
-        } finally {
-            leave();
-        }
+        lock.run(() -> registry.rank(iommu, ranking));
     }
 
-    private void rank(IommuProvider provider) {
-        int place = 0;
-        while (place < iommus.size() && iommus.get(place).ranking() >= provider.ranking()) {
-            place++;
-        }
-        iommus.add(place, provider);
-    }
-
-    /** An IOMMU type is about to go: its containers are blocked, their ledgers kept; they turn to another of its kind if there is one. */
+    /**
+     * An IOMMU type is about to go: its containers are blocked, their ledgers kept; they turn to another of its kind if
+     * there is one.
+     */
     public void removeIommu(Iommu iommu) {
-        enter();
-        try {
-            iommus.removeIf(provider -> provider.iommu() == iommu);
-            Cleanup steps = new Cleanup();
-            tell(steps, container -> container.iommuLeaving(iommu));
-            iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
+        event(steps -> {
+            registry.remove(iommu);
+            tell(steps, container -> container.iommus().leaving(iommu));
+            tellOfIommus(steps);
             steps.take(this::listen);
-            steps.end();
-        } finally {
-            leave();
-        }
+        });
     }
 
     /** As the other, called an interrupt controller. */
@@ -190,227 +143,166 @@ public final class VfioService implements Vfio, AutoCloseable {
     }
 
     /**
-     * An interrupt controller is there: interrupts that wait for one are routed again, and containers that could not be restored
-     * for lack of its banks are. A second one is kept for later.
+     * An interrupt controller is there: interrupts that wait for one are routed again, and containers that could not be
+     * restored for lack of its banks are. A second one is kept for later.
      *
      * @param label what reports call it
      */
     public void addController(InterruptController controller, String label) {
-        enter();
-        try {
-            controllers.add(new Controller(controller, label));
-            if (controller() == controller) {
-                Cleanup steps = new Cleanup();
+        event(steps -> {
+            registry.add(controller, label);
+            if (registry.controller() == controller) {
                 steps.take(this::listen);
                 steps.take(this::followVectors);
-                tell(steps, container -> container.controllerArrived(controller));
-                iommus.forEach(provider -> tell(steps, container -> container.iommuArrived(provider)));
-                steps.end();
+                tell(steps, container -> container.controllers().arrived(controller));
+                tellOfIommus(steps);
             }
-        } finally {
-            leave();
-        }
+        });
     }
 
     /**
-     * An interrupt controller is about to go: every container's devices are held back, what they have sent is served, then its vectors are
-     * given back; what they were for is kept.
+     * An interrupt controller is about to go: every container's devices are held back, what they have sent is served,
+     * then its vectors are given back; what they were for is kept.
      */
     public void removeController(InterruptController controller) {
-        enter();
-        try {
-            boolean acting = controller() == controller;
-            Cleanup steps = new Cleanup();
-            boolean served = true;
-            if (acting) {
-                tell(steps, VfioContainer::controllerQuiesce);
-                served = served();
+        event(steps -> {
+            if (registry.controller() != controller) {
+                registry.remove(controller);
+                return;
             }
-            boolean all = served;
-            String label = controllerLabel();
-            controllers.removeIf(known -> known.controller() == controller);
-            if (acting) {
-                steps.take(this::followVectors);
-                tell(steps, container -> container.controllerLeaving(label, all));
-                steps.take(this::listen);
-                InterruptController next = controller();
-                if (next != null) {
-                    tell(steps, container -> container.controllerArrived(next));
-                }
-                steps.end();
+            tell(steps, container -> container.controllers().leaving());
+            boolean served = served();
+            String label = registry.controllerLabel();
+            registry.remove(controller);
+            steps.take(this::followVectors);
+            tell(steps, container -> container.controllers().gone(label, served));
+            steps.take(this::listen);
+            InterruptController next = registry.controller();
+            if (next != null) {
+                tell(steps, container -> container.controllers().arrived(next));
             }
-        } finally {
-            leave();
-        }
+        });
     }
 
     /** A strategy is there, or has another ranking: containers that have none look again. */
     public void addStrategy(MsiStrategy strategy, int ranking) {
-        enter();
-        try {
-            if (strategies.contains(new RankedStrategy(strategy, ranking))) {
-                return;
+        event(steps -> {
+            if (registry.add(strategy, ranking)) {
+                tell(steps, container -> container.strategies().arrived());
             }
-            List<RankedStrategy> next = new ArrayList<>(strategies);
-            next.removeIf(ranked -> ranked.strategy() == strategy);
-            next.add(new RankedStrategy(strategy, ranking));
-            next.sort(Comparator.comparingInt(RankedStrategy::ranking).reversed());
-            strategies = List.copyOf(next);
-            Cleanup steps = new Cleanup();
-            tell(steps, VfioContainer::strategyArrived);
-            steps.end();
-        } finally {
-            leave();
-        }
+        });
     }
 
     /** A strategy is about to go: its containers turn to another, or go without. */
     public void removeStrategy(MsiStrategy strategy) {
-        enter();
-        try {
-            strategies = strategies.stream().filter(ranked -> ranked.strategy() != strategy).toList();
+        event(steps -> {
+            registry.remove(strategy);
+            tell(steps, container -> container.strategies().gone(strategy));
+        });
+    }
+
+    private void event(Consumer<Cleanup> event) {
+        lock.run(() -> {
             Cleanup steps = new Cleanup();
-            tell(steps, container -> container.strategyLeaving(strategy));
+            event.accept(steps);
             steps.end();
-        } finally {
-            leave();
+        });
+    }
+
+    private void tell(Cleanup steps, Consumer<VfioContainer> event) {
+        containers.forEach(container -> steps.take(() -> event.accept(container)));
+    }
+
+    private void tellOfIommus(Cleanup steps) {
+        registry.iommus().forEach(provider -> tell(steps, container -> container.iommus().arrived(provider)));
+    }
+
+    private void listen() {
+        violations.listen(registry.iommus(), registry.controller());
+    }
+
+    private void followVectors() {
+        freeVectors.follow(registry.controller());
+    }
+
+    /** {@return whether the cores have served everything that was asserted, after a while at most} */
+    private boolean served() {
+        return machine.cpus().stream().allMatch(cpu -> cpu.rest(SERVING_NANOS));
+    }
+
+    /** Tells listeners of swaps, unless this thread holds the topology lock: then it does when it lets that go. */
+    private void announce() {
+        if (!lock.held()) {
+            swaps.announce();
         }
     }
 
     /**
      * A device is there, perhaps in a group that is in use.
      *
-     * @throws ErrnoException EEXIST if there is a device of that name; EINVAL if its group is in a container whose IOMMU cannot
-     *     attach it, EPERM if firmware wants memory mapped for it that it cannot do without: the device then stays blocked and is not in
-     *     the group
+     * @throws ErrnoException EEXIST if there is a device of that name; EINVAL if its group is in a container whose
+     *     IOMMU cannot attach it, EPERM if firmware wants memory mapped for it that it cannot do without: the device
+     *     then stays blocked and is not in the group
      */
     public void addFunction(PciFunction function) {
-        boolean relaxed = new RelaxableClasses(settings.relaxableClasses()).include(RelaxableClasses.classCode(function));
-        VfioContainer container = enterWithOwner(function);
-        try {
-            int number = function.requester().group();
-            VfioGroup group = groups.getOrDefault(number, new VfioGroup(number, this));
-            group.add(function, relaxed);
-            if (container != null) {
-                try {
-                    container.requestersChanged();
-                } catch (Throwable e) {
-                    group.remove(function);
-                    throw e;
-                }
-            }
-            groups.put(number, group);
-        } finally {
-            leaveWithOwner(container);
-        }
+        topology.add(function, new RelaxableClasses(limits.relaxableClasses()));
     }
 
     /** A device is about to go: its user is told, it is closed, and blocked unless others share its requester id. */
     public void removeFunction(PciFunction function) {
-        Cleanup steps = new Cleanup();
-        List<Runnable> left = new ArrayList<>();
-        VfioContainer container = enterWithOwner(function);
-        try {
-            VfioGroup group = groups.get(function.requester().group());
-            if (group == null) {
-                return;
-            }
-            steps.take(() -> left.add(group.remove(function)));
-            if (container != null) {
-                steps.take(container::requestersChanged);
-            }
-            forgetEmptyGroups();
-        } finally {
-            leaveWithOwner(container);
-        }
-        // The device model is waited for with no lock held.
-        left.forEach(steps::take);
-        steps.end();
+        topology.remove(function);
     }
 
-    /**
-     * Takes the topology lock, and that of the container which the device's group is in; waits for the second without the first, because a
-     * provider may hang in a call of that container's user.
-     *
-     * @return the container; null if the group is in none
-     */
-    private VfioContainer enterWithOwner(PciFunction function) {
-        while (true) {
-            enter();
-            VfioGroup group = groups.get(function.requester().group());
-            VfioContainer owner = group == null ? null : group.owner();
-            if (owner == null || owner.tryEnter()) {
-                return owner;
-            }
-            leave();
-            owner.enter();
-            owner.leave();
-        }
+    /** Somebody wants to be told of swaps. */
+    public void addSwapListener(SwapListener listener) {
+        swaps.add(listener);
     }
 
-    private void leaveWithOwner(VfioContainer owner) {
-        try {
-            if (owner != null) {
-                owner.leave();
-            }
-        } finally {
-            leave();
-        }
+    /** Somebody does not want to be told any more. */
+    public void removeSwapListener(SwapListener listener) {
+        swaps.remove(listener);
     }
 
     @Override
     public List<Group> groups() {
-        enter();
-        try {
-            return List.copyOf(groups.values());
-        } finally {
-            leave();
-        }
+        return topology.groups();
     }
 
     @Override
     public Group group(int number) {
-        enter();
-        try {
-            VfioGroup group = groups.get(number);
-            if (group == null) {
-                throw new ErrnoException(Errno.ENOENT, "there is no group %d; there are %s", number, groups.keySet());
-            }
-            return group;
-        } finally {
-            leave();
-        }
+        return topology.group(number);
     }
 
     @Override
     public Group groupOf(String device) {
-        enter();
-        try {
-            return groups.values().stream().filter(group -> group.devices().contains(device)).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no group holds a device %s", device));
-        } finally {
-            leave();
-        }
+        return topology.groupOf(device);
     }
 
     @Override
     public List<String> iommuTypes() {
-        return iommus.stream().flatMap(provider -> provider.types().stream()).distinct().toList();
+        return host.iommuTypes();
+    }
+
+    /** {@return the IOMMUs that are there, in the order they are considered} */
+    List<IommuProvider> iommus() {
+        return registry.iommus();
+    }
+
+    /** {@return the host as a container sees it} */
+    VfioContainer.Parent host() {
+        return host;
     }
 
     @Override
     public Container openContainer(String name) {
-        enter();
-        try {
+        return lock.call(() -> {
             if (containers.stream().anyMatch(container -> container.name().equals(name))) {
                 throw new ErrnoException(Errno.EEXIST, "a container %s is open; close it or choose another name", name);
             }
-            VfioContainer container = new VfioContainer(this, name);
+            VfioContainer container = new VfioContainer(host, name);
             containers.add(container);
             return container;
-        } finally {
-            leave();
-        }
+        });
     }
 
     @Override
@@ -430,9 +322,7 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     @Override
     public List<Violation> violations() {
-        // Those that no wire has announced: the hardware may have none, or there is no interrupt controller.
-        iommus.forEach(provider -> provider.iommu().violations().forEach(violations::add));
-        return violations.latest();
+        return violations.latest(registry.iommus());
     }
 
     @Override
@@ -442,24 +332,7 @@ public final class VfioService implements Vfio, AutoCloseable {
 
     @Override
     public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
-        enter();
-        try {
-            Cleanup steps = new Cleanup();
-            tell(steps, container -> container.notReplaced(backend, types, cause));
-            steps.end();
-        } finally {
-            leave();
-        }
-    }
-
-    /** Somebody wants to be told of swaps. */
-    public void addSwapListener(SwapListener listener) {
-        swapListeners.add(listener);
-    }
-
-    /** Somebody does not want to be told any more. */
-    public void removeSwapListener(SwapListener listener) {
-        swapListeners.remove(listener);
+        event(steps -> tell(steps, container -> container.reports().notReplaced(backend, types, cause)));
     }
 
     /** Closes every container. */
@@ -468,216 +341,108 @@ public final class VfioService implements Vfio, AutoCloseable {
         Cleanup steps = new Cleanup();
         // Each by itself, so that no lock is held while their device models are waited for.
         tell(steps, VfioContainer::close);
-        enter();
-        try {
-            violationWires.forEach(wire -> steps.take(wire::close));
-            violationWires.clear();
+        lock.run(() -> {
+            violations.close(steps);
             steps.take(freeVectors::close);
             steps.take(faultSubscription::close);
-        } finally {
-            leave();
-        }
+        });
         steps.end();
     }
 
-    Machine machine() {
-        return machine;
-    }
+    /** What containers ask of their host. */
+    private final class ForContainers implements VfioContainer.Parent {
+        private final SharedBanks banks = new SharedBanks(this,
+            () -> containers.stream().map(VfioContainer::bankUse).toList());
 
-    ContainerLimits settings() {
-        return settings;
-    }
-
-    /** Takes the topology lock. */
-    void enter() {
-        topology.lock();
-    }
-
-    /** Lets the topology lock go; swaps that ended meanwhile are announced by who holds it no more. */
-    void leave() {
-        topology.unlock();
-        announce();
-    }
-
-    /** The last lock: which bank a container takes a vector of or makes reachable is decided by one at a time. */
-    Object vectors() {
-        return vectors;
-    }
-
-    List<IommuProvider> iommus() {
-        return iommus;
-    }
-
-    List<MsiStrategy> strategies() {
-        return strategies.stream().map(RankedStrategy::strategy).toList();
-    }
-
-    /** {@return the strategies in the order they are considered} */
-    List<RankedStrategy> rankedStrategies() {
-        return strategies;
-    }
-
-    /** {@return the interrupt controller; null while there is none} */
-    InterruptController controller() {
-        for (Controller first : controllers) {
-            return first.controller();
+        @Override
+        public Machine machine() {
+            return machine;
         }
-        return null;
-    }
 
-    /** {@return what reports call the interrupt controller; empty while there is none} */
-    String controllerLabel() {
-        for (Controller first : controllers) {
-            return first.label();
+        @Override
+        public ContainerLimits limits() {
+            return limits;
         }
-        return "";
-    }
 
-    /** {@return whether the cores have served everything that was asserted, after a while at most} */
-    boolean served() {
-        return machine.cpus().stream().allMatch(cpu -> cpu.rest(SERVING_NANOS));
-    }
-
-    ProviderCalls patience() {
-        return patience;
-    }
-
-    /** A swap has ended, or an attempt has failed: to be announced when the container's lock is free. */
-    void report(Swap swap) {
-        swaps.add(swap);
-        unannounced.add(swap);
-    }
-
-    /**
-     * Tells the listeners of what has been reported, unless this thread holds the topology lock: then it does when it lets that go. The caller
-     * holds no container's lock. A listener may so take as long as it likes, and ask whatever it likes of whomever.
-     */
-    void announce() {
-        if (topology.isHeldByCurrentThread()) {
-            return;
+        @Override
+        public ProviderCalls calls() {
+            return calls;
         }
-        for (Swap swap = unannounced.poll(); swap != null; swap = unannounced.poll()) {
-            for (SwapListener listener : swapListeners) {
-                try {
-                    listener.swapped(swap);
-                } catch (Throwable e) {
-                    // The swap has ended as it has, whatever a listener says, and whatever kind of thing it throws.
-                    System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING,
-                        "a listener of swaps failed (" + listener.getClass().getName() + ")", e);
-                }
+
+        @Override
+        public List<IommuProvider> iommus() {
+            return registry.iommus();
+        }
+
+        @Override
+        public InterruptController controller() {
+            return registry.controller();
+        }
+
+        @Override
+        public String controllerLabel() {
+            return registry.controllerLabel();
+        }
+
+        @Override
+        public List<RankedStrategy> strategies() {
+            return registry.strategies();
+        }
+
+        @Override
+        public boolean served() {
+            return VfioService.this.served();
+        }
+
+        @Override
+        public void report(Swap swap) {
+            swaps.add(swap);
+        }
+
+        @Override
+        public void vectorFree() {
+            freeVectors.vectorFree();
+        }
+
+        @Override
+        public void bankFree() {
+            if (banks.anyIsolated()) {
+                freeVectors.vectorFree();
             }
         }
-    }
 
-    /** A call that hung in a provider has returned: its container hears what it has missed, and is restored if that is possible. */
-    void catchUp(VfioContainer container) {
-        enter();
-        try {
-            container.missedNews();
-            iommus.forEach(container::iommuArrived);
-        } finally {
-            leave();
+        @Override
+        public TopologyLock topology() {
+            return lock;
         }
-    }
 
-    /** A bank is not within a container's reach any more: it may be what isolation kept another one's routes from. */
-    void bankFree() {
-        if (containers.stream().anyMatch(container -> container.interrupts().isolated())) {
-            vectorFree();
+        @Override
+        public SharedBanks banks() {
+            return banks;
         }
-    }
 
-    /**
-     * A vector has become free, or the use of a bank: who waits for one is routed, on a thread of its own, as this may be called inside an
-     * interrupt handler, and with any lock held. It cannot be missed: a route waits from before it asks the controller until it has a vector.
-     */
-    void vectorFree() {
-        for (VfioContainer container : containers) {
-            if (container.interrupts().waiting() > 0) {
-                if (freed.getAndIncrement() == 0) {
-                    seeToWaiting();
-                }
-                return;
-            }
+        @Override
+        public void forgetEmptyGroups() {
+            topology.forgetEmpty();
         }
-    }
 
-    private void seeToWaiting() {
-        Thread thread = new Thread(() -> {
-            int seen;
-            do {
-                seen = freed.get();
-                for (VfioContainer container : containers) {
-                    if (!routeWaiting(container)) {
-                        freed.getAndIncrement();
-                    }
-                }
-            } while (freed.addAndGet(-seen) != 0);
-        }, "vfio.container: a free vector");
-        thread.setDaemon(true);
-        try {
-            thread.start();
-        } catch (Throwable e) {
-            // The next one that becomes free tries again.
-            freed.set(0);
-            throw e;
+        @Override
+        public void closed(VfioContainer container) {
+            containers.remove(container);
+            topology.forgetEmpty();
         }
-    }
 
-    /** {@return false if that has to be tried again} */
-    private static boolean routeWaiting(VfioContainer container) {
-        try {
-            return container.vectorFree();
-        } catch (RuntimeException | Error e) {
-            System.getLogger(VfioService.class.getName()).log(System.Logger.Level.WARNING, container
-                + " could not be given a vector that has become free", e);
-            return true;
+        @Override
+        public void catchUp(VfioContainer container) {
+            lock.run(() -> {
+                container.catchUp();
+                registry.iommus().forEach(container.iommus()::arrived);
+            });
         }
-    }
 
-    List<VfioContainer> open() {
-        return containers;
-    }
-
-    void closed(VfioContainer container) {
-        containers.remove(container);
-        forgetEmptyGroups();
-    }
-
-    /** A group is there while it has devices, or is in a container. The caller holds the topology lock. */
-    void forgetEmptyGroups() {
-        groups.values().removeIf(group -> group.owner() == null && group.devices().isEmpty());
-    }
-
-    private void tell(Cleanup steps, Consumer<VfioContainer> news) {
-        containers.forEach(container -> steps.take(() -> news.accept(container)));
-    }
-
-    /** Hears of free vectors from the controller that acts, and from no other. */
-    private void followVectors() {
-        freeVectors.close();
-        freeVectors = () -> {
-        };
-        InterruptController controller = controller();
-        if (controller != null) {
-            freeVectors = controller.doorbells().onFree(this::vectorFree);
+        @Override
+        public void announce() {
+            VfioService.this.announce();
         }
-    }
-
-    /** Violations reach us by interrupt where IOMMU and interrupt controller are both there: this is who introduces them. */
-    private void listen() {
-        Cleanup steps = new Cleanup();
-        violationWires.forEach(wire -> steps.take(wire::close));
-        violationWires.clear();
-        InterruptController controller = controller();
-        if (controller != null) {
-            for (IommuProvider provider : iommus) {
-                for (Wire wire : provider.iommu().violationWires()) {
-                    steps.take(() -> violationWires.add(
-                        controller.request(wire, () -> provider.iommu().violations().forEach(violations::add))));
-                }
-            }
-        }
-        steps.end();
     }
 }

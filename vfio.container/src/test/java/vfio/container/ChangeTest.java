@@ -26,6 +26,7 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.container.host.ContainerLimits;
 import vfio.container.host.IommuProvider;
+import vfio.container.host.RankedStrategy;
 
 /** Another configuration under containers at work. */
 @Timeout(30)
@@ -73,7 +74,7 @@ class ChangeTest {
         board.vfio.change(new ContainerLimits(10, LIMITLESS, true, Duration.ofMillis(250), Duration.ofMillis(125)));
         assertEquals(Duration.ZERO, before.stallBound());
         assertEquals(Duration.ofMillis(250), board.container("two", 2).stallBound());
-        assertEquals(Duration.ofMillis(125), board.vfio.patience().limit());
+        assertEquals(Duration.ofMillis(125), board.vfio.host().calls().limit());
     }
 
     @Test
@@ -93,9 +94,9 @@ class ChangeTest {
         assertEquals(List.of("type1", "other"), board.vfio.iommus().stream().map(IommuProvider::label).toList());
 
         board.vfio.addStrategy(board.auto, -1);
-        assertEquals(List.of(board.manual, board.auto), board.vfio.strategies());
+        assertEquals(List.of(board.manual, board.auto), board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
         board.vfio.addStrategy(board.auto, 1);
-        assertEquals(List.of(board.auto, board.manual), board.vfio.strategies());
+        assertEquals(List.of(board.auto, board.manual), board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
     }
 
     @Test

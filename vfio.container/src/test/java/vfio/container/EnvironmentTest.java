@@ -110,13 +110,10 @@ class EnvironmentTest {
         container.msi("MAP", 2, BANK + 8 * MB);
         List<MsiPlacement> placed = List.of(new MsiPlacement(2, BANK + 8 * MB, 0x1000));
         assertEquals(List.of(), before.placements());
-        container.enter();
-        try {
+        container.lock().run(() -> {
             refused(Errno.EINVAL, "another MSI strategy has taken over in container one", () -> before.place(0, BANK));
             before.remove(BANK + 8 * MB);
-        } finally {
-            container.leave();
-        }
+        });
         assertEquals(placed, container.msiPlacements());
         assertEquals(Board.BANKS + 0x2000, container.lookup(BANK + 8 * MB, Access.WRITE));
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));

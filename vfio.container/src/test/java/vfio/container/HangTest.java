@@ -75,7 +75,7 @@ class HangTest {
         while (!second.state().equals("0 open")) {
             Thread.sleep(1);
         }
-        while (vfio.patience().hangs(second)) {
+        while (vfio.host().calls().hangs(second)) {
             Thread.sleep(1);
         }
         container.swap("pamu");
@@ -120,7 +120,7 @@ class HangTest {
             await(go, 20_000);
         };
         // Who hears this news looks for more of it before it lets the lock go.
-        FutureTask<Void> busy = begin(() -> container.strategyLeaving(board.manual));
+        FutureTask<Void> busy = begin(() -> container.strategies().gone(board.manual));
         assertTrue(inside.await(10, TimeUnit.SECONDS));
         FakeIommu next = board.newIommu();
         board.acts(next);
@@ -197,7 +197,7 @@ class HangTest {
         assertEquals(2, container.mappings().size());
         refused(Errno.EBUSY, container::close);
         go.countDown();
-        while (vfio.patience().hangs(board.iommu)) {
+        while (vfio.host().calls().hangs(board.iommu)) {
             Thread.sleep(1);
         }
         container.retry();

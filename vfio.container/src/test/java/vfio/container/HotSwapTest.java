@@ -620,7 +620,7 @@ class HotSwapTest {
         vfio.removeIommu(board.iommu);
         vfio.removeController(board.controller);
         vfio.addController(new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80), "the next");
-        vfio.removeController(vfio.controller());
+        vfio.removeController(vfio.host().controller());
         vfio.addController(new FakeController(board.bus, board.trip, 0xd0000000L, 3, 4, 0x60), "the third");
         vfio.removeStrategy(board.auto);
         int before = vfio.swaps().size();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.MB;
@@ -46,15 +47,9 @@ class LocksTest {
         other.shutdownNow();
     }
 
-    private void free(String after) throws Exception {
-        assertTrue(other.submit(() -> {
-            boolean had = container.tryEnter();
-            if (had) {
-                container.leave();
-            }
-            return had;
-        }).get(), "the container's lock after " + after);
-        other.submit(vfio::groups).get(5, TimeUnit.SECONDS);
+    private void free(String after) {
+        assertDoesNotThrow(() -> other.submit(container::mappings).get(5, TimeUnit.SECONDS), "the container's lock after " + after);
+        assertDoesNotThrow(() -> other.submit(vfio::groups).get(5, TimeUnit.SECONDS), "the topology's lock after " + after);
     }
 
     private void frees(String what, Executable call) throws Throwable {
@@ -62,7 +57,7 @@ class LocksTest {
         free(what);
     }
 
-    private void freesThrowing(String what, Executable call) throws Exception {
+    private void freesThrowing(String what, Executable call) {
         assertThrows(RuntimeException.class, call, what);
         free(what + " that throws");
     }
@@ -154,8 +149,8 @@ class LocksTest {
         frees("openContainer", () -> vfio.openContainer("two"));
         freesThrowing("openContainer", () -> vfio.openContainer("two"));
         frees("notReplaced", () -> vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "no manifest"));
-        frees("catchUp", () -> vfio.catchUp(container));
-        frees("vectorFree", () -> assertTrue(container.vectorFree()));
+        frees("catchUp", () -> vfio.host().catchUp(container));
+        frees("vectorFree", () -> assertTrue(container.controllers().vectorFree()));
         frees("close", vfio::close);
     }
 }

@@ -178,7 +178,7 @@ class MappingCostTest {
         board.vfio.addStrategy(curious, 0);
         Counting iommu = new Counting();
         board.vfio.addIommu(iommu, "type1");
-        VfioContainer container = new VfioContainer(board.vfio, "cost", new Ledger((a, b) -> {
+        VfioContainer container = new VfioContainer(board.vfio.host(), "cost", new Ledger((a, b) -> {
             comparisons++;
             return Long.compareUnsigned(a, b);
         }));

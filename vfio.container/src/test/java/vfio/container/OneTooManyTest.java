@@ -108,7 +108,7 @@ class OneTooManyTest {
         assertTrue(board.a.msiEnabled());
         assertFalse(board.b.msiEnabled());
         assertTrue(container.reason().contains("0000:01:00.1 waits"), container.reason());
-        vfio.removeController(vfio.controller());
+        vfio.removeController(vfio.host().controller());
         vfio.addController(board.controller);
         assertTrue(board.b.msiEnabled());
         assertEquals(1, second.poll());

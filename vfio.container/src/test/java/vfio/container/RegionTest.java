@@ -19,6 +19,7 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.Region;
+import vfio.container.device.ConfigSpace;
 
 @Timeout(30)
 class RegionTest {

@@ -2,6 +2,7 @@
 package vfio.container.dma;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.ContainerInfo.Migration;
@@ -11,9 +12,9 @@ import vfio.api.Mapping;
 import vfio.container.state.Ledger;
 
 /**
- * Dirty pages of one container: VFIO_IOMMU_DIRTY_PAGES and the report of an unmap. No device says what it writes, so all that is
- * pinned, which is all that is mapped, is dirty, and nothing has to be remembered but whether somebody asks. Guarded by the
- * container's lock.
+ * Dirty pages of one container: VFIO_IOMMU_DIRTY_PAGES and the report of an unmap. No device says what it writes, so
+ * all that is pinned, which is all that is mapped, is dirty, and nothing has to be remembered but whether somebody
+ * asks. Guarded by the container's lock.
  */
 public final class DirtyTracking {
     private static final int ALL = DmaFlags.DIRTY_START | DmaFlags.DIRTY_STOP | DmaFlags.DIRTY_GET_BITMAP;
@@ -44,8 +45,8 @@ public final class DirtyTracking {
     /**
      * {@return a report of that range, if it can be written there; nothing is written yet}
      *
-     * @throws ErrnoException EINVAL without a bitmap, for a wrong size or page size, or while nothing is tracked; EFAULT if it cannot be
-     *     written
+     * @throws ErrnoException EINVAL without a bitmap, for a wrong size or page size, or while nothing is tracked;
+     *     EFAULT if it cannot be written
      */
     public Report report(long iova, long length, DirtyBitmap bitmap, long page) {
         if (bitmap == null) {
@@ -56,8 +57,8 @@ public final class DirtyTracking {
         long pages = Long.divideUnsigned(length, page);
         checkSize(pages, bits.remaining());
         if (bitmap.pageSize() != page) {
-            throw new ErrnoException(Errno.EINVAL, "a bit of the bitmap stands for 0x%x bytes; it must be the smallest page, 0x%x",
-                bitmap.pageSize(), page);
+            throw new ErrnoException(Errno.EINVAL, "a bit of the bitmap stands for 0x%x bytes; it must be the "
+                + "smallest page, 0x%x", bitmap.pageSize(), page);
         }
         if (!on) {
             throw new ErrnoException(Errno.EINVAL, "dirty pages are not tracked; START that first");
@@ -70,18 +71,18 @@ public final class DirtyTracking {
 
     /** Whether a bitmap of that many bytes may report that many pages. */
     public static void checkSize(long pages, long bytes) {
-        if (pages == 0 || bytes > Migration.MAX_DIRTY_BITMAP_SIZE || Long.compareUnsigned(bytes, DirtyBitmap.bytes(pages)) < 0) {
-            throw new ErrnoException(Errno.EINVAL, "a bitmap of 0x%x bytes for 0x%x pages; it takes 0x%x and may have 0x%x", bytes,
-                pages, DirtyBitmap.bytes(pages), Migration.MAX_DIRTY_BITMAP_SIZE);
+        if (pages == 0 || bytes > Migration.MAX_DIRTY_BITMAP_SIZE
+                || Long.compareUnsigned(bytes, DirtyBitmap.bytes(pages)) < 0) {
+            throw new ErrnoException(Errno.EINVAL, "a bitmap of 0x%x bytes for 0x%x pages; it takes 0x%x and may have "
+                + "0x%x", bytes, pages, DirtyBitmap.bytes(pages), Migration.MAX_DIRTY_BITMAP_SIZE);
         }
     }
 
-    /** The words of a range in a user's bitmap, with room for what they were: an unmap that fails has reported nothing. */
+    /** The words of a range in a user's bitmap. */
     public static final class Report {
         private final long iova;
         private final long page;
         private final ByteBuffer words;
-        private ByteBuffer before;
 
         private Report(long iova, long page, ByteBuffer words) {
             this.iova = iova;
@@ -89,10 +90,24 @@ public final class DirtyTracking {
             this.words = words;
         }
 
-        /** Remembers what is there, so that {@link #takeBack} can put it back. */
-        public void remember() {
-            before = ByteBuffer.allocate(words.remaining());
+        /**
+         * Reports what an unmap takes away before anything is, as Linux does: a user's memory may turn out not to be
+         * there, and what is unmapped cannot be asked again. If the unmap throws, nothing has been reported.
+         */
+        public void writeBefore(List<UnmapRule.Piece> pieces, Runnable unmap) {
+            ByteBuffer before = ByteBuffer.allocate(words.remaining());
             before.put(0, words, 0, words.remaining());
+            try {
+                write(pieces.stream().map(UnmapRule.Piece::mapping).toList());
+                unmap.run();
+            } catch (RuntimeException | Error e) {
+                try {
+                    words.put(0, before, 0, words.remaining());
+                } catch (RuntimeException | Error again) {
+                    e.addSuppressed(again);
+                }
+                throw e;
+            }
         }
 
         /** Writes the words of the range: 1 for each page of a mapping. No mapping leaves the range. */
@@ -103,13 +118,11 @@ public final class DirtyTracking {
                 mark(words, first, first + mapping.length() / page);
             }
         }
-
-        public void takeBack() {
-            words.put(0, before, 0, words.remaining());
-        }
     }
 
-    /** Sets the bits from one to another, exclusive. Bit numbers go up to 2^31, so they are longs; byte numbers are not. */
+    /**
+     * Sets the bits from one to another, exclusive. Bit numbers go up to 2^31, so they are longs; byte numbers are not.
+     */
     private static void mark(ByteBuffer words, long first, long end) {
         int from = (int) (first / Byte.SIZE);
         int to = (int) (end / Byte.SIZE);

@@ -11,10 +11,11 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * A provider's domain as its container calls it. The contract says that a call that throws an {@link ErrnoException} has changed nothing;
- * what else comes out of it, such as a class that is not found, memory that has run out, a mistake, may have struck halfway. Then the caller
- * gets EIO, and the domain is {@linkplain #doubt in doubt}: nobody knows what its tables say, until they are made anew from the
- * ledger. The container's lock guards it; {@link #close} may be called on any thread.
+ * A provider's domain as its container calls it. The contract says that a call that throws an {@link ErrnoException}
+ * has changed nothing; what else comes out of it, such as a class that is not found, memory that has run out, a
+ * mistake, may have struck halfway. Then the caller gets EIO, and the domain is {@linkplain #doubt in doubt}: nobody
+ * knows what its tables say, until they are made anew from the ledger. The container's lock guards it; {@link #close}
+ * may be called on any thread.
  *
  * <p>On the control path alone: called by {@link VfioContainer}, it calls the provider's bundle.
  */
@@ -143,6 +144,7 @@ public final class GuardedDomain implements IommuDomain {
     }
 
     private ErrnoException unforeseen(String call, Throwable thrown) {
-        return new ErrnoException(Errno.EIO, thrown, "%s of %s has thrown %s; replace that bundle", call, provider, thrown);
+        return new ErrnoException(Errno.EIO, thrown, "%s of %s has thrown %s; replace that bundle", call, provider,
+            thrown);
     }
 }

@@ -21,7 +21,10 @@ import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
-/** Which addresses may be mapped: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are unsigned. */
+/**
+ * Which addresses may be mapped: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are
+ * unsigned.
+ */
 public final class IovaRanges {
     private IovaRanges() {
     }
@@ -55,14 +58,16 @@ public final class IovaRanges {
     /** MAP_DMA's first checks: flags, alignment, wrap. */
     public static void check(long iova, long offset, long length, int flags, long page) {
         if ((flags & ~(Access.READ_WRITE | DmaFlags.MAP_VADDR)) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: there are the access READ, WRITE and the flag VADDR", flags);
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: there are the access READ, WRITE and the flag VADDR",
+                flags);
         }
         if ((flags & Access.READ_WRITE) != 0 == ((flags & DmaFlags.MAP_VADDR) != 0)) {
             throw new ErrnoException(Errno.EINVAL, "access 0x%x: give READ, WRITE or both, or else VADDR alone", flags);
         }
         if (length == 0 || ((iova | offset | length) & page - 1) != 0) {
             throw new ErrnoException(Errno.EINVAL,
-                "iova 0x%x, offset 0x%x, length 0x%x: all must be multiples of 0x%x and the length positive", iova, offset, length, page);
+                "iova 0x%x, offset 0x%x, length 0x%x: all must be multiples of 0x%x and the length positive", iova,
+                offset, length, page);
         }
         wrap("iova", iova, length);
         wrap("offset", offset, length);
@@ -71,16 +76,16 @@ public final class IovaRanges {
     /** MAP_DMA's check of the memory: whether there is such. */
     public static void checkMemory(long offset, long length, DmaBuffer buffer) {
         if (offset < 0 || length < 0 || offset > buffer.size() - length) {
-            throw new ErrnoException(Errno.EFAULT, "offset 0x%x+0x%x is outside the buffer of 0x%x bytes", offset, length,
-                buffer.size());
+            throw new ErrnoException(Errno.EFAULT, "offset 0x%x+0x%x is outside the buffer of 0x%x bytes", offset,
+                length, buffer.size());
         }
     }
 
     /** UNMAP_DMA's checks. */
     public static void checkRange(long iova, long length, long page) {
         if (length == 0 || ((iova | length) & page - 1) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: both must be multiples of 0x%x and the length positive",
-                iova, length, page);
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: both must be multiples of 0x%x and the "
+                + "length positive", iova, length, page);
         }
         wrap("iova", iova, length);
     }
@@ -99,13 +104,15 @@ public final class IovaRanges {
     /** @throws ErrnoException EINVAL if it is not {@link #inside} */
     public static void checkInside(long iova, long length, List<IovaRange> ranges) {
         if (!inside(iova, length, ranges)) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova, iova + length - 1,
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x..0x%x is not inside one of the valid ranges %s", iova,
+                iova + length - 1,
                 ranges.stream().map(range -> String.format("0x%x..0x%x", range.start(), range.end())).toList());
         }
     }
 
     /** {@return what is reserved in a domain with those requesters, by ascending start} */
-    public static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters, Set<Integer> relaxed, Iommu provider) {
+    public static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters,
+            Set<Integer> relaxed, Iommu provider) {
         Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
             .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
         regions.addAll(capabilities.reserved());
@@ -114,8 +121,8 @@ public final class IovaRanges {
     }
 
     /**
-     * {@return what a provider says is reserved for a requester; without what firmware wants mapped for it if it can do without, as Linux
-     *     leaves direct-relaxable regions to the user}
+     * {@return what a provider says is reserved for a requester; without what firmware wants mapped for it if it can do
+     *     without, as Linux leaves direct-relaxable regions to the user}
      */
     public static List<ReservedRegion> own(int requester, Set<Integer> relaxed, Iommu provider) {
         List<ReservedRegion> regions = provider.reservedRegions(requester);
@@ -131,8 +138,8 @@ public final class IovaRanges {
     }
 
     /**
-     * Whether a provider's hardware is what all of them sit behind. Attached to another's domain a device would be let through, or blocked,
-     * by tables that nobody here has written.
+     * Whether a provider's hardware is what all of them sit behind. Attached to another's domain a device would be let
+     * through, or blocked, by tables that nobody here has written.
      *
      * @throws ErrnoException EINVAL for the first who sits behind something else
      */
@@ -149,16 +156,20 @@ public final class IovaRanges {
     }
 
     public static ErrnoException unserved(Requester stranger) {
-        return new ErrnoException(Errno.EINVAL, "requester 0x%x of group %d sits behind %s, which this IOMMU's provider does not drive; "
-            + "put the group into a container of its own, with a provider that does", stranger.id(), stranger.group(), stranger.unit());
+        return new ErrnoException(Errno.EINVAL, "requester 0x%x of group %d sits behind %s, which this IOMMU's "
+            + "provider does not drive; "
+            + "put the group into a container of its own, with a provider that does", stranger.id(), stranger.group(),
+            stranger.unit());
     }
 
     /** Whether what is reserved leaves any address to map. */
-    public static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved, Set<Integer> requesters) {
+    public static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved,
+            Set<Integer> requesters) {
         if (!requesters.isEmpty() && valid(capabilities, reserved).isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of 0x%x..0x%x to map",
-                requesters.stream().map(requester -> String.format("0x%x", requester)).toList(), capabilities.apertureStart(),
-                capabilities.apertureEnd());
+            throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of "
+                + "0x%x..0x%x to map",
+                requesters.stream().map(requester -> String.format("0x%x", requester)).toList(),
+                capabilities.apertureStart(), capabilities.apertureEnd());
         }
     }
 
@@ -167,8 +178,8 @@ public final class IovaRanges {
      *
      * @param mappings gives the first mapping that touches a range, first address and last, or null
      */
-    public static void checkReserved(List<ReservedRegion> regions, int requester, BiFunction<Long, Long, Mapping> mappings,
-            List<MsiPlacement> placements) {
+    public static void checkReserved(List<ReservedRegion> regions, int requester,
+            BiFunction<Long, Long, Mapping> mappings, List<MsiPlacement> placements) {
         // Linux refuses the attach before it looks for conflicts (vfio_iommu_type1_attach_group).
         checkEligible(regions, requester);
         for (ReservedRegion region : regions) {
@@ -182,7 +193,8 @@ public final class IovaRanges {
                 if (Long.compareUnsigned(placement.iova(), region.end()) <= 0
                         && Long.compareUnsigned(placement.iova() + placement.length() - 1, region.start()) >= 0) {
                     throw new ErrnoException(Errno.EINVAL,
-                        "MSI bank %d at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; take it away first",
+                        "MSI bank %d at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; take it away "
+                        + "first",
                         placement.bank(), placement.iova(), region.start(), region.end(), region.kind(), requester);
                 }
             }
@@ -190,17 +202,21 @@ public final class IovaRanges {
     }
 
     /**
-     * Whether a requester for which those regions are reserved may be in a user's domain at all. It may not if firmware wants memory mapped
-     * for it: there it is not, and whatever firmware still has the device do would go astray, or into the user's memory.
+     * Whether a requester for which those regions are reserved may be in a user's domain at all. It may not if firmware
+     * wants memory mapped for it: there it is not, and whatever firmware still has the device do would go astray, or
+     * into the user's memory.
      *
      * @throws ErrnoException EPERM, in the words of Linux's intel_iommu_attach_device
      */
     public static void checkEligible(List<ReservedRegion> regions, int requester) {
         for (ReservedRegion region : regions) {
             if (region.kind() == ReservedRegion.Kind.DIRECT) {
-                throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to platform RMRR requirement: "
-                    + "firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, or, if it can do without, add its class to "
-                    + "relaxable.rmrr.classes in the configuration vfio.container", requester, region.start(), region.end());
+                throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to "
+                    + "platform RMRR requirement: "
+                    + "firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, or, if it can do without, "
+                    + "add its class to "
+                    + "relaxable.rmrr.classes in the configuration vfio.container", requester, region.start(),
+                    region.end());
             }
         }
     }

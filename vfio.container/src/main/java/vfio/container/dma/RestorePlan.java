@@ -23,7 +23,8 @@ import vfio.api.msi.MsiPlacement;
 import vfio.container.host.ProviderCalls;
 
 /**
- * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock. Immutable.
+ * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock.
+ * Immutable.
  *
  * @param type what its user has set
  * @param attributes in the order of replay
@@ -32,8 +33,8 @@ import vfio.container.host.ProviderCalls;
  * @param members who is attached, when all else is verified
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
-public record RestorePlan(String type, List<DomainAttribute> attributes, List<Mapping> mappings, List<Doorbell> doorbells, Set<Requester> members,
-        Set<Integer> relaxed) {
+public record RestorePlan(String type, List<DomainAttribute> attributes, List<Mapping> mappings,
+        List<Doorbell> doorbells, Set<Requester> members, Set<Integer> relaxed) {
     /**
      * A placement, with where its bank is now.
      *
@@ -46,7 +47,10 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     public record Restored(IommuDomain domain, IommuCapabilities capabilities) {
     }
 
-    /** Attributes that say how a windowed type's tables are laid out, not what they translate: a paged type has no use for them. */
+    /**
+     * Attributes that say how a windowed type's tables are laid out, not what they translate: a paged type has no use
+     * for them.
+     */
     private static boolean layout(DomainAttribute attribute) {
         return attribute instanceof Geometry || attribute instanceof Windows;
     }
@@ -58,7 +62,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
      */
     public static IommuType type(IommuCapabilities offered, String wanted) {
         return offered.types().stream().filter(one -> one.name().equals(wanted)).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "its capabilities have no type %s but %s; the service property %s must say "
+            .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "its capabilities have no type %s but %s; the service "
+            + "property %s must say "
                 + "the same", wanted, offered.types().stream().map(IommuType::name).toList(), Iommu.TYPE));
     }
 
@@ -75,30 +80,34 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     /**
      * Whether a provider could hold it, as far as its capabilities tell.
      *
-     * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change; EPERM for a requester that must not
-     *     be attached
+     * @throws ErrnoException EINVAL with the first thing that does not fit and what would have to change; EPERM for a
+     *     requester that must not be attached
      */
     public void checkFits(Iommu provider) {
         IovaRanges.checkServed(members, provider);
         Set<Integer> requesters = requesters();
-        requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider), requester));
+        requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider),
+            requester));
         IommuCapabilities offered = provider.capabilities();
         IommuType rules = type(offered, type);
         long page = offered.smallestPage();
         List<ReservedRegion> reserved = reserved(provider, offered);
         List<IovaRange> valid = IovaRanges.valid(offered, reserved);
         if (offered.windowed() && !mappings.isEmpty() && attributes.stream().noneMatch(Geometry.class::isInstance)) {
-            throw unfit(mappings.get(0), "a windowed type needs an aperture first; unmap it, swap, set the geometry, map it again");
+            throw unfit(mappings.get(0), "a windowed type needs an aperture first; unmap it, swap, set the geometry, "
+                + "map it again");
         }
         for (DomainAttribute attribute : attributes) {
             if (attribute instanceof Windows windows && offered.windowed() && windows.count() > offered.maxWindows()) {
-                throw new ErrnoException(Errno.EINVAL, "%s does not fit: it has at most %d windows; set fewer", attribute, offered.maxWindows());
+                throw new ErrnoException(Errno.EINVAL, "%s does not fit: it has at most %d windows; set fewer",
+                    attribute, offered.maxWindows());
             }
         }
         for (Mapping mapping : mappings) {
             if (!rules.vaddrUpdates() && !mapping.vaddrValid()) {
                 // Nobody could give it another there, nor add a group.
-                throw unfit(mapping, "its vaddr is invalid, and type " + type + " has no flag VADDR; map it with VADDR, or unmap it, then swap");
+                throw unfit(mapping, "its vaddr is invalid, and type " + type
+                    + " has no flag VADDR; map it with VADDR, or unmap it, then swap");
             }
             if (((mapping.iova() | mapping.offset() | mapping.length()) & page - 1) != 0) {
                 throw unfit(mapping, String.format("it maps multiples of 0x%x; unmap it, or map it by such", page));
@@ -112,14 +121,16 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     }
 
     private static ErrnoException unfit(Mapping mapping, String why) {
-        return new ErrnoException(Errno.EINVAL, "the mapping 0x%x..0x%x does not fit: %s", mapping.iova(), mapping.end(), why);
+        return new ErrnoException(Errno.EINVAL, "the mapping 0x%x..0x%x does not fit: %s", mapping.iova(),
+            mapping.end(), why);
     }
 
     /**
-     * Has a provider replay it. Requesters are attached last, so nothing passes before all is verified; if a step fails, no domain is left.
+     * Has a provider replay it. Requesters are attached last, so nothing passes before all is verified; if a step
+     * fails, no domain is left.
      *
-     * @throws RuntimeException what the provider threw, with the step in front where the container reports it; EIO if it reads back
-     *     something else
+     * @throws RuntimeException what the provider threw, with the step in front where the container reports it; EIO if
+     *     it reads back something else
      */
     public Restored replay(Iommu provider, ProviderCalls.Progress progress) {
         progress.step("a domain");
@@ -156,8 +167,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
             } catch (RuntimeException | Error again) {
                 e.addSuppressed(again);
             }
-            throw e instanceof ErrnoException known ? new ErrnoException(known.errno(), known, "%s: %s", name(at[0]), known.reason())
-                : new ErrnoException(Errno.EIO, e, "%s: %s", name(at[0]), e);
+            throw e instanceof ErrnoException known ? new ErrnoException(known.errno(), known, "%s: %s", name(at[0]),
+                known.reason()) : new ErrnoException(Errno.EIO, e, "%s: %s", name(at[0]), e);
         }
     }
 
@@ -182,8 +193,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
         IovaRanges.checkServed(members, provider);
         Set<Integer> requesters = requesters();
         List<MsiPlacement> placements = doorbells.stream().map(Doorbell::placement).toList();
-        requesters.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, provider), requester,
-            this::first, placements));
+        requesters.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, provider),
+            requester, this::first, placements));
         IovaRanges.checkSomeLeft(offered, reserved(provider, offered), requesters);
     }
 
@@ -210,7 +221,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
                 verify(domain, mapping.iova() + at, access, allowed ? extent.physical() : Refusal.DENIED);
                 at += extent.length();
             }
-            verify(domain, mapping.end(), access, allowed ? buffer.physical(mapping.offset() + mapping.length() - 1) : Refusal.DENIED);
+            verify(domain, mapping.end(), access, allowed ? buffer.physical(mapping.offset() + mapping.length() - 1)
+                : Refusal.DENIED);
         }
     }
 
@@ -218,8 +230,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     public static void verify(IommuDomain domain, long iova, int access, long expected) {
         long found = domain.lookup(iova, access);
         if (found != expected && (found >= 0 || expected >= 0)) {
-            throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access), iova,
-                physical(found), physical(expected));
+            throw new ErrnoException(Errno.EIO, "a %s at iova 0x%x was restored to %s, not to %s", Access.name(access),
+                iova, physical(found), physical(expected));
         }
     }
 

@@ -29,14 +29,23 @@ public sealed interface UnmapRule {
 
     /** @throws ErrnoException EINVAL for flags that do not exist, for this type, or do not go together */
     public static void checkFlags(int flags, IommuType type) {
-        // A type that has none of them has no dirty bitmap either; type1's first version knows the flag, and says that nothing is tracked.
+        // A type that has none of them has no dirty bitmap either; type1's first version knows the flag, and says that
+        // nothing is tracked.
         int known = (type.unmapAll() ? DmaFlags.UNMAP_ALL : 0) | (type.vaddrUpdates() ? DmaFlags.UNMAP_VADDR : 0)
             | (type.dirtyPages() || type.unmapAll() ? DmaFlags.UNMAP_GET_DIRTY_BITMAP : 0);
         if ((flags & ~known) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of type %s has 0x%x", flags, type.name(), known);
+            throw new ErrnoException(Errno.EINVAL, "flags 0x%x: an unmap of type %s has 0x%x", flags, type.name(),
+                known);
         }
         if ((flags & DmaFlags.UNMAP_GET_DIRTY_BITMAP) != 0 && flags != DmaFlags.UNMAP_GET_DIRTY_BITMAP) {
             throw new ErrnoException(Errno.EINVAL, "flags 0x%x: GET_DIRTY_BITMAP goes with no other flag", flags);
+        }
+    }
+
+    /** @throws ErrnoException EINVAL for an UNMAP_ALL with a range */
+    static void checkAll(long iova, long length) {
+        if (iova != 0 || length != 0) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x, length 0x%x: to unmap ALL both must be 0", iova, length);
         }
     }
 
@@ -56,7 +65,10 @@ public sealed interface UnmapRule {
         }
     }
 
-    /** type1 v1: a mapping goes as a whole when its first address is in the range; a start inside a mapping unmaps nothing. */
+    /**
+     * type1 v1: a mapping goes as a whole when its first address is in the range; a start inside a mapping unmaps
+     * nothing.
+     */
     public record FirstAddress() implements UnmapRule {
         @Override
         public List<Piece> pieces(Ledger ledger, long iova, long length) {

@@ -13,11 +13,11 @@ import vfio.api.Container;
  * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
  * @param stallBound how long a new container's devices may wait during a swap, see {@link Container#stallBound}
  * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
- * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though firmware wants
- *     memory mapped one to one for them
+ * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though
+ *     firmware wants memory mapped one to one for them
  */
-public record ContainerLimits(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
-        Duration providerTimeout, List<String> relaxableClasses) {
+public record ContainerLimits(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts,
+        Duration stallBound, Duration providerTimeout, List<String> relaxableClasses) {
     /** No limit of locked memory. */
     public static final long UNLIMITED = Long.MAX_VALUE;
     /** As Linux comes. */
@@ -31,7 +31,8 @@ public record ContainerLimits(int entryLimit, long lockedMemoryLimit, boolean al
     /** With Linux's relaxable classes: USB and graphics. */
     public ContainerLimits(int entryLimit, long lockedMemoryLimit, boolean allowUnsafeInterrupts, Duration stallBound,
             Duration providerTimeout) {
-        this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, stallBound, providerTimeout, RelaxableClasses.LINUX.prefixes());
+        this(entryLimit, lockedMemoryLimit, allowUnsafeInterrupts, stallBound, providerTimeout,
+            RelaxableClasses.LINUX.prefixes());
     }
 
     /** @throws IllegalArgumentException if a limit is too low, or a class no such */
@@ -40,11 +41,12 @@ public record ContainerLimits(int entryLimit, long lockedMemoryLimit, boolean al
             throw new IllegalArgumentException("a limit of " + entryLimit + " mappings; at least 1 must be possible");
         }
         if (lockedMemoryLimit < 0) {
-            throw new IllegalArgumentException("a limit of " + lockedMemoryLimit + " bytes of locked memory; at least 0 is meant");
+            throw new IllegalArgumentException("a limit of " + lockedMemoryLimit + " bytes of locked memory; at least "
+                + "0 is meant");
         }
         if (stallBound.isNegative() || providerTimeout.isNegative() || providerTimeout.isZero()) {
-            throw new IllegalArgumentException("a stall bound of " + stallBound + " and a provider timeout of " + providerTimeout
-                + "; the one must not be negative, the other must be positive");
+            throw new IllegalArgumentException("a stall bound of " + stallBound + " and a provider timeout of "
+                + providerTimeout + "; the one must not be negative, the other must be positive");
         }
         relaxableClasses = new RelaxableClasses(relaxableClasses).prefixes();
     }

@@ -11,11 +11,11 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * Calls providers on a thread of their own while backends are swapped, so that one that hangs costs its caller a bounded time and not
- * the swap. Thread-safe.
+ * Calls providers on a thread of their own while backends are swapped, so that one that hangs costs its caller a
+ * bounded time and not the swap. Thread-safe.
  *
- * <p>Work is given up when it has not taken a step for the limit. Whatever it still achieves is undone by its own thread, and the
- * provider is asked nothing more until that thread has returned from it.
+ * <p>Work is given up when it has not taken a step for the limit. Whatever it still achieves is undone by its own
+ * thread, and the provider is asked nothing more until that thread has returned from it.
  */
 public final class ProviderCalls {
     /** Takes note of a step. */
@@ -34,6 +34,9 @@ public final class ProviderCalls {
             step(what, Function.identity());
         }
     }
+
+    /** What closing a domain is called. */
+    public static final String CLOSING = "closing the domain";
 
     private volatile Duration limit;
     private final Set<Object> hanging = Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
@@ -63,12 +66,14 @@ public final class ProviderCalls {
      * @param what the first step, for messages
      * @param work gives the result
      * @param late gets a result that nobody waits for any more
-     * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error or a checked exception that it throws
+     * @throws ErrnoException ETIMEDOUT if it hangs, or if an earlier call of that provider still does; EIO for an Error
+     *     or a checked exception that it throws
      * @throws RuntimeException what it throws
      */
     public <T> T call(Object provider, String what, Function<Progress, T> work, Consumer<T> late) {
         if (hanging.contains(provider)) {
-            throw new ErrnoException(Errno.ETIMEDOUT, "%s: an earlier call has not returned from there; replace its bundle", what);
+            throw new ErrnoException(Errno.ETIMEDOUT, "%s: an earlier call has not returned from there; replace its "
+                + "bundle", what);
         }
         Work<T> one = new Work<>(provider, what, work, late);
         Thread thread = new Thread(new Once(one), "vfio.container: " + what);
@@ -87,8 +92,8 @@ public final class ProviderCalls {
     }
 
     /**
-     * What a thread is given to run. A port remembers threads that used it for longer than they live, and a thread remembers this: the
-     * provider's classes must not be kept by it.
+     * What a thread is given to run. A port remembers threads that used it for longer than they live, and a thread
+     * remembers this: the provider's classes must not be kept by it.
      */
     private static final class Once implements Runnable {
         private Runnable work;
@@ -182,8 +187,8 @@ public final class ProviderCalls {
                 Thread.currentThread().interrupt();
             }
             if (givenUp) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "%s has not returned within %d ms; replace the bundle that provides it, or raise "
-                    + "provider.timeout", name.apply(step), limit.toMillis());
+                throw new ErrnoException(Errno.ETIMEDOUT, "%s has not returned within %d ms; replace the bundle that "
+                    + "provides it, or raise provider.timeout", name.apply(step), limit.toMillis());
             }
             if (failure instanceof RuntimeException exception) {
                 throw exception;

@@ -6,7 +6,10 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
-/** The latest records of a kind and how many there were in all. Adding is lock-free: it happens inside a device's access. */
+/**
+ * The latest records of a kind and how many there were in all. Adding is lock-free: it happens inside a device's
+ * access.
+ */
 public final class RecentLog<T> {
     private static final int KEPT = 1024;
 

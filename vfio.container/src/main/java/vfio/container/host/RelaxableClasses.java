@@ -7,15 +7,17 @@ import java.util.List;
 import machine.api.PciFunction;
 
 /**
- * PCI classes of devices that can do without the memory that firmware wants mapped one to one for them (an RMRR): what firmware did by it is
- * over when a driver has taken the device over. Every other device with such memory is not given to a user. Immutable.
+ * PCI classes of devices that can do without the memory that firmware wants mapped one to one for them (an RMRR): what
+ * firmware did by it is over when a driver has taken the device over. Every other device with such memory is not given
+ * to a user. Immutable.
  *
  * @param prefixes each the first one, two or three bytes of a class code: base class, sub-class, programming interface
  */
 public record RelaxableClasses(List<String> prefixes) {
     /**
      * USB host controllers of any interface and every display controller, as Linux has it (drivers/iommu/intel/iommu.c,
-     * device_rmrr_is_relaxable): the one's memory is for a keyboard's emulation before there is a driver, the other's is stolen memory.
+     * device_rmrr_is_relaxable): the one's memory is for a keyboard's emulation before there is a driver, the other's
+     * is stolen memory.
      */
     public static final RelaxableClasses LINUX = new RelaxableClasses(List.of("0c03", "03"));
     /** A class as it is written. */

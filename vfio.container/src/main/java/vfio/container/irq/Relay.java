@@ -8,11 +8,13 @@ import java.util.concurrent.locks.LockSupport;
 import vfio.api.EventFd;
 
 /**
- * The last hop of an interrupt: from the controller's driver to the user's eventfd, which may be replaced or taken away while
- * the vector stays. Runs on the device's thread; lock-free. Before it the driver's cascade, after it {@link EventFd#signal}.
+ * The last hop of an interrupt: from the controller's driver to the user's eventfd, which may be replaced or taken away
+ * while the vector stays. Runs on the device's thread; lock-free. Before it the driver's cascade, after it
+ * {@link EventFd#signal}.
  *
- * <p>Each target counts the interrupts that are on their way to it, any number of threads. One that has counted itself looks again whether
- * the target is still the one; so {@link #target(EventFd)} knows, when the count of the one before is 0, that nobody signals that any more.
+ * <p>Each target counts the interrupts that are on their way to it, any number of threads. One that has counted itself
+ * looks again whether the target is still the one; so {@link #target(EventFd)} knows, when the count of the one before
+ * is 0, that nobody signals that any more.
  */
 public final class Relay implements InterruptHandler {
     private static final int SPINS = 1_000;
@@ -72,8 +74,9 @@ public final class Relay implements InterruptHandler {
     }
 
     /**
-     * Replaces the target. When this returns, the one before is not signalled any more: Linux gives the interrupt back, which waits for its
-     * handler, before it has another eventfd (vfio_msi_set_vector_signal, vfio_intx_set_signal of 6.1). One caller at a time.
+     * Replaces the target. When this returns, the one before is not signalled any more: Linux gives the interrupt back,
+     * which waits for its handler, before it has another eventfd (vfio_msi_set_vector_signal, vfio_intx_set_signal of
+     * 6.1). One caller at a time.
      *
      * @param next null for none
      */

@@ -19,13 +19,14 @@ import vfio.api.msi.MsiPlacement;
 
 /**
  * What the user of a container asked for, and the only truth: an IOMMU's tables are made from it and can be made
- * again. Owns one hold of the buffer behind each mapping. Guarded by the container's lock, but for {@link #places}, which
- * other containers ask.
+ * again. Owns one hold of the buffer behind each mapping. Guarded by the container's lock, but for {@link #places},
+ * which other containers ask.
  */
 public final class Ledger {
     private final Map<Class<?>, DomainAttribute> attributes = new LinkedHashMap<>();
     private final TreeMap<Long, Mapping> mappings;
-    private final ConcurrentSkipListMap<Long, MsiPlacement> placements = new ConcurrentSkipListMap<>(Long::compareUnsigned);
+    private final ConcurrentSkipListMap<Long, MsiPlacement> placements =
+        new ConcurrentSkipListMap<>(Long::compareUnsigned);
     private long bytes;
     private int invalidVaddrs;
 
@@ -158,12 +159,14 @@ public final class Ledger {
         long before = iova - mapping.iova();
         if (before > 0) {
             mapping.buffer().retain();
-            add(new Mapping(mapping.iova(), mapping.buffer(), mapping.offset(), before, mapping.access(), mapping.vaddrValid()));
+            add(new Mapping(mapping.iova(), mapping.buffer(), mapping.offset(), before, mapping.access(),
+                mapping.vaddrValid()));
         }
         long after = mapping.length() - before - length;
         if (after > 0) {
             mapping.buffer().retain();
-            add(new Mapping(iova + length, mapping.buffer(), mapping.offset() + before + length, after, mapping.access(),
+            add(new Mapping(iova + length, mapping.buffer(), mapping.offset() + before + length, after,
+                    mapping.access(),
                 mapping.vaddrValid()));
         }
         mapping.buffer().release();

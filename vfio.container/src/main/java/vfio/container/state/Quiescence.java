@@ -8,8 +8,9 @@ import machine.api.Gate;
 import machine.api.Machine;
 
 /**
- * Holds the devices of one container back while something behind them is swapped, and counts what that costs them. Thread-safe: it
- * has a lock of its own, the last of all, so that devices can be held back even if a provider hangs in a call of the container's user.
+ * Holds the devices of one container back while something behind them is swapped, and counts what that costs them.
+ * Thread-safe: it has a lock of its own, the last of all, so that devices can be held back even if a provider hangs in
+ * a call of the container's user.
  */
 public final class Quiescence {
     /**
@@ -70,7 +71,10 @@ public final class Quiescence {
         gate.requesters(requesters);
     }
 
-    /** Holds everything back. When it returns, nothing is in flight; if everything is held back already, the bound goes on. */
+    /**
+     * Holds everything back. When it returns, nothing is in flight; if everything is held back already, the bound goes
+     * on.
+     */
     public synchronized void shut() {
         if (!memory) {
             begin();
@@ -80,7 +84,10 @@ public final class Quiescence {
         }
     }
 
-    /** As {@link #shut}, for a departure that somebody else may have to deal with: nothing opens until {@link #departed}. */
+    /**
+     * As {@link #shut}, for a departure that somebody else may have to deal with: nothing opens until
+     * {@link #departed}.
+     */
     public synchronized void departing() {
         departures++;
         shut();

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.protocol;
 
+import static vfio.api.ContainerState.ACTIVE;
+import static vfio.api.ContainerState.BLOCKED;
+import static vfio.api.ContainerState.CLOSED;
+import static vfio.api.ContainerState.QUIESCING;
+import static vfio.api.ContainerState.RESTORING;
+
 import java.util.List;
 import java.util.stream.IntStream;
 import vfio.container.protocol.Explorer.Moves;
@@ -11,7 +17,6 @@ import vfio.container.protocol.State.Control;
 import vfio.container.protocol.State.Gate;
 import vfio.container.protocol.State.Job;
 import vfio.container.protocol.State.Late;
-import vfio.container.protocol.State.Phase;
 import vfio.container.protocol.State.Reason;
 import vfio.container.protocol.State.Route;
 import vfio.container.protocol.State.Step;
@@ -31,7 +36,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
 
     @Override
     public State initial() {
-        List<Box> boxes = IntStream.range(0, scope.containers()).mapToObj(i -> new Box(Phase.ACTIVE, Gate.OPEN, Reason.NONE, true, true, true,
+        List<Box> boxes = IntStream.range(0, scope.containers()).mapToObj(i -> new Box(ACTIVE, Gate.OPEN, Reason.NONE, true, true, true,
             User.IDLE, new Tables(Cell.RIGHT, true, true), Tables.GONE, Late.NONE, Access.NONE, Access.NONE,
             new Route(i, i, i, false, false, false))).toList();
         return new State(true, true, true, true, Control.IDLE, boxes, "");
@@ -52,7 +57,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             if (scope.dma()) {
                 dma(state, i, box, to);
             }
-            if (scope.msi() && box.phase() != Phase.CLOSED) {
+            if (scope.msi() && box.phase() != CLOSED) {
                 msi(state, i, box, to);
             }
             if (scope.hanging()) {
@@ -78,12 +83,12 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     private void providers(State state, Moves<State> to) {
         if (state.provider()) {
             to.to(0, "the provider leaves", state.control(new Control(Job.PROVIDER_LEAVES, Step.SHUT, 0, false, '-')));
-            if (state.boxes().stream().anyMatch(box -> box.phase() == Phase.BLOCKED)) {
+            if (state.boxes().stream().anyMatch(box -> box.phase() == BLOCKED)) {
                 to.to(0, "retry", state.control(new Control(Job.RESTORE, Step.REPLAY, 0, false, '-')));
             }
             for (int i = 0; i < scope.containers(); i++) {
                 Box box = state.box(i);
-                if (box.phase() == Phase.ACTIVE && box.user() == User.IDLE) {
+                if (box.phase() == ACTIVE && box.user() == User.IDLE) {
                     to.to(i + 1, "swap", state.control(new Control(Job.SWAP, Step.SHUT, i, false, '-')));
                 }
             }
@@ -99,10 +104,10 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         if (scope.hanging()) {
             for (int i = 0; i < scope.containers(); i++) {
                 Box box = state.box(i);
-                if (box.phase() == Phase.BLOCKED && box.user() == User.IDLE) {
+                if (box.phase() == BLOCKED && box.user() == User.IDLE) {
                     // A device might still reach it: then nobody lets go of anything.
                     boolean known = box.late() != Late.NONE || box.old().attached() && flaw != Flaw.LATE_CALL_NOT_UNDONE;
-                    Box closed = box.phase(Phase.CLOSED).gate(Gate.OPEN).ledger(false, false, false);
+                    Box closed = box.phase(CLOSED).gate(Gate.OPEN).ledger(false, false, false);
                     if (!known || flaw == Flaw.CLOSED_BESIDE_A_LATE_CALL) {
                         to.to(i + 1, "its user closes it", state.box(i, closed));
                     } else if (box.late() == Late.NONE) {
@@ -129,7 +134,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             State there = state.strategy(true);
             to.to(0, "a strategy arrives", there.routable() ? there.control(go()) : there);
         }
-        if (state.routable() && state.boxes().stream().anyMatch(box -> box.phase() == Phase.ACTIVE && box.route().vector() < 0)) {
+        if (state.routable() && state.boxes().stream().anyMatch(box -> box.phase() == ACTIVE && box.route().vector() < 0)) {
             to.to(0, "retry, for a vector", state.control(go()));
         }
     }
@@ -168,8 +173,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case RELEASE -> {
                 Box released = box.route(box.route().released()).tables(box.tables().bell(false));
-                if (box.phase() == Phase.QUIESCING) {
-                    released = released.phase(Phase.ACTIVE).gate(flaw == Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.OPEN : Gate.MESSAGES);
+                if (box.phase() == QUIESCING) {
+                    released = released.phase(ACTIVE).gate(flaw == Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.OPEN : Gate.MESSAGES);
                 }
                 to.to(at + 1, "vector and doorbell released; the gate lets memory pass", next(state.box(at, released), control, at));
             }
@@ -198,7 +203,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case ATTACH -> attach(state, control, at, box, to);
             case OPEN -> {
-                Box open = box.phase(Phase.ACTIVE).reason(Reason.NONE)
+                Box open = box.phase(ACTIVE).reason(Reason.NONE)
                     .gate(box.route().vector() < 0 && flaw != Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.MESSAGES : Gate.OPEN);
                 if (flaw == Flaw.KEEPER_FORGETS_AT_OPENING) {
                     Route route = box.route();
@@ -229,7 +234,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private void shut(State state, Control control, int at, Box box, Moves<State> to) {
-        if (box.phase() == Phase.BLOCKED || box.phase() == Phase.CLOSED) {
+        if (box.phase() == BLOCKED || box.phase() == CLOSED) {
             to.to(at + 1, "is not active: passed over", passedOver(state, control, at));
             return;
         }
@@ -241,7 +246,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             to.to(at + 1, "domain closed", state.box(at, box.tables(Tables.GONE)));
             return;
         }
-        Box quiet = box.phase(Phase.QUIESCING);
+        Box quiet = box.phase(QUIESCING);
         Box shut = flaw == Flaw.NO_DRAIN_IN_SHUT
             || flaw == Flaw.VECTOR_RELEASED_BEFORE_DRAIN && control.job() == Job.MESSAGES_STOP ? quiet : quiet.draining();
         Control then = control.job() != Job.MESSAGES_STOP ? control.step(Step.DRAIN)
@@ -261,8 +266,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
 
     private void close(State state, Control control, int at, Box box, Moves<State> to) {
         boolean leaving = control.job() == Job.PROVIDER_LEAVES;
-        Box after = (leaving ? box.phase(Phase.BLOCKED).reason(flaw == Flaw.NO_REASON ? Reason.NONE : Reason.GONE)
-            : box.phase(Phase.RESTORING)).tables(Tables.GONE);
+        Box after = (leaving ? box.phase(BLOCKED).reason(flaw == Flaw.NO_REASON ? Reason.NONE : Reason.GONE)
+            : box.phase(RESTORING)).tables(Tables.GONE);
         if (flaw == Flaw.LEDGER_LOST_WITH_THE_DOMAIN) {
             after = after.ledger(false, after.believed(), false);
         }
@@ -281,7 +286,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             // What hangs may happen yet.
             to.to(at + 1, "closing the domain hangs: given up", flaw == Flaw.HANGING_CLOSE_TAKEN_FOR_NONE
                 ? state.box(at, box.old(box.tables(), Late.DONE).tables(Tables.GONE)).control(control.step(Step.OPEN))
-                : next(state.box(at, after.old(box.tables(), Late.DONE).phase(Phase.BLOCKED).reason(Reason.FAILED)), control, at));
+                : next(state.box(at, after.old(box.tables(), Late.DONE).phase(BLOCKED).reason(Reason.FAILED)), control, at));
         }
         if (scope.throwing()) {
             if (leaving) {
@@ -295,11 +300,11 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private void replay(State state, Control control, int at, Box box, Moves<State> to) {
-        if (control.job() == Job.RESTORE && (box.phase() != Phase.BLOCKED || box.user() != User.IDLE)) {
+        if (control.job() == Job.RESTORE && (box.phase() != BLOCKED || box.user() != User.IDLE)) {
             to.to(at + 1, "is not to be restored: passed over", next(state, control, at));
             return;
         }
-        Box restoring = box.phase(Phase.RESTORING);
+        Box restoring = box.phase(RESTORING);
         if (box.late() != Late.NONE) {
             to.to(at + 1, "an earlier call hangs: the provider is not asked", failed(state, control, at, false));
             return;
@@ -316,7 +321,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private void connect(State state, Control control, int at, Box box, Moves<State> to) {
-        if (control.job() == Job.MESSAGES_GO && (box.phase() != Phase.ACTIVE || !state.routable())) {
+        if (control.job() == Job.MESSAGES_GO && (box.phase() != ACTIVE || !state.routable())) {
             to.to(at + 1, "is not active: passed over", next(state, control, at));
             return;
         }
@@ -349,7 +354,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             to.to(at + 1, "attaching throws: a domain that did not close has the device", failed(state, control, at, false));
             return;
         }
-        to.to(at + 1, "device attached", state.box(at, box.phase(Phase.ACTIVE).tables(tables.attached(true)))
+        to.to(at + 1, "device attached", state.box(at, box.phase(ACTIVE).tables(tables.attached(true)))
             .control(control.step(Step.CONNECT)));
         if (scope.throwing()) {
             to.to(at + 1, "attaching throws", failed(state, control, at, false));
@@ -366,9 +371,9 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         Box box = state.box(at);
         Box half = (stays ? box.old(box.tables().attached(true), Late.NONE) : box).tables(Tables.GONE);
         if (control.job() == Job.SWAP && !control.rollback()) {
-            return state.box(at, half.phase(Phase.RESTORING)).control(control.back(Step.REPLAY));
+            return state.box(at, half.phase(RESTORING)).control(control.back(Step.REPLAY));
         }
-        half = half.phase(Phase.BLOCKED).reason(flaw == Flaw.NO_REASON ? Reason.NONE : Reason.FAILED);
+        half = half.phase(BLOCKED).reason(flaw == Flaw.NO_REASON ? Reason.NONE : Reason.FAILED);
         return next(state.box(at, flaw == Flaw.OPEN_THOUGH_FAILED ? half.gate(Gate.OPEN) : half), control, at);
     }
 
@@ -389,7 +394,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     // The user of a container. Who needs the IOMMU waits unless it is ACTIVE.
 
     void user(State state, int at, Box box, Moves<State> to) {
-        boolean free = box.phase() == Phase.ACTIVE && !(state.control().step() != Step.IDLE && state.control().box() == at);
+        boolean free = box.phase() == ACTIVE && !(state.control().step() != Step.IDLE && state.control().box() == at);
         switch (box.user()) {
             case IDLE -> {
                 if (free && !box.ledger()) {
@@ -399,7 +404,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                     Box unmapping = box.user(User.UNMAPPING).tables(box.tables().cell(Cell.NONE));
                     to.to(at + 1, "its user unmaps: out of the tables",
                         state.box(at, flaw == Flaw.UNMAP_DOES_NOT_DRAIN ? unmapping : unmapping.draining()));
-                } else if (flaw == Flaw.MAPPED_WHILE_BLOCKED && box.phase() == Phase.BLOCKED && !box.ledger()) {
+                } else if (flaw == Flaw.MAPPED_WHILE_BLOCKED && box.phase() == BLOCKED && !box.ledger()) {
                     to.to(at + 1, "its user maps", state.box(at, box.ledger(false, true, true)));
                 }
                 if (free && scope.hanging()) {
@@ -420,12 +425,12 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private void hanging(State state, int at, Box box, Moves<State> to) {
-        if (box.phase() == Phase.ACTIVE && !(state.control().step() != Step.IDLE && state.control().box() == at)) {
+        if (box.phase() == ACTIVE && !(state.control().step() != Step.IDLE && state.control().box() == at)) {
             to.to(at + 1, "its user's call has thrown after all", state.box(at, box.user(User.IDLE)));
             to.to(at + 1, "its user's call has worked after all", state.box(at, box.user() == User.HANGS_MAPPING
                 ? box.user(User.MAPPING).tables(box.tables().cell(Cell.RIGHT)).ledger(false, false, true)
                 : box.user(User.UNMAPPING).tables(box.tables().cell(Cell.NONE)).draining()));
-        } else if (box.phase() == Phase.BLOCKED && state.control().step() == Step.IDLE) {
+        } else if (box.phase() == BLOCKED && state.control().step() == Step.IDLE) {
             // The lock is free: now the rest of the departure.
             State free = state.box(at, box.user(User.IDLE).old(Tables.GONE, Late.NONE));
             to.to(at + 1, "its user's call has thrown at last", state.provider() && flaw != Flaw.DEPARTURE_FORGOTTEN
@@ -474,7 +479,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case PASSED -> translate(state, at, box, to);
             case MEMORY -> to.to(at + 1, "DMA writes", landed(state.box(at, box.dma(Access.NONE)), box, box.held() ? ""
-                : box.phase() == Phase.CLOSED ? "P1: a write to memory that was let go" : "P3: a write after unmap has returned"));
+                : box.phase() == CLOSED ? "P1: a write to memory that was let go" : "P3: a write after unmap has returned"));
             case ASTRAY -> to.to(at + 1, "DMA writes",
                 state.box(at, box.dma(Access.NONE)).wrong("P1: a write to memory that is not mapped"));
             default -> throw new AssertionError(dma);
@@ -482,7 +487,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private static State landed(State after, Box box, String wrong) {
-        return after.wrong(!wrong.isEmpty() ? wrong : box.phase() == Phase.BLOCKED || box.phase() == Phase.RESTORING
+        return after.wrong(!wrong.isEmpty() ? wrong : box.phase() == BLOCKED || box.phase() == RESTORING
             ? "P2: a write lands while all is blocked" : "");
     }
 
@@ -543,7 +548,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             default -> throw new AssertionError(msi);
         }
-        if (flaw == Flaw.GATE_OPENED_BY_A_CALL && state.control().job() == Job.MESSAGES_STOP && box.phase() == Phase.QUIESCING
+        if (flaw == Flaw.GATE_OPENED_BY_A_CALL && state.control().job() == Job.MESSAGES_STOP && box.phase() == QUIESCING
                 && state.control().step() != Step.SHUT && box.gate() != Gate.OPEN) {
             to.to(at + 1, "its user's call ends with opening the gate", state.box(at, box.gate(Gate.OPEN)));
         }
@@ -566,7 +571,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         for (int i = 0; i < scope.containers(); i++) {
             Box box = state.box(i);
             boolean busy = state.control().step() != Step.IDLE || box.user() != User.IDLE;
-            String broken = box.phase() == Phase.CLOSED ? "" : always(box);
+            String broken = box.phase() == CLOSED ? "" : always(box);
             if (broken.isEmpty() && !busy) {
                 broken = switch (box.phase()) {
                     case ACTIVE -> active(state, box);
@@ -588,7 +593,7 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         }
         boolean past = box.dma().where() == Where.PASSED || box.dma().where() == Where.MEMORY || box.msi().where() == Where.PASSED
             || box.msi().where() == Where.BELL;
-        if (past && (box.phase() == Phase.BLOCKED || box.phase() == Phase.RESTORING)) {
+        if (past && (box.phase() == BLOCKED || box.phase() == RESTORING)) {
             return "P2: an access is past the gate while all is blocked";
         }
         Route route = box.route();
@@ -629,8 +634,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     @Override
     public boolean good(State state) {
         return state.provider() && state.unit() && state.routable() && state.control().step() == Step.IDLE
-            && state.boxes().stream().allMatch(box -> box.phase() == Phase.CLOSED && box.late() == Late.NONE
-                || box.phase() == Phase.ACTIVE && box.gate() == Gate.OPEN && box.user() == User.IDLE && !box.route().owed()
+            && state.boxes().stream().allMatch(box -> box.phase() == CLOSED && box.late() == Late.NONE
+                || box.phase() == ACTIVE && box.gate() == Gate.OPEN && box.user() == User.IDLE && !box.route().owed()
                     && box.dma().where() == Where.IDLE && box.msi().where() == Where.IDLE);
     }
 }

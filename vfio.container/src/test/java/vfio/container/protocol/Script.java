@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.protocol;
 
+import static vfio.api.ContainerState.ACTIVE;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -9,7 +11,6 @@ import java.util.function.Consumer;
 import vfio.container.protocol.State.Box;
 import vfio.container.protocol.State.Cell;
 import vfio.container.protocol.State.Gate;
-import vfio.container.protocol.State.Phase;
 import vfio.container.protocol.State.Step;
 import vfio.container.protocol.State.User;
 import vfio.container.protocol.State.Where;
@@ -115,7 +116,7 @@ public final class Script {
     }
 
     public boolean active(int box) {
-        return state.box(box).phase() == Phase.ACTIVE;
+        return state.box(box).phase() == ACTIVE;
     }
 
     private void good() {

@@ -4,6 +4,8 @@ package vfio.container.protocol;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
+import vfio.api.ContainerState;
+import vfio.container.state.ContainerStatus;
 
 /**
  * Everything the promises depend on, at one moment. Each container has one device, which does DMA to one page and sends one MSI.
@@ -49,9 +51,6 @@ public record State(boolean provider, boolean unit, boolean controller, boolean 
             return new Control(job, next, box, true, which);
         }
     }
-
-    /** The states of architecture, with one for after the end. */
-    public enum Phase { ACTIVE, QUIESCING, BLOCKED, RESTORING, CLOSED }
 
     /** What a container says of why it is blocked: its provider has gone; the last that tried could not take over. */
     public enum Reason { NONE, GONE, FAILED }
@@ -173,9 +172,14 @@ public record State(boolean provider, boolean unit, boolean controller, boolean 
      * @param tables its domain
      * @param old a domain that is not the container's any more, although it did not close or a call of it was given up
      */
-    public record Box(Phase phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held, User user, Tables tables,
-            Tables old, Late late, Access dma, Access msi, Route route) {
-        Box phase(Phase next) {
+    public record Box(ContainerState phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held, User user,
+            Tables tables, Tables old, Late late, Access dma, Access msi, Route route) {
+        /** By the table of the containers themselves; closing passes UNSET there, which has no place here. */
+        Box phase(ContainerState next) {
+            ContainerState at = next == ContainerState.CLOSED ? ContainerState.UNSET : next;
+            if (next != phase && !ContainerStatus.follows(phase, at)) {
+                throw new IllegalStateException("from " + phase + " to " + next);
+            }
             return new Box(next, gate, reason, ledger, believed, held, user, tables, old, late, dma, msi, route);
         }
 

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.device;
 
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.PciFunction;
 
 /**
- * The config space a user sees. BARs, the MSI capability and the interrupt line are scratch of the user's; memory enable and
- * bus master go through to the device; everything else is the device's own and read-only. The message the device really
- * sends is programmed here, by the host.
+ * The config space a user sees. BARs, the MSI capability and the interrupt line are scratch of the user's; memory
+ * enable and bus master go through to the device; everything else is the device's own and read-only. The message the
+ * device really sends is programmed here, by the host.
  *
- * <p>Concurrency: reads, writes and the pin are for any thread, the message is for who holds the container's lock. A write to the device
- * may change the level of its pin, and so run interrupt handlers, this device's and others': no lock of this object is held then. What
- * the command register is to hold is one atomic word, and nobody remembers a part of it elsewhere; whoever writes the register looks again
- * whether it still is what it should be, so the last write is the right one.
+ * <p>Concurrency: reads, writes and the pin are for any thread, the message is for who holds the container's lock. A
+ * write to the device may change the level of its pin, and so run interrupt handlers, this device's and others': no
+ * lock of this object is held then. What the command register is to hold is one atomic word, and nobody remembers a
+ * part of it elsewhere; whoever writes the register looks again whether it still is what it should be, so the last
+ * write is the right one.
  */
-final class ConfigSpace {
+public final class ConfigSpace {
     private static final int COMMAND = 0x04;
     private static final int BARS = 0x10;
     private static final int BARS_END = 0x28;
@@ -52,7 +53,7 @@ final class ConfigSpace {
     private long msiAddress;
     private int msiData;
 
-    ConfigSpace(PciFunction function) {
+    public ConfigSpace(PciFunction function) {
         this.function = function;
         this.size = function.configSize();
         this.scratch = new int[size / 4];
@@ -66,42 +67,43 @@ final class ConfigSpace {
         }
     }
 
-    int size() {
+    public int size() {
         return size;
     }
 
     /** {@return how many MSI vectors the device is capable of; 0 without the capability} */
-    int msiVectors() {
+    public int msiVectors() {
         return msi == 0 ? 0 : 1 << (dword(msi) >>> 17 & 7);
     }
 
-    boolean hasPin() {
+    public boolean hasPin() {
         return (dword(INTERRUPT) >>> 8 & 0xff) != 0;
     }
 
-    boolean memoryEnabled() {
+    public boolean memoryEnabled() {
         return (dword(COMMAND) & MEMORY) != 0;
     }
 
     /** As a freshly opened device has it: memory on, bus master off, and the pin masked: nobody listens to it yet. */
-    void open() {
+    public void open() {
         command.set(dword(COMMAND) & PASSED_ON & ~MASTER | MEMORY | INTX_OFF);
         drive();
     }
 
     /** The device stops: no bus master, and no write of its user's brings it back. */
-    void quiet() {
+    public void quiet() {
         command.getAndUpdate(now -> now & ~MASTER | GIVEN_BACK);
         drive();
     }
 
     /**
-     * Whether the pin is asserted by this device, which the host alone has not heard of yet: the pin may be shared. If so it is masked, until
-     * {@link #unmaskIntx}. As pci_check_and_mask_intx of Linux. Lock-free: it is what an interrupt handler asks.
+     * Whether the pin is asserted by this device, which the host alone has not heard of yet: the pin may be shared. If
+     * so it is masked, until {@link #unmaskIntx}. As pci_check_and_mask_intx of Linux. Lock-free: it is what an
+     * interrupt handler asks.
      *
      * @return whether it was unmasked and is asserted: once for each {@link #unmaskIntx} at most
      */
-    boolean takeIntx() {
+    public boolean takeIntx() {
         while (true) {
             int before = command.get();
             int now = dword(COMMAND);
@@ -111,8 +113,8 @@ final class ConfigSpace {
             boolean first = (before & INTX_OFF) == 0;
             if (!first || command.compareAndSet(before, before | INTX_OFF)) {
                 if (first || (now & INTX_OFF) == 0) {
-                    // Not the first and yet not masked: somebody who unmasked late may be on this very thread, further down, and not
-                    // come to look again before the pin is low.
+                    // Not the first and yet not masked: somebody who unmasked late may be on this very thread, further
+                    // down, and not come to look again before the pin is low.
                     drive();
                 }
                 return first;
@@ -121,19 +123,22 @@ final class ConfigSpace {
     }
 
     /** The host masks the pin at the device, so that others on the same wire are not disturbed. */
-    void maskIntx() {
+    public void maskIntx() {
         command.getAndUpdate(now -> now | INTX_OFF);
         drive();
     }
 
     /** The host lets the pin through. If it is asserted, handlers may run before this returns. */
-    void unmaskIntx() {
+    public void unmaskIntx() {
         command.getAndUpdate(now -> now & ~INTX_OFF);
         drive();
     }
 
-    /** When it returns, every message the device has sent before has left it: PCI, a read's answer does not pass posted writes. */
-    void msiOn(long address, int data) {
+    /**
+     * When it returns, every message the device has sent before has left it: PCI, a read's answer does not pass posted
+     * writes.
+     */
+    public void msiOn(long address, int data) {
         msiOn = true;
         msiAddress = address;
         msiData = data;
@@ -142,7 +147,7 @@ final class ConfigSpace {
     }
 
     /** As {@link #msiOn}: whoever gives the vector away afterwards knows that nothing rings it any more. */
-    void msiOff() {
+    public void msiOff() {
         msiOn = false;
         program();
         flush();
@@ -155,15 +160,16 @@ final class ConfigSpace {
     }
 
     /**
-     * Reset has cleared the device's registers: writes again what the host had programmed and the user had turned on, the message before
-     * the device may send one. Linux does so around every function-level reset (pci_dev_save_and_disable, pci_dev_restore).
+     * Reset has cleared the device's registers: writes again what the host had programmed and the user had turned on,
+     * the message before the device may send one. Linux does so around every function-level reset
+     * (pci_dev_save_and_disable, pci_dev_restore).
      */
-    void afterReset() {
+    public void afterReset() {
         program();
         drive();
     }
 
-    synchronized long read(int offset, int bytes) {
+    public synchronized long read(int offset, int bytes) {
         long value = 0;
         for (int i = 0; i < bytes; i++) {
             int at = offset + i;
@@ -172,7 +178,7 @@ final class ConfigSpace {
         return value;
     }
 
-    void write(int offset, int bytes, long value) {
+    public void write(int offset, int bytes, long value) {
         int word = offset & ~3;
         int shift = 8 * (offset & 3);
         int mask = (int) ((1L << 8 * bytes) - 1) << shift;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.container;
+package vfio.container.device;
 
 import java.util.HashSet;
 import java.util.List;
@@ -17,22 +17,23 @@ import vfio.api.Container;
 import vfio.api.Device;
 import vfio.api.Group;
 import vfio.container.host.Cleanup;
+import vfio.container.host.TopologyLock;
 
-/** One isolation group. Changed under the service's topology lock, read at any time. */
-final class VfioGroup implements Group {
+/** One isolation group. Changed under the topology lock, read at any time. */
+public final class VfioGroup implements Group {
     private final int number;
-    private final VfioService service;
+    private final TopologyLock topology;
     private final Map<String, PciFunction> functions = new ConcurrentSkipListMap<>();
     private final Map<String, VfioDevice> open = new ConcurrentHashMap<>();
-    /** Devices that are about to be open. Under the service's topology lock. */
+    /** Devices that are about to be open. Under the topology lock. */
     private final Set<String> opening = new HashSet<>();
     /** Names of functions that can do without what firmware wants mapped for them. */
     private final Set<String> relaxed = ConcurrentHashMap.newKeySet();
-    private volatile VfioContainer owner;
+    private volatile Owner owner;
 
-    VfioGroup(int number, VfioService service) {
+    public VfioGroup(int number, TopologyLock topology) {
         this.number = number;
-        this.service = service;
+        this.topology = topology;
     }
 
     @Override
@@ -61,77 +62,77 @@ final class VfioGroup implements Group {
     }
 
     /** {@return who of it speaks on the bus, each once} */
-    List<Requester> members() {
+    public List<Requester> members() {
         return functions.values().stream().map(PciFunction::requester).distinct().toList();
     }
 
     /** The device model is reset with no lock held. */
     @Override
     public Device device(String name) {
-        PciFunction function;
-        VfioContainer container;
-        service.enter();
-        try {
-            function = functions.get(name);
-            if (function == null) {
-                throw new ErrnoException(Errno.ENODEV, "group %d has no device %s; it has %s", number, name, devices());
-            }
-            container = owner;
-            if (container == null || container.iommu().isEmpty()) {
-                throw new ErrnoException(Errno.EINVAL,
-                    "group %d is not in a container with an IOMMU set: device %s could reach all memory. Add the group, then set the IOMMU",
-                    number, name);
-            }
-            if (open.containsKey(name) || !opening.add(name)) {
-                throw new ErrnoException(Errno.EBUSY, "device %s is open", name);
-            }
-        } finally {
-            service.leave();
-        }
+        Opening begun = topology.call(() -> begin(name));
         VfioDevice device = null;
         boolean there;
         try {
-            device = new VfioDevice(function, container, this);
+            device = new VfioDevice(begun.function, begun.owner, this::closed);
         } finally {
-            there = opened(name, device, function, container);
+            there = opened(name, device, begun);
         }
         if (!there) {
             device.config().quiet();
-            throw new ErrnoException(Errno.ENODEV, "device %s was taken away, or its group out of container %s, while it was opened; look "
-                + "where it is and open it there", name, container.name());
+            throw new ErrnoException(Errno.ENODEV, "device %s was taken away, or its group out of container %s, while "
+                + "it was opened; look where it is and open it there", name, begun.owner.name());
         }
         return device;
     }
 
+    /** What holds when a device begins to be opened. */
+    private record Opening(PciFunction function, Owner owner) {
+    }
+
+    private Opening begin(String name) {
+        PciFunction function = functions.get(name);
+        if (function == null) {
+            throw new ErrnoException(Errno.ENODEV, "group %d has no device %s; it has %s", number, name, devices());
+        }
+        Owner container = owner;
+        if (container == null || container.iommu().isEmpty()) {
+            throw new ErrnoException(Errno.EINVAL,
+                "group %d is not in a container with an IOMMU set: device %s could reach all memory. Add the group, "
+                + "then set the IOMMU", number, name);
+        }
+        if (open.containsKey(name) || !opening.add(name)) {
+            throw new ErrnoException(Errno.EBUSY, "device %s is open", name);
+        }
+        return new Opening(function, container);
+    }
+
     /** {@return whether the device is open: all is as it was when its opening began} */
-    private boolean opened(String name, VfioDevice device, PciFunction function, VfioContainer container) {
-        service.enter();
-        try {
+    private boolean opened(String name, VfioDevice device, Opening begun) {
+        return topology.call(() -> {
             opening.remove(name);
-            boolean there = device != null && functions.get(name) == function && owner == container && container.iommu().isPresent();
+            boolean there = device != null && functions.get(name) == begun.function && owner == begun.owner
+                && begun.owner.iommu().isPresent();
             if (there) {
                 open.put(name, device);
             }
             return there;
-        } finally {
-            service.leave();
-        }
+        });
     }
 
-    VfioContainer owner() {
+    public Owner owner() {
         return owner;
     }
 
-    void owner(VfioContainer next) {
+    public void owner(Owner next) {
         owner = next;
     }
 
-    List<VfioDevice> openDevices() {
+    public List<VfioDevice> openDevices() {
         return List.copyOf(open.values());
     }
 
     /** {@return the requester ids of which every device can do without what firmware wants mapped for it} */
-    Set<Integer> relaxedRequesters() {
+    public Set<Integer> relaxedRequesters() {
         Set<Integer> found = new TreeSet<>(requesters());
         functions.values().stream().filter(function -> !relaxed.contains(function.name()))
             .forEach(function -> found.remove(function.requester().id()));
@@ -144,9 +145,10 @@ final class VfioGroup implements Group {
      * @param canDoWithout what firmware wants mapped for it
      * @throws ErrnoException EEXIST if it has a device of that name
      */
-    void add(PciFunction function, boolean canDoWithout) {
+    public void add(PciFunction function, boolean canDoWithout) {
         if (functions.putIfAbsent(function.name(), function) != null) {
-            throw new ErrnoException(Errno.EEXIST, "%s has a device %s already; take that one out first", this, function.name());
+            throw new ErrnoException(Errno.EEXIST, "%s has a device %s already; take that one out first", this,
+                function.name());
         }
         if (canDoWithout) {
             relaxed.add(function.name());
@@ -158,7 +160,7 @@ final class VfioGroup implements Group {
      *
      * @return what is left to be done with no lock held
      */
-    Runnable remove(PciFunction function) {
+    public Runnable remove(PciFunction function) {
         if (functions.remove(function.name(), function)) {
             relaxed.remove(function.name());
             VfioDevice device = open.get(function.name());

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package vfio.container.irq;
+
+import irq.api.InterruptController;
+import java.util.List;
+import java.util.function.Supplier;
+import machine.api.ErrnoException;
+import vfio.container.host.Host;
+
+/**
+ * The MSI banks, which all containers share, and the last lock of all: which bank a container takes a vector of or
+ * makes reachable is decided by one at a time. Nobody else's code is called with it held. Thread-safe.
+ */
+public final class SharedBanks {
+    /** How a container uses banks. Any thread. */
+    public interface User {
+        /** Whether its banks must be its own. */
+        boolean isolated();
+
+        /** Whether it has reserved banks, and not settled yet. */
+        boolean reserving();
+
+        /** Whether a device of its could ring that bank, or has a vector of it, or is about to. */
+        boolean reaches(int bank);
+    }
+
+    /** How long a bank that another container has reserved is waited for. */
+    private static final long SETTLING_NANOS = 1_000_000_000L;
+
+    private final Host host;
+    private final Supplier<List<? extends User>> users;
+    private final Object lock = new Object();
+
+    /** @param users gives those of all open containers */
+    public SharedBanks(Host host, Supplier<List<? extends User>> users) {
+        this.host = host;
+        this.users = users;
+    }
+
+    /** Whether some container's banks must be its own. */
+    public boolean anyIsolated() {
+        return users.get().stream().anyMatch(User::isolated);
+    }
+
+    /**
+     * Whether isolation, a container's or another's, keeps a bank from it. Where doorbells verify their source nobody
+     * can ring another's vector, and a bank may be shared.
+     */
+    boolean forbidden(User user, int bank) {
+        InterruptController controller = host.controller();
+        return controller != null && !controller.doorbells().verifiesSource() && users.get().stream()
+            .anyMatch(other -> other != user && (user.isolated() || other.isolated()) && other.reaches(bank));
+    }
+
+    /** Does that with the lock held. */
+    void change(Runnable change) {
+        synchronized (lock) {
+            change.run();
+        }
+    }
+
+    /**
+     * Decides with the lock held. Where only a reservation of another container's may be in the way, waits a moment for
+     * what becomes of it.
+     *
+     * @param choice reserves what it chooses; throws if there is nothing to choose
+     */
+    <T> T reserve(User user, Supplier<T> choice) {
+        long end = System.nanoTime() + SETTLING_NANOS;
+        boolean interrupted = false;
+        try {
+            synchronized (lock) {
+                while (true) {
+                    try {
+                        return choice.get();
+                    } catch (ErrnoException e) {
+                        long left = end - System.nanoTime();
+                        if (left <= 0 || users.get().stream().noneMatch(other -> other != user && other.reserving())) {
+                            throw e;
+                        }
+                        try {
+                            lock.wait(left / 1_000_000 + 1);
+                        } catch (InterruptedException again) {
+                            interrupted = true;
+                        }
+                    }
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Whoever waits for a reservation looks again. */
+    void settle(Runnable change) {
+        synchronized (lock) {
+            change.run();
+            lock.notifyAll();
+        }
+    }
+}
