@@ -18,7 +18,6 @@ import irq.mpic.unit.Mpic;
 import irq.mpic.unit.MpicModel;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -28,9 +27,8 @@ import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A QorIQ board reduced to the road: memory, one PAMU, one MPIC with one MSI bank, and one device, LIODN 193. */
 final class QoriqBoard {
@@ -52,20 +50,21 @@ final class QoriqBoard {
     /** @param windows a power of two from 8 to 256; all but the last are mapped, 64 KiB each */
     QoriqBoard(int windows) {
         this.windows = windows;
-        Node instance = Place.of(INSTANCE, "", new Node.Range(CCSR + 0x20000, 0x1000));
-        Node iommuNode = new Place("/soc/iommu@20000", List.of("fsl,pamu"), List.of(new Node.Range(CCSR + 0x20000, 0x1000)), List.of(),
-            List.of(instance), Map.of());
-        Node pic = Place.of(PIC, "fsl,mpic", new Node.Range(CCSR + 0x40000, 0x40000));
+        Node instance = Node.at(INSTANCE).registers(new Node.Range(CCSR + 0x20000, 0x1000));
+        Node iommuNode = Node.at("/soc/iommu@20000").compatible("fsl,pamu").registers(new Node.Range(CCSR + 0x20000, 0x1000))
+            .children(instance);
+        Node pic = Node.at(PIC).compatible("fsl,mpic").registers(new Node.Range(CCSR + 0x40000, 0x40000));
         List<Wire> sources = new ArrayList<>();
         for (int source = 0xe0; source < 0xe8; source++) {
             sources.add(new Wire(PIC, source, false, source + " 0 0 0"));
         }
-        Node bank = new Place("/soc/msi@41600", List.of("fsl,mpic-msi"),
-            List.of(new Node.Range(CCSR + 0x41600, 0x200), new Node.Range(CCSR + 0x44140, 4)), sources, List.of(),
-            Map.of("msi-available-ranges", new int[] {0, 0x100}));
-        Node guts = Place.of("/soc/global-utilities@e0000", "fsl,qoriq-device-config-1.0", new Node.Range(CCSR + 0xe0000, 0xe00));
-        machine = new LocalMachine("bench board", new PhysicalBus(List.of(new Ram(0, 4L << 30))),
-            List.of(new Node.Range(0x10_0000, (4L << 30) - 0x10_0000)), List.of(iommuNode, instance, pic, bank, guts), List.of(), 1);
+        Node bank = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi")
+            .registers(new Node.Range(CCSR + 0x41600, 0x200), new Node.Range(CCSR + 0x44140, 4)).interrupts(sources.toArray(Wire[]::new))
+            .with("msi-available-ranges", 0, 0x100);
+        Node guts = Node.at("/soc/global-utilities@e0000").compatible("fsl,qoriq-device-config-1.0")
+            .registers(new Node.Range(CCSR + 0xe0000, 0xe00));
+        machine = TestBoard.named("bench board").memory(0, 4L << 30).free(0x10_0000, (4L << 30) - 0x10_0000)
+            .nodes(iommuNode, pic, bank, guts).machine();
         Unit unit = Pamu.unit(machine, iommuNode, PamuModel.DEFAULT);
         machine.attach(iommuNode, unit);
         pamu = unit.translations().get(INSTANCE);

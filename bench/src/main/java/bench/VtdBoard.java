@@ -15,9 +15,8 @@ import machine.api.PciFunction;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A PC reduced to the road: memory, one VT-d unit, its driver, and one device, source id 0x10. */
 final class VtdBoard {
@@ -31,10 +30,9 @@ final class VtdBoard {
     final VtdDriver driver;
 
     VtdBoard() {
-        Node node = Place.of(PATH, "intel,vt-d", new Node.Range(BASE, 0x1000));
-        PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)));
-        machine = new LocalMachine("bench", bus, List.of(new Node.Range(0x0100_0000L, 0xa000_0000L)), List.of(node), List.of(), 1);
-        unit = new VtdUnit(bus, VtdSettings.DEFAULT, BASE);
+        Node node = Node.at(PATH).compatible("intel,vt-d").registers(new Node.Range(BASE, 0x1000));
+        machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(node).machine();
+        unit = new VtdUnit(machine.bus(), VtdSettings.DEFAULT, BASE);
         machine.attach(node, unit.plug(PATH));
         driver = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT);
     }

@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import irq.api.InterruptController;
 import irq.api.InterruptRemapping;
 import irq.api.MsiMessage;
-import java.lang.reflect.Proxy;
 import java.util.Hashtable;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -20,7 +19,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import machine.api.Attachment;
+import machine.api.Bus;
 import machine.api.Machines;
+import machine.api.Mmio;
 import machine.api.Node;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -40,6 +42,8 @@ import vfio.api.Vfio;
 /** An interrupt controller is there when what it needs is, whatever comes and goes at the same moment on another thread. */
 @ExtendWith(Cleaned.class)
 class ComebackTest {
+    /** Where no board has anything. */
+    private static final long ELSEWHERE = 0x7f_0000_0000L;
     private static final int ROUNDS = 250;
 
     private final ExecutorService threads = Executors.newFixedThreadPool(2);
@@ -129,7 +133,7 @@ class ComebackTest {
         nodeGoesMeanwhile("fsl,mpic", Framework.bundle("irq.mpic"));
     }
 
-    /** A driver prefers a node of ours, which another thread takes away as soon as the driver looks at its registers. */
+    /** A driver prefers a node of ours, the same registers elsewhere, which another thread takes away as soon as the driver reads one. */
     private void nodeGoesMeanwhile(String compatible, Bundle bundle) throws Exception {
         ServiceComponentRuntime components = Framework.service(ServiceComponentRuntime.class);
         ComponentDescriptionDTO driver = components.getComponentDescriptionDTO(bundle, bundle.getSymbolicName());
@@ -139,19 +143,31 @@ class ComebackTest {
             .filter(node -> node.compatibleWith(compatible)).findFirst().orElseThrow();
         CompletableFuture<ServiceRegistration<Node>> ours = new CompletableFuture<>();
         AtomicReference<Future<?>> gone = new AtomicReference<>();
-        Node passing = (Node) Proxy.newProxyInstance(Node.class.getClassLoader(), new Class<?>[] {Node.class}, (self, method, arguments) -> {
-            if (method.getName().equals("registers") && gone.get() == null) {
-                gone.set(threads.submit(() -> ours.join().unregister()));
-                // Declarative Services hears of it, and waits for us.
-                pass(100_000_000);
+        Bus bus = Framework.service(Machines.class).machine().orElseThrow().bus();
+        Node.Range there = real.registers().get(0);
+        Attachment window = bus.attach(ELSEWHERE, there.size(), new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                if (gone.get() == null) {
+                    gone.set(threads.submit(() -> ours.join().unregister()));
+                    // Declarative Services hears of it, and waits for us.
+                    pass(100_000_000);
+                }
+                return bus.read(there.physical() + offset, size);
             }
-            return method.invoke(real, arguments);
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                bus.write(requester, there.physical() + offset, size, value);
+            }
         });
+        Node passing = real.registers(new Node.Range(ELSEWHERE, there.size()));
         ours.complete(Framework.CONTEXT.registerService(Node.class, passing, new Hashtable<>(Map.of(Node.COMPATIBLE, compatible,
             Node.PATH, real.path(), Node.BUILT_IN, true, Node.READY, true, Constants.SERVICE_RANKING, 1000))));
         components.enableComponent(driver).getValue();
         gone.get().get(Framework.seconds(30), TimeUnit.SECONDS);
         Framework.await("the controller on the machine's node", ComebackTest::there);
+        window.close();
     }
 
     @DisplayName("allow.unsafe.interrupts: a controller without remapping; each better remapping that comes makes it another one")

@@ -7,14 +7,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.acpi.AcpiMachineSource;
 import machine.api.Machine;
 import machine.fdt.FdtMachineSource;
-import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
+import machine.fixture.TestBoard;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -49,10 +47,8 @@ class PlacesTest {
 
     @DisplayName("A machine without slots")
     @Test
-    void noSlots() throws Exception {
-        try (Machine some = dmar(1)) {
-            assertEquals("board empty has neither a PCIe controller nor a DMA engine to plug a device into", Places.missing(new LocalMachine("empty",
-                (PhysicalBus) some.bus(), List.of(), some.nodes(), List.of(), 1)).orElseThrow());
-        }
+    void noSlots() {
+        assertEquals("board empty has neither a PCIe controller nor a DMA engine to plug a device into",
+            Places.missing(TestBoard.named("empty").machine()).orElseThrow());
     }
 }

@@ -10,9 +10,11 @@ import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Gate;
 import machine.api.InterruptInputs;
+import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Unit;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
 import machine.local.Ram;
@@ -50,9 +52,9 @@ final class Bench {
         table = page + 0x400;
         message = page + 0x800;
         PhysicalBus physical = new PhysicalBus(List.of(RAM));
-        LocalMachine machine = new LocalMachine("stress", physical, List.of(), List.of(), List.of(), 1);
+        LocalMachine machine = new LocalMachine(TestBoard.named("stress").board(), physical);
         bus = physical;
-        machine.attach(Place.of("/unit", ""), new Unit(List.of(), Map.of("/unit", (requester, iova, length, access) ->
+        machine.attach(Node.at("/unit"), new Unit(List.of(), Map.of("/unit", (requester, iova, length, access) ->
             physical.read(table, 8) == 0 ? Refusal.UNMAPPED : iova), InterruptInputs.NONE));
         port = machine.openPort(new Requester(1, "/unit", 1));
         gate = machine.gate((requester, iova, data) -> {

@@ -13,7 +13,6 @@ import iommu.vtd.VtdDriverSettings;
 import iommu.vtd.unit.VtdSettings;
 import iommu.vtd.unit.VtdUnit;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Access;
 import machine.api.Bus;
@@ -21,9 +20,8 @@ import machine.api.DmaBuffer;
 import machine.api.DmaPort;
 import machine.api.Node;
 import machine.api.Requester;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /**
  * One device behind one IOMMU, with {@link #SLOTS} places to map. A board costs too much to make one for each trial, so the trials of a
@@ -105,11 +103,10 @@ final class Road {
 
     private static Road pamuRoad() {
         long registers = 0xf_fe02_0000L;
-        Node instance = Place.of("/iommu/pamu@0", "", new Node.Range(registers, 0x1000));
-        Node node = new Place("/iommu", List.of("fsl,pamu"), List.of(new Node.Range(registers, 0x1000)), List.of(), List.of(instance),
-            Map.of());
-        Node guts = Place.of("/guts", "fsl,qoriq-device-config-1.0", new Node.Range(0xf_fe0e_0000L, 0xe00));
-        LocalMachine machine = machine(List.of(node, instance, guts));
+        Node instance = Node.at("/iommu/pamu@0").registers(new Node.Range(registers, 0x1000));
+        Node node = Node.at("/iommu").compatible("fsl,pamu").registers(new Node.Range(registers, 0x1000)).children(instance);
+        Node guts = Node.at("/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(0xf_fe0e_0000L, 0xe00));
+        LocalMachine machine = machine(node, guts);
         machine.attach(node, Pamu.unit(machine, node, PamuModel.DEFAULT));
         IommuDomain domain = new PamuDriver(machine, node, PamuSettings.DEFAULT).open();
         domain.set(new Geometry(0, SLOTS * PAGE));
@@ -120,17 +117,16 @@ final class Road {
 
     private static Road vtdRoad() {
         long registers = 0xfed9_0000L;
-        Node node = Place.of("/drhd", "intel,vt-d", new Node.Range(registers, 0x1000));
-        LocalMachine machine = machine(List.of(node));
+        Node node = Node.at("/drhd").compatible("intel,vt-d").registers(new Node.Range(registers, 0x1000));
+        LocalMachine machine = machine(node);
         machine.attach(node, new VtdUnit(machine.bus(), VtdSettings.DEFAULT, registers).plug(node.path()));
         IommuDomain domain = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT).open();
         domain.attach(0x10);
         return new Road(machine, domain, machine.openPort(new Requester(0x10, node.path(), 1)), 1L << 30);
     }
 
-    private static LocalMachine machine(List<Node> nodes) {
-        PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x8000_0000L), new Ram(MEMORY, 0x8000_0000L)));
-        return new LocalMachine("stress", bus, List.of(new Node.Range(0x10_0000, 0x7000_0000L), new Node.Range(MEMORY, 0x8000_0000L)), nodes,
-            List.of(), 1);
+    private static LocalMachine machine(Node... nodes) {
+        return TestBoard.named("stress").memory(0, 0x8000_0000L).free(0x10_0000, 0x7000_0000L).memory(MEMORY, 0x8000_0000L)
+            .free(MEMORY, 0x8000_0000L).nodes(nodes).machine();
     }
 }

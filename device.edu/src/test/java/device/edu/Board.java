@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import machine.api.Fault;
 import machine.api.Mmio;
 import machine.api.Node;
@@ -15,9 +14,10 @@ import machine.api.Slot;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
+import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /**
  * A bench: 16 MiB of memory at 0, an MSI doorbell page at 0xfe000000, one PCIe slot, and a unit that translates device
@@ -32,9 +32,9 @@ final class Board {
     final List<Long> messages = Collections.synchronizedList(new ArrayList<>());
     final List<Long> translated = Collections.synchronizedList(new ArrayList<>());
     final List<Boolean> levels = Collections.synchronizedList(new ArrayList<>());
-    final PhysicalBus bus = new PhysicalBus(List.of(new Ram(RAM.physical(), RAM.size())));
-    final Slot slot = new Place();
-    final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(slot), 1);
+    final Slot slot = TestSlot.of("pcie0", new Requester(193, "/iommu", 0)).wired(WIRE);
+    final LocalMachine machine = TestBoard.named("bench").memory(RAM.physical(), RAM.size()).slots(slot).machine();
+    final PhysicalBus bus = machine.bus();
     /** Runs in the doorbell, as an interrupt handler would. */
     volatile Runnable handler = () -> {
     };
@@ -66,98 +66,14 @@ final class Board {
                 handler.run();
             }
         };
-        machine.attach(new Place.Described("/iommu"), new Unit(List.of(), Map.of("/iommu", unit), (input, asserted) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", unit), (input, asserted) -> {
         }));
-        machine.attach(new Place.Described("/pic"), new Unit(List.of(new Unit.Window(DOORBELL, 4096, doorbell)), Map.of(),
+        machine.attach(Node.at("/pic"), new Unit(List.of(new Unit.Window(DOORBELL, 4096, doorbell)), Map.of(),
             (input, level) -> {
                 levels.add(level && input == 7);
                 if (level) {
                     asserted.run();
                 }
             }));
-    }
-
-    private static final class Place implements Slot {
-        @Override
-        public String name() {
-            return "pcie0";
-        }
-
-        @Override
-        public boolean pcie() {
-            return true;
-        }
-
-        @Override
-        public Node node() {
-            return new Described("/pcie@0");
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            return new Requester(193, "/iommu", 0);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return String.format("0000:01:%02x.%d", device, function);
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return pin == 1 ? Optional.of(WIRE) : Optional.empty();
-        }
-
-        private record Described(String path) implements Node {
-            @Override
-            public String name() {
-                return path.substring(1);
-            }
-
-            @Override
-            public List<String> compatible() {
-                return List.of();
-            }
-
-            @Override
-            public List<Range> registers() {
-                return List.of();
-            }
-
-            @Override
-            public List<Wire> interrupts() {
-                return List.of();
-            }
-
-            @Override
-            public Optional<Node> parent() {
-                return Optional.empty();
-            }
-
-            @Override
-            public List<Node> children() {
-                return List.of();
-            }
-
-            @Override
-            public boolean has(String property) {
-                return false;
-            }
-
-            @Override
-            public int[] cells(String property) {
-                return new int[0];
-            }
-
-            @Override
-            public String text(String property) {
-                return "";
-            }
-
-            @Override
-            public byte[] bytes(String property) {
-                return new byte[0];
-            }
-        }
     }
 }

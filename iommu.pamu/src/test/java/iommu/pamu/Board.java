@@ -4,7 +4,6 @@ package iommu.pamu;
 import iommu.pamu.unit.Pamu;
 import iommu.pamu.unit.PamuModel;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -21,9 +20,9 @@ import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A P4080 reduced to what a PAMU needs: 16 GiB of memory, guts, PAMUs, MSI pages, caches, an interrupt input. */
 final class Board {
@@ -35,13 +34,23 @@ final class Board {
 
     final LocalMachine machine;
     final PhysicalBus bus;
-    final TestNode node;
+    final Node node;
     final Unit unit;
     final Attachment plugged;
     final List<Long> rung = new CopyOnWriteArrayList<>();
     final AtomicInteger level = new AtomicInteger();
     /** Runs as a level-sensitive interrupt does: inside the access, on one thread at a time, and again while the level is there. */
     volatile Runnable handler;
+
+    /** {@return an iommu node with its instances} */
+    static Node pamu(String path, long physical, int instances) {
+        Node[] children = new Node[instances];
+        for (int i = 0; i < instances; i++) {
+            children[i] = Node.at(path + "/pamu@" + Integer.toHexString(i * 0x1000)).registers(new Node.Range(physical + i * 0x1000L, 0x1000));
+        }
+        return Node.at(path).compatible("fsl,pamu-v1.0", "fsl,pamu").registers(new Node.Range(physical, instances * 0x1000L))
+            .children(children);
+    }
 
     Board() {
         this(2, PamuModel.DEFAULT);
@@ -53,19 +62,16 @@ final class Board {
 
     /** @param patience how long accesses under way are waited for */
     Board(int instances, PamuModel model, Duration patience) {
-        bus = new PhysicalBus(List.of(new Ram(0, 1L << 34)), patience);
-        node = TestNode.pamu(PATH, PAMU, instances, List.of(WIRE, new Wire(WIRE.controller(), 16, true, "16 2 1 30")));
-        TestNode pic = TestNode.of(WIRE.controller(), "fsl,mpic", 0, 0);
-        List<Node> nodes = new ArrayList<>(List.of(node, pic,
-            TestNode.of("/soc/global-utilities@e0000", "fsl,qoriq-device-config-1.0", CCSR + 0xe0000, 0xe00),
-            TestNode.of("/cpus/cpu@0", "", 0, 0).with(Map.of("device_type", "cpu", "reg", new int[] {0, 1},
-                "cache-stash-id", new int[] {0x21}, "next-level-cache", new int[] {7})),
-            TestNode.of("/cpus/cpu@2", "", 0, 0).with(Map.of("device_type", "cpu", "reg", new int[] {2})),
-            TestNode.of("/cpus/l2", "cache", 0, 0).with(Map.of("phandle", new int[] {7}, "cache-stash-id", new int[] {0x22})),
-            TestNode.of("/soc/l3", "fsl,p4080-l3-cache-controller", 0, 0).with(Map.of("cache-stash-id", new int[] {0x1ff}))));
-        nodes.addAll(node.children());
-        machine = new LocalMachine("fsl,P4080DS", bus, List.of(new Node.Range(0x10_0000, (1L << 34) - 0x10_0000)), nodes,
-            List.of(), 1);
+        node = pamu(PATH, PAMU, instances).interrupts(WIRE, new Wire(WIRE.controller(), 16, true, "16 2 1 30"));
+        Node pic = Node.at(WIRE.controller()).compatible("fsl,mpic");
+        machine = TestBoard.named("fsl,P4080DS").memory(0, 1L << 34).free(0x10_0000, (1L << 34) - 0x10_0000).nodes(node, pic,
+            Node.at("/soc/global-utilities@e0000").compatible("fsl,qoriq-device-config-1.0")
+                .registers(new Node.Range(CCSR + 0xe0000, 0xe00)),
+            Node.at("/cpus/cpu@0").with("device_type", "cpu").with("reg", 0, 1).with("cache-stash-id", 0x21).with("next-level-cache", 7),
+            Node.at("/cpus/cpu@2").with("device_type", "cpu").with("reg", 2),
+            Node.at("/cpus/l2").compatible("cache").with("phandle", 7).with("cache-stash-id", 0x22),
+            Node.at("/soc/l3").compatible("fsl,p4080-l3-cache-controller").with("cache-stash-id", 0x1ff)).machine(patience);
+        bus = machine.bus();
         Cpu cpu = machine.cpus().get(0);
         InterruptInputs inputs = new InterruptInputs() {
             @Override

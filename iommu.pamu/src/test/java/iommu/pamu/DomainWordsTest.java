@@ -31,7 +31,8 @@ import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
-import machine.api.Wire;
+import machine.fixture.TestBoard;
+import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -453,49 +454,23 @@ class DomainWordsTest {
     }
 
     /** A slot of one function, at device 3, function 2. */
-    private record Place(boolean pcie, int liodn, String unit) implements Slot {
-        @Override
-        public String name() {
-            return "slot";
-        }
-
-        @Override
-        public Node node() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public boolean covers(int device, int function) {
-            return !pcie || device == 3 && function == 2;
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            return new Requester(liodn + device * 8 + function, unit, liodn);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return "3.2";
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return Optional.empty();
-        }
+    private static Slot slot(boolean pcie, int liodn, String unit) {
+        TestSlot slot = TestSlot.of("slot", "0000:01",
+            place -> pcie && place != (3 << 3 | 2) ? null : new Requester(liodn + place, unit, liodn));
+        return pcie ? slot : slot.master();
     }
 
     @Test
     @DisplayName("PAMU attach: every function that a slot covers has its LIODN there, and no other; a slot without functions has one")
     void functions() {
         driver.close();
-        TestNode one = TestNode.pamu("/one", Board.PAMU, 1, List.of());
-        TestNode two = TestNode.pamu("/two", Board.PAMU + 0x1000, 1, List.of());
+        Node one = Board.pamu("/one", Board.PAMU, 1);
+        Node two = Board.pamu("/two", Board.PAMU + 0x1000, 1);
         List<Node> nodes = new ArrayList<>(board.machine.nodes());
         nodes.remove(board.node);
-        nodes.addAll(List.of(one, two));
-        LocalMachine machine = new LocalMachine("two", board.bus, List.of(new Node.Range(0x10_0000, 0x100_0000)), nodes,
-            List.of(new Place(true, 0x100, "/one/pamu@0"), new Place(true, 0x200, "/two/pamu@0"), new Place(false, 0x300, "/one/pamu@0")), 1);
+        nodes.removeAll(board.node.children());
+        LocalMachine machine = new LocalMachine(TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
+            .slots(slot(true, 0x100, "/one/pamu@0"), slot(true, 0x200, "/two/pamu@0"), slot(false, 0x300, "/one/pamu@0")).board(), board.bus);
         try (PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT)) {
             IommuDomain domain = first.open();
             domain.attach(0x100 + 3 * 8 + 2);

@@ -17,8 +17,6 @@ import iommu.pamu.table.OperationMapping;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -29,10 +27,9 @@ import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
-import machine.api.Wire;
+import machine.fixture.TestBoard;
+import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -424,10 +421,9 @@ class RulesTest {
     @Test
     @DisplayName("PAMU probe: ENODEV without global utilities or instances, ENOMEM without a block for the tables")
     void probe() {
-        PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x40_0000)));
-        LocalMachine bare = new LocalMachine("bare", bus, List.of(), List.of(board.node), List.of(), 1);
+        LocalMachine bare = TestBoard.named("bare").memory(0, 0x40_0000).nodes(board.node).machine();
         refused(Errno.ENODEV, "PAMUBYPENR", () -> new PamuDriver(bare, board.node, PamuSettings.DEFAULT));
-        TestNode childless = TestNode.pamu("/iommu", 0, 0, List.of());
+        Node childless = Board.pamu("/iommu", 0, 0);
         refused(Errno.ENODEV, "no PAMU instance", () -> new PamuDriver(board.machine, childless, PamuSettings.DEFAULT));
         driver.close();
         DmaMemory memory = board.machine.memory();
@@ -440,45 +436,22 @@ class RulesTest {
     }
 
     /** The place of one LIODN. */
-    private record Bus(String name, int liodn, String unit) implements Slot {
-        @Override
-        public boolean pcie() {
-            return true;
-        }
-
-        @Override
-        public Node node() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            return new Requester(liodn, unit, liodn);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return name;
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return Optional.empty();
-        }
+    private static Slot slot(String name, int liodn, String unit) {
+        return TestSlot.of(name, new Requester(liodn, unit, liodn));
     }
 
     @Test
     @DisplayName("PAMU attach: two nodes of PAMUs, a driver of one: it serves whom that looks up; EINVAL for others, and without a place")
     void twoNodes() {
         driver.close();
-        TestNode one = new TestNode("/one", List.of("fsl,pamu"), List.of(), List.of(), List.of(board.node.children().get(0)), Map.of());
-        TestNode two = new TestNode("/two", List.of("fsl,pamu"), List.of(), List.of(), List.of(board.node.children().get(1)), Map.of());
+        Node one = Node.at("/one").compatible("fsl,pamu").children(board.node.children().get(0));
+        Node two = Node.at("/two").compatible("fsl,pamu").children(board.node.children().get(1));
         List<Node> nodes = new ArrayList<>(board.machine.nodes());
         nodes.remove(board.node);
-        nodes.addAll(List.of(one, two));
-        LocalMachine machine = new LocalMachine("two", board.bus, List.of(new Node.Range(0x10_0000, 0x100_0000)), nodes,
-            List.of(new Bus("pcie0", 5, Board.path(0)), new Bus("pcie1", 6, Board.path(1)), new Bus("pcie2", 7, Board.path(0)),
-                new Bus("pcie3", 7, Board.path(1))), 1);
+        nodes.removeAll(board.node.children());
+        LocalMachine machine = new LocalMachine(TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
+            .slots(slot("pcie0", 5, Board.path(0)), slot("pcie1", 6, Board.path(1)), slot("pcie2", 7, Board.path(0)),
+                slot("pcie3", 7, Board.path(1))).board(), board.bus);
         PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT);
         assertTrue(first.serves(new Requester(5, Board.path(0), 0)));
         assertFalse(first.serves(new Requester(5, Board.path(1), 0)));
@@ -498,7 +471,7 @@ class RulesTest {
     @Test
     @DisplayName("PAMU: a board without PAMU interrupt has no violation wires")
     void silent() {
-        TestNode silent = new TestNode("/quiet", List.of("fsl,pamu"), List.of(), List.of(), board.node.children(), board.node.properties());
+        Node silent = Node.at("/quiet").compatible("fsl,pamu").children(board.node.children().toArray(Node[]::new));
         driver.close();
         assertEquals(List.of(), new PamuDriver(board.machine, silent, PamuSettings.DEFAULT).violationWires());
     }

@@ -8,8 +8,6 @@ import java.lang.reflect.Proxy;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import machine.api.Attachment;
 import machine.api.Bus;
@@ -20,10 +18,10 @@ import machine.api.Node;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Unit;
-import machine.api.Wire;
+import machine.fixture.TestBoard;
+import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A machine with 3 GiB of memory, VT-d units from 0xfed90000 on, and an ear where the local APIC is. */
 public final class Bench {
@@ -31,81 +29,6 @@ public final class Bench {
 
     /** A message that arrived at 0xfee00000. */
     public record Message(int requester, long address, long data) {
-    }
-
-    public record TestNode(String path, List<String> compatible, List<Range> registers, Map<String, int[]> properties) implements Node {
-        @Override
-        public String name() {
-            return path.substring(1);
-        }
-
-        @Override
-        public List<Wire> interrupts() {
-            return List.of();
-        }
-
-        @Override
-        public Optional<Node> parent() {
-            return Optional.empty();
-        }
-
-        @Override
-        public List<Node> children() {
-            return List.of();
-        }
-
-        @Override
-        public boolean has(String property) {
-            return properties.containsKey(property);
-        }
-
-        @Override
-        public int[] cells(String property) {
-            return properties.getOrDefault(property, new int[0]);
-        }
-
-        @Override
-        public String text(String property) {
-            return "";
-        }
-
-        @Override
-        public byte[] bytes(String property) {
-            return new byte[0];
-        }
-    }
-
-    /** Bus n of a PCI segment, each behind the unit of that number. */
-    private record TestSlot(int bus, String unit) implements Slot {
-        @Override
-        public String name() {
-            return "pci" + bus;
-        }
-
-        @Override
-        public boolean pcie() {
-            return true;
-        }
-
-        @Override
-        public Node node() {
-            return null;
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            return new Requester(bus << 8 | device << 3 | function, unit, bus);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return String.format("0000:%02x:%02x.%d", bus, device, function);
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return Optional.empty();
-        }
     }
 
     /** Stands between software and the registers of a unit that does not behave. */
@@ -145,19 +68,19 @@ public final class Bench {
 
     /** @param patience how long accesses under way are waited for */
     public Bench(Duration patience, VtdSettings... settings) {
-        bus = new PhysicalBus(List.of(new Ram(0, 0xc000_0000L)), patience);
-        List<Node> all = new ArrayList<>();
         List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < settings.length; i++) {
             long base = BASE + 0x1000L * i;
-            nodes.add(new TestNode(String.format("/drhd@%x", base), List.of("intel,vt-d"), List.of(new Node.Range(base, 0x1000)),
-                Map.of()));
-            slots.add(new TestSlot(i, nodes.get(i).path()));
+            String path = String.format("/drhd@%x", base);
+            int number = i;
+            nodes.add(Node.at(path).compatible("intel,vt-d").registers(new Node.Range(base, 0x1000)));
+            // Each bus of the segment is behind the unit of that number.
+            slots.add(TestSlot.of("pci" + i, String.format("0000:%02x", i), place -> new Requester(number << 8 | place, path, number)));
         }
-        all.addAll(nodes);
-        all.add(new TestNode("/rmrr@bf000000", List.of("intel,rmrr"), List.of(new Node.Range(0xbf000000L, 0x200000)),
-            Map.of("requesters", new int[] {0x00e8, 0x0010})));
-        machine = new LocalMachine("bench", bus, List.of(new Node.Range(0x0100_0000L, 0xa000_0000L)), all, slots, 1);
+        machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(nodes)
+            .nodes(Node.at("/rmrr@bf000000").compatible("intel,rmrr").registers(new Node.Range(0xbf000000L, 0x200000))
+                .with("requesters", 0x00e8, 0x0010)).slots(slots).machine(patience);
+        bus = machine.bus();
         bus.attach(0xfee00000L, 0x100000, new Mmio() {
             @Override
             public long read(long offset, int size) {

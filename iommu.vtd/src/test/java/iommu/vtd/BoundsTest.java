@@ -11,17 +11,16 @@ import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import iommu.vtd.unit.VtdSettings;
 import java.util.List;
-import java.util.Optional;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
 import machine.api.Errno;
 import machine.api.ErrnoException;
-import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
-import machine.api.Wire;
+import machine.fixture.TestBoard;
+import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -182,36 +181,9 @@ class BoundsTest {
     }
 
     /** One function behind a bus's slot: device 3, function 2. */
-    private record Place(boolean pcie, int base, String unit) implements Slot {
-        @Override
-        public String name() {
-            return "slot";
-        }
-
-        @Override
-        public Node node() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public boolean covers(int device, int function) {
-            return !pcie || device == 3 && function == 2;
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            return new Requester(base + device * 8 + function, unit, base);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return "03.2";
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return Optional.empty();
-        }
+    private static Slot slot(boolean pcie, int base, String unit) {
+        TestSlot slot = TestSlot.of("slot", "0000:01", place -> pcie && place != (3 << 3 | 2) ? null : new Requester(base + place, unit, base));
+        return pcie ? slot : slot.master();
     }
 
     @Test
@@ -220,9 +192,9 @@ class BoundsTest {
         Bench two = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
         String one = two.nodes.get(0).path();
         String other = two.nodes.get(1).path();
-        LocalMachine machine = new LocalMachine("places", two.bus, List.of(new Node.Range(0x0100_0000L, 0x1000_0000L)), two.nodes,
-            List.of(new Place(true, 0x100, one), new Place(true, 0x200, other), new Place(false, 0x300, one), new Place(false, 0x400, one),
-                new Place(false, 0x400, other), new Place(false, 0x500, "/elsewhere"), new Place(false, 0x300, one)), 1);
+        LocalMachine machine = new LocalMachine(TestBoard.named("places").free(0x0100_0000L, 0x1000_0000L).nodes(two.nodes)
+            .slots(slot(true, 0x100, one), slot(true, 0x200, other), slot(false, 0x300, one), slot(false, 0x400, one), slot(false, 0x400, other),
+                slot(false, 0x500, "/elsewhere"), slot(false, 0x300, one)).board(), two.bus);
         VtdDriver both = new VtdDriver(machine, two.nodes, VtdDriverSettings.DEFAULT);
         IommuDomain of = both.open();
         of.map(0x1000, machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000, RW);

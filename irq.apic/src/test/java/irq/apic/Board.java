@@ -4,17 +4,14 @@ package irq.apic;
 import irq.apic.unit.LapicUnit;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import machine.api.Attachment;
 import machine.api.DmaPort;
 import machine.api.InterruptInputs;
 import machine.api.Node;
 import machine.api.Requester;
 import machine.api.Unit;
-import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A machine with local APICs, memory at 0, and an IOMMU that lets everything pass. */
 public final class Board {
@@ -25,13 +22,12 @@ public final class Board {
     public final Attachment attachment;
 
     public Board(int cores) {
-        this(cores, new Place("/lapic", List.of(new Node.Range(RANGE, 0x100000))));
+        this(cores, Node.at("/lapic").compatible("intel,lapic").registers(new Node.Range(RANGE, 0x100000)));
     }
 
     private Board(int cores, Node lapic) {
-        Node iommu = new Place("/iommu", List.of());
-        machine = new LocalMachine("bench board", new PhysicalBus(List.of(new Ram(0, 1L << 20))), List.of(),
-            List.of(lapic, iommu), List.of(), cores);
+        Node iommu = Node.at("/iommu");
+        machine = TestBoard.named("bench board").memory(0, 1L << 20).nodes(lapic, iommu).cores(cores).machine();
         machine.attach(iommu, new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
         lapics = new LapicUnit(lapic, machine.cpus());
         attachment = machine.attach(lapic, lapics.unit());
@@ -66,52 +62,5 @@ public final class Board {
 
     public boolean pin(int core) {
         return machine.cpus().get(core).asserted();
-    }
-
-    private record Place(String path, List<Range> registers) implements Node {
-        @Override
-        public String name() {
-            return path.substring(1);
-        }
-
-        @Override
-        public List<String> compatible() {
-            return List.of("intel,lapic");
-        }
-
-        @Override
-        public List<Wire> interrupts() {
-            return List.of();
-        }
-
-        @Override
-        public Optional<Node> parent() {
-            return Optional.empty();
-        }
-
-        @Override
-        public List<Node> children() {
-            return List.of();
-        }
-
-        @Override
-        public boolean has(String property) {
-            return false;
-        }
-
-        @Override
-        public int[] cells(String property) {
-            return new int[0];
-        }
-
-        @Override
-        public String text(String property) {
-            return "";
-        }
-
-        @Override
-        public byte[] bytes(String property) {
-            return new byte[0];
-        }
     }
 }

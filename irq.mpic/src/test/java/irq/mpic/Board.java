@@ -5,23 +5,21 @@ import irq.mpic.unit.Mpic;
 import irq.mpic.unit.MpicModel;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.function.BiConsumer;
 import machine.api.Attachment;
 import machine.api.InterruptLine;
 import machine.api.Node;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 
 /** A QorIQ machine as far as an interrupt controller sees it: CCSR at 0xf_fe000000, memory at 0. */
 public final class Board {
     public static final String PIC_PATH = "/soc@ffe000000/pic@40000";
     public static final long CCSR = 0xffe000000L;
     public static final long PIC = 0xffe040000L;
-    public static final TestNode PIC_NODE = new TestNode(PIC_PATH, List.of("fsl,mpic", "chrp,open-pic"),
-        List.of(new Node.Range(PIC, 0x40000)), List.of(), Map.of());
+    public static final Node PIC_NODE = Node.at(PIC_PATH).compatible("fsl,mpic", "chrp,open-pic")
+        .registers(new Node.Range(PIC, 0x40000));
 
     public final List<String> reports = new ArrayList<>();
     public final BiConsumer<String, Throwable> report = (what, cause) -> reports.add(what + ": " + cause.getMessage());
@@ -29,15 +27,12 @@ public final class Board {
     public final Mpic mpic;
     public final Attachment attachment;
 
-    public Board(int cores, List<TestNode> nodes) {
+    public Board(int cores, List<Node> nodes) {
         this(cores, nodes, 0);
     }
 
-    public Board(int cores, List<TestNode> nodes, int version) {
-        List<Node> all = new ArrayList<>();
-        all.add(PIC_NODE);
-        all.addAll(nodes);
-        machine = new LocalMachine("bench board", new PhysicalBus(List.of(new Ram(0, 1L << 20))), List.of(), all, List.of(), cores);
+    public Board(int cores, List<Node> nodes, int version) {
+        machine = TestBoard.named("bench board").memory(0, 1L << 20).nodes(PIC_NODE).nodes(nodes).cores(cores).machine();
         mpic = new Mpic(MpicModel.of(machine, PIC_NODE, version), machine.cpus());
         attachment = machine.attach(PIC_NODE, mpic.unit(PIC_NODE));
     }
@@ -52,8 +47,8 @@ public final class Board {
         return new Board(1, fourBanks());
     }
 
-    public static List<TestNode> threeBanks() {
-        List<TestNode> banks = new ArrayList<>();
+    public static List<Node> threeBanks() {
+        List<Node> banks = new ArrayList<>();
         for (int b = 0; b < 3; b++) {
             banks.add(bank("fsl,mpic-msi", 0x41600 + 0x200 * b, 0x44140 + 0x1000 * b, sources(0xe0 + 8 * b, 8))
                 .with("msi-available-ranges", 0, 0x100));
@@ -61,8 +56,8 @@ public final class Board {
         return banks;
     }
 
-    public static List<TestNode> fourBanks() {
-        List<TestNode> banks = new ArrayList<>();
+    public static List<Node> fourBanks() {
+        List<Node> banks = new ArrayList<>();
         for (int b = 0; b < 4; b++) {
             List<Wire> wires = new ArrayList<>(sources(0xe0 + 8 * b, 8));
             wires.addAll(sources(0x100 + 8 * b, 8));
@@ -71,9 +66,9 @@ public final class Board {
         return banks;
     }
 
-    public static TestNode bank(String compatible, int registers, int doorbell, List<Wire> wires) {
-        return new TestNode("/soc@ffe000000/msi@" + Integer.toHexString(registers), List.of(compatible),
-            List.of(new Node.Range(CCSR + registers, 0x200), new Node.Range(CCSR + doorbell, 4)), wires, Map.of());
+    public static Node bank(String compatible, int registers, int doorbell, List<Wire> wires) {
+        return Node.at("/soc@ffe000000/msi@" + Integer.toHexString(registers)).compatible(compatible)
+            .registers(new Node.Range(CCSR + registers, 0x200), new Node.Range(CCSR + doorbell, 4)).interrupts(wires.toArray(Wire[]::new));
     }
 
     public static List<Wire> sources(int first, int count) {

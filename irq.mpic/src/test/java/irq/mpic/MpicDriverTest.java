@@ -92,7 +92,7 @@ class MpicDriverTest {
         driver.close();
         board.attachment.close();
         fails(Errno.ENODEV, () -> driver(board));
-        fails(Errno.EINVAL, () -> new MpicDriver(board.machine, Board.PIC_NODE.withRegisters(), MpicSettings.DEFAULTS, board.report));
+        fails(Errno.EINVAL, () -> new MpicDriver(board.machine, Board.PIC_NODE.registers(new Node.Range[0]), MpicSettings.DEFAULTS, board.report));
     }
 
     @Test
@@ -861,7 +861,7 @@ class MpicDriverTest {
 
     // ---- Nodes (MPIC 5.5) ----
 
-    private static MpicDriver with(TestNode... banks) {
+    private static MpicDriver with(Node... banks) {
         Board board = new Board(1, List.of(banks));
         return driver(board);
     }
@@ -869,24 +869,25 @@ class MpicDriverTest {
     @Test
     @DisplayName("MPIC 5.5: without a second reg the doorbell is bank + 0x140; a 4.3 bank must have one")
     void noAlias() {
-        TestNode bank = Board.threeBanks().get(1);
-        try (MpicDriver one = with(bank.withRegisters(bank.registers().get(0)))) {
+        Node bank = Board.threeBanks().get(1);
+        try (MpicDriver one = with(bank.registers(bank.registers().get(0)))) {
             assertEquals(0xffe041000L, one.doorbells().banks().get(0).page());
             MsiVector vector = one.doorbells().allocate(new MsiRequest(1, List.of(0), () -> {
             }));
             assertEquals(0x940, one.doorbells().compose(vector).offset());
         }
-        TestNode four = Board.fourBanks().get(0);
-        fails(Errno.EINVAL, () -> with(four.withRegisters(four.registers().get(0))));
-        fails(Errno.EINVAL, () -> with(four.withRegisters()));
-        fails(Errno.EINVAL, () -> with(four.withRegisters(four.registers().get(0), new Node.Range(0xffe044149L, 4))));
+        Node four = Board.fourBanks().get(0);
+        fails(Errno.EINVAL, () -> with(four.registers(four.registers().get(0))));
+        fails(Errno.EINVAL, () -> with(four.registers(new Node.Range[0])));
+        fails(Errno.EINVAL, () -> with(four.registers(four.registers().get(0), new Node.Range(0xffe044149L, 4))));
     }
 
     @Test
     @DisplayName("MPIC 5.5: msi-available-ranges: entry k of interrupts belongs to MSIR start / 32 + k")
     void ranges() {
-        TestNode upper = new TestNode("/msi@41600", List.of("fsl,mpic-msi"), Board.threeBanks().get(0).registers(),
-            Board.sources(0xe4, 4), Map.of()).with("msi-available-ranges", 0x80, 0x80);
+        Node upper = Node.at("/msi@41600").compatible("fsl,mpic-msi")
+            .registers(Board.threeBanks().get(0).registers().toArray(Node.Range[]::new))
+            .interrupts(Board.sources(0xe4, 4).toArray(Wire[]::new)).with("msi-available-ranges", 0x80, 0x80);
         Board board = new Board(1, List.of(upper));
         try (MpicDriver one = driver(board)) {
             assertEquals(256, one.doorbells().banks().get(0).vectors());
@@ -898,11 +899,11 @@ class MpicDriverTest {
             board.ring(0xffe044140L, 0x7f);
             assertEquals(1 << 31, board.get(0x1630), "not ours: nobody reads it (MPIC 8.7)");
         }
-        try (MpicDriver one = with(upper.with("msi-available-ranges", 0, 0x20, 0x60, 0x20).withInterrupts(
-                List.of(Board.wire(0xe0, 0), Board.wire(0xe3, 0))))) {
+        try (MpicDriver one = with(upper.with("msi-available-ranges", 0, 0x20, 0x60, 0x20).interrupts(Board.wire(0xe0, 0),
+                Board.wire(0xe3, 0)))) {
             assertEquals(64, one.doorbells().free(0));
         }
-        try (MpicDriver one = with(upper.withInterrupts(Board.sources(0xe4, 3)))) {
+        try (MpicDriver one = with(upper.interrupts(Board.sources(0xe4, 3).toArray(Wire[]::new)))) {
             assertEquals(96, one.doorbells().free(0), "one interrupt is missing");
         }
     }
@@ -910,7 +911,7 @@ class MpicDriverTest {
     @Test
     @DisplayName("MPIC 5.5: ranges must be pairs, multiples of 32 and inside the bank; each source leads one way; else EINVAL")
     void wrongRanges() {
-        TestNode bank = Board.threeBanks().get(0);
+        Node bank = Board.threeBanks().get(0);
         for (int[] cells : new int[][] {{0, 0x101}, {1, 0x20}, {0, 0x120}, {0xe0, 0x40}, {0x80000000, 0x20}, {0, 0x20, 0, 0x20}, {0}}) {
             fails(Errno.EINVAL, () -> with(bank.with("msi-available-ranges", cells)));
         }

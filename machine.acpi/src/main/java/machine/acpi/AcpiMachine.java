@@ -3,6 +3,7 @@ package machine.acpi;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import machine.acpi.DmarTable.Andd;
@@ -15,21 +16,18 @@ import machine.acpi.DmarTable.ScopeType;
 import machine.acpi.DmarTable.Scoped;
 import machine.acpi.DmarTable.Structure;
 import machine.acpi.DmarTable.Unknown;
-import machine.api.Machine;
+import machine.api.Board;
 import machine.api.Node;
 import machine.api.Slot;
-import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
 
-/** Puts a machine together: memory, a node for each structure, a slot for each PCI bus. */
+/** Puts the description of a machine together: memory, a node for each structure, a slot for each PCI bus. */
 final class AcpiMachine {
     /** The local APICs of an x86 machine; the DMAR does not mention them. */
     static final Node.Range LAPIC = new Node.Range(0xfee00000L, 0x100000);
 
     private final DmarTable table;
     private final PciTopology topology;
-    private final List<Node> nodes = new ArrayList<>();
-    private final AcpiNode root = new AcpiNode(null, "", List.of("acpi,dmar"), List.of());
+    private final AcpiNode root = new AcpiNode(null, "", "acpi,dmar");
     private final Map<String, Integer> names = new HashMap<>();
 
     private AcpiMachine(DmarTable table, PciTopology topology) {
@@ -37,7 +35,7 @@ final class AcpiMachine {
         this.topology = topology;
     }
 
-    static Machine of(DmarTable table, AcpiOptions options) {
+    static Board of(DmarTable table, AcpiOptions options) {
         List<String> warnings = new ArrayList<>(table.warnings());
         AcpiMemory memory = new AcpiMemory(table, options.memory(), warnings);
         return new AcpiMachine(table, new PciTopology(table, options.bridges(), warnings)).build(memory, options.cpus(), warnings);
@@ -48,51 +46,49 @@ final class AcpiMachine {
         return String.format("/drhd@%x", drhd.base());
     }
 
-    private Machine build(AcpiMemory memory, int cpus, List<String> warnings) {
+    private Board build(AcpiMemory memory, int cores, List<String> warnings) {
         root.with("oem-id", table.oemId()).with("oem-table-id", table.oemTableId())
             .with("host-address-width", table.addressWidth()).with("flags", table.flags());
-        nodes.add(root);
-        nodes.add(new AcpiNode(root, "lapic", List.of("intel,lapic"), List.of(LAPIC)));
+        new AcpiNode(root, "lapic", "intel,lapic", LAPIC);
         table.structures().forEach(this::add);
-        List<Slot> slots = new ArrayList<>();
-        Map<PciBus, AcpiNode> buses = new HashMap<>();
+        Map<PciBus, AcpiNode> buses = new LinkedHashMap<>();
         for (PciBus bus : topology.buses()) {
-            AcpiNode node = bus(bus, buses.getOrDefault(bus.parent, root));
-            buses.put(bus, node);
-            nodes.add(node);
-            slots.add(new PciSlot(bus, topology, node));
+            buses.put(bus, bus(bus, buses.getOrDefault(bus.parent, root)));
         }
-        return new LocalMachine(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), new PhysicalBus(memory.pieces()),
-            memory.free(), nodes, slots, cpus, warnings);
+        List<Node> nodes = Board.flat(List.of(root.node()));
+        List<Slot> slots = new ArrayList<>();
+        buses.forEach((bus, node) -> slots.add(new PciSlot(bus, topology, node.node())));
+        return new Board(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), memory.pieces(), memory.free(), nodes, slots,
+            cores, warnings);
     }
 
     private void add(Structure structure) {
         if (structure instanceof Drhd drhd) {
-            nodes.add(drhd(drhd));
+            drhd(drhd);
         } else if (structure instanceof Rmrr rmrr) {
-            nodes.add(new AcpiNode(root, unique("rmrr", rmrr.base()), List.of("intel,rmrr"), List.of(AcpiMemory.range(rmrr)))
-                .with("segment", rmrr.segment()).with("requesters", topology.requesters(rmrr)));
+            new AcpiNode(root, unique("rmrr", rmrr.base()), "intel,rmrr", AcpiMemory.range(rmrr))
+                .with("segment", rmrr.segment()).with("requesters", topology.requesters(rmrr));
         } else if (structure instanceof Atsr atsr) {
-            nodes.add(new AcpiNode(root, unique("atsr", atsr.offset()), List.of("intel,atsr"), List.of())
+            new AcpiNode(root, unique("atsr", atsr.offset()), "intel,atsr")
                 .with("segment", atsr.segment()).with("all-ports", atsr.allPorts() ? 1 : 0)
-                .with("bridges", named(atsr, ScopeType.BRIDGE)));
+                .with("bridges", named(atsr, ScopeType.BRIDGE));
         } else if (structure instanceof Rhsa rhsa) {
-            nodes.add(new AcpiNode(root, unique("rhsa", rhsa.base()), List.of("intel,rhsa"), List.of())
-                .with("proximity", rhsa.proximity()));
+            new AcpiNode(root, unique("rhsa", rhsa.base()), "intel,rhsa")
+                .with("proximity", rhsa.proximity());
         } else if (structure instanceof Andd andd) {
-            nodes.add(new AcpiNode(root, unique("andd", andd.device()), List.of("intel,andd"), List.of())
-                .with("acpi-path", andd.name()));
+            new AcpiNode(root, unique("andd", andd.device()), "intel,andd")
+                .with("acpi-path", andd.name());
         } else if (structure instanceof Satc satc) {
-            nodes.add(new AcpiNode(root, unique("satc", satc.offset()), List.of("intel,satc"), List.of())
+            new AcpiNode(root, unique("satc", satc.offset()), "intel,satc")
                 .with("segment", satc.segment()).with("atc-required", satc.required() ? 1 : 0)
-                .with("endpoints", named(satc, ScopeType.ENDPOINT)));
+                .with("endpoints", named(satc, ScopeType.ENDPOINT));
         } else if (!(structure instanceof Unknown)) {
             throw new IllegalArgumentException(structure.toString());
         }
     }
 
-    private AcpiNode drhd(Drhd drhd) {
-        return new AcpiNode(root, path(drhd).substring(1), List.of("intel,vt-d"), List.of(new Node.Range(drhd.base(), drhd.size())))
+    private void drhd(Drhd drhd) {
+        new AcpiNode(root, path(drhd).substring(1), "intel,vt-d", new Node.Range(drhd.base(), drhd.size()))
             .with("segment", drhd.segment()).with("include-pci-all", drhd.includePciAll() ? 1 : 0)
             .with("host-address-width", table.addressWidth())
             .with("interrupt-remapping", table.flags() & DmarTable.INTERRUPT_REMAPPING)
@@ -103,8 +99,8 @@ final class AcpiMachine {
 
     private AcpiNode bus(PciBus bus, AcpiNode parent) {
         AcpiNode node = bus.parent == null
-            ? new AcpiNode(root, bus.name, List.of("acpi,pnp0a08"), List.of())
-            : new AcpiNode(parent, String.format("bridge@%x,%x", bus.place >> 3, bus.place & 7), List.of("pciclass,0604"), List.of());
+            ? new AcpiNode(root, bus.name, "acpi,pnp0a08")
+            : new AcpiNode(parent, String.format("bridge@%x,%x", bus.place >> 3, bus.place & 7), "pciclass,0604");
         return node.with("segment", bus.segment).with("bus", bus.number).with("conventional", bus.conventional ? 1 : 0);
     }
 

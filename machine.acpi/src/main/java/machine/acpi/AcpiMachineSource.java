@@ -5,6 +5,7 @@ import java.util.Map;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.MachineSource;
+import machine.local.LocalMachine;
 import org.osgi.service.component.annotations.Component;
 
 /**
@@ -39,6 +40,6 @@ public final class AcpiMachineSource implements MachineSource {
      */
     @Override
     public Machine open(String locator, byte[] content, Map<String, String> options) {
-        return AcpiMachine.of(DmarReader.read(content), AcpiOptions.of(options));
+        return new LocalMachine(AcpiMachine.of(DmarReader.read(content), AcpiOptions.of(options)));
     }
 }

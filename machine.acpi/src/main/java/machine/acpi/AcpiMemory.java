@@ -10,7 +10,6 @@ import machine.acpi.DmarTable.Rmrr;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node.Range;
-import machine.local.Ram;
 
 /**
  * Where there is memory, and what of it is free.
@@ -20,7 +19,7 @@ import machine.local.Ram;
  */
 final class AcpiMemory {
     private static final long LOW = 16L << 20;
-    /** Of RAM, and of RMRRs outside of it: the page directory of {@link Ram} is proportional to it. */
+    /** Of RAM, and of RMRRs outside of it: the page directory of a machine's memory is proportional to it. */
     private static final long MAX = 1L << 40;
 
     private static final List<Range> DEFAULT = List.of(new Range(0, 2L << 30), new Range(4L << 30, 2L << 30));
@@ -63,8 +62,8 @@ final class AcpiMemory {
         free = subtract(subtract(ram, List.of(new Range(0, LOW))), kept);
     }
 
-    List<Ram> pieces() {
-        return pieces.stream().map(piece -> new Ram(piece.physical(), piece.size())).toList();
+    List<Range> pieces() {
+        return pieces;
     }
 
     List<Range> free() {

@@ -53,7 +53,7 @@ class VocabularyTest {
     @DisplayName("A node is built in only if it says so, and compatible with nothing that it does not name")
     @Test
     void defaults() {
-        Node node = new Place("/pci");
+        Node node = Node.at("/pci");
         assertFalse(node.builtIn());
         assertFalse(node.compatibleWith("nobody,this"));
     }

@@ -33,8 +33,8 @@ final class DeviceTree {
     /** No machine has memory or registers beyond; see {@link machine.local.Ram}. */
     static final long ADDRESS_LIMIT = 1L << 52;
 
-    /** One node. */
-    final class TreeNode implements Node {
+    /** One node, while the tree is being understood; {@link #node} is what becomes of it. */
+    static final class TreeNode {
         private final String path;
         private final String name;
         private final TreeNode parent;
@@ -42,10 +42,12 @@ final class DeviceTree {
         private final List<TreeNode> children = new ArrayList<>();
         private final List<String> compatible;
         private boolean enabled;
-        private List<Range> registers = List.of();
+        private List<Node.Range> registers = List.of();
         /** What {@link DeviceTree#ranges} has found; null until it has looked. */
         private List<long[]> passedOn;
         private List<Wire> interrupts = List.of();
+        /** Null until all is understood. */
+        private Node node;
 
         private TreeNode(TreeNode parent, String name, Map<String, byte[]> properties) {
             this.parent = parent;
@@ -56,56 +58,58 @@ final class DeviceTree {
             this.compatible = text.isEmpty() ? List.of() : List.of(text.split("\0"));
         }
 
-        @Override
-        public String path() {
+        /** {@return the node with all below it that is enabled; not before the tree is understood} */
+        Node node() {
+            if (node == null) {
+                node = new Node(path, compatible, registers, interrupts, properties, children.stream().map(TreeNode::node).toList(), false);
+            }
+            return node;
+        }
+
+        String path() {
             return path;
         }
 
-        @Override
-        public String name() {
+        String name() {
             return name;
         }
 
-        @Override
-        public List<String> compatible() {
-            return compatible;
+        TreeNode parent() {
+            return parent;
         }
 
-        @Override
-        public List<Range> registers() {
-            return registers;
-        }
-
-        @Override
-        public List<Wire> interrupts() {
-            return interrupts;
-        }
-
-        @Override
-        public Optional<Node> parent() {
-            return Optional.ofNullable(parent);
-        }
-
-        @Override
-        public List<Node> children() {
+        List<TreeNode> children() {
             return Collections.unmodifiableList(children);
         }
 
-        @Override
-        public boolean has(String property) {
+        List<String> compatible() {
+            return compatible;
+        }
+
+        boolean compatibleWith(String string) {
+            return compatible.contains(string);
+        }
+
+        List<Node.Range> registers() {
+            return registers;
+        }
+
+        List<Wire> interrupts() {
+            return interrupts;
+        }
+
+        boolean has(String property) {
             return properties.containsKey(property);
         }
 
-        @Override
-        public int[] cells(String property) {
+        int[] cells(String property) {
             byte[] value = properties.getOrDefault(property, new byte[0]);
             int[] cells = new int[value.length / 4];
             ByteBuffer.wrap(value).asIntBuffer().get(cells, 0, cells.length);
             return cells;
         }
 
-        @Override
-        public String text(String property) {
+        String text(String property) {
             byte[] value = properties.getOrDefault(property, new byte[0]);
             int end = 0;
             while (end < value.length && value[end] != 0) {
@@ -114,19 +118,9 @@ final class DeviceTree {
             return printable(value, end);
         }
 
-        @Override
-        public byte[] bytes(String property) {
-            return properties.getOrDefault(property, new byte[0]).clone();
-        }
-
         /** Whether it is enabled, and all above it are. */
         boolean enabled() {
             return enabled;
-        }
-
-        @Override
-        public String toString() {
-            return path;
         }
 
         private int cell(String property, int otherwise) {
@@ -191,15 +185,15 @@ final class DeviceTree {
         return status == null || List.of("okay", "ok").contains(text(status).split("\0", 2)[0]);
     }
 
-    static boolean isPcie(Node node) {
+    static boolean isPcie(TreeNode node) {
         return node.text("device_type").equals("pci") && node.compatible().stream().anyMatch(one -> one.contains("pci"));
     }
 
-    static boolean isDma(Node node) {
+    static boolean isDma(TreeNode node) {
         return node.compatibleWith("fsl,eloplus-dma") || node.compatibleWith("fsl,elo3-dma");
     }
 
-    private static boolean isMsiBank(Node node) {
+    private static boolean isMsiBank(TreeNode node) {
         return node.compatibleWith("fsl,mpic-msi") || node.compatibleWith("fsl,mpic-msi-v4.3");
     }
 
@@ -228,7 +222,7 @@ final class DeviceTree {
         return node.has(USABLE_MEMORY) ? registers(node, USABLE_MEMORY) : node.registers;
     }
 
-    static boolean isMemory(Node node) {
+    static boolean isMemory(TreeNode node) {
         return node.text("device_type").equals("memory");
     }
 
@@ -241,7 +235,7 @@ final class DeviceTree {
     }
 
     /** {@return the node a property points to; null if it is not there or leads nowhere} */
-    TreeNode follow(Node node, String property) {
+    TreeNode follow(TreeNode node, String property) {
         int[] cells = node.cells(property);
         return cells.length == 0 ? null : handles.get(cells[0]);
     }
@@ -293,7 +287,7 @@ final class DeviceTree {
         raw.children.forEach(child -> build(node, child, node.enabled));
     }
 
-    static boolean isCore(Node node) {
+    static boolean isCore(TreeNode node) {
         return node.text("device_type").equals("cpu");
     }
 

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import machine.api.Board;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
@@ -17,7 +18,6 @@ import machine.api.MachineSource;
 import machine.api.Node;
 import machine.api.Requester;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
 import org.osgi.service.component.annotations.Component;
 
 /**
@@ -46,11 +46,16 @@ public final class FdtMachineSource implements MachineSource {
 
     @Override
     public Machine open(String locator, byte[] content, Map<String, String> options) {
+        return new LocalMachine(describe(locator, content, options));
+    }
+
+    /** {@return what the tree describes; see {@link #open}} */
+    static Board describe(String locator, byte[] content, Map<String, String> options) {
         Warnings warnings = new Warnings();
         FlatTree flat = new FlatTree(content, warnings);
         FlatTree.Raw root = flat.root();
         try {
-            return machine(locator, flat, new DeviceTree(root, warnings), options, warnings);
+            return board(locator, flat, new DeviceTree(root, warnings), options, warnings);
         } catch (ErrnoException e) {
             // Whatever else is wrong, and whatever could be done about it: nothing can be run here.
             throw DeviceTree.hasPamu(root) ? e : noIommu(DeviceTree.model(root));
@@ -63,7 +68,7 @@ public final class FdtMachineSource implements MachineSource {
             model.isEmpty() ? "the device tree" : model);
     }
 
-    private static Machine machine(String locator, FlatTree flat, DeviceTree tree, Map<String, String> options, Warnings warnings) {
+    private static Board board(String locator, FlatTree flat, DeviceTree tree, Map<String, String> options, Warnings warnings) {
         Map<String, String> unused = new TreeMap<>(options);
         List<Node.Range> said = new ArrayList<>();
         String option = unused.remove(MEMORY);
@@ -79,11 +84,11 @@ public final class FdtMachineSource implements MachineSource {
                 slots.stream().map(slot -> LIODN + slot.name()).toList());
         }
         String model = tree.root().text("model");
-        return new LocalMachine(model.isEmpty() ? locator : model, new PhysicalBus(memory.pieces()), memory.free(),
-            List.copyOf(tree.nodes()), List.copyOf(slots), cpus(tree, warnings), warnings.list());
+        return new Board(model.isEmpty() ? locator : model, memory.pieces(), memory.free(), Board.flat(List.of(tree.root().node())),
+            List.copyOf(slots), cores(tree, warnings), warnings.list());
     }
 
-    private static int cpus(DeviceTree tree, Warnings warnings) {
+    private static int cores(DeviceTree tree, Warnings warnings) {
         // A core's reg lists its hardware threads, and each has an interrupt pin of its own.
         int threads = tree.nodes().stream().filter(DeviceTree::isCore).mapToInt(node -> Math.max(1, node.cells("reg").length)).sum();
         if (threads > MOST_CORES) {
@@ -93,7 +98,7 @@ public final class FdtMachineSource implements MachineSource {
     }
 
     private static List<TreeSlot> slots(DeviceTree tree, Map<String, String> options, Warnings warnings) {
-        String chip = QorIq.chip(tree.nodes().stream().map(Node::compatible).toList());
+        String chip = QorIq.chip(tree.nodes().stream().map(DeviceTree.TreeNode::compatible).toList());
         DeviceTree.TreeNode pamu = tree.nodes().stream()
             .filter(node -> node.compatibleWith(DeviceTree.PAMU)).findFirst().orElse(null);
         List<TreeSlot> slots = new ArrayList<>();
@@ -119,7 +124,7 @@ public final class FdtMachineSource implements MachineSource {
     }
 
     /** {@return what the user says, else what the tree says, else what a boot loader says} */
-    private static int liodn(Node node, String slot, String option, int usual) {
+    private static int liodn(DeviceTree.TreeNode node, String slot, String option, int usual) {
         if (option != null) {
             return (int) parse(LIODN + slot, option, MOST_LIODN);
         }
@@ -136,10 +141,10 @@ public final class FdtMachineSource implements MachineSource {
      * The PAMU instance the tree names, of whichever PAMU node; the first one where it names none. All of a node have the same tables, so
      * Linux does not look.
      */
-    private static String unit(DeviceTree tree, Node pamu, Node master, Warnings warnings) {
-        Node named = tree.follow(master, IOMMU_PARENT);
+    private static String unit(DeviceTree tree, DeviceTree.TreeNode pamu, DeviceTree.TreeNode master, Warnings warnings) {
+        DeviceTree.TreeNode named = tree.follow(master, IOMMU_PARENT);
         String first = pamu.children().get(0).path();
-        if (named != null && named.parent().filter(parent -> parent.compatibleWith("fsl,pamu")).isPresent()) {
+        if (named != null && named.parent() != null && named.parent().compatibleWith(DeviceTree.PAMU)) {
             return named.path();
         }
         if (master.has(IOMMU_PARENT) && (named == null || !named.path().equals(pamu.path()))) {

@@ -9,7 +9,6 @@ import java.util.stream.Stream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node.Range;
-import machine.local.Ram;
 
 /** Where there is memory, and what of it is free. */
 final class FdtMemory {
@@ -17,7 +16,7 @@ final class FdtMemory {
     private static final long DEFAULT = 8L << 30;
     /** Bytes; what is smaller between registers is not taken for memory that nobody has mentioned. */
     private static final long LEAST = 64L << 20;
-    /** Bytes, as machine.acpi has it: the page directory of {@link Ram} is proportional to it. */
+    /** Bytes, as machine.acpi has it: the page directory of a machine's memory is proportional to it. */
     private static final long MOST = 1L << 40;
     /** The bus looks through them one by one. */
     private static final int MOST_PIECES = 64;
@@ -53,8 +52,8 @@ final class FdtMemory {
             .filter(range -> range.size() > 0).map(FdtMemory::outward).toList()));
     }
 
-    List<Ram> pieces() {
-        return pieces.stream().map(piece -> new Ram(piece.physical(), piece.size())).toList();
+    List<Range> pieces() {
+        return pieces;
     }
 
     List<Range> free() {

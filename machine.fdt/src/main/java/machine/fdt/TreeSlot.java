@@ -20,7 +20,7 @@ record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTre
         implements Slot {
     @Override
     public Node node() {
-        return controller;
+        return controller.node();
     }
 
     @Override

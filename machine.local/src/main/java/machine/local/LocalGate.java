@@ -4,10 +4,7 @@ package machine.local;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import machine.api.Access;
-import machine.api.Bus;
-import machine.api.DmaPort;
 import machine.api.Gate;
-import machine.api.Machine;
 import machine.api.Refusal;
 import machine.api.TranslationUnit;
 

@@ -12,7 +12,6 @@ import machine.api.Attachment;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Holds;
-import machine.api.Machine;
 import machine.api.Node;
 import org.osgi.annotation.versioning.ProviderType;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.local;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -13,6 +14,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.DmaMemory;
@@ -49,13 +51,10 @@ public final class LocalMachine implements Machine {
         }
     }
 
-    private final String model;
+    private final Board board;
     private final PhysicalBus bus;
     private final DmaMemory memory;
-    private final List<Node> nodes;
-    private final List<Slot> slots;
     private final List<Cpu> cpus;
-    private final List<String> warnings;
     private final Holds holds = new LocalHolds();
     private final List<Consumer<Node>> readyListeners = new CopyOnWriteArrayList<>();
     private final List<FaultListener> faultListeners = new CopyOnWriteArrayList<>();
@@ -72,40 +71,50 @@ public final class LocalMachine implements Machine {
     private final Set<String> taken = new HashSet<>();
 
     /**
-     * @param free memory to hand out, all of it inside the bus's memory
-     * @param cpus number of cores
+     * Builds what a board describes; accesses under way are waited for five seconds.
+     *
+     * @throws IllegalArgumentException if two pieces of its memory overlap, or one is not of whole pages
      */
-    public LocalMachine(String model, PhysicalBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cpus) {
-        this(model, bus, free, nodes, slots, cpus, List.of());
+    public LocalMachine(Board board) {
+        this(board, new PhysicalBus(rams(board)));
     }
 
     /**
-     * @param free memory to hand out, all of it inside the bus's memory
-     * @param cpus number of cores
-     * @param warnings see {@link #warnings}
+     * As the other.
+     *
+     * @param limit see {@link PhysicalBus#PhysicalBus(List, Duration)}
      */
-    public LocalMachine(String model, PhysicalBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cpus,
-            List<String> warnings) {
-        this.model = model;
+    public LocalMachine(Board board, Duration limit) {
+        this(board, new PhysicalBus(rams(board), limit));
+    }
+
+    /**
+     * For who has a bus of their own: the board's memory is not looked at.
+     *
+     * @param bus has all that the board says is free
+     */
+    public LocalMachine(Board board, PhysicalBus bus) {
+        this.board = board;
         this.bus = bus;
-        this.memory = new LocalMemory(bus, free);
-        this.nodes = List.copyOf(nodes);
-        this.slots = List.copyOf(slots);
+        this.memory = new LocalMemory(bus, board.free());
         List<Cpu> cores = new ArrayList<>();
-        for (int i = 0; i < cpus; i++) {
+        for (int i = 0; i < board.cores(); i++) {
             cores.add(new LocalCpu(i));
         }
         this.cpus = List.copyOf(cores);
-        this.warnings = List.copyOf(warnings);
+    }
+
+    private static List<Ram> rams(Board board) {
+        return board.memory().stream().map(piece -> new Ram(piece.physical(), piece.size())).toList();
     }
 
     @Override
     public String model() {
-        return model;
+        return board.model();
     }
 
     @Override
-    public Bus bus() {
+    public PhysicalBus bus() {
         return bus;
     }
 
@@ -116,12 +125,12 @@ public final class LocalMachine implements Machine {
 
     @Override
     public List<Node> nodes() {
-        return nodes;
+        return board.nodes();
     }
 
     @Override
     public List<Slot> slots() {
-        return slots;
+        return board.slots();
     }
 
     @Override
@@ -131,7 +140,7 @@ public final class LocalMachine implements Machine {
 
     @Override
     public List<String> warnings() {
-        return warnings;
+        return board.warnings();
     }
 
     @Override

@@ -10,8 +10,6 @@ import machine.api.DmaPort;
 import machine.api.ErrnoException;
 import machine.api.Fault;
 import machine.api.FaultListener;
-import machine.api.Gate;
-import machine.api.Machine;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.TranslationUnit;

@@ -8,8 +8,8 @@
  * processes, too: memory is handed out, handlers run and bundles stand by in this one.
  *
  * <pre>
- *  PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 1L &lt;&lt; 30)));
- *  LocalMachine machine = new LocalMachine("bench board", bus, List.of(), List.of(), List.of(), 1);
+ *  List&lt;Node.Range&gt; memory = List.of(new Node.Range(0, 1L &lt;&lt; 30));
+ *  LocalMachine machine = new LocalMachine(new Board("bench", memory, memory, List.of(), List.of(), 1, List.of()));
  *  try (DmaPort port = machine.openPort(new Requester(193, "/iommu", 0))) {
  *      port.write(0x1000, 4, 0xcafebabeL);          // Refusal.BLOCKED: no unit is attached yet
  *  }

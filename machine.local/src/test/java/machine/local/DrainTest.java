@@ -19,6 +19,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Errno;
@@ -27,6 +28,7 @@ import machine.api.Gate;
 import machine.api.InterruptInputs;
 import machine.api.Machines;
 import machine.api.Mmio;
+import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Unit;
@@ -42,7 +44,7 @@ class DrainTest {
     private static final int DEVICES = 3;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final AtomicBoolean stop = new AtomicBoolean();
     private final AtomicLong landed = new AtomicLong();
     private final List<Thread> devices = new ArrayList<>();
@@ -61,7 +63,7 @@ class DrainTest {
 
     /** A unit with a table of one entry in memory: the physical page, 0 if nothing is mapped. It dawdles after reading it. */
     private void devicesWriting(int count) {
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             long entry = bus.read(ENTRY, 8);
             for (int i = (int) (iova & 0x3f); i > 0; i--) {
                 Thread.onSpinWait();
@@ -166,7 +168,7 @@ class DrainTest {
         CountDownLatch go = new CountDownLatch(1);
         CountDownLatch insideLater = new CountDownLatch(1);
         CountDownLatch goLater = new CountDownLatch(1);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             (iova == 0 ? inside : insideLater).countDown();
             await(iova == 0 ? go : goLater);
             return iova;
@@ -298,7 +300,7 @@ class DrainTest {
     void unplugDrains() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
-        Attachment attachment = machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu",
+        Attachment attachment = machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu",
             (requester, iova, length, access) -> {
                 inside.countDown();
                 await(go);
@@ -339,7 +341,7 @@ class DrainTest {
     /** Registers whose write makes the device write there again, so that one write is as many nested accesses as the stack holds. */
     private DmaPort echo() {
         DmaPort[] self = new DmaPort[1];
-        machine.attach(new Place("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000, new Mmio() {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000, new Mmio() {
             @Override
             public long read(long offset, int size) {
                 return 0;
@@ -412,7 +414,7 @@ class DrainTest {
     void atTheEndOfTheStack() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             if (iova == 0x800) {
                 inside.countDown();
                 await(go);
@@ -495,10 +497,10 @@ class DrainTest {
     /** Machines of little patience, with two devices; the listener of the first one's refused accesses does not return. */
     private final class Stuck {
         final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)), Duration.ofMillis(300));
-        final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+        final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
         final CountDownLatch inside = new CountDownLatch(1);
         final CountDownLatch go = new CountDownLatch(1);
-        final Attachment unit = machine.attach(new Place("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000,
+        final Attachment unit = machine.attach(Node.at("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000,
             registers())), Map.of("/iommu", (requester, iova, length, access) ->
                 iova < 0x20000000 ? iova : Refusal.UNMAPPED), InterruptInputs.NONE));
         final DmaPort port = machine.openPort(new Requester(0x11, "/iommu", 1));

@@ -13,8 +13,10 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.InterruptInputs;
 import machine.api.InterruptLine;
+import machine.api.Node;
 import machine.api.Unit;
 import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
@@ -24,11 +26,11 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 class InterruptPinTest {
     private final LocalMachine machine =
-        new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
+        new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), new PhysicalBus(List.of()));
     private final List<String> told = new ArrayList<>();
 
     private Attachment controller(InterruptInputs inputs) {
-        return machine.attach(new Place("/pic"), new Unit(List.of(), Map.of(), inputs));
+        return machine.attach(Node.at("/pic"), new Unit(List.of(), Map.of(), inputs));
     }
 
     private InterruptLine line(int input) {

@@ -19,11 +19,13 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntSupplier;
 import machine.api.Access;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Fault;
 import machine.api.Gate;
 import machine.api.InterruptInputs;
+import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Unit;
@@ -38,7 +40,7 @@ class LocalGateTest {
     private static final int MESSAGE = 0x7000;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final ConcurrentLinkedQueue<Fault> faults = new ConcurrentLinkedQueue<>();
     private final ConcurrentLinkedQueue<String> kept = new ConcurrentLinkedQueue<>();
     private final AtomicLong translated = new AtomicLong();
@@ -57,7 +59,7 @@ class LocalGateTest {
     @BeforeEach
     void plug() {
         machine.onFault(faults::add);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             inTranslation.run();
             translated.incrementAndGet();
             return iova + 0x10000;
@@ -212,7 +214,7 @@ class LocalGateTest {
         gate.shut(LONG);
         DmaPort late = machine.openPort(new Requester(0x11, "/late", 0));
         FutureTask<Integer> write = waiting(() -> late.write(0x20, 4, 5));
-        Attachment unit = machine.attach(new Place("/late"), new Unit(List.of(), Map.of("/late",
+        Attachment unit = machine.attach(Node.at("/late"), new Unit(List.of(), Map.of("/late",
             (requester, iova, length, access) -> iova + 0x30000), InterruptInputs.NONE));
         assertFalse(write.isDone());
         gate.requesters(Set.of(0x12));

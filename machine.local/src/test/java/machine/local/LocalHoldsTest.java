@@ -24,8 +24,8 @@ import org.junit.jupiter.api.Test;
 class LocalHoldsTest {
     private final Holds holds = new LocalHolds();
     private final List<String> events = new ArrayList<>();
-    private final Node one = new Place("/one");
-    private final Node two = new Place("/two");
+    private final Node one = Node.at("/one");
+    private final Node two = Node.at("/two");
 
     private Attachment take(Role role, String holder, Node... nodes) {
         return holds.take(role, List.of(nodes), holder, () -> {

@@ -15,6 +15,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Access;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.DmaPort;
@@ -24,7 +25,6 @@ import machine.api.Fault;
 import machine.api.FaultListener;
 import machine.api.InterruptInputs;
 import machine.api.InterruptLine;
-import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
 import machine.api.Refusal;
@@ -53,9 +53,9 @@ class LocalMachineTest {
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x10000)));
     private final Slot slot = new Pcie();
-    private final Node iommu = new Place("/iommu");
-    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(new Node.Range(0x1000, 0x1000)),
-        List.of(iommu), List.of(slot), 2);
+    private final Node iommu = Node.at("/iommu");
+    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(new Node.Range(0x1000, 0x1000)),
+        List.of(iommu), List.of(slot), 2, List.of()), bus);
 
     private record Pcie() implements Slot {
         @Override
@@ -70,7 +70,7 @@ class LocalMachineTest {
 
         @Override
         public Node node() {
-            return new Place("/pcie");
+            return Node.at("/pcie");
         }
 
         @Override
@@ -148,8 +148,8 @@ class LocalMachineTest {
     void busy() {
         Attachment first = machine.attach(iommu, unit(0x20000));
         assertEquals(Errno.EBUSY, errno(() -> machine.attach(iommu, new Unit(List.of(), Map.of(), InterruptInputs.NONE))));
-        assertEquals(Errno.EBUSY, errno(() -> machine.attach(new Place("/other"), unit(0x40000))));
-        assertFalse(machine.ready(new Place("/other")));
+        assertEquals(Errno.EBUSY, errno(() -> machine.attach(Node.at("/other"), unit(0x40000))));
+        assertFalse(machine.ready(Node.at("/other")));
         assertEquals(0xffffffffL, bus.read(0x40000, 4));
         first.close();
         machine.attach(iommu, unit(0x20000));
@@ -335,9 +335,9 @@ class LocalMachineTest {
     @DisplayName("A line tells of changes alone; two lines of one wire are two devices")
     @Test
     void lines() {
-        LocalMachine machine = new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
+        LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()));
         List<String> heard = new ArrayList<>();
-        machine.attach(new Place("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
+        machine.attach(Node.at("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
         InterruptLine one = machine.line(new Wire("/pic", 5, true, "5"));
         InterruptLine two = machine.line(new Wire("/pic", 5, true, "5"));
         one.set(false);

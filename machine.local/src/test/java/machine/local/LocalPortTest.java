@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import machine.api.Access;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Errno;
@@ -22,6 +23,7 @@ import machine.api.ErrnoException;
 import machine.api.Fault;
 import machine.api.InterruptInputs;
 import machine.api.Mmio;
+import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.TranslationUnit;
@@ -32,7 +34,7 @@ import org.junit.jupiter.api.Test;
 
 class LocalPortTest {
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final List<String> requests = new ArrayList<>();
     private final List<Fault> faults = new ArrayList<>();
     private final DmaPort port = machine.openPort(new Requester(193, "/iommu", 0));
@@ -41,7 +43,7 @@ class LocalPortTest {
     @BeforeEach
     void plug() {
         machine.onFault(faults::add);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             requests.add(String.format("%d %s %x+%d", requester, Access.name(access), iova, length));
             return iova == 0x8000 ? 0x200000 : iova < 0x4000 && iova >= 0 ? iova + 0x10000 : Refusal.UNMAPPED;
         }), InterruptInputs.NONE));
@@ -75,9 +77,9 @@ class LocalPortTest {
             return ByteBuffer.allocateDirect(bytes);
         }, System::nanoTime);
         PhysicalBus small = new PhysicalBus(List.of(ram));
-        LocalMachine full = new LocalMachine("bench", small, List.of(), List.of(), List.of(), 1);
+        LocalMachine full = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), small);
         full.onFault(faults::add);
-        full.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
+        full.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
         DmaPort other = full.openPort(new Requester(194, "/iommu", 0));
         byte[] block = new byte[0x2000];
         Arrays.fill(block, (byte) 5);

@@ -13,6 +13,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.InterruptInputs;
@@ -33,7 +34,7 @@ class LocalSnoopTest {
     private static final long SIZE = 0x2000;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 4L * CHUNK), new Ram(0x1000_0000, CHUNK)));
-    private final LocalMachine machine = new LocalMachine("bench", bus, List.of(), List.of(), List.of(), 1);
+    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final AtomicBoolean stop = new AtomicBoolean();
     private final List<Thread> threads = new ArrayList<>();
     private final Snoop snoop = bus.snoop(List.of(new Node.Range(TABLE, SIZE), new Node.Range(0x1000_0040, 0x40)));
@@ -79,7 +80,7 @@ class LocalSnoopTest {
         heard(true, () -> bus.write(Bus.CPU, TABLE - 0x2000, new byte[0x3800], 0, 0x3800), "a block whose first piece begins far below");
         heard(true, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1001), "a block that ends inside");
         heard(false, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1000), "a block that ends before");
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
             InterruptInputs.NONE));
         try (DmaPort port = machine.openPort(new Requester(1, "/iommu", 1))) {
             heard(true, () -> port.write(TABLE + 8, 4, 1), "a device's value");
@@ -170,7 +171,7 @@ class LocalSnoopTest {
     void oldStores() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             inside.countDown();
             try {
                 assertTrue(go.await(10, TimeUnit.SECONDS));

@@ -13,12 +13,14 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import machine.api.Attachment;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.InterruptInputs;
 import machine.api.Mmio;
+import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Unit;
@@ -134,8 +136,8 @@ class PhysicalBusTest {
         long[] bases = {0, 1L << 32, 1L << 40};
         PhysicalBus pieces = new PhysicalBus(List.of(new Ram(bases[1], 0x2000), new Ram(bases[0], 0x1000), new Ram(bases[2], 0x1000)));
         assertEquals(List.of(bases[0], bases[1], bases[2]), pieces.memory().stream().map(Ram::base).toList());
-        LocalMachine machine = new LocalMachine("bench", pieces, List.of(), List.of(), List.of(), 1);
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
+        LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), pieces);
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
             InterruptInputs.NONE));
         DmaPort port = machine.openPort(new Requester(1, "/iommu", 0));
         byte[] block = {1, 2, 3, 4, 5, 6, 7, 8};

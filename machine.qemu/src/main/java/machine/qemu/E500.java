@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.qemu;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import machine.api.Board;
 import machine.api.Cpu;
 import machine.api.Node;
 import machine.api.Wire;
@@ -59,15 +60,16 @@ enum E500 {
     }
 
     private QemuMachine assemble(Qemu qemu, long memory) {
-        QemuNode root = new QemuNode(null, "", "qemu," + board).with("model", "QEMU " + qemu.version() + ' ' + board);
-        QemuNode soc = new QemuNode(root, String.format("soc@%x", ccsr), "simple-bus");
         Node.Range registers = new Node.Range(ccsr + PIC, PIC_SIZE);
-        QemuNode pic = new QemuNode(soc, String.format("pic@%x", PIC), "fsl,mpic", registers);
-        QemuNode bank = new QemuNode(soc, String.format("msi@%x", PIC + MSI_BANK), "fsl,mpic-msi",
-            new Node.Range(registers.physical() + MSI_BANK, MSI_BANK_SIZE)).with("msi-available-ranges", 0, 32 * MSI_REGISTERS);
-        for (int i = 0; i < MSI_REGISTERS; i++) {
-            bank.wired(new Wire(pic.path(), FIRST_MSI_SOURCE + i, true, FIRST_MSI_SOURCE + i + " 0 0 0"));
-        }
+        String at = String.format("/soc@%x", ccsr);
+        Node pic = Node.at(at + String.format("/pic@%x", PIC)).compatible("fsl,mpic").registers(registers).builtIn(true);
+        Node bank = Node.at(at + String.format("/msi@%x", PIC + MSI_BANK)).compatible("fsl,mpic-msi").builtIn(true)
+            .registers(new Node.Range(registers.physical() + MSI_BANK, MSI_BANK_SIZE)).with("msi-available-ranges", 0, 32 * MSI_REGISTERS)
+            .interrupts(IntStream.range(FIRST_MSI_SOURCE, FIRST_MSI_SOURCE + MSI_REGISTERS)
+                .mapToObj(source -> new Wire(pic.path(), source, true, source + " 0 0 0")).toArray(Wire[]::new));
+        Node soc = Node.at(at).compatible("simple-bus").children(pic, bank).builtIn(true);
+        Node root = Node.at("/").compatible("qemu," + board).with("model", "QEMU " + qemu.version() + ' ' + board).children(soc)
+            .builtIn(true);
         List<Cpu> cpus = List.of(new LocalCpu(0));
         QemuBus bus = new QemuBus(qemu.qtest(), List.of(new Node.Range(0, memory)), List.of(registers), null, null);
         Pins pins = new Pins(cpus);
@@ -79,8 +81,8 @@ enum E500 {
             });
             qemu.qtest().interceptIrqIn(qemu.qmp().execute("query-cpus-fast").getAsJsonArray().get(0).getAsJsonObject()
                 .get("qom-path").getAsString());
-            return new QemuMachine(qemu, new QemuMachine.Board("QEMU " + qemu.version() + ' ' + board, bus,
-                List.of(new Node.Range(FIRMWARE, memory - FIRMWARE)), new ArrayList<>(List.of(root, soc, pic, bank)), List.of(), cpus,
+            return new QemuMachine(qemu, new QemuMachine.Hardware("QEMU " + qemu.version() + ' ' + board, bus,
+                List.of(new Node.Range(FIRMWARE, memory - FIRMWARE)), Board.flat(List.of(root)), List.of(), cpus,
                 List.of(), Map.of(pic.path(), "/machine/pic")), pins);
         } catch (RuntimeException | Error e) {
             pins.close();

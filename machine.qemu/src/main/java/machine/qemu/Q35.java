@@ -4,6 +4,7 @@ package machine.qemu;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import machine.api.Board;
 import machine.api.Cpu;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -60,11 +61,11 @@ final class Q35 {
     }
 
     private static QemuMachine assemble(Qemu qemu, long memory) {
-        QemuNode root = new QemuNode(null, "", "acpi,dmar");
-        QemuNode lapic = new QemuNode(root, "lapic", "intel,lapic", LAPICS);
-        QemuNode drhd = new QemuNode(root, String.format("drhd@%x", VTD.physical()), "intel,vt-d", VTD).with("segment", 0)
-            .with("include-pci-all", 1).with("interrupt-remapping", 1);
-        QemuNode pci = new QemuNode(root, "pci0", "acpi,pnp0a08").with("segment", 0).with("bus", 0).with("conventional", 0);
+        Node lapic = Node.at("/lapic").compatible("intel,lapic").registers(LAPICS).builtIn(true);
+        Node drhd = Node.at(String.format("/drhd@%x", VTD.physical())).compatible("intel,vt-d").registers(VTD).with("segment", 0)
+            .with("include-pci-all", 1).with("interrupt-remapping", 1).builtIn(true);
+        Node pci = Node.at("/pci0").compatible("acpi,pnp0a08").with("segment", 0).with("bus", 0).with("conventional", 0).builtIn(true);
+        Node root = Node.at("/").compatible("acpi,dmar").children(lapic, drhd, pci).builtIn(true);
         String model = "QEMU " + qemu.version() + ' ' + NAME;
         List<Cpu> cpus = List.of(new LocalCpu(0));
         Pins pins = new Pins(cpus);
@@ -72,8 +73,8 @@ final class Q35 {
             PcCore core = new PcCore(qemu.qtest(), qemu.channel(CORE), pins);
             QemuBus bus = new QemuBus(qemu.qtest(), List.of(new Node.Range(0, memory)), List.of(VTD), PcCore.LAPIC, core);
             PciBus slot = new PciBus(qemu.qtest(), pci, drhd.path());
-            return new QemuMachine(qemu, new QemuMachine.Board(model, bus, List.of(new Node.Range(LOW, memory - LOW)),
-                List.of(root, lapic, drhd, pci), List.of(slot), cpus, functions(slot), Map.of()), pins);
+            return new QemuMachine(qemu, new QemuMachine.Hardware(model, bus, List.of(new Node.Range(LOW, memory - LOW)),
+                Board.flat(List.of(root)), List.of(slot), cpus, functions(slot), Map.of()), pins);
         } catch (RuntimeException | Error e) {
             pins.close();
             throw e;

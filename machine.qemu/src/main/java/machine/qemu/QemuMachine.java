@@ -41,7 +41,7 @@ public final class QemuMachine implements Machine {
      * @param functions QEMU's PCI functions that programs may use
      * @param inputs QOM path of the interrupt controller whose wires can be driven, by the path of its node
      */
-    record Board(String model, QemuBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, List<Cpu> cpus,
+    record Hardware(String model, QemuBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, List<Cpu> cpus,
             List<PciFunction> functions, Map<String, String> inputs) {
     }
 
@@ -51,14 +51,14 @@ public final class QemuMachine implements Machine {
     }
 
     private final Qemu qemu;
-    private final Board board;
+    private final Hardware board;
     private final DmaMemory memory;
     private final Pins pins;
     private final Holds holds = new LocalHolds();
     /** Guarded by itself; each input by itself. */
     private final Map<Wire, Input> inputs = new HashMap<>();
 
-    QemuMachine(Qemu qemu, Board board, Pins pins) {
+    QemuMachine(Qemu qemu, Hardware board, Pins pins) {
         this.qemu = qemu;
         this.board = board;
         this.pins = pins;

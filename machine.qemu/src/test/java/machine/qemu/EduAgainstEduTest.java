@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Function;
 import machine.api.Access;
+import machine.api.Board;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
 import machine.api.Machine;
@@ -25,7 +26,6 @@ import machine.api.Node;
 import machine.api.PciFunction;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
-import machine.local.Ram;
 import machine.qemu.process.Installed;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -143,8 +143,9 @@ class EduAgainstEduTest {
         QemuMachine qemu = (QemuMachine) new QemuMachineSource().open("qemu:q35", new byte[0], Map.of());
         PciFunction function = qemu.functions().get(0);
         // The same description, and models of ours at its nodes.
-        PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 512L << 20)));
-        LocalMachine local = new LocalMachine("ours", bus, List.of(new Node.Range(16L << 20, 496L << 20)), qemu.nodes(), qemu.slots(), 1);
+        LocalMachine local = new LocalMachine(new Board("ours", List.of(new Node.Range(0, 512L << 20)),
+            List.of(new Node.Range(16L << 20, 496L << 20)), qemu.nodes(), qemu.slots(), 1, List.of()));
+        PhysicalBus bus = local.bus();
         Node vtd = node(local, "intel,vt-d");
         local.attach(vtd, new VtdUnit(bus, VtdSettings.DEFAULT, vtd.registers().get(0).physical()).plug(vtd.path()));
         Node lapic = node(local, "intel,lapic");

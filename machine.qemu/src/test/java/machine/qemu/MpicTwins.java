@@ -9,12 +9,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import machine.api.Board;
 import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.ErrnoException;
-import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
+import machine.fixture.TestBoard;
 import machine.qemu.process.Batch;
 import machine.qemu.process.Launch;
 import machine.qemu.process.Qemu;
@@ -101,8 +100,7 @@ final class MpicTwins {
         this.board = board;
         this.watched = watched;
         this.batch = batch;
-        cpus = new LocalMachine(board.name(), new PhysicalBus(List.of(new Ram(0, 1 << 20))), List.of(), List.of(), List.of(), board.cores)
-            .cpus();
+        cpus = TestBoard.named(board.name()).memory(0, 1 << 20).cores(board.cores).machine().cpus();
         mpic = new Mpic(new MpicModel(board.version, 256, board.cores, MsiLayout.THREE_BANKS), cpus);
         for (int core = 0; core < board.cores; core++) {
             service.add(new ArrayList<>());

@@ -22,6 +22,7 @@ import machine.api.Mmio;
 import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
 import machine.local.Ram;
@@ -132,8 +133,8 @@ final class VtdTwins {
         capabilities = new VtdCapabilities(qtest.readq(UNIT + VtdRegisters.CAP), qtest.readq(UNIT + VtdRegisters.ECAP));
         int host = capabilities.addressWidth();
         VtdUnit unit = new VtdUnit(bus, new VtdSettings(capabilities, host, true, false, 1 << 10), UNIT);
-        Node node = new QemuNode(null, SLOT, "intel,vt-d", new Node.Range(UNIT, VtdRegisters.SIZE));
-        LocalMachine machine = new LocalMachine("twin", bus, List.of(), List.of(node), List.of(), 1);
+        Node node = Node.at(SLOT).compatible("intel,vt-d").registers(new Node.Range(UNIT, VtdRegisters.SIZE)).builtIn(true);
+        LocalMachine machine = new LocalMachine(TestBoard.named("twin").nodes(node).board(), bus);
         machine.attach(node, unit.plug(SLOT));
         bus.attach(MESSAGES, 1 << 20, new Mmio() {
             @Override

@@ -21,9 +21,9 @@ import machine.api.Node;
 import machine.api.Requester;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
 import machine.local.PhysicalBus;
-import machine.local.Ram;
 import org.junit.jupiter.api.function.Executable;
 import vfio.api.Container;
 import vfio.api.EventFd;
@@ -63,14 +63,14 @@ final class Board {
     }
 
     private Board(boolean windowed, ContainerLimits settings, Duration patience) {
-        bus = new PhysicalBus(List.of(new Ram(0, 64 * MB)), patience);
-        machine = new LocalMachine("bench", bus, List.of(new Node.Range(32 * MB, 32 * MB)), List.of(), List.of(), 1);
+        machine = TestBoard.named("bench").memory(0, 64 * MB).free(32 * MB, 32 * MB).machine(patience);
+        bus = machine.bus();
         controller = new FakeController(bus, trip, BANKS, 3, 4, 0x40);
         this.windowed = windowed;
         this.kind = windowed ? "pamu" : "type1";
         iommu = newIommu();
         acting = iommu;
-        machine.attach(new Place("/iommu"), new Unit(List.of(), Map.of("/iommu",
+        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu",
             (requester, iova, length, access) -> acting.translate(requester, iova, length, access)), InterruptInputs.NONE));
         machine.onFault(fault -> inFault.run());
         vfio = new VfioService(machine, settings);

@@ -24,6 +24,7 @@ import java.util.function.BooleanSupplier;
 import machine.api.Attachment;
 import machine.api.Cpu;
 import machine.api.InterruptInputs;
+import machine.api.Node;
 import machine.api.PciFunction;
 import machine.api.Requester;
 import machine.api.Slot;
@@ -56,7 +57,7 @@ class IntxTest {
     private final List<Thread> threads = new ArrayList<>();
 
     IntxTest() {
-        unit = board.machine.attach(new Place(PIC), new Unit(List.of(), Map.of(), controller));
+        unit = board.machine.attach(Node.at(PIC), new Unit(List.of(), Map.of(), controller));
         board.vfio.removeController(board.controller);
         board.vfio.addController(controller);
         board.vfio.addFunction(user);

@@ -11,6 +11,7 @@ import java.util.Set;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.InterruptInputs;
+import machine.api.Node;
 import machine.api.Unit;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Timeout;
@@ -29,7 +30,7 @@ class TwoIommusTest {
         board = kind.equals("pamu") ? Board.pamu() : Board.type1();
         second = board.newIommu();
         second.serves = Set.of("/iommu2");
-        board.machine.attach(new Place("/iommu2"), new Unit(List.of(), Map.of("/iommu2", second), InterruptInputs.NONE));
+        board.machine.attach(Node.at("/iommu2"), new Unit(List.of(), Map.of("/iommu2", second), InterruptInputs.NONE));
         board.vfio.addFunction(board.function("0000:05:00.0", 0x51, 5, "/iommu2"));
     }
 

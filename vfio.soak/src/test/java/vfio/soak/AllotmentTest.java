@@ -5,62 +5,34 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
-import machine.api.Errno;
-import machine.api.ErrnoException;
-import machine.api.Node;
 import machine.api.Requester;
 import machine.api.Slot;
-import machine.api.Wire;
+import machine.fixture.TestSlot;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 /** Machines from one with hundreds of places to one with none. A place is device << 3 | function. */
 class AllotmentTest {
     /** @param group of a place, negative where there is none */
-    private record Bus(String name, IntUnaryOperator group) implements Slot {
-        @Override
-        public boolean pcie() {
-            return true;
-        }
-
-        @Override
-        public Node node() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Requester requester(int device, int function) {
-            int number = group.applyAsInt(device << 3 | function);
-            if (number < 0) {
-                throw new ErrnoException(Errno.ENXIO, "nobody");
-            }
-            return new Requester(device << 3 | function, "unit", number);
-        }
-
-        @Override
-        public String address(int device, int function) {
-            return String.format("0000:%s:%02x.%d", name, device, function);
-        }
-
-        @Override
-        public Optional<Wire> interrupt(int device, int pin) {
-            return Optional.empty();
-        }
+    private static Slot bus(String name, IntUnaryOperator group) {
+        return TestSlot.of(name, "0000:" + name, place -> {
+            int number = group.applyAsInt(place);
+            return number < 0 ? null : new Requester(place, "unit", number);
+        });
     }
 
     /** Everything behind a QorIQ controller is one group. */
     private static Slot controller(String name, int group) {
-        return new Bus(name, place -> group);
+        return bus(name, place -> group);
     }
 
     /** On a PC each device is a group, if a unit covers it. */
     private static Slot pc(String name, int... covered) {
         int first = Integer.parseInt(name, 16) << 5;
-        return new Bus(name, place -> IntStream.of(covered).anyMatch(one -> one == place) ? first | place >> 3 : -1);
+        return bus(name, place -> IntStream.of(covered).anyMatch(one -> one == place) ? first | place >> 3 : -1);
     }
 
     private static List<List<String>> allot(Set<String> present, Set<Integer> used, Slot... slots) {
@@ -90,11 +62,11 @@ class AllotmentTest {
     @DisplayName("A PC with every place: both containers have all they want, and the chipset's places stay free")
     @Test
     void pcs() {
-        Slot all = new Bus("00", place -> place >> 3);
+        Slot all = bus("00", place -> place >> 3);
         assertEquals(List.of(List.of("00:03.0", "00:05.0", "00:07.0", "00:0a.0"), List.of("00:04.0", "00:06.0", "00:09.0", "00:0b.0")),
             allot(all));
         assertEquals(List.of(List.of("00:03.0", "00:04.0", "00:05.0", "00:06.0"), List.of("05:00.0", "05:01.0", "05:02.0", "05:03.0")),
-            allot(all, new Bus("05", place -> 5 << 5 | place >> 3)));
+            allot(all, bus("05", place -> 5 << 5 | place >> 3)));
     }
 
     @DisplayName("QEMU's q35: functions and the chipset's places serve where there is nothing else")

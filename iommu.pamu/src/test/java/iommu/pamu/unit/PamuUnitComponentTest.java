@@ -6,15 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.pamu.Registry;
-import iommu.pamu.TestNode;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.api.Holds;
 import machine.api.Node;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
-import machine.local.Ram;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -24,10 +22,10 @@ class PamuUnitComponentTest {
     private static final long GUTS = 0xffe0e0000L;
     private static final Map<String, Object> OTHER = Map.of("version", 0x201, "max.liodn", 0xff, "max.windows", 16, "bypass.reset", -1);
 
-    private final TestNode node = new TestNode("/soc/iommu@20000", List.of("fsl,pamu"), List.of(), List.of(),
-        List.of(TestNode.of("/soc/iommu@20000/pamu@0", "", PAMU, 0x1000)), Map.of());
-    private final LocalMachine machine = new LocalMachine("board", new PhysicalBus(List.of(new Ram(0, 1 << 20))), List.of(),
-        List.<Node>of(node, TestNode.of("/soc/guts", "fsl,qoriq-device-config-1.0", GUTS, 0x1000)), List.of(), 1);
+    private final Node node = Node.at("/soc/iommu@20000").compatible("fsl,pamu")
+        .children(Node.at("/soc/iommu@20000/pamu@0").registers(new Node.Range(PAMU, 0x1000)));
+    private final LocalMachine machine = TestBoard.named("board").memory(0, 1 << 20).nodes(node,
+        Node.at("/soc/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(GUTS, 0x1000))).machine();
     private final Registry registry = new Registry();
     private final PamuUnitComponent component = new PamuUnitComponent(machine, node, registry.log);
 

@@ -4,17 +4,17 @@ package iommu.pamu.unit;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import iommu.pamu.TestNode;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.InterruptInputs;
+import machine.api.Node;
 import machine.api.Unit;
 import machine.api.Wire;
+import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -22,14 +22,14 @@ import org.junit.jupiter.api.Test;
 class ViolationsTest {
     private static final Wire WIRE = new Wire("/pic", 24, true, "24 2 0 0");
 
-    private final LocalMachine machine = new LocalMachine("bench", new PhysicalBus(List.of()), List.of(), List.of(), List.of(), 1);
+    private final LocalMachine machine = TestBoard.named("bench").machine();
     private final Violations violations = new Violations(level -> machine.line(WIRE, level));
     private final AtomicBoolean level = new AtomicBoolean();
     private final AtomicInteger handled = new AtomicInteger();
 
     /** A controller whose core handles for as long as the level is there. */
     private void controller(Runnable handler) {
-        machine.attach(TestNode.of("/pic", "", 0, 0), new Unit(List.of(), Map.of(), new InterruptInputs() {
+        machine.attach(Node.at("/pic"), new Unit(List.of(), Map.of(), new InterruptInputs() {
             @Override
             public void set(int input, boolean asserted) {
                 level.set(asserted);

@@ -7,15 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import irq.apic.Board;
-import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Random;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.Refusal;
-import machine.local.LocalMachine;
-import machine.local.PhysicalBus;
+import machine.fixture.TestBoard;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -336,15 +334,13 @@ class LapicTest {
     @Test
     @DisplayName("Too many cores for 8-bit ids, or another range, are EINVAL")
     void refusesOddMachines() {
-        Machine crowd = new LocalMachine("crowd", new PhysicalBus(List.of()), List.of(),
-            List.of(), List.of(), 256);
+        Machine crowd = TestBoard.named("crowd").cores(256).machine();
         assertThrows(ErrnoException.class, () -> new LapicUnit(board.lapic(), crowd.cpus()));
         new LapicUnit(board.lapic(), crowd.cpus().subList(0, 255));
     }
 
     private static Node range(List<Node.Range> registers) {
-        return (Node) Proxy.newProxyInstance(Node.class.getClassLoader(), new Class<?>[] {Node.class},
-            (proxy, method, arguments) -> method.getName().equals("registers") ? registers : "/other");
+        return Node.at("/other").registers(registers.toArray(Node.Range[]::new));
     }
 
     @Test

@@ -668,9 +668,9 @@ class MpicTest {
     @Test
     @DisplayName("Unit: a node whose registers are not 0x40000 bytes is refused")
     void wrongNode() {
-        assertThrows(ErrnoException.class, () -> board.mpic.unit(Board.PIC_NODE.withRegisters()));
+        assertThrows(ErrnoException.class, () -> board.mpic.unit(Board.PIC_NODE.registers(new Node.Range[0])));
         ErrnoException e = assertThrows(ErrnoException.class,
-            () -> board.mpic.unit(Board.PIC_NODE.withRegisters(new Node.Range(Board.PIC, 0x1000))));
+            () -> board.mpic.unit(Board.PIC_NODE.registers(new Node.Range(Board.PIC, 0x1000))));
         assertTrue(e.getMessage().contains("0x1000"), e.getMessage());
         assertThrows(IllegalArgumentException.class, () -> new MpicModel(0x402, 0xf7, 1, MsiLayout.THREE_BANKS));
         assertThrows(IllegalArgumentException.class, () -> new MpicModel(0x402, 0xf8, 33, MsiLayout.THREE_BANKS));
