@@ -21,7 +21,7 @@ public interface Mmio {
     long read(long offset, int size);
 
     /**
-     * @param requester who writes: a device's requester id or {@link Bus#CPU}
+     * @param requester who writes: {@link Requester#messageId} of a device or {@link Bus#CPU}
      * @param offset from the start of the window; the access lies inside the window
      * @param size 1, 2, 4 or 8
      * @param value zero-extended

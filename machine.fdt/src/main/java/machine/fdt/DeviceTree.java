@@ -131,6 +131,8 @@ final class DeviceTree {
 
     static final String PAMU = "fsl,pamu";
     private static final String MPIC = "fsl,mpic";
+    /** Of an IOMMU: how many cells an id has there. */
+    static final String IOMMU_CELLS = "#iommu-cells";
     private static final String USABLE_MEMORY = "linux,usable-memory";
     private static final String INTERRUPT_PARENT = "interrupt-parent";
     private static final String INTERRUPTS_EXTENDED = "interrupts-extended";
@@ -166,9 +168,10 @@ final class DeviceTree {
         enabled(node -> node.has(INTERRUPT_MAP)).forEach(nexus -> mapped(nexus, 0, 0, true));
     }
 
-    /** {@return whether an enabled node is a PAMU, which is known before any property is understood} */
-    static boolean hasPamu(FlatTree.Raw root) {
-        return contains(root, PAMU) || root.children.stream().anyMatch(child -> enabled(child) && hasPamu(child));
+    /** {@return whether an enabled node is a PAMU, or says how ids at an IOMMU are written: known before any property is understood} */
+    static boolean hasIommu(FlatTree.Raw root) {
+        return contains(root, PAMU) || root.properties.containsKey(IOMMU_CELLS)
+            || root.children.stream().anyMatch(child -> enabled(child) && hasIommu(child));
     }
 
     static String model(FlatTree.Raw root) {
@@ -238,6 +241,17 @@ final class DeviceTree {
     TreeNode follow(TreeNode node, String property) {
         int[] cells = node.cells(property);
         return cells.length == 0 ? null : handles.get(cells[0]);
+    }
+
+    /** {@return whether there is an IOMMU, of whatever kind} */
+    boolean hasIommu() {
+        return nodes.stream().anyMatch(node -> node.compatibleWith(PAMU) || node.has(IOMMU_CELLS));
+    }
+
+    /** {@return the enabled node with that phandle; null if there is none} */
+    TreeNode enabled(int handle) {
+        TreeNode found = handles.get(handle);
+        return found != null && found.enabled ? found : null;
     }
 
     /**
@@ -340,7 +354,8 @@ final class DeviceTree {
         node.parent.children.remove(node);
     }
 
-    private void warn(TreeNode node, String format, Object... arguments) {
+    /** Warns of a node: what is wrong there, and what was done about it. Nobody is warned of one that is not enabled. */
+    void warn(TreeNode node, String format, Object... arguments) {
         if (node.enabled) {
             warnings.add("device tree, %s: %s", node.path, String.format(format, arguments));
         }

@@ -4,7 +4,6 @@ package machine.fdt;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -58,7 +57,7 @@ public final class FdtMachineSource implements MachineSource {
             return board(locator, flat, new DeviceTree(root, warnings), options, warnings);
         } catch (ErrnoException e) {
             // Whatever else is wrong, and whatever could be done about it: nothing can be run here.
-            throw DeviceTree.hasPamu(root) ? e : noIommu(DeviceTree.model(root));
+            throw DeviceTree.hasIommu(root) ? e : noIommu(DeviceTree.model(root));
         }
     }
 
@@ -102,7 +101,7 @@ public final class FdtMachineSource implements MachineSource {
         DeviceTree.TreeNode pamu = tree.nodes().stream()
             .filter(node -> node.compatibleWith(DeviceTree.PAMU)).findFirst().orElse(null);
         List<TreeSlot> slots = new ArrayList<>();
-        Map<Integer, Integer> groups = new HashMap<>();
+        Naming naming = new Naming(tree);
         Set<Integer> given = tree.nodes().stream().flatMapToInt(node -> Arrays.stream(node.cells(FSL_LIODN))).boxed()
             .collect(Collectors.toSet());
         for (boolean pcie : new boolean[] {true, false}) {
@@ -113,10 +112,14 @@ public final class FdtMachineSource implements MachineSource {
                 if (node.enabled()) {
                     String name = (pcie ? "pcie" : "dma") + enabled;
                     int usual = QorIq.liodn(chip, pcie, node.registers().get(0).physical(), i, given);
-                    int liodn = liodn(node, name, options.remove(LIODN + name), usual);
-                    Requester requester = pamu == null ? null
-                        : new Requester(liodn, unit(tree, pamu, node, warnings), groups.computeIfAbsent(liodn, id -> groups.size()));
-                    slots.add(new TreeSlot(tree, name, pcie, enabled++, node, requester));
+                    Naming.Names names = naming.names(node);
+                    if (names == null) {
+                        int liodn = liodn(node, name, options.remove(LIODN + name), usual);
+                        Requester requester = pamu == null ? null
+                            : new Requester(liodn, unit(tree, pamu, node, warnings), naming.group(pamu.path(), liodn));
+                        names = busId -> requester;
+                    }
+                    slots.add(new TreeSlot(tree, name, pcie, enabled++, node, names));
                 }
             }
         }

@@ -23,6 +23,8 @@ final class LocalPort implements DmaPort {
 
     private final Requester requester;
     private final int id;
+    /** What register windows see. */
+    private final int messageId;
     private final PhysicalBus bus;
     private final FaultListener faults;
     private final InFlight inFlight;
@@ -43,6 +45,7 @@ final class LocalPort implements DmaPort {
             Attachment registration) {
         this.requester = requester;
         this.id = requester.id();
+        this.messageId = requester.messageId();
         this.inFlight = new InFlight(id, device);
         this.bus = bus;
         this.behind = unit;
@@ -100,7 +103,7 @@ final class LocalPort implements DmaPort {
                         status = refuse(iova, size, Access.WRITE, Refusal.NO_MEMORY);
                     }
                 } else {
-                    status = answer(iova, size, Access.WRITE, bus.register(id, physical, size, value));
+                    status = answer(iova, size, Access.WRITE, bus.register(messageId, physical, size, value));
                 }
                 break;
             }
@@ -168,7 +171,7 @@ final class LocalPort implements DmaPort {
                 Ram ram = physical < 0 ? null : bus.ram(physical, length);
                 if (ram == null) {
                     status = physical < 0 ? (int) physical : access == Access.WRITE
-                        ? bus.registers(id, physical, block, offset, length) : bus.read(physical, block, offset, length);
+                        ? bus.registers(messageId, physical, block, offset, length) : bus.read(physical, block, offset, length);
                     if (status != Bus.OK && access == Access.READ) {
                         Arrays.fill(block, offset, offset + length, (byte) -1);
                     }

@@ -219,4 +219,26 @@ class LocalPortTest {
         ((LocalPort) port).unit(unit);
         return new WeakReference<>(unit);
     }
+
+    @Test
+    @DisplayName("DmaPort: the unit sees the id at the IOMMU, register windows the one at the interrupt controller, word and block alike")
+    void twoIds() {
+        List<String> seen = new ArrayList<>();
+        bus.attach(0x20_0000, 0x1000, new Mmio() {
+            @Override
+            public long read(long offset, int size) {
+                return 0;
+            }
+
+            @Override
+            public void write(int requester, long offset, int size, long value) {
+                seen.add(String.format("%d writes %d", requester, size));
+            }
+        });
+        DmaPort two = machine.openPort(new Requester(7, "/iommu", 0, 0x100, 0x2_0100));
+        assertEquals(Bus.OK, two.write(0x8000, 4, 1));
+        assertEquals(Bus.OK, two.write(0x8000, new byte[4], 0, 4));
+        assertEquals(List.of("131328 writes 4", "131328 writes 4"), seen);
+        assertEquals(List.of("7 W 8000+4", "7 W 8000+4"), requests);
+    }
 }
