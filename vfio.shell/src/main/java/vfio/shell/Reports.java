@@ -75,7 +75,7 @@ final class Reports {
             present.free(bank.index()))));
         section(text, "MSI banks", banks);
         if (doorbells.isEmpty()) {
-            text.append("\nThere is no interrupt controller, so its MSI banks are not known.\n");
+            text.append("\nNo interrupt controller is present, so its MSI banks are not known.\n");
         }
         return text.append(warnings(bench.machine())).toString();
     }
