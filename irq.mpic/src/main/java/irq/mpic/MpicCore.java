@@ -100,7 +100,7 @@ final class MpicCore implements Runnable {
         failed(origin + " 0x" + Integer.toHexString(which), failure);
     }
 
-    /** As the other. */
+    /** Reports a failure of that origin. Never throws. */
     void failed(String origin, Throwable failure) {
         String what = origin + " of core " + number;
         try {

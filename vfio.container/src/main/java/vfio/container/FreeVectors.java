@@ -7,7 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.Attachment;
 
 /**
- * Who waits for a vector is told when there is one (decision 28), on a thread of its own: what becomes free does so
+ * Notifies routes that wait for a vector when one is free (decision 28), on a thread of its own: a vector becomes free
  * inside an interrupt handler, and with any lock held. None is missed: a route waits from before it asks the controller
  * until it has a vector.
  */
@@ -17,7 +17,7 @@ final class FreeVectors {
 
     private final List<VfioContainer> containers;
     /**
-     * How often a vector has become free while somebody waited for one, since the thread that sees to them last looked.
+     * The number of vectors that became free while a route waited for one, since the notifying thread last looked.
      */
     private final AtomicInteger freed = new AtomicInteger();
     /** Guarded by the topology lock. */

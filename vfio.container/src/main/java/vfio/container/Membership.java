@@ -20,8 +20,8 @@ import vfio.container.swap.HotSwap;
 import vfio.container.swap.SwapReports;
 
 /**
- * Who is in a container, and by which type of IOMMU it is held: VFIO_GROUP_SET_CONTAINER and VFIO_SET_IOMMU, and their
- * ends. The caller holds the topology lock and the container's.
+ * The groups of a container and its IOMMU type: VFIO_GROUP_SET_CONTAINER and VFIO_SET_IOMMU, and their opposites. The
+ * caller holds the topology lock and the container's.
  */
 final class Membership {
     private final String name;
@@ -172,7 +172,7 @@ final class Membership {
         return left;
     }
 
-    /** With the domain closed: lets go of the memory and forgets everything. */
+    /** With the domain closed: releases the memory and clears everything. */
     private void release() {
         try {
             parts.msi().unset();

@@ -27,7 +27,7 @@ import vfio.container.state.Ledger;
 import vfio.container.swap.ContainerParts;
 
 /**
- * What a container's user does with memory: VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA,
+ * The memory operations of a container's user: VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA,
  * VFIO_IOMMU_DIRTY_PAGES, and PAMU's attributes. Here, and nowhere below, memory meets messages: the MSI strategy keeps
  * a part of the addresses, and what stood in its way may be gone after a call. The caller holds the container's lock.
  */

@@ -12,8 +12,8 @@ import vfio.container.host.IommuProvider;
 import vfio.container.host.RankedStrategy;
 
 /**
- * Which backends are there, in the order they are considered: IOMMUs and strategies by rank, interrupt controllers by
- * age, of which the first acts. Changed with the topology lock held, read at any time.
+ * The available backends in the order they are considered: IOMMUs and strategies by rank, interrupt controllers by age,
+ * of which the first is used. Changed with the topology lock held, read at any time.
  */
 final class Registry {
     private record Controller(InterruptController controller, String label) {
@@ -35,7 +35,7 @@ final class Registry {
         iommus.add(place, provider);
     }
 
-    /** An IOMMU has another ranking: for whoever chooses one from now on. */
+    /** Changes an IOMMU's ranking, for later choices. */
     void rank(Iommu iommu, int ranking) {
         for (IommuProvider known : List.copyOf(iommus)) {
             if (known.iommu() == iommu && known.ranking() != ranking) {

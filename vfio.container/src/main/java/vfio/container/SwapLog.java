@@ -9,7 +9,7 @@ import vfio.api.Swap;
 import vfio.api.SwapListener;
 import vfio.container.host.RecentLog;
 
-/** The latest swaps, and who wants to be told of them. Any thread. */
+/** The latest swaps, and the listeners to swaps. Any thread. */
 final class SwapLog {
     private final RecentLog<Swap> swaps = new RecentLog<>();
     private final CopyOnWriteArrayList<SwapListener> listeners = new CopyOnWriteArrayList<>();

@@ -15,7 +15,7 @@ import vfio.container.host.RelaxableClasses;
 import vfio.container.host.TopologyLock;
 import vfio.container.state.ContainerLock;
 
-/** Which devices are there, and in which groups. Guarded by the topology lock, which it takes. */
+/** The devices and their groups. Guarded by the topology lock, which it takes. */
 final class Topology {
     private final TopologyLock lock;
     private final TreeMap<Integer, VfioGroup> groups = new TreeMap<>();

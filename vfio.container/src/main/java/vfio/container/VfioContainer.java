@@ -51,9 +51,9 @@ import vfio.container.swap.ContainerParts;
 import vfio.container.swap.SwapReports;
 
 /**
- * One container: a method for each of VFIO's ioctls, and for what is beside them, each under its lock. The parts do
- * what is asked for, and none of them knows it: {@link Membership}, {@link MemoryCalls}, {@link MsiBinding},
- * {@link HotSwap}. What comes and goes is told to {@link #iommus}, {@link #controllers} and {@link #strategies}.
+ * One container: a method for each of VFIO's ioctls and for Gantry's additions, each under its lock. The parts do the
+ * work, and none of them knows this class: {@link Membership}, {@link MemoryCalls}, {@link MsiBinding}, {@link
+ * HotSwap}. Arrivals and departures go to {@link #iommus}, {@link #controllers} and {@link #strategies}.
  */
 final class VfioContainer implements Owner {
     /** The host, with what only a container as a whole asks of it. */
@@ -75,7 +75,7 @@ final class VfioContainer implements Owner {
          */
         void catchUp(VfioContainer container);
 
-        /** A container's lock has been let go. */
+        /** A container's lock has been released. */
         void announce();
     }
 
@@ -134,7 +134,7 @@ final class VfioContainer implements Owner {
         reports.moved(from, to);
     }
 
-    /** What happens when the lock is let go: who was kept from it by a hanging call is heard. */
+    /** Runs when the lock is released: handles the events that a hanging call had delayed. */
     private final class Releases implements ContainerLock.Owner {
         /** Tables that a call has left in doubt are made anew from the ledger: before that, nobody gets through. */
         @Override

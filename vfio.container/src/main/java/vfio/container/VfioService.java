@@ -32,8 +32,8 @@ import vfio.container.host.TopologyLock;
 import vfio.container.irq.SharedBanks;
 
 /**
- * VFIO: what there is, and who is told when one comes or goes. What is there is in the {@link Registry} and the
- * {@link Topology}.
+ * The VFIO service: it reports arrivals and departures to the containers. The backends are in the {@link Registry}, the
+ * devices in the {@link Topology}.
  *
  * <p>One lock guards the topology: what is in which group, which group in which container, which provider is there. A
  * container's own lock is taken after it, never before; the lock of the {@link SharedBanks} last. Mapping and
@@ -43,7 +43,7 @@ import vfio.container.irq.SharedBanks;
  * held.
  */
 public final class VfioService implements Vfio, AutoCloseable {
-    /** How long interrupts that have arrived are given to be served before a controller's vectors go back. */
+    /** The time that pending interrupts have to be served before a controller's vectors are given back. */
     private static final long SERVING_NANOS = 1_000_000_000L;
 
     private final Machine machine;
@@ -84,7 +84,8 @@ public final class VfioService implements Vfio, AutoCloseable {
         calls.limit(next.providerTimeout());
     }
 
-    // Arrivals and departures. Every container is told, whatever another one's providers throw; the first exception is
+    // Arrivals and departures. Every container is notified, whatever another one's providers throw; the first exception
+    // is
     // then thrown, and what was announced is nevertheless there, or gone.
 
     /** As the next, called by its kind. */
@@ -119,7 +120,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         });
     }
 
-    /** An IOMMU type has another ranking: for whoever chooses one from now on. No container moves. */
+    /** Changes the ranking of an IOMMU type, for later choices. No container moves. */
     public void rankIommu(Iommu iommu, int ranking) {
         lock.run(() -> registry.rank(iommu, ranking));
     }
@@ -137,7 +138,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         });
     }
 
-    /** As the other, called an interrupt controller. */
+    /** Adds a controller with the default label. */
     public void addController(InterruptController controller) {
         addController(controller, "interrupt controller");
     }
@@ -253,12 +254,12 @@ public final class VfioService implements Vfio, AutoCloseable {
         topology.remove(function);
     }
 
-    /** Somebody wants to be told of swaps. */
+    /** Adds a listener to swaps. */
     public void addSwapListener(SwapListener listener) {
         swaps.add(listener);
     }
 
-    /** Somebody does not want to be told any more. */
+    /** Removes a listener to swaps. */
     public void removeSwapListener(SwapListener listener) {
         swaps.remove(listener);
     }
@@ -349,7 +350,7 @@ public final class VfioService implements Vfio, AutoCloseable {
         steps.end();
     }
 
-    /** What containers ask of their host. */
+    /** The host, as containers use it. */
     private final class ForContainers implements VfioContainer.Parent {
         private final SharedBanks banks = new SharedBanks(this,
             () -> containers.stream().map(VfioContainer::bankUse).toList());

@@ -12,8 +12,8 @@ import vfio.container.host.IommuProvider;
 import vfio.container.host.RecentLog;
 
 /**
- * The latest violations. They reach us by interrupt where IOMMU and interrupt controller are both there: this is who
- * introduces them. Reading is for any thread, the rest for a caller that holds the topology lock.
+ * The latest violations. They arrive by interrupt if there are both an IOMMU and an interrupt controller, which this
+ * class connects. Reading is for any thread, the rest for a caller that holds the topology lock.
  */
 final class ViolationLog {
     private final RecentLog<Violation> violations = new RecentLog<>();
@@ -32,7 +32,7 @@ final class ViolationLog {
         provider.iommu().violations().forEach(violations::add);
     }
 
-    /** Who is there has changed. */
+    /** The providers have changed. */
     void listen(List<IommuProvider> iommus, InterruptController controller) {
         Cleanup steps = new Cleanup();
         close(steps);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * VFIO: the one place that sees both sides, the IOMMU's domains and the interrupt controller's doorbells. Control path
- * only.
+ * The implementation of VFIO, which sees both sides, the IOMMU's domains and the interrupt controller's doorbells.
+ * Control path only.
  *
  * <p>{@link vfio.container.VfioService} knows what is there and tells the containers what comes and goes;
  * {@link vfio.container.VfioContainer} has a method for each of VFIO's ioctls. The parts that do the work are packages,
@@ -17,6 +17,6 @@
  * and what is allowed), {@link vfio.container.dma.Members} (who is attached), {@link vfio.container.dma.Doorbells}
  * (where banks are), {@link vfio.container.irq.MsiSender} and {@link vfio.container.irq.Pin} (a device's interrupts),
  * {@link vfio.container.device.Owner} (a device's container), {@link vfio.container.state.ContainerLock.Owner} (what is
- * due when the lock is let go).
+ * due when the lock is released).
  */
 package vfio.container;

@@ -9,11 +9,11 @@ import machine.api.PciFunction;
  * enable and bus master go through to the device; everything else is the device's own and read-only. The message the
  * device really sends is programmed here, by the host.
  *
- * <p>Concurrency: reads, writes and the pin are for any thread, the message is for who holds the container's lock. A
- * write to the device may change the level of its pin, and so run interrupt handlers, this device's and others': no
- * lock of this object is held then. What the command register is to hold is one atomic word, and nobody remembers a
- * part of it elsewhere; whoever writes the register looks again whether it still is what it should be, so the last
- * write is the right one.
+ * <p>Concurrency: reads, writes and the pin are for any thread, the message is for a thread that holds the container's
+ * lock. A write to the device may change the level of its pin, and so run interrupt handlers, this device's and
+ * others': no lock of this object is held then. What the command register is to hold is one atomic word, and nobody
+ * remembers a part of it elsewhere; a thread that writes the register checks again whether it still is what it should
+ * be, so the last write is the right one.
  */
 public final class ConfigSpace {
     private static final int COMMAND = 0x04;
@@ -46,7 +46,7 @@ public final class ConfigSpace {
     private final boolean wide;
     /** Guarded by this. */
     private final int[] scratch;
-    /** What the command register is to hold, and {@link #GIVEN_BACK}. */
+    /** The intended content of the command register, and {@link #GIVEN_BACK}. */
     private final AtomicInteger command = new AtomicInteger(INTX_OFF);
     // Written under the container's lock.
     private volatile boolean msiOn;
@@ -97,9 +97,9 @@ public final class ConfigSpace {
     }
 
     /**
-     * Whether the pin is asserted by this device, which the host alone has not heard of yet: the pin may be shared. If
-     * so it is masked, until {@link #unmaskIntx}. As pci_check_and_mask_intx of Linux. Lock-free: it is what an
-     * interrupt handler asks.
+     * Whether the pin is asserted by this device, which the host alone has not seen yet: the pin may be shared. If so
+     * it is masked, until {@link #unmaskIntx}. As pci_check_and_mask_intx of Linux. Lock-free: it is what an interrupt
+     * handler asks.
      *
      * @return whether it was unmasked and is asserted: once for each {@link #unmaskIntx} at most
      */
@@ -146,7 +146,7 @@ public final class ConfigSpace {
         flush();
     }
 
-    /** As {@link #msiOn}: whoever gives the vector away afterwards knows that nothing rings it any more. */
+    /** As {@link #msiOn}: after it, nothing rings the vector any more. */
     public void msiOff() {
         msiOn = false;
         program();

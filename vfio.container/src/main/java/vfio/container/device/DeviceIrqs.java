@@ -69,7 +69,7 @@ final class DeviceIrqs {
         }
     }
 
-    /** Says to a user who asked to be told that the device is about to be taken away. */
+    /** Signals a user with a REQ eventfd that the device is about to be taken away. */
     void leaving() {
         if (request != null) {
             request.signal();
@@ -197,7 +197,7 @@ final class DeviceIrqs {
     private int enableMsi(IrqSet set) {
         requireOff(pin.enabled(), "its interrupt pin");
         if (set.start() + set.count() > 1) {
-            // The host gives one vector a device: several need consecutive numbers (MPIC: hwirqs are single).
+            // The host gives one vector per device: several need consecutive numbers (MPIC: hwirqs are single).
             return 1;
         }
         if (set.count() == 0) {

@@ -14,8 +14,8 @@ import vfio.container.irq.Pin;
 import vfio.container.irq.Relay;
 
 /**
- * The interrupt pin of an open device: INTx. It is masked at the device until there is somebody to hear it, never at
- * its wire, which others may share. Guarded by the container's lock.
+ * The interrupt pin of an open device: INTx. It is masked at the device until an eventfd is set, never at its wire,
+ * which others may share. Guarded by the container's lock.
  */
 final class IntxPin implements Pin {
     private final PciFunction function;

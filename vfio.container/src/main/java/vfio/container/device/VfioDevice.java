@@ -33,7 +33,7 @@ public final class VfioDevice implements Device, MsiSender {
     private int resets;
     private boolean settled;
 
-    /** @param whenClosed is told when it can be opened again, with the container's lock held */
+    /** @param whenClosed is called when it can be opened again, with the container's lock held */
     VfioDevice(PciFunction function, Owner owner, Consumer<VfioDevice> whenClosed) {
         this.function = function;
         this.owner = owner;
@@ -141,7 +141,7 @@ public final class VfioDevice implements Device, MsiSender {
      * The first half of closing, which waits for no device model: the device's interrupts are off, it is not bus
      * master, and its user has it no more.
      *
-     * @return what went wrong, for {@link #settle}, which whoever called has to call with no lock held; null if it is
+     * @return what went wrong, for {@link #settle}, which the caller has to call with no lock held; null if it is
      *     closed already
      */
     public Cleanup detach() {

@@ -12,9 +12,9 @@ import vfio.api.Mapping;
 import vfio.container.state.Ledger;
 
 /**
- * Dirty pages of one container: VFIO_IOMMU_DIRTY_PAGES and the report of an unmap. No device says what it writes, so
- * all that is pinned, which is all that is mapped, is dirty, and nothing has to be remembered but whether somebody
- * asks. Guarded by the container's lock.
+ * Dirty pages of one container: VFIO_IOMMU_DIRTY_PAGES and the report of an unmap. No device reports its writes, so all
+ * pinned memory, that is all mapped memory, is dirty, and the only state is whether somebody asks. Guarded by the
+ * container's lock.
  */
 public final class DirtyTracking {
     private static final int ALL = DmaFlags.DIRTY_START | DmaFlags.DIRTY_STOP | DmaFlags.DIRTY_GET_BITMAP;

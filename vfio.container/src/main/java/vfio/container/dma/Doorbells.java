@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.dma;
 
-/** Where in physical memory the pages of banks are that the ledger has placed. */
+/** The physical pages of the banks that the ledger has placed. */
 public interface Doorbells {
     /** Whether there are any now; while there are not, placements wait. */
     boolean present();

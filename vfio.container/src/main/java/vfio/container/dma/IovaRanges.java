@@ -22,8 +22,7 @@ import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * Which addresses may be mapped: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are
- * unsigned.
+ * The valid addresses: the checks of MAP_DMA and UNMAP_DMA in VFIO's order, and of an attach. Addresses are unsigned.
  */
 public final class IovaRanges {
     private IovaRanges() {

@@ -10,8 +10,8 @@ import java.util.function.Supplier;
 import vfio.api.ContainerInfo.IovaRange;
 
 /**
- * Where a container's user may map: what the IOMMU offers without what is reserved for its requesters. Kept until
- * {@link #forget}, as a map asks each time. Guarded by the container's lock.
+ * The addresses that a container's user may map: the IOMMU's, without the ranges reserved for its requesters. Kept
+ * until {@link #forget}, as a map asks each time. Guarded by the container's lock.
  */
 public final class IovaSpace {
     private final Supplier<IommuCapabilities> capabilities;

@@ -12,7 +12,7 @@ import vfio.container.host.ContainerLimits;
 import vfio.container.state.Ledger;
 
 /**
- * What MAP_DMA looks at before anything is changed, in VFIO's order; {@link vfio.api.Container#map} has the errors. The
+ * The checks of MAP_DMA before anything is changed, in VFIO's order; {@link vfio.api.Container#map} has the errors. The
  * twin of {@link UnmapRule}.
  *
  * @param flags access, or {@link DmaFlags#MAP_VADDR}

@@ -4,7 +4,7 @@ package vfio.container.dma;
 import java.util.Set;
 import machine.api.Requester;
 
-/** Who speaks on the bus for the devices of a container's groups, as of now. */
+/** The requesters of the devices in a container's groups, as of now. */
 public interface Members {
     /** {@return all of them, each once} */
     Set<Requester> requesters();

@@ -7,8 +7,8 @@ import vfio.api.Mapping;
 import vfio.container.state.Ledger;
 
 /**
- * Takes pieces of mappings out of a domain's tables and out of the ledger, all or none. What a provider has not taken
- * away, or may not have, is put back; where that fails, too, the domain is in doubt, and made anew from the ledger.
+ * Takes pieces of mappings out of a domain's tables and out of the ledger, all or none. A piece that a provider has not
+ * removed, or may not have, is put back; where that fails, too, the domain is in doubt, and rebuilt from the ledger.
  * Guarded by the container's lock.
  */
 final class PieceRemoval {

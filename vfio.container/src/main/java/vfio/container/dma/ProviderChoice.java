@@ -10,7 +10,7 @@ import machine.api.Requester;
 import vfio.container.host.Host;
 import vfio.container.host.IommuProvider;
 
-/** Which of the IOMMUs that are there a container may go with: one of its type that all its devices sit behind. */
+/** The choice of a container's IOMMU among those available: one of its type that all its devices sit behind. */
 public final class ProviderChoice {
     private final Host host;
     private final Members members;

@@ -23,8 +23,8 @@ import vfio.api.msi.MsiPlacement;
 import vfio.container.host.ProviderCalls;
 
 /**
- * What a provider has to replay: a ledger as it was, so that it can be worked through without the container's lock.
- * Immutable.
+ * The plan that a provider replays: a snapshot of a ledger, so that it can be worked through without the container's
+ * lock. Immutable.
  *
  * @param type what its user has set
  * @param attributes in the order of replay
@@ -43,7 +43,7 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     public record Doorbell(MsiPlacement placement, long page) {
     }
 
-    /** What has come of it: a domain that translates as the ledger says, for everybody. */
+    /** The result: a domain that translates as the ledger says, for all requesters. */
     public record Restored(IommuDomain domain, IommuCapabilities capabilities) {
     }
 
@@ -188,7 +188,9 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
         return step.toString();
     }
 
-    /** Nobody is attached unless all that is mapped or placed may be, for each of them, and some address is left. */
+    /**
+     * Attaches no requester unless all mappings and placements are valid for each of them, and some address is left.
+     */
     private void checkRequesters(Iommu provider, IommuCapabilities offered) {
         IovaRanges.checkServed(members, provider);
         Set<Integer> requesters = requesters();

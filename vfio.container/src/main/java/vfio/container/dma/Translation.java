@@ -27,8 +27,8 @@ import vfio.container.state.ContainerStatus;
 import vfio.container.state.Ledger;
 
 /**
- * The domain that is made from the ledger, and who is attached to it. There is none before an IOMMU is set and while
- * its provider is away; what the IOMMU can do outlives its provider until another has taken over. Guarded by the
+ * The domain that is made from the ledger, and its attached requesters. There is none before an IOMMU is set and while
+ * its provider is away; the IOMMU's capabilities are kept until another provider has taken over. Guarded by the
  * container's lock, but for {@link #provider}.
  */
 public final class Translation {
@@ -197,8 +197,8 @@ public final class Translation {
     // Who is attached.
 
     /**
-     * Attaches whoever is not; nobody, unless all that is mapped or placed may be, for each of them, and some address
-     * is left.
+     * Attaches the requesters that are not attached; none, unless all mappings and placements are valid for each of
+     * them, and some address is left.
      */
     public void attachAll() {
         if (domain == null) {
@@ -222,7 +222,7 @@ public final class Translation {
         allOrNone(joining, this::attach, this::detach);
     }
 
-    /** Blocks whoever is attached and not to stay. */
+    /** Blocks the attached requesters that are not to stay. */
     public void detachAbsent(Set<Integer> staying) {
         Set<Integer> absent = new TreeSet<>(attached);
         absent.removeAll(staying);

@@ -10,7 +10,10 @@ import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 import vfio.container.state.Ledger;
 
-/** What an UNMAP_DMA of a range takes away: it depends on the IOMMU type and on the version of VFIO's rules for it. */
+/**
+ * The mappings that an UNMAP_DMA of a range removes: they depend on the IOMMU type and on the version of VFIO's rules
+ * for it.
+ */
 public sealed interface UnmapRule {
     /** A part of one mapping that goes. */
     public record Piece(Mapping mapping, long iova, long length) {
@@ -22,7 +25,7 @@ public sealed interface UnmapRule {
      */
     public List<Piece> pieces(Ledger ledger, long iova, long length);
 
-    /** What goes with UNMAP_ALL: everything. */
+    /** The mappings that UNMAP_ALL removes: all. */
     public static List<Piece> all(Ledger ledger) {
         return ledger.view().stream().map(mapping -> new Piece(mapping, mapping.iova(), mapping.length())).toList();
     }

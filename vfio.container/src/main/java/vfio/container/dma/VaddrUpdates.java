@@ -10,7 +10,7 @@ import vfio.container.state.Ledger;
 
 /**
  * MAP_DMA and UNMAP_DMA with the flag VADDR: mappings outlive the program that made them, and its successor takes them
- * over. Only the ledger changes; the IOMMU hears nothing of it. The caller holds the container's lock.
+ * over. Only the ledger changes, the IOMMU does not. The caller holds the container's lock.
  */
 public final class VaddrUpdates {
     private VaddrUpdates() {

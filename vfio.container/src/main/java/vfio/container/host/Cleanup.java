@@ -4,7 +4,7 @@ package vfio.container.host;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
-/** Steps that are all taken, whatever one of them throws: giving things back, telling everybody. One thread. */
+/** Steps that all run, whatever one of them throws: releasing resources, notifying listeners. One thread. */
 public final class Cleanup {
     private Throwable failure;
 

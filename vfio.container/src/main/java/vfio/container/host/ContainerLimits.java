@@ -6,7 +6,7 @@ import java.util.List;
 import vfio.api.Container;
 
 /**
- * What the host allows each container.
+ * The host's limits for each container.
  *
  * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
  * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number

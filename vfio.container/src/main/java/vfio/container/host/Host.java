@@ -7,8 +7,7 @@ import machine.api.Machine;
 import vfio.api.Swap;
 
 /**
- * What a container asks of the host it lives on: who is there, what is allowed, who wants to be told. Any thread, any
- * lock.
+ * A container's view of its host: the backends, the limits, the listeners. Any thread, any lock.
  */
 public interface Host {
     Machine machine();

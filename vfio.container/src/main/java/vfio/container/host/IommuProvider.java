@@ -5,7 +5,7 @@ import iommu.api.Iommu;
 import java.util.List;
 
 /**
- * An IOMMU that is there.
+ * An available IOMMU.
  *
  * @param kind its property {@link Iommu#KIND}
  * @param types its property {@link Iommu#TYPE}: what users ask for, the preferred one first

@@ -29,13 +29,13 @@ public final class ProviderCalls {
          */
         <S> void step(S what, Function<? super S, String> name);
 
-        /** As the other, for a step that is a word for itself. */
+        /** Runs a step that is described by one word. */
         default void step(String what) {
             step(what, Function.identity());
         }
     }
 
-    /** What closing a domain is called. */
+    /** The name of the step that closes a domain. */
     public static final String CLOSING = "closing the domain";
 
     private volatile Duration limit;

@@ -7,9 +7,9 @@ import java.util.List;
 import machine.api.PciFunction;
 
 /**
- * PCI classes of devices that can do without the memory that firmware wants mapped one to one for them (an RMRR): what
- * firmware did by it is over when a driver has taken the device over. Every other device with such memory is not given
- * to a user. Immutable.
+ * PCI classes of devices that work without the memory that firmware wants mapped one to one for them (an RMRR), because
+ * firmware does not use it any more when a driver has taken the device over. Every other device with such memory is not
+ * given to a user. Immutable.
  *
  * @param prefixes each the first one, two or three bytes of a class code: base class, sub-class, programming interface
  */

@@ -10,7 +10,7 @@ import machine.api.ErrnoException;
 import vfio.container.dma.Doorbells;
 import vfio.container.host.Host;
 
-/** The MSI banks of the interrupt controller that is there now. Any thread. */
+/** The MSI banks of the present interrupt controller. Any thread. */
 public final class MsiBanks implements Doorbells {
     private final Host host;
 

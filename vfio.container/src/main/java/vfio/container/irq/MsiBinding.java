@@ -23,8 +23,8 @@ import vfio.container.state.Ledger;
 import vfio.container.state.Quiescence;
 
 /**
- * Which MSI strategy is at work in a container: chosen by rank and by what the user prefers, replaced when it leaves,
- * given its place back when it returns (decision 23). Guarded by the container's lock.
+ * The choice of a container's MSI strategy: by rank and by the user's preference, replaced when it leaves, restored
+ * when it returns (decision 23). Guarded by the container's lock.
  */
 public final class MsiBinding implements MsiRoutes.Sessions {
     /** Is told that a strategy has been put in the place of another. */
@@ -59,9 +59,9 @@ public final class MsiBinding implements MsiRoutes.Sessions {
     /** Null while no strategy is at work. */
     private BoundStrategy bound;
     private String preferred = "";
-    /** Which strategy has left and is expected back; null if none is. */
+    /** The strategy that has left and is expected back; null if none is. */
     private Away away;
-    /** Which strategy was at work before, for reports. */
+    /** The previous strategy, for reports. */
     private String left = "";
 
     /** @param name the container's, for messages */

@@ -20,8 +20,8 @@ import vfio.container.state.Quiescence;
 
 /**
  * The MSI vectors of one container: where the two halves of a message meet. The host owns the vector, hence the data;
- * whoever placed the bank's window owns the address. Guarded by the container's lock, but for {@link #choice} and
- * {@link #waiting}, which anybody may ask, and {@link #keep}, which devices call.
+ * the owner of the bank's window owns the address. Guarded by the container's lock, but for {@link #choice} and {@link
+ * #waiting}, which anybody may ask, and {@link #keep}, which devices call.
  */
 public final class MsiRoutes {
     /** The session of the strategy at work. */
@@ -33,7 +33,7 @@ public final class MsiRoutes {
         MsiSession session();
     }
 
-    /** Where a device's message goes. */
+    /** The message of a device. */
     record Address(Route route, long address) {
     }
 
@@ -230,8 +230,8 @@ public final class MsiRoutes {
     }
 
     /**
-     * A device that cannot be held back is silenced: its old message might ring a vector that is somebody else's by
-     * then. Without its message it may drop an interrupt, so one too many is sent later rather than one too few.
+     * A device that cannot be held back is silenced: its old message might ring a vector that belongs to another owner
+     * by then. Without its message it may drop an interrupt, so one too many is sent later rather than one too few.
      */
     private void park(Route route) {
         if (!gate.possible()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.irq;
 
-/** A device as far as its MSI is concerned: who it is, and the message it sends. */
+/** The MSI side of a device: its identity, and the message it sends. */
 public interface MsiSender {
     String name();
 

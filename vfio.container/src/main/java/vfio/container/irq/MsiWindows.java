@@ -19,7 +19,7 @@ import vfio.container.host.Host;
 import vfio.container.state.ContainerStatus;
 import vfio.container.state.Ledger;
 
-/** What one session of a strategy sees of its container, and the windows it places. Guarded by the container's lock. */
+/** A strategy session's view of its container, and the windows it places. Guarded by the container's lock. */
 final class MsiWindows implements MsiEnvironment {
     /**
      * The parts of a container that its sessions reach.

@@ -93,7 +93,7 @@ public final class Route {
         missed.set(true);
     }
 
-    /** What was kept arrives, at most one interrupt, as hardware has one pending bit. */
+    /** Delivers the kept messages as one interrupt at most, as hardware has one pending bit. */
     void deliver() {
         if (connected() && missed.getAndSet(false)) {
             relay.interrupt();

@@ -8,11 +8,11 @@ import machine.api.ErrnoException;
 import vfio.container.host.Host;
 
 /**
- * The MSI banks, which all containers share, and the last lock of all: which bank a container takes a vector of or
- * makes reachable is decided by one at a time. Nobody else's code is called with it held. Thread-safe.
+ * The MSI banks, which all containers share, and the last lock of all: it serialises the choice of the bank of which a
+ * container takes a vector or makes the page reachable. No foreign code is called with it held. Thread-safe.
  */
 public final class SharedBanks {
-    /** How a container uses banks. Any thread. */
+    /** A container's use of banks. Any thread. */
     public interface User {
         /** Whether its banks must be its own. */
         boolean isolated();
@@ -24,7 +24,7 @@ public final class SharedBanks {
         boolean reaches(int bank);
     }
 
-    /** How long a bank that another container has reserved is waited for. */
+    /** Limit of the wait for a bank that another container has reserved. */
     private static final long SETTLING_NANOS = 1_000_000_000L;
 
     private final Host host;
@@ -93,7 +93,7 @@ public final class SharedBanks {
         }
     }
 
-    /** Whoever waits for a reservation looks again. */
+    /** Wakes the threads that wait for a reservation. */
     void settle(Runnable change) {
         synchronized (lock) {
             change.run();

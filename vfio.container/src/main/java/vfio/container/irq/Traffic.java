@@ -6,8 +6,8 @@ import vfio.container.state.ContainerStatus;
 import vfio.container.state.Quiescence;
 
 /**
- * Stops what the devices of a container send while something behind them changes, with their messages kept, and lets it
- * go on as far as the way is open. The caller holds the container's lock, but for {@link #announceDeparture}.
+ * Stops the traffic of a container's devices while something behind them changes, keeps their messages, and lets it
+ * continue as far as possible. The caller holds the container's lock, but for {@link #announceDeparture}.
  */
 public final class Traffic {
     private final MsiRoutes routes;
@@ -29,7 +29,7 @@ public final class Traffic {
     }
 
     /**
-     * As {@link #shut}, before the lock is had: whoever has it cannot let the devices go on until {@link #departed}.
+     * As {@link #shut}, before the lock is held: its holder cannot let the devices go on until {@link #departed}.
      */
     public void announceDeparture() {
         routes.hold();

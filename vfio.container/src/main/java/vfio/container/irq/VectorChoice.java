@@ -11,7 +11,9 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.VectorPolicy;
 
-/** Which banks a container takes its vectors of: its policy, and what other containers leave it. Thread-safe. */
+/**
+ * The choice of the banks of a container's vectors: its policy, and the banks that other containers leave. Thread-safe.
+ */
 public final class VectorChoice implements SharedBanks.User {
     private final SharedBanks shared;
     private final IntPredicate inUse;
@@ -95,7 +97,7 @@ public final class VectorChoice implements SharedBanks.User {
         });
     }
 
-    /** What was reserved is in use now, or is not going to be. */
+    /** Ends a reservation: the bank is in use now, or will not be used. */
     void settle() {
         shared.settle(() -> reserved = Set.of());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Interrupts: vectors, messages and the strategy that places their banks. It has never heard of a swap; it calls
- * {@link vfio.container.dma}, what lies below that, the interrupt controller and the strategies.
+ * Interrupts: vectors, messages and the strategy that places their banks. It knows no swaps; it calls {@link
+ * vfio.container.dma}, what lies below that, the interrupt controller and the strategies.
  */
 package vfio.container.irq;

@@ -22,14 +22,14 @@ import vfio.container.host.TopologyLock;
  *     user: {@link #post}, {@link #runInTime}, {@link #runOrMiss}. An event that could not have it in time is deferred,
  *     not lost.
  * <li>Deferred events are dealt with by the next thread that has the lock, before whatever that thread came for.
- * <li>Whoever lets it go for good has no lock of this container when its {@link Owner} is told.
+ * <li>A thread that releases it for good holds no lock of this container when its {@link Owner} is called.
  * </ul>
  */
 public final class ContainerLock {
     /** Whose lock it is. */
     public interface Owner {
         /**
-         * The lock is about to be let go; it is held during this call.
+         * The lock is about to be released; it is held during this call.
          *
          * @return whether the container has missed what is announced to all
          */
@@ -50,8 +50,8 @@ public final class ContainerLock {
     private final Owner owner;
     private final Queue<Runnable> deferred = new ConcurrentLinkedQueue<>();
     /**
-     * An event of {@link #runOrMiss} could not have the lock. Not in the queue: whoever enters takes from that, and
-     * such an event may be dealt with only by a thread that holds the topology's lock.
+     * An event of {@link #runOrMiss} could not have the lock. Not in the queue, which the next thread that enters
+     * empties, and such an event may be dealt with only by a thread that holds the topology's lock.
      */
     private volatile boolean missed;
 
@@ -118,7 +118,7 @@ public final class ContainerLock {
         });
     }
 
-    /** {@return whether that has been done; if not, somebody hangs in a call that holds the lock} */
+    /** {@return whether that has been done; if not, a thread hangs in a call that holds the lock} */
     public boolean runInTime(Runnable work) {
         if (!lockInTime()) {
             return false;
@@ -127,11 +127,11 @@ public final class ContainerLock {
         return true;
     }
 
-    /** As {@link #runInTime}; if it has not been done, {@link Owner#missed} is called when the lock is let go. */
+    /** As {@link #runInTime}; if it has not been done, {@link Owner#missed} is called when the lock is released. */
     public void runOrMiss(Runnable work) {
         if (!lockInTime()) {
             missed = true;
-            // Whoever has the lock now sees that when letting it go; if nobody has it any more, this thread does the
+            // A holder of the lock sees that when it releases it; if there is none any more, this thread does the
             // work.
             if (!lock.tryLock()) {
                 return;
@@ -141,7 +141,7 @@ public final class ContainerLock {
     }
 
     /**
-     * Has an event dealt with, by this thread if it gets the lock in time, or else by whoever gets it next.
+     * Handles an event, on this thread if it gets the lock in time, else on the next thread that gets it.
      *
      * @return whether it has been dealt with
      * @throws RuntimeException what the event throws, or another one that was deferred
@@ -213,7 +213,7 @@ public final class ContainerLock {
         try {
             drain().end();
         } catch (Throwable e) {
-            // Whatever it is: whoever enters has no way to let the lock go again if this throws.
+            // Any exception: a thread that enters has no way to release the lock again if this throws.
             owner.deferredFailed(e);
         }
     }

@@ -8,12 +8,12 @@ import machine.api.ErrnoException;
 import vfio.api.ContainerState;
 
 /**
- * The state of one container, its IOMMU type, and why it is not, or not wholly, at work: decision 12's picture, with a
- * method for each of its edges. Read at any time. Changed with the container's lock held, but for {@link #block}, which
- * a departing provider's thread calls without if somebody hangs in a call that holds it.
+ * The state of one container, its IOMMU type, and the reason why it does not, or not fully, work: decision 12's
+ * picture, with a method for each of its edges. Read at any time. Changed with the container's lock held, but for
+ * {@link #block}, which a departing provider's thread calls without if another thread hangs in a call that holds it.
  */
 public final class ContainerStatus {
-    /** What may follow what. */
+    /** The permitted transitions. */
     private enum Edge {
         SET(ContainerState.ACTIVE, ContainerState.UNSET),
         QUIESCE(ContainerState.QUIESCING, ContainerState.ACTIVE, ContainerState.BLOCKED),
@@ -74,7 +74,7 @@ public final class ContainerStatus {
     }
 
     /**
-     * No provider has restored the ledger, or none could. From ACTIVE at once if a provider leaves while somebody hangs
+     * No provider has restored the ledger, or none could. From ACTIVE at once if a provider leaves while a thread hangs
      * in it, or if the domain does not close.
      */
     public void block(String why) {

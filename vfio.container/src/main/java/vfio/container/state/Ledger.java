@@ -18,8 +18,8 @@ import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 
 /**
- * What the user of a container asked for, and the only truth: an IOMMU's tables are made from it and can be made
- * again. Owns one hold of the buffer behind each mapping. Guarded by the container's lock, but for {@link #places},
+ * The record of the requests of a container's user, and the only truth: an IOMMU's tables are made from it and can be
+ * rebuilt. Owns one hold of the buffer behind each mapping. Guarded by the container's lock, but for {@link #places},
  * which other containers ask.
  */
 public final class Ledger {
@@ -34,7 +34,7 @@ public final class Ledger {
         this(Long::compareUnsigned);
     }
 
-    /** With that comparison of device addresses, which must be the unsigned one: for who wants to count. */
+    /** With that comparison of device addresses, which must be the unsigned one: for tests that count comparisons. */
     public Ledger(Comparator<Long> unsigned) {
         mappings = new TreeMap<>(unsigned);
     }
@@ -95,7 +95,7 @@ public final class Ledger {
         return List.copyOf(mappings.values());
     }
 
-    /** {@return a view, no copy: for who holds the lock and iterates} */
+    /** {@return a view, no copy: for a holder of the lock that iterates} */
     public List<Mapping> view() {
         return new AbstractList<>() {
             @Override

@@ -66,7 +66,7 @@ public final class Quiescence {
         return held;
     }
 
-    /** Says who its devices are. */
+    /** Sets its devices. */
     public synchronized void requesters(Set<Integer> requesters) {
         gate.requesters(requesters);
     }
@@ -85,8 +85,7 @@ public final class Quiescence {
     }
 
     /**
-     * As {@link #shut}, for a departure that somebody else may have to deal with: nothing opens until
-     * {@link #departed}.
+     * As {@link #shut}, for a departure that another thread may have to handle: nothing opens until {@link #departed}.
      */
     public synchronized void departing() {
         departures++;

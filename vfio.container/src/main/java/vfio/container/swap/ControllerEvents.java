@@ -106,7 +106,7 @@ public final class ControllerEvents {
     /**
      * A vector has come free: what waits for one gets it. For a thread that holds no lock of ours.
      *
-     * @return false if somebody hangs in a call that holds the lock, so that this has to be called again
+     * @return false if a thread hangs in a call that holds the lock, so that this has to be called again
      */
     public boolean vectorFree() {
         return routes.waiting() == 0 || parts.lock().runInTime(() -> {

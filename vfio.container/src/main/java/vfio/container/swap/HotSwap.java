@@ -17,9 +17,9 @@ import vfio.container.irq.Traffic;
 import vfio.container.state.ContainerStatus;
 
 /**
- * Puts another IOMMU provider in the place of the one at work: because the user asks for it, because another one has
- * come, or because the tables of this one are in doubt. The caller holds the container's lock and, but for
- * {@link #giveUp} and {@link #letGo}, the topology's.
+ * Replaces the active IOMMU provider: because the user asks for it, because another one has come, or because the tables
+ * of this one are in doubt. The caller holds the container's lock and, but for {@link #giveUp} and {@link #letGo}, the
+ * topology's.
  */
 public final class HotSwap {
     private final ContainerParts parts;
@@ -191,7 +191,7 @@ public final class HotSwap {
         return null;
     }
 
-    /** Nobody knows what the domain's tables say: what is in the ledger needs another one. */
+    /** The domain's tables are in doubt: the ledger needs a new domain. */
     public void giveUp(String doubt) {
         traffic.shut();
         status.block("the tables are in doubt: " + doubt + letGo());

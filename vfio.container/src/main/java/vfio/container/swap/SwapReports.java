@@ -9,8 +9,8 @@ import vfio.container.irq.MsiBinding;
 import vfio.container.state.Quiescence;
 
 /**
- * The reports of one container's swaps: what was there before, what a swap has cost, and what was swapped while the
- * IOMMU was away, which is reported when devices are let through again. Guarded by the container's lock.
+ * The reports of one container's swaps: the previous provider, the cost of a swap, and the other swaps while the IOMMU
+ * was away, which are reported when devices are let through again. Guarded by the container's lock.
  */
 public final class SwapReports {
     private final ContainerParts parts;
@@ -69,7 +69,7 @@ public final class SwapReports {
         report(Swap.Backend.STRATEGY, from, to, "");
     }
 
-    /** What else was swapped while the IOMMU was away. */
+    /** The other swaps while the IOMMU was away. */
     void owed() {
         if (owesController && parts.host().controller() != null) {
             owesController = false;
@@ -88,8 +88,7 @@ public final class SwapReports {
     }
 
     /**
-     * Somebody has tried to replace a backend and failed: said and reported here if this container uses one, or waits
-     * for one.
+     * Reports the failed replacement of a backend if this container uses one, or waits for one.
      */
     public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
         parts.lock().post(() -> {
