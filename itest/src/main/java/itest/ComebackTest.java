@@ -42,7 +42,7 @@ import vfio.api.Vfio;
 /** An interrupt controller is there when what it needs is, whatever comes and goes at the same moment on another thread. */
 @ExtendWith(Cleaned.class)
 class ComebackTest {
-    /** Where no board has anything. */
+    /** An address that is free on every board. */
     private static final long ELSEWHERE = 0x7f_0000_0000L;
     private static final int ROUNDS = 250;
 

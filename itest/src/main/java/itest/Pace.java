@@ -6,7 +6,7 @@ import java.util.stream.IntStream;
 
 /** The factor by which this machine is slower than an idle one. */
 final class Pace {
-    /** How long {@link #work} takes there. */
+    /** The time {@link #work} takes on an idle machine. */
     private static final long EXPECTED_NANOS = 400_000_000L;
     private static final int ROUNDS = 200_000_000;
     private static final int SLOWEST = 10;

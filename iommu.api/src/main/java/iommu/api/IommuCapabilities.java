@@ -20,7 +20,7 @@ import org.osgi.annotation.versioning.ProviderType;
 @ProviderType
 public record IommuCapabilities(Shape shape, long pageSizes, long apertureStart, long apertureEnd,
         List<ReservedRegion> reserved, List<IommuType> types) {
-    /** How an IOMMU translates. */
+    /** The shape of an IOMMU's translation. */
     public sealed interface Shape permits Paged, Windowed {
     }
 

@@ -17,7 +17,7 @@ import org.osgi.annotation.versioning.ProviderType;
  */
 @ProviderType
 public record IommuType(String name, Unmap unmap, boolean unmapAll, boolean vaddrUpdates, boolean dirtyPages) {
-    /** What an unmap of a range takes away. */
+    /** The mappings that an unmap of a range removes. */
     public enum Unmap {
         /**
          * A mapping goes as a whole when its first address is in the range; a range that starts inside a mapping takes

@@ -68,7 +68,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     private final BigEndian words;
     private final List<Instance> instances = new ArrayList<>();
     private final List<Wire> wires;
-    /** What users of VFIO ask for. */
+    /** The type that users of VFIO ask for. */
     static final String TYPE = "pamu";
 
     private final IommuCapabilities capabilities;

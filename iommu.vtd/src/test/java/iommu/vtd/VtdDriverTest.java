@@ -136,7 +136,7 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("attach: two units, a driver of one: it serves whom that translates; EINVAL for who sits behind the other, or nowhere")
+    @DisplayName("attach: two units, a driver of one: it serves the requesters of that unit; EINVAL for those behind the other, or behind none")
     void oneOfTwo() {
         Bench bench = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes.subList(0, 1), VtdDriverSettings.DEFAULT);

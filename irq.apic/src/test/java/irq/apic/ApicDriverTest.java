@@ -184,7 +184,7 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("What a crashed driver left in service is ended when the next one starts")
+    @DisplayName("An interrupt that a crashed driver left in service is ended when the next one starts")
     void inheritsInService() {
         Board board = new Board(1);
         board.enable();
@@ -246,7 +246,7 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("Who listens is told when a vector has become free, also if a handler released it; a listener that throws disturbs nobody")
+    @DisplayName("A listener is called when a vector has become free, also if a handler released it; one that throws disturbs no other")
     void tellsWhenFree() {
         Board board = new Board(1);
         try (ApicDriver driver = driver(board)) {

@@ -9,8 +9,8 @@ import machine.local.LocalMachine;
 import org.osgi.service.component.annotations.Component;
 
 /**
- * Makes a machine of an ACPI DMAR table as firmware leaves it in {@code /sys/firmware/acpi/tables/DMAR}. Recognised by
- * the signature, not by the file's name. Stateless, thread-safe.
+ * The machine source for an ACPI DMAR table as firmware leaves it in {@code /sys/firmware/acpi/tables/DMAR}. Recognised
+ * by the signature, not by the file's name. Stateless, thread-safe.
  */
 @Component(name = "machine.acpi")
 public final class AcpiMachineSource implements MachineSource {

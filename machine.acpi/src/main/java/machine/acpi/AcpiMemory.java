@@ -12,7 +12,7 @@ import machine.api.ErrnoException;
 import machine.api.Node.Range;
 
 /**
- * Where there is memory, and what of it is free.
+ * The memory of a machine, and the free parts of it.
  *
  * <p>Firmware keeps the RMRRs: they are never free, and where one lies outside the memory there is memory of its own for
  * it. The lowest 16 MiB (real mode's megabyte, and what ISA DMA reaches) are never free either.

@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import machine.api.Node;
 
-/** A node while the table is being read, from the root down; {@link #node} is what becomes of it. */
+/** A node while the table is being read, from the root down; {@link #node} is the result. */
 final class AcpiNode {
     private final AcpiNode parent;
     private final List<AcpiNode> children = new ArrayList<>();

@@ -13,7 +13,7 @@ import machine.api.ErrnoException;
 import machine.api.Node;
 
 /**
- * What a DMAR table does not say.
+ * The options for what a DMAR table does not describe.
  *
  * @param memory pieces of RAM in the order given; empty if the user said nothing
  * @param cpus number of cores

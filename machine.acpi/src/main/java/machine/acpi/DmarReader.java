@@ -23,10 +23,11 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * Reads a DMAR table. What Linux goes on with is gone on with and warned of: a wrong checksum, entries reported twice, an order other than
- * specified, zeros at the end, regions that are none, anything in a structure that is only shown. What would leave a unit, or whom it
- * translates for, in doubt is EINVAL with its offset. Unknown structure and scope types are skipped by their length, reserved fields are
- * not looked at, as ACPI asks for the sake of later tables. Little-endian, like all of ACPI.
+ * The reader of a DMAR table. Faults that Linux tolerates are tolerated with a warning: a wrong checksum, entries
+ * reported twice, an order other than specified, zeros at the end, regions that are none, anything in a structure that
+ * is only shown. What would leave a unit, or whom it translates for, in doubt is EINVAL with its offset. Unknown
+ * structure and scope types are skipped by their length, reserved fields are not looked at, as ACPI asks for the sake
+ * of later tables. Little-endian, like all of ACPI.
  */
 final class DmarReader {
     /** ACPI: the header that all tables have. */

@@ -27,7 +27,7 @@ record DmarTable(String oemId, String oemTableId, int addressWidth, int flags, L
         return structures.stream().filter(type::isInstance).map(type::cast);
     }
 
-    /** What a structure's scope may name. */
+    /** The types of entries in a structure's scope. */
     enum ScopeType {
         /** One PCI function. */
         ENDPOINT,

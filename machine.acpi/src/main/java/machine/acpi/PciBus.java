@@ -9,7 +9,7 @@ final class PciBus {
     final int segment;
     /** Null for a root bus. */
     final PciBus parent;
-    /** Where its bridge is on the parent bus: device {@literal <<} 3 | function. */
+    /** The place of its bridge on the parent bus: device {@literal <<} 3 | function. */
     final int place;
     /** Bridges on this bus by place; the bus behind each. */
     final Map<Integer, PciBus> bridges = new TreeMap<>();

@@ -3,7 +3,7 @@ package machine.api;
 
 import org.osgi.annotation.versioning.ProviderType;
 
-/** What a device does, or may do, at an address, seen from the device: a set of two bits. */
+/** The access of a device to an address, performed or permitted, seen from the device: a set of two bits. */
 @ProviderType
 public final class Access {
     /** The device reads memory. */

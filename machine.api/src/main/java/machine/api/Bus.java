@@ -82,8 +82,8 @@ public interface Bus {
     void sync();
 
     /**
-     * As {@link #sync()}, but for the accesses of some requesters only: no other device can delay it. For who takes away what these alone
-     * translate by.
+     * As {@link #sync()}, but for the accesses of some requesters only: no other device can delay it. For a caller that
+     * removes what these alone translate by.
      *
      * @param requesters their ids; not changed meanwhile
      * @throws ErrnoException as there

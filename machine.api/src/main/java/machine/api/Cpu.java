@@ -7,11 +7,12 @@ import org.osgi.annotation.versioning.ProviderType;
  * A core as an interrupt controller sees it: one interrupt pin and the handler that software has put behind it. Stop 5
  * of the road for an interrupt; before it the controller's unit, after it the driver's handler.
  *
- * <p>The handler runs on the thread that asserted the pin, as an interrupt runs on whatever the core was doing, and never
- * on two threads at once: a second thread leaves word and goes on, the first looks again. It runs until the pin is
- * lowered, which the handler brings about by acknowledging. A thread does not serve what others assert for as long as they
- * like: after some runs of the handler it offers the duty, for a moment between two runs, to whoever asserts the pin then; if
- * nobody does, it goes on. So nobody ever waits for another thread, and no assertion is left to a thread that may not come.
+ * <p>The handler runs on the thread that asserted the pin, as an interrupt runs on whatever the core was doing, and
+ * never on two threads at once: a second thread leaves word and goes on, the first looks again. It runs until the pin
+ * is lowered, which the handler brings about by acknowledging. A thread does not serve what others assert for as long
+ * as they like: after some runs of the handler it offers the duty, for a moment between two runs, to a thread that
+ * asserts the pin then; if nobody does, it goes on. So nobody ever waits for another thread, and no assertion is left
+ * to a thread that may not come.
  *
  * <p>What the handler throws is logged with its class, whatever it is, and is not the asserting thread's concern. The handler is called
  * again when the pin is asserted next.

@@ -5,11 +5,11 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * Hands out the machine's memory: to programs for DMA, to drivers for their tables. First fit by ascending address.
- * Memory comes zeroed by nobody: whoever needs zeroes writes them. Thread-safe.
+ * Memory is not zeroed: a caller that needs zeroes writes them. Thread-safe.
  */
 @ProviderType
 public interface DmaMemory {
-    /** How the extents of a buffer lie. */
+    /** The layout of a buffer's extents. */
     enum Layout {
         /** One extent. */
         CONTIGUOUS,

@@ -5,7 +5,7 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * An error of the control path: an errno name, what was wrong with the offending numbers in hex, and what to do.
- * Unchecked, so that no layer is tempted to swallow it; whoever throws it has left the state as it was.
+ * Unchecked, so that no layer is tempted to swallow it; a method that throws it has left the state as it was.
  */
 @ProviderType
 public class ErrnoException extends RuntimeException {
@@ -27,7 +27,7 @@ public class ErrnoException extends RuntimeException {
         this.reason = reason;
     }
 
-    /** As the other, with the exception that led here. */
+    /** An error with a cause. */
     public ErrnoException(Errno errno, Throwable cause, String format, Object... arguments) {
         this(errno, format, arguments);
         initCause(cause);

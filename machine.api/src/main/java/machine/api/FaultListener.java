@@ -3,7 +3,7 @@ package machine.api;
 
 import org.osgi.annotation.versioning.ConsumerType;
 
-/** Is told of every refused device access. */
+/** A listener for refused device accesses. */
 @FunctionalInterface
 @ConsumerType
 public interface FaultListener {

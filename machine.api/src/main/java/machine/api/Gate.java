@@ -6,24 +6,28 @@ import org.osgi.annotation.versioning.ConsumerType;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * A gate in front of the translations of some requesters, for who changes what lies behind it: shut, no access reaches an IOMMU,
- * so that none can see half a change or be recorded as a violation. Made by {@link Machine#gate}; open at first, and then not on
- * the road at all: a port meets its gate only while it is shut.
+ * A gate in front of the translations of some requesters, for a caller that is about to change the translation behind
+ * it: while it is shut, no access reaches an IOMMU, so that none can see half a change or be recorded as a violation.
+ * Made by {@link Machine#gate}; open at first, and then not on the road at all: a port meets its gate only while it is
+ * shut.
  *
- * <p>Shut, accesses to memory wait until the gate opens, at most for a bound from the moment it was shut; those that have waited so long,
- * and those that come later, are refused {@link Refusal#BLOCKED}. So are those of a device that is being reset, see
- * {@link DmaPort#dismiss}. Messages do not wait: as the posted writes they are, the gate takes them and its {@link Keeper} remembers
- * them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it. An access inside another one of the same thread is
- * part of that one, which is: whoever shuts the gate waits for it, until the bound lets it go.
+ * <p>Shut, accesses to memory wait until the gate opens, at most for a bound from the moment it was shut; those that
+ * have waited so long, and those that come later, are refused {@link Refusal#BLOCKED}. So are those of a device that is
+ * being reset, see {@link DmaPort#dismiss}. Messages do not wait: as the posted writes they are, the gate takes them
+ * and its {@link Keeper} remembers them. Who waits at a gate is not in flight: {@link Bus#sync} does not wait for it.
+ * An access inside another one of the same thread is part of that one, which is: the thread that shuts the gate waits
+ * for it, until the bound lets it go.
  *
  * <p>Where a method waits for what is in flight and an access does not end, it waits as long as {@link Bus#sync} does and logs which; the gate
  * has moved all the same. Who gives memory back relies on {@link Bus#sync}, which throws then.
  *
- * <p>Control path. Belongs to whoever made it, who calls one method at a time; the counts may be read by any thread.
+ * <p>Control path. Belongs to its creator, which calls one method at a time; the counts may be read by any thread.
  */
 @ProviderType
 public interface Gate extends AutoCloseable {
-    /** In front of devices that cannot be held back, such as those of another process: never shut, it keeps nobody. */
+    /**
+     * In front of devices that cannot be held back, such as those of another process: never shut, it holds no device.
+     */
     Gate NONE = new Gate() {
         @Override
         public void requesters(Set<Integer> requesters) {
@@ -56,22 +60,23 @@ public interface Gate extends AutoCloseable {
         }
     };
 
-    /** Remembers the messages of who must not wait. */
+    /** Keeps the messages of devices, which must not wait. */
     @FunctionalInterface
     @ConsumerType
     interface Keeper {
         /**
          * A device writes 4 bytes at a shut gate. Called on the device's thread, inside its access: must be quick and must not block.
          *
-         * @param iova where to, a multiple of 4
-         * @param data what it writes
-         * @return whether this is a message and the keeper will see to it; the device is told that it was written
+         * @param iova the address, a multiple of 4
+         * @param data the value
+         * @return whether this is a message that the keeper keeps; for the device it has been written
          */
         boolean keep(int requester, long iova, int data);
     }
 
     /**
-     * Says for whom it is. Who joins while it is shut is behind it from now on; who leaves is not.
+     * Sets the requesters this gate controls. A requester added while the gate is shut is held from then on; one
+     * removed is released.
      *
      * @throws IllegalArgumentException if one of them has another gate
      */

@@ -7,8 +7,9 @@ import java.util.function.Supplier;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Who holds a machine's nodes: one as their hardware, one as their driver. Bundles that find another there stand by, in the order they
- * came, and take over when it leaves, whatever version they are: two drivers of one node would each write its registers. Any thread.
+ * The holders of a machine's nodes: one as their hardware, one as their driver. Further bundles stand by, in the order
+ * of their arrival, and take over when the holder leaves, whatever version they are: two drivers of one node would each
+ * write its registers. Any thread.
  *
  * <p>A lock for each who takes or stands by is held while what it builds is built; none while it is taken down, or while another one's is.
  */
@@ -23,12 +24,15 @@ public interface Holds {
     }
 
     /**
-     * Takes hold of nodes, or stands by until whoever holds one of them has let go. Standing by is said in the log, with the holder.
+     * Takes hold of nodes, or stands by until the holder of one of them has released it. Standing by is logged, with
+     * the holder.
      *
      * @param holder what to call the caller in messages: its bundle
-     * @param take builds what needs the nodes, and returns what takes it down again. Called once, when all are held: before this returns,
-     *     or later on the thread that lets go; the nodes may have ceased to be {@link Machine#ready} by then, so a driver looks
-     * @return takes down what was built, lets go, and has the next one take over; or stands by no more. Idempotent
+     * @param take builds what needs the nodes, and returns what takes it down again. Called once, when all are held:
+     *     before this returns, or later on the thread that releases them; the nodes may have ceased to be {@link
+     *     Machine#ready} by then, so a driver looks
+     * @return takes down the result of building, releases the nodes, and lets the next one take over; or ends standing
+     *     by. Idempotent
      * @throws RuntimeException what {@code take} throws before this returns; nothing is held then. What it throws later is logged, and the
      *     next one takes over
      */

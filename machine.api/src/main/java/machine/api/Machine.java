@@ -90,7 +90,7 @@ public interface Machine extends AutoCloseable {
      */
     Runnable line(Wire wire, BooleanSupplier level);
 
-    /** {@return the device's end of a wire for who simply drives it} */
+    /** {@return the device's end of a wire that the device drives directly} */
     default InterruptLine line(Wire wire) {
         AtomicBoolean level = new AtomicBoolean();
         Runnable update = line(wire, level::get);
@@ -103,7 +103,10 @@ public interface Machine extends AutoCloseable {
     /** Is told of every refused access of any device. See {@link FaultListener} for the rules. */
     Attachment onFault(FaultListener listener);
 
-    /** Gives back what the machine has of the host, such as a process. For who made it, when nobody uses it any more. Idempotent. */
+    /**
+     * Gives back the machine's resources of the host, such as a process. Called by the machine's creator when it is not
+     * used any more. Idempotent.
+     */
     @Override
     default void close() {
     }

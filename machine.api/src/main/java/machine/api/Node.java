@@ -29,8 +29,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * @param interrupts the interrupt specifiers, in order
  * @param properties the raw bytes of each property, numbers big-endian as in a device tree; copied on the way in and out
  * @param children in order; their paths begin with this one's
- * @param builtIn whether the hardware is there by itself, in another process or as a chip, so that no {@link Unit} can be plugged in:
- *     whoever brings one looks at nodes that are not
+ * @param builtIn whether the hardware is there by itself, in another process or as a chip, so that no {@link Unit} can
+ *     be plugged in: a bundle with a unit looks at nodes that are not
  */
 @ProviderType
 public record Node(String path, List<String> compatible, List<Range> registers, List<Wire> interrupts, Map<String, byte[]> properties,

@@ -19,10 +19,10 @@ import java.nio.file.StandardOpenOption;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Where the result of a long work goes: opened before the work, so that a place that nothing can be written to is refused then and not
- * after it. What is there stays as it is until {@link #write}; a file that this made and nothing was written to is deleted by
- * {@link #close}. Every user of a machine writes its reports with it, so that they all say the same of a file that cannot be written.
- * One thread at a time; whoever opened it closes it.
+ * The file for the result of a long job: opened before the job, so that an unwritable place is refused before and not
+ * after it. What is there stays as it is until {@link #write}; a file that this made and nothing was written to is
+ * deleted by {@link #close}. Every user of a machine writes its reports with it, so that they all say the same of a
+ * file that cannot be written. One thread at a time; its opener closes it.
  */
 @ProviderType
 public final class OutputFile implements AutoCloseable {

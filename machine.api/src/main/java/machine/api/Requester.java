@@ -4,8 +4,9 @@ package machine.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Who speaks on the bus. A device has several names: what its bus calls it, what the IOMMU sees, what the interrupt controller sees. On
- * PAMU and VT-d boards all three are one number; with an SMMU and an ITS, a device tree's maps make three of them.
+ * The sender of an access on the bus. A device has several names: what its bus calls it, what the IOMMU sees, what the
+ * interrupt controller sees. On PAMU and VT-d boards all three are one number; with an SMMU and an ITS, a device tree's
+ * maps make three of them.
  *
  * @param id the requester id the IOMMU sees: a LIODN on QorIQ, bus/device/function on x86, a stream id
  * @param unit path of the node of the IOMMU instance this requester sits behind; no unit there means blocked

@@ -6,8 +6,8 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A place where devices can be plugged: the bus behind a PCIe controller or, on boards without one, the place of a DMA
- * master of the chip. It knows what only the topology knows: as whom a device there speaks, and with whom it shares its
- * isolation group.
+ * master of the chip. It holds the knowledge of the topology: as whom a device there speaks, and with whom it shares
+ * its isolation group.
  */
 @ProviderType
 public interface Slot {

@@ -4,12 +4,12 @@ package machine.api;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * What a unit with a coherent cache listens to: stores into memory it has cached. From {@link Bus#snoop}.
+ * A unit's view of the stores into memory it has cached, for a coherent cache. From {@link Bus#snoop}.
  *
- * <p>A unit takes a {@link #stamp} before it reads its tables, keeps it with what it has found, and serves that for as long as
- * {@link #unchanged} says so: one volatile read. Every store into the ranges makes all earlier stamps worthless <em>before</em> its
- * first byte is there, and none can be had until its last byte is: so whoever has seen the new bytes, and whoever is
- * told of the store after it has returned, is not served the old ones.
+ * <p>A unit takes a {@link #stamp} before it reads its tables, keeps it with what it has found, and serves that for as
+ * long as {@link #unchanged} says so: one volatile read. Every store into the ranges makes all earlier stamps worthless
+ * <em>before</em> its first byte is there, and none can be had until its last byte is: so a thread that has seen the
+ * new bytes, and one that is told of the store after it has returned, is not served the old ones.
  *
  * <p>Thread-safe; nothing here blocks or allocates.
  */

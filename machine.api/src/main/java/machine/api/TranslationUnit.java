@@ -16,7 +16,7 @@ import org.osgi.annotation.versioning.ConsumerType;
 @FunctionalInterface
 @ConsumerType
 public interface TranslationUnit {
-    /** What stands behind a requester whose unit is missing: everything is refused. */
+    /** The unit of a requester whose unit is missing: it refuses everything. */
     TranslationUnit NONE = (requester, iova, length, access) -> Refusal.BLOCKED;
 
     /**

@@ -7,7 +7,7 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * What a hardware model plugs into the machine in one step, see {@link Machine#attach}.
+ * The parts that a hardware model plugs into the machine in one step, see {@link Machine#attach}.
  *
  * @param windows its register windows
  * @param translations its translation units, by the path of the node of each instance; empty if it is no IOMMU

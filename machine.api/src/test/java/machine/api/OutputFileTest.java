@@ -32,7 +32,7 @@ class OutputFileTest {
         assertEquals("there", Files.readString(file));
     }
 
-    @DisplayName("What is there stays until something is written in its place, and nothing of it is left then")
+    @DisplayName("An existing file stays until something is written in its place, and nothing of it is left then")
     @Test
     void replaced() throws IOException {
         Path file = Files.writeString(directory.resolve("file"), "something longer");

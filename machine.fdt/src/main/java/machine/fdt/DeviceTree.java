@@ -18,9 +18,9 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /**
- * What the properties of a tree mean: addresses through {@code ranges}, interrupt specifiers, phandles. Nodes that are not
- * enabled ({@code status} other than okay) are left out with all below them: no driver must bind to them. Immutable once
- * built.
+ * The meaning of a tree's properties: addresses through {@code ranges}, interrupt specifiers, phandles. Nodes that are
+ * not enabled ({@code status} other than okay) are left out with all below them: no driver must bind to them. Immutable
+ * once built.
  *
  * <p>What is malformed is read as far as it can be, as Linux reads it, and warned of. Refused is what leaves in doubt whether there is a
  * PAMU or an interrupt controller, or where.
@@ -43,7 +43,7 @@ final class DeviceTree {
         private final List<String> compatible;
         private boolean enabled;
         private List<Node.Range> registers = List.of();
-        /** What {@link DeviceTree#ranges} has found; null until it has looked. */
+        /** The result of {@link DeviceTree#ranges}; null before its first call. */
         private List<long[]> passedOn;
         private List<Wire> interrupts = List.of();
         /** Null until all is understood. */

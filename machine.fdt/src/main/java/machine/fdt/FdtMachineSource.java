@@ -20,8 +20,8 @@ import machine.local.LocalMachine;
 import org.osgi.service.component.annotations.Component;
 
 /**
- * Makes machines of flattened device trees. Options: {@code memory=0x0+0x80000000,0x100000000+0x80000000} for what a boot loader
- * finds in the DIMMs, {@code liodn.SLOT=193} for the LIODNs it hands out.
+ * The machine source for flattened device trees. Options: {@code memory=0x0+0x80000000,0x100000000+0x80000000} for what
+ * a boot loader finds in the DIMMs, {@code liodn.SLOT=193} for the LIODNs it hands out.
  */
 @Component
 public final class FdtMachineSource implements MachineSource {

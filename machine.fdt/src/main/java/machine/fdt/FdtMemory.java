@@ -10,7 +10,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node.Range;
 
-/** Where there is memory, and what of it is free. */
+/** The memory of a board, and the free parts of it. */
 final class FdtMemory {
     private static final long PAGE = 4096;
     private static final long DEFAULT = 8L << 30;
@@ -22,7 +22,7 @@ final class FdtMemory {
     private static final int MOST_PIECES = 64;
     /** Low memory that is the firmware's and is not handed out. */
     private static final Range FIRMWARE = new Range(0, 16L << 20);
-    /** What the cores of these chips reach: 36 bits. */
+    /** The address space of the cores of these chips: 36 bits. */
     private static final Range REACHED = new Range(0, 1L << 36);
 
     /** A range, and who has it. */
@@ -75,7 +75,10 @@ final class FdtMemory {
         return taken;
     }
 
-    /** What the tree says: whole pages, once, clear of registers. So Linux has it (early_init_dt_add_memory_arch, memblock_add). */
+    /**
+     * {@return the tree's memory: whole pages, once, clear of registers, as in Linux (early_init_dt_add_memory_arch,
+     * memblock_add)}
+     */
     private List<Range> said(DeviceTree tree, Warnings warnings) {
         List<Place> places = new ArrayList<>();
         for (DeviceTree.TreeNode node : tree.nodes()) {
@@ -111,7 +114,7 @@ final class FdtMemory {
         return subtract(joined, windows);
     }
 
-    /** What the user says: it can be said otherwise. */
+    /** {@return the memory of the user's option, whose faults the user can correct} */
     private List<Range> checked(List<Range> option) {
         List<Range> ranges = sorted(option);
         limit(ranges);

@@ -15,8 +15,9 @@ import machine.api.ErrnoException;
 import machine.api.Node;
 
 /**
- * Reads the flattened form of a device tree, versions 16 and 17: whatever the bytes are, the answer is a tree or one
- * {@link ErrnoException} that says at which offset what is wrong. What Linux goes on with is warned of. Big-endian, as the format is.
+ * The reader of the flattened form of a device tree, versions 16 and 17: for any bytes, the result is a tree or one
+ * {@link ErrnoException} with the fault and its offset. What Linux goes on with is warned of. Big-endian, as the format
+ * is.
  */
 final class FlatTree {
     static final int MAGIC = 0xd00dfeed;

@@ -4,7 +4,9 @@ package machine.fdt;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What was gone on with although it is wrong; see {@link machine.api.Machine#warnings}. A hostile tree makes no endless list of it. */
+/**
+ * The tolerated faults of a tree; see {@link machine.api.Machine#warnings}. Their number is limited for hostile trees.
+ */
 final class Warnings {
     private static final int MOST = 64;
 

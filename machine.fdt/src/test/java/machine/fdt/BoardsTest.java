@@ -71,7 +71,7 @@ class BoardsTest {
             .collect(Collectors.joining(" ")));
     }
 
-    @DisplayName("Whatever trees are beside the project: a machine, or no IOMMU; in one line each")
+    @DisplayName("Each tree beside the project gives a machine, or no IOMMU; in one line")
     @Test
     void all() throws IOException {
         for (Path file : TestData.allReal()) {

@@ -248,7 +248,7 @@ class DeviceTreeTest {
             .cells("interrupt-map", map);
     }
 
-    @DisplayName("What ends one cell early is not filled up: interrupts-extended, interrupt-map")
+    @DisplayName("A property that ends one cell early is not filled up: interrupts-extended, interrupt-map")
     @Test
     void endsEarly() {
         Machine machine = TestData.open(mapped(board().begin("d").cells("interrupts-extended", PIC, 3, 2, 0, 0, PIC, 4, 2, 0).end(),

@@ -408,7 +408,7 @@ class FaultyTreeTest {
         assertTrue(many.warnings().contains("device tree: 40 cores; the first 32 count"), many.warnings().toString());
     }
 
-    @DisplayName("What follows the root is not read")
+    @DisplayName("Data behind the root is not read")
     @Test
     void end() {
         byte[] content = board().done();

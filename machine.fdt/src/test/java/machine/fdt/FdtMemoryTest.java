@@ -201,7 +201,7 @@ class FdtMemoryTest {
         memory(machine, 0x2_0000_0000L, false);
     }
 
-    @DisplayName("What a PCIe controller passes on is no memory; the same of another bus is, and so is what the bus above does not pass on")
+    @DisplayName("A range that a PCIe controller passes on is no memory; the same of another bus is, and so is one that the bus above does not pass on")
     @Test
     void outbound() {
         int[] ranges = {0x0200_0000, 0, 0xe000_0000, 0, 0, 0, 0x0010_0000};

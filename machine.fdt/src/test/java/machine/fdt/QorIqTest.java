@@ -50,7 +50,7 @@ class QorIqTest {
         }
     }
 
-    @DisplayName("What the table does not know gets numbers above the table's, even places for PCIe and odd ones for DMA, nobody else's")
+    @DisplayName("A master that is not in the table gets a unique number above the table's, even places for PCIe and odd ones for DMA")
     @Test
     void beside() {
         assertEquals(198, pcie("p4080", 0x20_3000, 0), "one controller more than the chip has");

@@ -2,8 +2,8 @@
 package machine.local;
 
 /**
- * Reports what code that is not ours threw when it was called back: a handler, a listener, a level. Whoever called it goes on, since
- * neither the device nor the user on whose thread it ran can do anything about it.
+ * Reports the exceptions of foreign code that was called back: a handler, a listener, a level. The caller goes on,
+ * since neither the device nor the user on whose thread it ran can do anything about it.
  */
 final class ForeignCode {
     private static final System.Logger LOG = System.getLogger("machine.local");

@@ -27,8 +27,9 @@ import machine.api.ErrnoException;
  *
  * <p>Each word has a cache line pair of its own. {@link #enter} and {@link #exit} are lock-free.
  *
- * <p>An access may end by any Throwable, a StackOverflowError for one, and then there is no room to call {@link #exit}: whoever counts
- * itself in does, where it has not called that, what {@link #exit} would, and calls nothing. With {@code entered} what {@link #enter} gave:
+ * <p>An access may end by any Throwable, a StackOverflowError for one, and then there is no room to call {@link #exit}:
+ * a thread that counts itself in does, where it has not called that, what {@link #exit} would, and calls nothing. With
+ * {@code entered} what {@link #enter} gave:
  * <pre>{@code
  * int entered = flight.enter();
  * try {
@@ -166,7 +167,7 @@ final class InFlight {
         }
     }
 
-    /** How long a drain, or several one after the other, wait. One thread. */
+    /** The time limit of a drain, or of several one after the other. One thread. */
     static final class Patience {
         private static final System.Logger LOG = System.getLogger("machine.local");
         private static final long WARNING_NANOS = 1_000_000_000L;

@@ -77,7 +77,7 @@ final class InterruptPin {
         settle(to);
     }
 
-    /** The controller is looked up under the lock: one attached just now is told by this, or asks again by replay. */
+    /** The controller is looked up under the lock: one attached just now gets the level by this, or by replay. */
     private InterruptInputs note() {
         if (driven > 0 == told) {
             return InterruptInputs.NONE;

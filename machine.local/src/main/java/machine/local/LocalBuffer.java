@@ -9,7 +9,7 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 
-/** What {@link LocalMemory} hands out. */
+/** A buffer from {@link LocalMemory}. */
 final class LocalBuffer implements DmaBuffer {
     private final Bus bus;
     private final List<Extent> extents;

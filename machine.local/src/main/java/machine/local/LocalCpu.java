@@ -19,7 +19,7 @@ import org.osgi.annotation.versioning.ProviderType;
 public final class LocalCpu implements Cpu {
     /** Runs of the handler on one thread before another that asserts the pin may take over. */
     static final int TURN = 32;
-    /** How long the duty is offered, in turns of an empty loop: some runs of a handler. */
+    /** The duration of an offer of the duty, in turns of an empty loop: some runs of a handler. */
     private static final int OFFER_SPINS = 100;
     /** In the count of words: the duty is anybody's who takes this away. */
     private static final long OFFERED = 1L << 62;
@@ -34,7 +34,7 @@ public final class LocalCpu implements Cpu {
     }
 
     private final int number;
-    /** Words left for who serves, its own included; 0 while nobody serves. */
+    /** Words left for the serving thread, its own included; 0 while no thread serves. */
     private final AtomicLong requests = new AtomicLong();
     private volatile boolean asserted;
     private volatile Handler handler;
@@ -53,7 +53,7 @@ public final class LocalCpu implements Cpu {
     }
 
     /**
-     * For who makes a machine.
+     * Called by machine implementations.
      *
      * @param number the core's number, from 0
      */
@@ -184,7 +184,8 @@ public final class LocalCpu implements Cpu {
     }
 
     /**
-     * Offers the duty, for a moment, to whoever asserts the pin. The yield lets a thread do so that only lacks a processor.
+     * Offers the duty, for a moment, to a thread that asserts the pin. The yield lets a thread do so that only lacks a
+     * processor.
      *
      * @return whether nobody took it
      */

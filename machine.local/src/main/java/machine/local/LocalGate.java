@@ -10,7 +10,7 @@ import machine.api.TranslationUnit;
 
 /** A gate of a {@link LocalMachine}: open, no port knows of it; shut, each port has a {@link Bar} in the place of its unit. */
 final class LocalGate implements Gate {
-    /** What a port has that nobody has put a gate before: never shut. */
+    /** The gate of a port without one: never shut. */
     static final LocalGate OPEN = new LocalGate(null, (requester, iova, data) -> false);
 
     /** A shut gate as one port meets it: immutable, stands in the place of the unit behind it. */
@@ -42,7 +42,7 @@ final class LocalGate implements Gate {
             return size == 4 && gate.keeper.keep(requester, iova, (int) value);
         }
 
-        /** What becomes of an access that is no message: {@link #STALLED} as long as it has to wait. */
+        /** {@return the answer to an access that is no message: {@link #STALLED} as long as it has to wait} */
         long pass(int requester, long iova, int length, int access) {
             if (pages != null) {
                 return behind.translate(requester, iova, length, access);
@@ -72,7 +72,7 @@ final class LocalGate implements Gate {
             }
         }
 
-        /** The port has gone, or its device is being reset: whoever waits there has nothing to wait for. */
+        /** The port has gone, or its device is being reset: its waiting accesses end. */
         void wake() {
             synchronized (gate) {
                 gate.notifyAll();

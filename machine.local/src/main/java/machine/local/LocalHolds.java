@@ -15,12 +15,12 @@ import machine.api.Holds;
 import machine.api.Node;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The holds of one machine: a queue of who holds and who stands by. */
+/** The holds of one machine: a queue of the holder and of those that stand by. */
 @ProviderType
 public final class LocalHolds implements Holds {
     private static final System.Logger LOG = System.getLogger("machine.local");
 
-    /** Who holds and who stands by, in the order they came. Guards itself. */
+    /** The holders and those that stand by, in the order of their arrival. Guards itself. */
     private final List<Entry> queue = new ArrayList<>();
 
     private final class Entry implements Attachment {
@@ -113,7 +113,7 @@ public final class LocalHolds implements Holds {
         return null;
     }
 
-    /** One has let go: whoever can now, takes over. */
+    /** A node was released: the next one that can takes over. */
     private void leave(Entry gone) {
         synchronized (queue) {
             queue.remove(gone);

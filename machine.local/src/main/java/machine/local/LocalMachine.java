@@ -40,7 +40,7 @@ import org.osgi.annotation.versioning.ProviderType;
 public final class LocalMachine implements Machine {
     private static final System.Logger LOG = System.getLogger("machine.local");
 
-    /** What is plugged in at a node, from before its first window comes until after its last has gone. */
+    /** The unit plugged in at a node, from before its first window is added until after its last is removed. */
     private static final class Plugged {
         private final Unit unit;
         private final List<Attachment> windows = new ArrayList<>();
@@ -80,16 +80,16 @@ public final class LocalMachine implements Machine {
     }
 
     /**
-     * As the other.
+     * Builds the machine of a board.
      *
-     * @param limit see {@link PhysicalBus#PhysicalBus(List, Duration)}
+     * @param limit the longest wait for an access, see {@link PhysicalBus#PhysicalBus(List, Duration)}
      */
     public LocalMachine(Board board, Duration limit) {
         this(board, new PhysicalBus(rams(board), limit));
     }
 
     /**
-     * For who has a bus of their own: the board's memory is not looked at.
+     * Builds a machine on a given bus; the board's memory is ignored.
      *
      * @param bus has all that the board says is free
      */
@@ -273,8 +273,8 @@ public final class LocalMachine implements Machine {
     }
 
     /**
-     * Every listener is told, whatever another one threw; no lock of ours is held. The first that threw makes its caller's call fail, and
-     * with it what it was told of.
+     * Calls every listener, whatever another one threw, with no lock held. The first that threw makes its caller's call
+     * fail, and with it what it was told of.
      */
     private void tell(Node node) {
         Throwable failure = null;

@@ -23,16 +23,16 @@ final class LocalPort implements DmaPort {
 
     private final Requester requester;
     private final int id;
-    /** What register windows see. */
+    /** The requester id that register windows see. */
     private final int messageId;
     private final PhysicalBus bus;
     private final FaultListener faults;
     private final InFlight inFlight;
     private final Attachment registration;
-    /** What an access meets: the unit, or the bar of a shut gate before it. */
+    /** The next stop of an access: the unit, or the bar of a shut gate before it. */
     private volatile TranslationUnit unit;
 
-    /** How often {@link #dismiss} holds. Written under this. */
+    /** The number of {@link #dismiss} calls that hold. Written under this. */
     private volatile int dismissals;
 
     // Guarded by this.

@@ -43,7 +43,7 @@ public final class PhysicalBus implements Bus {
     private final Duration limit;
     private volatile Window[] windows = {};
 
-    /** As the other; accesses are waited for five seconds. */
+    /** A bus that waits at most five seconds for accesses under way. */
     public PhysicalBus(List<Ram> memory) {
         this(memory, Duration.ofSeconds(5));
     }
@@ -205,7 +205,7 @@ public final class PhysicalBus implements Bus {
         }
     }
 
-    /** {@return a new patience for who waits for accesses under way} */
+    /** {@return a new time limit for a wait for accesses under way} */
     InFlight.Patience patience() {
         return new InFlight.Patience(limit);
     }

@@ -44,7 +44,7 @@ public final class Ram {
     private static final VarHandle INT = view(int[].class);
     private static final VarHandle LONG = view(long[].class);
 
-    /** The host has no memory for a piece: what a core or a program that stores there is told. */
+    /** The error of a core or a program that stores where the host has no memory for a piece. */
     static final class Exhausted extends ErrnoException {
         private static final long serialVersionUID = 1L;
 
@@ -62,7 +62,7 @@ public final class Ram {
     private final AtomicReferenceArray<ByteBuffer> open;
     /** Replaced, not changed, under the lock. */
     private volatile LocalSnoop[] snoops = {};
-    /** How much it had given when it last refused, and what it said; null if it gave. Guarded by this, as the next. */
+    /** The amount it had given when it last refused, and its error; null if it gave. Guarded by this, as the next. */
     private String refusal;
     private long refused;
 
@@ -76,7 +76,7 @@ public final class Ram {
     }
 
     /**
-     * As the other.
+     * Memory with a given source and clock, for tests.
      *
      * @param host gives so many bytes, or throws an OutOfMemoryError
      * @param clock in nanoseconds

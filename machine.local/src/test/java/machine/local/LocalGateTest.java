@@ -98,7 +98,7 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("stall: an access waits and then happens once, without a fault; Bus.sync does not wait for who waits (P3)")
+    @DisplayName("stall: an access waits and then happens once, without a fault; Bus.sync does not wait for a waiting access (P3)")
     void waits() throws Exception {
         gate.shut(LONG);
         FutureTask<Integer> write = waiting(() -> port.write(0, 8, 0x55));
@@ -142,7 +142,7 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("stall: the bound passes: BLOCKED for who waited and for who comes later, a message is kept all the same")
+    @DisplayName("stall: the bound passes: BLOCKED for waiting and for later accesses; a message is kept all the same")
     void bound() throws Exception {
         gate.shut(TimeUnit.MILLISECONDS.toNanos(20));
         assertEquals(Refusal.BLOCKED, port.write(0, 4, 1));

@@ -71,7 +71,7 @@ class LocalHoldsTest {
     }
 
     @Test
-    @DisplayName("Who fails to build holds nothing: at once it is told, after it took over the next one takes over")
+    @DisplayName("A bundle that fails to build holds nothing: at once it gets the error; if it had taken over, the next one takes over")
     void failing() {
         ErrnoException dead = new ErrnoException(Errno.ENODEV, "nothing answers");
         assertEquals(dead, assertThrows(ErrnoException.class, () -> holds.take(Role.DRIVER, List.of(one), "dead", () -> {
@@ -93,7 +93,7 @@ class LocalHoldsTest {
     }
 
     @Test
-    @DisplayName("Who leaves while it takes over leaves when that is done, and takes down what was built")
+    @DisplayName("A bundle that leaves while it takes over leaves when that is done, and takes down the result")
     void leavesWhileTakingOver() throws InterruptedException {
         CountDownLatch building = new CountDownLatch(1);
         CountDownLatch goOn = new CountDownLatch(1);

@@ -45,7 +45,7 @@ public final class MachinesComponent implements Machines {
     private Attachment listener;
     private ServiceRegistration<Machine> published;
 
-    // Written under this, read by whoever plugs a unit in.
+    // Written under this, read by threads that plug a unit in.
     private volatile Machine machine;
     private final Map<String, ServiceRegistration<Node>> nodes = new ConcurrentHashMap<>();
 
@@ -112,7 +112,7 @@ public final class MachinesComponent implements Machines {
 
     private void publish(Machine fresh) {
         machine = fresh;
-        // The machine comes last: whoever needs it finds its nodes there.
+        // The machine comes last: its users find its nodes registered.
         for (Node node : fresh.nodes()) {
             nodes.put(node.path(), context.registerService(Node.class, node, properties(node)));
         }
@@ -120,7 +120,7 @@ public final class MachinesComponent implements Machines {
         published = context.registerService(Machine.class, fresh, new Hashtable<>(Map.of("machine.model", fresh.model())));
     }
 
-    /** Called by whoever plugs a unit in, inside a service event of ours perhaps: takes no lock. */
+    /** Called by a thread that plugs a unit in, perhaps inside a service event of this component: takes no lock. */
     private void ready(Node node) {
         ServiceRegistration<Node> registration = nodes.get(node.path());
         if (registration != null) {

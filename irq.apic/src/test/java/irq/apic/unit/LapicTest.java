@@ -378,7 +378,7 @@ class LapicTest {
     }
 
     @Test
-    @DisplayName("What is read-only, or is not accessed as aligned 32 bits, keeps its value; LDR, DFR and SVR keep the bits they have")
+    @DisplayName("A register that is read-only, or is not accessed as aligned 32 bits, keeps its value; LDR, DFR and SVR keep the bits they have")
     void writeMasks() {
         board.enable();
         board.ring(0xfee01000, 0xc041);

@@ -235,7 +235,7 @@ public final class ConfigurationReader {
         return elements(value).stream().map(String::valueOf).collect(Collectors.joining(","));
     }
 
-    /** What somebody wrote into a configuration must not make a second line of the log. */
+    /** Escapes a configured text, which must not make a second line of the log. */
     private static String oneLine(String text) {
         String line = String.valueOf(text).replaceAll("\\p{Cntrl}+", " ");
         return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + "...";

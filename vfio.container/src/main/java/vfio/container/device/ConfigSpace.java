@@ -23,7 +23,7 @@ public final class ConfigSpace {
     private static final int CAPABILITIES = 0x34;
     private static final int INTERRUPT = 0x3c;
     private static final int MSI = 0x05;
-    /** Where capabilities of the conventional kind are, in the extended space too. */
+    /** The end of the conventional config space, where the conventional capabilities are, in the extended space too. */
     private static final int HEADER_SPACE = 0x100;
 
     private static final int MEMORY = 0x0002;

@@ -85,7 +85,7 @@ public final class VfioGroup implements Group {
         return device;
     }
 
-    /** What holds when a device begins to be opened. */
+    /** The device and the container of an opening that has begun. */
     private record Opening(PciFunction function, Owner owner) {
     }
 
