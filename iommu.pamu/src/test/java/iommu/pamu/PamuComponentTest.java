@@ -34,7 +34,7 @@ class PamuComponentTest {
     }
 
     private static Map<String, Object> configured(String policy) {
-        return Map.of("iommu.kind", "pamu", "vfio.type", 2, "violation.policy", policy);
+        return Map.of("iommu.kind", "pamu", "vfio.type", "pamu", "violation.policy", policy);
     }
 
     private Optional<String> driver() {
