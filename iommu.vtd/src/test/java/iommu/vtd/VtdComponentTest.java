@@ -59,13 +59,13 @@ class VtdComponentTest {
         assertEquals(Optional.of(Registry.HOLDER), driver(1));
         assertEquals(REMAPS, bench.reg(0x1c) & REMAPS);
         VtdDriver driver = driver(registry);
-        List<Integer> order = new ArrayList<>();
+        List<Class<?>> there = new ArrayList<>();
         registry.inUnregister = () -> {
-            order.add(registry.offered().size());
+            registry.offered().forEach(offer -> there.add(offer.type));
             driver.open().close();
         };
         component.close();
-        assertEquals(List.of(2, 1), order);
+        assertEquals(List.of(InterruptRemapping.class, Iommu.class, InterruptRemapping.class), there, "last first");
         assertEquals(List.of(), registry.offered());
         closed(driver);
         assertEquals(TRANSLATES, bench.reg(0x1c) & TRANSLATES);
