@@ -104,7 +104,7 @@ final class Runs {
         List<Double> ratios = new ArrayList<>();
         for (BenchmarkResult fork : result.getBenchmarkResults()) {
             for (IterationResult iteration : fork.getIterationResults()) {
-                Map<String, Result> counted = iteration.getSecondaryResults();
+                var counted = iteration.getSecondaryResults();
                 if (counted.containsKey("road")) {
                     nanos.add(counted.get("road").getScore() / counted.get("operations").getScore());
                     ratios.add(counted.get("road").getScore() / counted.get("yardstick").getScore());

@@ -187,6 +187,22 @@ class RulesTest {
         return all;
     }
 
+    @DisplayName("The bill of materials has every bundle but the launcher, and the build's version")
+    @Test
+    void bom() throws Exception {
+        List<String> bundles = new ArrayList<>(bundles());
+        bundles.remove("launcher");
+        Element bom = document(ROOT.resolve("bom/pom.xml"));
+        assertEquals(bundles, children(bom, "dependency").stream()
+            .map(one -> children(one, "artifactId").get(0).getTextContent()).toList());
+        assertEquals(children(document(ROOT.resolve("pom.xml")), "version").get(0).getTextContent(),
+            children(bom, "version").get(0).getTextContent());
+    }
+
+    private static Element document(Path file) throws Exception {
+        return DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file.toFile()).getDocumentElement();
+    }
+
     private static List<Element> children(Element parent, String name) {
         List<Element> all = new ArrayList<>();
         NodeList found = parent.getElementsByTagName(name);
@@ -200,7 +216,7 @@ class RulesTest {
         Matcher matcher = Pattern.compile("<module>([^<]+)</module>").matcher(Files.readString(ROOT.resolve("pom.xml")));
         List<String> names = new ArrayList<>();
         while (matcher.find()) {
-            if (!matcher.group(1).matches("itest|bench|stress|machine\\.fixture")) {
+            if (!matcher.group(1).matches("bom|itest|bench|stress|machine\\.fixture")) {
                 names.add(matcher.group(1));
             }
         }

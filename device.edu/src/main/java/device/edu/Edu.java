@@ -335,6 +335,7 @@ public final class Edu implements PciFunction, AutoCloseable {
      * Waits for the messages that other threads are sending. PCI: the answer to a read does not pass writes that were posted before it,
      * so a host that has changed the message and then reads knows that the old one is not on its way any more.
      */
+    @SuppressWarnings("LockNotBeforeTry")
     private void flush() {
         if (posted.getReadHoldCount() == 0) {
             posted.writeLock().lock();

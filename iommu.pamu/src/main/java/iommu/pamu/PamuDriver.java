@@ -231,8 +231,11 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
         shut();
         scan.lock();
-        stopped = true;
-        scan.unlock();
+        try {
+            stopped = true;
+        } finally {
+            scan.unlock();
+        }
         bus.sync();
         orphans.forEach(PamuDomain::orphan);
         members.clear();

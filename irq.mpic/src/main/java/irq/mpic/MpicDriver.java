@@ -130,8 +130,9 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
     public void close() {
         if (core.isOpen()) {
             // Where the hardware has gone already there is nothing to silence.
-            for (int source = 0; source < sources && bus.offer(vpr(source), MpicRegisters.MASKED | identity(source)); source++) {
-                continue;
+            int source = 0;
+            while (source < sources && bus.offer(vpr(source), MpicRegisters.MASKED | identity(source))) {
+                source++;
             }
             core.close();
         }
@@ -185,13 +186,13 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         bus.put(base + MpicRegisters.GCR, MpicRegisters.MODE_MIXED);
         bus.put(base + MpicRegisters.SVR, MpicCore.SPURIOUS);
         for (int i = 0; i < IPIS; i++) {
-            bus.put(base + MpicRegisters.IPIVPR + 0x10 * i, (i == 0 ? 0 : MpicRegisters.MASKED)
+            bus.put(base + MpicRegisters.IPIVPR + 0x10L * i, (i == 0 ? 0 : MpicRegisters.MASKED)
                 | SETTLE_PRIORITY << MpicRegisters.PRIORITY_SHIFT | MpicCore.SETTLE);
         }
         for (int i = 0; i < TIMERS; i++) {
-            bus.put(base + MpicRegisters.TIMER_A + MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
+            bus.put(base + MpicRegisters.TIMER_A + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
             if (version >= MpicRegisters.VERSION_TIMER_B) {
-                bus.put(base + MpicRegisters.TIMER_B + MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
+                bus.put(base + MpicRegisters.TIMER_B + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
             }
         }
         for (int source = 0; source < sources; source++) {

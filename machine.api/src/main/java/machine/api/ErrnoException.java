@@ -18,19 +18,20 @@ public class ErrnoException extends RuntimeException {
      * @param format a {@link String#format} text without the errno's name, which is put in front
      */
     public ErrnoException(Errno errno, String format, Object... arguments) {
-        this(errno, arguments.length == 0 ? format : String.format(format, arguments));
-    }
-
-    private ErrnoException(Errno errno, String reason) {
-        super(errno + ": " + reason);
+        super(errno + ": " + text(format, arguments));
         this.errno = errno;
-        this.reason = reason;
+        this.reason = text(format, arguments);
     }
 
     /** An error with a cause. */
     public ErrnoException(Errno errno, Throwable cause, String format, Object... arguments) {
-        this(errno, format, arguments);
-        initCause(cause);
+        super(errno + ": " + text(format, arguments), cause);
+        this.errno = errno;
+        this.reason = text(format, arguments);
+    }
+
+    private static String text(String format, Object... arguments) {
+        return arguments.length == 0 ? format : String.format(format, arguments);
     }
 
     /** {@return the message without the errno's name in front, to be put into another one} */

@@ -41,6 +41,7 @@ final class CoreRom {
     /** The port of QEMU's isa-debugcon. */
     static final int PORT = 0xe9;
 
+    @SuppressWarnings("UnusedVariable")
     private static final String FLAGS = "0x5ffc";
     private static final int SIZE = 0x10000;
     private static final int BASE = 0xffff0000;

@@ -331,6 +331,7 @@ final class Candidate {
     }
 
     /** Declarative Services looks at a component class's members as this does, and at those of the classes it extends. */
+    @SuppressWarnings("ReturnValueIgnored")
     private static void load(Bundle trial, String type, boolean component) {
         try {
             Class<?> one = trial.loadClass(type);

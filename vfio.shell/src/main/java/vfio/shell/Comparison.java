@@ -178,6 +178,8 @@ final class Comparison {
         return container.groups().stream().filter(group -> group.devices().contains(name)).findFirst().orElseThrow().device(name);
     }
 
+    /** The yardstick is the atomic addition itself, whether or not another thread sees it. */
+    @SuppressWarnings("UnnecessaryAsync")
     private static double add() {
         AtomicLong counter = new AtomicLong();
         double[] batches = new double[BATCHES];
@@ -291,7 +293,7 @@ final class Comparison {
                 hotPlug = hotPlug(container, before);
                 hotPlugOperations = operations - operationsBefore;
                 shared = shared(container);
-                isolation = isolation(container, shared);
+                isolation = isolation(shared);
                 warm = warm(container, open.get(0), drivers.get(0));
                 // What all the banks take, with two devices and as many vectors as there are banks rung.
                 List<MsiPlacement> now = container.msiPlacements();
@@ -460,7 +462,7 @@ final class Comparison {
             }
         }
 
-        private String isolation(Container container, List<Integer> shared) {
+        private String isolation(List<Integer> shared) {
             if (bench.controller().doorbells().verifiesSource()) {
                 return "source verified";
             }

@@ -291,6 +291,7 @@ final class Course {
     }
 
     /** When what hangs has returned, on a thread of its own: it may hang again. */
+    @SuppressWarnings("FutureReturnValueIgnored")
     private void afterwards(Watch.Step step) {
         hung.end().whenCompleteAsync((nothing, thrown) -> {
             try {

@@ -63,19 +63,24 @@ final class Leaks {
         }
     }
 
-    private synchronized Map<String, Integer> loadersLeft() throws InterruptedException {
+    private Map<String, Integer> loadersLeft() throws InterruptedException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         forget();
         while (true) {
             System.gc();
-            revisions.removeIf(revision -> revision.loader.get() == null);
-            if (revisions.isEmpty() || System.nanoTime() > deadline) {
-                Map<String, Integer> left = new TreeMap<>();
-                revisions.forEach(revision -> left.merge(revision.bundle, 1, Integer::sum));
+            Map<String, Integer> left = reachable();
+            if (left.isEmpty() || System.nanoTime() > deadline) {
                 return left;
             }
             Thread.sleep(GLANCE_MILLIS);
         }
+    }
+
+    private synchronized Map<String, Integer> reachable() {
+        revisions.removeIf(revision -> revision.loader.get() == null);
+        Map<String, Integer> left = new TreeMap<>();
+        revisions.forEach(revision -> left.merge(revision.bundle, 1, Integer::sum));
+        return left;
     }
 
     /** The JVM remembers the type of the latest record whose equals it has made, in a cache of one entry: let that be one of ours. */

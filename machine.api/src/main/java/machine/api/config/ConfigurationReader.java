@@ -205,7 +205,10 @@ public final class ConfigurationReader {
         String text = String.valueOf(raw).trim();
         try {
             // All 64 lines of an address are 0xffffffffffffffff, and -1 as Java has it.
-            return text.regionMatches(true, 0, "0x", 0, 2) ? Long.parseUnsignedLong(text.substring(2), 16) : Long.decode(text);
+            if (text.regionMatches(true, 0, "0x", 0, 2)) {
+                return Long.parseUnsignedLong(text.substring(2), 16);
+            }
+            return Long.decode(text);
         } catch (NumberFormatException e) {
             return null;
         }

@@ -211,7 +211,7 @@ public final class Qemu implements AutoCloseable {
         qtestConnection.start();
     }
 
-    /** {@return nothing if the version will do} */
+    /** @throws ErrnoException EOPNOTSUPP if QEMU is too old */
     static void check(Launch launch, String version) {
         String[] numbers = version.split("\\.");
         int major = Integer.parseInt(numbers[0]);
