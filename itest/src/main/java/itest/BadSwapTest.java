@@ -202,7 +202,7 @@ class BadSwapTest {
         refused(Errno.EINVAL, "it offers no IOMMU of kind pamu", spoilt("nothing", "nothing", List.of()));
         refused(Errno.EINVAL, "waits for machine.api.Node", spoilt("unitless", "nothing", List.of(DRIVER)));
         refused(Errno.EINVAL, "does not take its descriptor of iommu.pamu.PamuComponent", bad("type.jar", entries -> entries.put(DRIVER,
-            new String(entries.get(DRIVER), StandardCharsets.UTF_8).replace("\"Integer\" value=\"2\"", "\"Integer\" value=\"two\"")
+            new String(entries.get(DRIVER), StandardCharsets.UTF_8).replace("\"String\" value=\"pamu\"", "\"Integer\" value=\"pamu\"")
                 .getBytes(StandardCharsets.UTF_8))));
         refused(Errno.EINVAL, "but IOMMU of kind umap", spoilt("kind", "another kind", List.of()));
         refused(Errno.EINVAL, "but IOMMU of kind 7 (Integer and no text)", spoilt("number", "number", List.of()));

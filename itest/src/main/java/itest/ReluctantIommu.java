@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package itest;
 
+import iommu.api.DomainAttribute;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
 import iommu.api.IommuType;
+import iommu.api.NamedAttribute;
 import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import java.util.List;
@@ -44,6 +46,11 @@ final class ReluctantIommu implements Iommu {
     @Override
     public boolean serves(Requester requester) {
         return real.serves(requester);
+    }
+
+    @Override
+    public DomainAttribute attribute(NamedAttribute data) {
+        return real.attribute(data);
     }
 
     @Override

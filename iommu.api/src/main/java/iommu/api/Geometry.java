@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import java.util.Map;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -11,6 +12,19 @@ import org.osgi.annotation.versioning.ProviderType;
  */
 @ProviderType
 public record Geometry(long start, long size) implements DomainAttribute {
+    /** The attribute's {@link DomainAttribute#name}. */
+    public static final String NAME = "geometry";
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public Map<String, Object> values() {
+        return Map.of("start", start, "size", size);
+    }
+
     /** {@return last address, inclusive} */
     public long end() {
         return start + size - 1;

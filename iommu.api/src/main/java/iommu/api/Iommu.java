@@ -2,6 +2,8 @@
 package iommu.api;
 
 import java.util.List;
+import machine.api.Errno;
+import machine.api.ErrnoException;
 import machine.api.Requester;
 import machine.api.Wire;
 import org.osgi.annotation.versioning.ProviderType;
@@ -40,6 +42,16 @@ public interface Iommu {
      * @throws machine.api.ErrnoException ENOSPC or ENOMEM if the hardware has no room for one more
      */
     IommuDomain open();
+
+    /**
+     * Makes a value of an attribute of this provider's own, for {@link IommuDomain#set}. The data may come from another
+     * revision of the provider's bundle; what that did not know has a default.
+     *
+     * @throws machine.api.ErrnoException ENOTTY if this provider has no such attribute; EINVAL for a value it cannot take
+     */
+    default DomainAttribute attribute(NamedAttribute data) {
+        throw new ErrnoException(Errno.ENOTTY, "this IOMMU has no attribute %s", data.name());
+    }
 
     /** {@return the wires on which the hardware reports refused accesses; empty if it has none. A listener to one
      *     calls {@link #violations} when it fires} */

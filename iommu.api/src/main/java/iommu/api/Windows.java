@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import java.util.Map;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -10,6 +11,19 @@ import org.osgi.annotation.versioning.ProviderType;
  */
 @ProviderType
 public record Windows(int count) implements DomainAttribute {
+    /** The attribute's {@link DomainAttribute#name}. */
+    public static final String NAME = "windows";
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public Map<String, Object> values() {
+        return Map.of("count", count);
+    }
+
     @Override
     public String toString() {
         return count + " windows";

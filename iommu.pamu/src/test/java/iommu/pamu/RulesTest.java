@@ -17,6 +17,7 @@ import iommu.pamu.table.OperationMapping;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -259,6 +260,15 @@ class RulesTest {
         domain.set(new Enable(true));
         assertEquals(buffer.physical(0x1000), board.read(1, 0x1000));
         record Other() implements DomainAttribute {
+            @Override
+            public String name() {
+                return "other";
+            }
+
+            @Override
+            public Map<String, Object> values() {
+                return Map.of();
+            }
         }
         refused(Errno.ENOTTY, "Other", () -> domain.set(new Other()));
         refused(Errno.ENOTTY, "Other", () -> domain.get(Other.class));

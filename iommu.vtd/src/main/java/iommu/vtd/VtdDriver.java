@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.vtd;
 
+import iommu.api.DomainAttribute;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
+import iommu.api.NamedAttribute;
 import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import irq.api.InterruptRemapping;
@@ -102,6 +104,11 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     @Override
     public IommuCapabilities capabilities() {
         return capabilities;
+    }
+
+    @Override
+    public DomainAttribute attribute(NamedAttribute data) {
+        return data.name().equals(Superpages.NAME) ? Superpages.of(data) : Iommu.super.attribute(data);
     }
 
     @Override

@@ -8,6 +8,7 @@ import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
 import iommu.api.IommuType;
+import iommu.api.NamedAttribute;
 import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import iommu.api.Windows;
@@ -19,6 +20,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -62,6 +64,15 @@ final class FakeIommu implements Iommu, TranslationUnit {
         this.windowed = windowed;
         this.bus = bus;
         this.trip = trip;
+    }
+
+    /** The class of an attribute of its own, null for none, and how it makes one of data. */
+    Class<? extends DomainAttribute> attribute;
+    Function<NamedAttribute, DomainAttribute> made = Iommu.super::attribute;
+
+    @Override
+    public DomainAttribute attribute(NamedAttribute data) {
+        return made.apply(data);
     }
 
     /** What a paged one is driven as. */
@@ -125,6 +136,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
         private final Set<Integer> members = new TreeSet<>();
         private Geometry geometry = new Geometry(0, 0);
         private int windows;
+        private DomainAttribute mine;
         private boolean enabled = true;
 
         synchronized String state() {
@@ -261,6 +273,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
                 windows = wanted.count();
             } else if (attribute instanceof Enable wanted) {
                 enabled = wanted.on();
+            } else if (FakeIommu.this.attribute != null && FakeIommu.this.attribute.isInstance(attribute)) {
+                mine = attribute;
             } else {
                 throw new ErrnoException(Errno.ENOTTY, "no attribute %s", attribute);
             }
@@ -282,6 +296,9 @@ final class FakeIommu implements Iommu, TranslationUnit {
             }
             if (attribute == Enable.class) {
                 return attribute.cast(new Enable(enabled));
+            }
+            if (attribute == FakeIommu.this.attribute) {
+                return attribute.cast(mine);
             }
             throw new ErrnoException(Errno.ENOTTY, "no attribute %s", attribute);
         }

@@ -5,6 +5,7 @@ import iommu.api.DomainAttribute;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
+import iommu.api.NamedAttribute;
 import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import java.util.List;
@@ -122,6 +123,11 @@ final class FaultyIommu implements Iommu {
     @Override
     public boolean serves(Requester requester) {
         return call("serves", () -> real.serves(requester));
+    }
+
+    @Override
+    public DomainAttribute attribute(NamedAttribute data) {
+        return call("attribute", () -> real.attribute(data));
     }
 
     @Override

@@ -7,6 +7,7 @@ import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
 import iommu.api.IommuDomain;
 import iommu.api.IommuType;
+import iommu.api.NamedAttribute;
 import iommu.api.ReservedRegion;
 import iommu.api.Windows;
 import java.util.List;
@@ -70,6 +71,11 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     /** {@return what a provider with these capabilities replays of the attributes} */
     public static List<DomainAttribute> replayed(List<DomainAttribute> attributes, IommuCapabilities offered) {
         return offered.windowed() ? attributes : attributes.stream().filter(attribute -> !layout(attribute)).toList();
+    }
+
+    /** {@return an attribute as a provider knows it: its own value, where only the data is kept} */
+    public static DomainAttribute own(Iommu provider, DomainAttribute attribute) {
+        return attribute instanceof NamedAttribute data ? provider.attribute(data) : attribute;
     }
 
     /** {@return the ids of its members} */
@@ -141,7 +147,7 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
         try {
             for (DomainAttribute attribute : replayed(attributes, offered)) {
                 step(progress, at, attribute);
-                domain.set(attribute);
+                domain.set(own(provider, attribute));
             }
             for (Mapping mapping : mappings) {
                 step(progress, at, mapping);

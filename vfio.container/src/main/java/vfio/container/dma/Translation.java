@@ -123,7 +123,13 @@ public final class Translation {
     public void set(DomainAttribute attribute) {
         domain.set(attribute);
         domain.noted(() -> ledger.set(attribute));
-        ledger.forgetAttributes(known -> known != attribute && !known.equals(domain.get(known.getClass())));
+        ledger.forgetAttributes(known -> !known.name().equals(attribute.name()) && undone(known));
+    }
+
+    /** Whether the domain has another value by now. */
+    private boolean undone(DomainAttribute known) {
+        DomainAttribute value = RestorePlan.own(provider.iommu(), known);
+        return !value.equals(domain.get(value.getClass()));
     }
 
     /**

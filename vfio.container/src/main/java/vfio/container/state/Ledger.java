@@ -2,6 +2,7 @@
 package vfio.container.state;
 
 import iommu.api.DomainAttribute;
+import iommu.api.NamedAttribute;
 import java.util.AbstractList;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -23,7 +24,7 @@ import vfio.api.msi.MsiPlacement;
  * which other containers ask.
  */
 public final class Ledger {
-    private final Map<Class<?>, DomainAttribute> attributes = new LinkedHashMap<>();
+    private final Map<String, DomainAttribute> attributes = new LinkedHashMap<>();
     private final TreeMap<Long, Mapping> mappings;
     private final ConcurrentSkipListMap<Long, MsiPlacement> placements =
         new ConcurrentSkipListMap<>(Long::compareUnsigned);
@@ -40,8 +41,10 @@ public final class Ledger {
     }
 
     /** A later value takes the earlier one's place: what was set before what depends on it stays before it. */
+    /** A bundle's own is kept as data: its class may be gone when it is replayed. */
     public void set(DomainAttribute attribute) {
-        attributes.put(attribute.getClass(), attribute);
+        boolean known = attribute.getClass().getClassLoader() == DomainAttribute.class.getClassLoader();
+        attributes.put(attribute.name(), known ? attribute : NamedAttribute.of(attribute));
     }
 
     /** Forgets values that setting another has undone (PAMU: a new geometry unsets the window count). */
@@ -56,7 +59,7 @@ public final class Ledger {
 
     /** {@return the attribute as it was set, or else that value} */
     public <A extends DomainAttribute> A attribute(Class<A> kind, A otherwise) {
-        return kind.cast(attributes.getOrDefault(kind, otherwise));
+        return attributes.values().stream().filter(kind::isInstance).map(kind::cast).findFirst().orElse(otherwise);
     }
 
     /** Takes over the hold of the buffer that the caller has taken. */
