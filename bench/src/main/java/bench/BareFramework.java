@@ -21,12 +21,13 @@ import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 
 /**
- * The yardstick of a start: the product's own jar, its launcher, its framework, its SCR and what that needs, and instead of all other
- * bundles one with as many components as they have, which do nothing.
+ * The yardstick of a start: the product's own jar, its launcher, its framework, its SCR and what that needs, and
+ * instead of all other bundles one with as many components as they have, which do nothing.
  */
 final class BareFramework {
     /** The bundles SCR needs, by the beginning of their file names. */
-    private static final List<String> KEPT = List.of("biz.aQute.launcher-", "org.apache.felix.framework-", "org.apache.felix.scr-",
+    private static final List<String> KEPT = List.of("biz.aQute.launcher-", "org.apache.felix.framework-",
+        "org.apache.felix.scr-",
         "org.apache.felix.configadmin-", "org.apache.felix.log-", "org.osgi.service.component-", "org.osgi.util.");
     private static final String BUNDLES = "launch.bundles";
     private static final String TRIVIAL = "jar/trivial.jar";
@@ -52,7 +53,8 @@ final class BareFramework {
                 byte[] bytes = bytes(jar, entry);
                 if (name.equals("launcher.properties")) {
                     properties.load(new ByteArrayInputStream(bytes));
-                } else if (name.startsWith("jar/") && !entry.isDirectory() && KEPT.stream().noneMatch(name.substring(4)::startsWith)) {
+                } else if (name.startsWith("jar/") && !entry.isDirectory()
+                    && KEPT.stream().noneMatch(name.substring(4)::startsWith)) {
                     components += components(bytes);
                 } else if (!name.equals(JarFile.MANIFEST_NAME) && !entry.isDirectory()) {
                     put(out, name, bytes);
@@ -96,8 +98,10 @@ final class BareFramework {
         main.putValue("Service-Component", descriptions.toString());
         try (JarOutputStream out = new JarOutputStream(bytes, manifest)) {
             for (int i = 0; i < components; i++) {
-                put(out, "OSGI-INF/trivial" + i + ".xml", ("<scr:component xmlns:scr=\"http://www.osgi.org/xmlns/scr/v1.3.0\" name=\"trivial"
-                    + i + "\" immediate=\"true\"><implementation class=\"bench.Trivial\"/></scr:component>").getBytes(StandardCharsets.UTF_8));
+                put(out, "OSGI-INF/trivial" + i + ".xml", ("<scr:component "
+                    + "xmlns:scr=\"http://www.osgi.org/xmlns/scr/v1.3.0\" name=\"trivial"
+                    + i + "\" immediate=\"true\"><implementation class=\"bench.Trivial\"/></scr:component>")
+                        .getBytes(StandardCharsets.UTF_8));
             }
             try (InputStream code = Trivial.class.getResourceAsStream("Trivial.class")) {
                 put(out, "bench/Trivial.class", code.readAllBytes());

@@ -18,7 +18,9 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 
-/** The whole road for data: a device's write, through a VT-d unit with 4 KiB pages, into memory that is not contiguous. */
+/**
+ * The whole road for data: a device's write, through a VT-d unit with 4 KiB pages, into memory that is not contiguous.
+ */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class Dma {

@@ -11,6 +11,7 @@ package bench;
 record Figure(double nanos, double ratio, double bytesPerOp) {
     /** {@return the better of two passes; a ratio is that of both, because a host can make it smaller as well} */
     Figure better(Figure other) {
-        return new Figure(Math.min(nanos, other.nanos), (ratio + other.ratio) / 2, nanos <= other.nanos ? bytesPerOp : other.bytesPerOp);
+        return new Figure(Math.min(nanos, other.nanos), (ratio + other.ratio) / 2,
+            nanos <= other.nanos ? bytesPerOp : other.bytesPerOp);
     }
 }

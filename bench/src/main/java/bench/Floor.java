@@ -107,7 +107,10 @@ public class Floor {
         final AtomicLong count = new AtomicLong();
     }
 
-    /** {@return bytes read for so many mappings: an IOTLB entry of 32 bytes each, or the full IOTLB and a table entry of 8 each} */
+    /**
+     * {@return bytes read for so many mappings: an IOTLB entry of 32 bytes each, or the full IOTLB and a table entry of
+     * 8 each}
+     */
     static long bytes(int mappings) {
         long cached = 1 << 17;
         return mappings <= cached ? mappings * 32L : cached * 32 + mappings * 8L;

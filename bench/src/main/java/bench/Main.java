@@ -12,7 +12,8 @@ import org.openjdk.jmh.runner.RunnerException;
 
 /** The command {@code bench}: measures, prints one table, never judges. */
 public final class Main {
-    private static final String USAGE = "usage: gantry bench [--quick] [--json FILE] [--svg FILE]; - is standard output";
+    private static final String USAGE = "usage: gantry bench [--quick] [--json FILE] [--svg FILE]; - is standard "
+        + "output";
 
     private Main() {
     }
@@ -68,14 +69,17 @@ public final class Main {
         System.exit(2);
     }
 
-    private static void run(boolean quick, OutputFile json, OutputFile svg) throws RunnerException, IOException, InterruptedException {
+    private static void run(boolean quick, OutputFile json, OutputFile svg)
+        throws RunnerException, IOException, InterruptedException {
         Runs.Plan plan = quick ? Runs.Plan.QUICK : Runs.Plan.FULL;
         double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
         long begin = System.nanoTime();
         // JMH may print to standard output; that is for the table, or for the file that is to go there.
-        PrintStream out = json != null && json.isStandard() || svg != null && svg.isStandard() ? System.err : System.out;
+        PrintStream out = json != null && json.isStandard() || svg != null && svg.isStandard() ? System.err
+            : System.out;
         System.setOut(System.err);
-        Runs runs = new Runs(plan, trial -> System.err.printf(Locale.ROOT, "%4d s  %s %s%n", (System.nanoTime() - begin) / 1_000_000_000,
+        Runs runs = new Runs(plan,
+            trial -> System.err.printf(Locale.ROOT, "%4d s  %s %s%n", (System.nanoTime() - begin) / 1_000_000_000,
             trial.method(), trial.parameters().isEmpty() ? "" : trial.parameters()));
         Suite suite = new Suite(runs, quick);
         List<Row> rows = suite.measure();
@@ -84,7 +88,8 @@ public final class Main {
             rows = suite.measure();
         }
         String jdk = System.getProperty("java.vm.name") + " " + Runtime.version();
-        String machine = String.format(Locale.ROOT, "%s, %d cores, load average before %.1f", System.getProperty("os.arch"),
+        String machine = String.format(Locale.ROOT, "%s, %d cores, load average before %.1f",
+            System.getProperty("os.arch"),
             Runtime.getRuntime().availableProcessors(), load);
         out.print(Report.table(rows));
         out.printf(Locale.ROOT, "%njdk      %s, %s%nmachine  %s%nplan     %s, %d s in total%n", jdk,

@@ -20,8 +20,8 @@ import vfio.container.host.ContainerLimits;
 
 /**
  * A page is mapped and unmapped again, drain included, while n others are mapped: every other page, the probe in
- * between: at 16 places, which stay in the processor's caches, or anywhere, which does not. With none, one page beside each
- * of the 16 keeps the tables standing, so that no ratio is flattered by building them.
+ * between: at 16 places, which stay in the processor's caches, or anywhere, which does not. With none, one page beside
+ * each of the 16 keeps the tables standing, so that no ratio is flattered by building them.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

@@ -17,7 +17,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import vfio.api.EventFd;
 
-/** The whole road for an interrupt: a device's write, PAMU, MPIC, its driver, an eventfd; and on to a thread that waits. */
+/**
+ * The whole road for an interrupt: a device's write, PAMU, MPIC, its driver, an eventfd; and on to a thread that waits.
+ */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class Msi {
@@ -155,7 +157,10 @@ public class Msi {
         s.ring();
     }
 
-    /** One access to a register of the MPIC: the bus, the unit's lock, which register it is. Four of them are one message. */
+    /**
+     * One access to a register of the MPIC: the bus, the unit's lock, which register it is. Four of them are one
+     * message.
+     */
     @Benchmark
     public long register(Parts s) {
         return s.bus.read(QoriqBoard.WHOAMI, 4);

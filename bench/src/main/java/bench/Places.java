@@ -26,8 +26,9 @@ final class Places {
     }
 
     /**
-     * {@return where the next block to copy begins} How fast a processor copies depends on how source and destination lie to lines and
-     * to pages, by a factor of two, and the heap puts the source anywhere: each copy takes another place, so all get the same mixture.
+     * {@return where the next block to copy begins} How fast a processor copies depends on how source and destination
+     * lie to lines and to pages, by a factor of two, and the heap puts the source anywhere: each copy takes another
+     * place, so all get the same mixture.
      */
     static int turn(int start) {
         return start + 72 & TURN - 1;

@@ -51,7 +51,8 @@ final class QoriqBoard {
     QoriqBoard(int windows) {
         this.windows = windows;
         Node instance = Node.at(INSTANCE).registers(new Node.Range(CCSR + 0x20000, 0x1000));
-        Node iommuNode = Node.at("/soc/iommu@20000").compatible("fsl,pamu").registers(new Node.Range(CCSR + 0x20000, 0x1000))
+        Node iommuNode = Node.at("/soc/iommu@20000").compatible("fsl,pamu")
+            .registers(new Node.Range(CCSR + 0x20000, 0x1000))
             .children(instance);
         Node pic = Node.at(PIC).compatible("fsl,mpic").registers(new Node.Range(CCSR + 0x40000, 0x40000));
         List<Wire> sources = new ArrayList<>();
@@ -59,7 +60,8 @@ final class QoriqBoard {
             sources.add(new Wire(PIC, source, false, source + " 0 0 0"));
         }
         Node bank = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi")
-            .registers(new Node.Range(CCSR + 0x41600, 0x200), new Node.Range(CCSR + 0x44140, 4)).interrupts(sources.toArray(Wire[]::new))
+            .registers(new Node.Range(CCSR + 0x41600, 0x200), new Node.Range(CCSR + 0x44140, 4))
+            .interrupts(sources.toArray(Wire[]::new))
             .with("msi-available-ranges", 0, 0x100);
         Node guts = Node.at("/soc/global-utilities@e0000").compatible("fsl,qoriq-device-config-1.0")
             .registers(new Node.Range(CCSR + 0xe0000, 0xe00));

@@ -26,7 +26,8 @@ final class Report {
         List<String[]> cells = new ArrayList<>();
         cells.add(new String[] {"what", "ns/op", "yardstick", "ratio", "limit", "", "B/op"});
         for (Row row : rows) {
-            cells.add(new String[] {row.name(), number(row.nanos()), row.yardstick() == null ? "" : row.yardstick(), number(row.ratio()),
+            cells.add(new String[] {row.name(), number(row.nanos()), row.yardstick() == null ? "" : row.yardstick(),
+                number(row.ratio()),
                 number(row.limit()), row.verdict(), number(row.bytesPerOp())});
         }
         int[] widths = new int[7];
@@ -57,9 +58,12 @@ final class Report {
         text.append("  \"rows\": [");
         String comma = "\n";
         for (Row row : rows) {
-            text.append(comma).append("    {\"name\": ").append(quoted(row.name())).append(", \"nanos\": ").append(plain(row.nanos()))
-                .append(", \"yardstick\": ").append(quoted(row.yardstick())).append(", \"ratio\": ").append(plain(row.ratio()))
-                .append(", \"limit\": ").append(plain(row.limit())).append(", \"bytesPerOp\": ").append(plain(row.bytesPerOp()))
+            text.append(comma).append("    {\"name\": ").append(quoted(row.name())).append(", \"nanos\": ")
+                .append(plain(row.nanos()))
+                .append(", \"yardstick\": ").append(quoted(row.yardstick())).append(", \"ratio\": ")
+                .append(plain(row.ratio()))
+                .append(", \"limit\": ").append(plain(row.limit())).append(", \"bytesPerOp\": ")
+                .append(plain(row.bytesPerOp()))
                 .append('}');
             comma = ",\n";
         }
@@ -69,7 +73,8 @@ final class Report {
     /** Two panels beside each other, both axes logarithmic. */
     static String svg(List<Series> translate, List<Series> map) {
         StringBuilder text = new StringBuilder(String.format(Locale.ROOT,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"11\">%n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
+            + "font-family=\"sans-serif\" font-size=\"11\">%n"
             + "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>%n", 2 * (WIDTH + 2 * LEFT), HEIGHT + 3 * TOP));
         panel(text, 0, "translate, ns per access", translate);
         panel(text, WIDTH + 2 * LEFT, "map + unmap of 4 KiB, ns", map);
@@ -90,14 +95,19 @@ final class Report {
         line(text, "<text x=\"%d\" y=\"%d\" font-size=\"13\">%s</text>", x0 + LEFT, TOP - 14, escaped(title));
         for (int decade = 0; decade <= 6; decade++) {
             double x = x0 + LEFT + WIDTH * decade / 6.0;
-            line(text, "<line x1=\"%1$.1f\" y1=\"%2$d\" x2=\"%1$.1f\" y2=\"%3$d\" stroke=\"#ddd\"/>", x, TOP, TOP + HEIGHT);
-            line(text, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%,d</text>", x, TOP + HEIGHT + 16, (long) Math.pow(10, decade));
+            line(text, "<line x1=\"%1$.1f\" y1=\"%2$d\" x2=\"%1$.1f\" y2=\"%3$d\" stroke=\"#ddd\"/>", x, TOP,
+                TOP + HEIGHT);
+            line(text, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%,d</text>", x, TOP + HEIGHT + 16,
+                (long) Math.pow(10, decade));
         }
-        line(text, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">mappings</text>", x0 + LEFT + WIDTH / 2, TOP + HEIGHT + 34);
+        line(text, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">mappings</text>", x0 + LEFT + WIDTH / 2,
+            TOP + HEIGHT + 34);
         for (int decade = low; decade <= high; decade++) {
             double y = y(Math.pow(10, decade), low, high);
-            line(text, "<line x1=\"%d\" y1=\"%2$.1f\" x2=\"%3$d\" y2=\"%2$.1f\" stroke=\"#ddd\"/>", x0 + LEFT, y, x0 + LEFT + WIDTH);
-            line(text, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", x0 + LEFT - 6, y + 4, number(Math.pow(10, decade)));
+            line(text, "<line x1=\"%d\" y1=\"%2$.1f\" x2=\"%3$d\" y2=\"%2$.1f\" stroke=\"#ddd\"/>", x0 + LEFT, y,
+                x0 + LEFT + WIDTH);
+            line(text, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", x0 + LEFT - 6, y + 4,
+                number(Math.pow(10, decade)));
         }
         for (int i = 0; i < all.size(); i++) {
             Series series = all.get(i);
@@ -109,12 +119,16 @@ final class Report {
                 points.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, y));
                 line(text, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"/>", x, y, colour);
             }
-            line(text, "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" stroke-dasharray=\"%s\"/>",
+            line(text,
+                "<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" stroke-dasharray=\"%s\"/>",
                 points.toString().trim(), colour, DASHES[i % DASHES.length]);
             int y = TOP + 16 + 15 * i;
-            line(text, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%2$d\" stroke=\"%4$s\" stroke-width=\"1.5\" stroke-dasharray=\"%5$s\"/>",
+            line(text,
+                "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%2$d\" stroke=\"%4$s\" stroke-width=\"1.5\" "
+                    + "stroke-dasharray=\"%5$s\"/>",
                 x0 + LEFT + 10, y - 4, x0 + LEFT + 38, colour, DASHES[i % DASHES.length]);
-            line(text, "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>", x0 + LEFT + 44, y, colour, escaped(series.name()));
+            line(text, "<text x=\"%d\" y=\"%d\" fill=\"%s\">%s</text>", x0 + LEFT + 44, y, colour,
+                escaped(series.name()));
         }
     }
 

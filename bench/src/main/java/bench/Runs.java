@@ -23,8 +23,8 @@ import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
 
 /**
- * Runs trials, each once in a pass however many rows want it, each time in a JVM of its own. Of several passes the better figure counts: a
- * host that is slow for a minute is hardly slow for the same trial in the next pass.
+ * Runs trials, each once in a pass however many rows want it, each time in a JVM of its own. Of several passes the
+ * better figure counts: a host that is slow for a minute is hardly slow for the same trial in the next pass.
  */
 final class Runs {
     /** JMH's own allocation per iteration varies by about this many bytes. */
@@ -49,13 +49,15 @@ final class Runs {
      * @param slowIterations measured iterations of a slow trial
      * @param slowMillis length of each
      */
-    record Plan(int passes, int warmups, int deepWarmups, int warmupMillis, int iterations, int millis, int slowIterations, int slowMillis) {
+    record Plan(int passes, int warmups, int deepWarmups, int warmupMillis, int iterations, int millis,
+        int slowIterations, int slowMillis) {
         static final Plan QUICK = new Plan(1, 6, 20, 125, 30, 10, 16, 30);
         static final Plan FULL = new Plan(2, 10, 30, 150, 50, 20, 20, 60);
 
         String text() {
             return String.format(
-                "%d pass(es), %d to %d warm-ups of %d ms, %d iterations of %d ms (slow operations %d of %d ms), lower quartile",
+                "%d pass(es), %d to %d warm-ups of %d ms, %d iterations of %d ms (slow operations %d of %d ms), "
+                    + "lower quartile",
                 passes, warmups, deepWarmups, warmupMillis, iterations, millis, slowIterations, slowMillis);
         }
     }
@@ -127,8 +129,8 @@ final class Runs {
     }
 
     /**
-     * The JIT in full, the collector of {@code gantry run}. Code waits for its compilation, so that a warm-up is as warm on a busy
-     * machine as on an idle one.
+     * The JIT in full, the collector of {@code gantry run}. Code waits for its compilation, so that a warm-up is as
+     * warm on a busy machine as on an idle one.
      */
     static String[] jvmArguments() {
         List<String> arguments = new ArrayList<>(List.of("-XX:+UseSerialGC", "-Xmx2g", "-XX:-BackgroundCompilation"));

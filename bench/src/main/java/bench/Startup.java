@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A start, from the process to the report of a scenario that does nothing, which comes when every component is active; and that of
- * a {@link BareFramework}, to its last component, with the same flags. Both in turn, as processes of their own.
+ * A start, from the process to the report of a scenario that does nothing, which comes when every component is active;
+ * and that of a {@link BareFramework}, to its last component, with the same flags. Both in turn, as processes of their
+ * own.
  */
 final class Startup {
     /** The project's directory and the JVM flags of a start, given by {@code ./gantry bench}. */
@@ -54,7 +55,8 @@ final class Startup {
         try {
             Files.writeString(scenario, "# Nothing: the report comes as soon as every component is active.\n");
             int components = BareFramework.write(root.resolve("launcher/target/p4080.jar"), jar);
-            List<String> trivial = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+            List<String> trivial = new ArrayList<>(
+                List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
             trivial.addAll(Arrays.asList(System.getProperty(FLAGS).split(" ")));
             trivial.addAll(List.of("-D" + Trivial.COUNT + "=" + components, "-jar", jar.toString()));
             List<String> product = List.of(root.resolve("gantry").toString(), "run", scenario.toString());
@@ -80,7 +82,8 @@ final class Startup {
     private static double nanos(List<String> command) throws IOException, InterruptedException {
         long begin = System.nanoTime();
         Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
-        try (BufferedReader out = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+        try (BufferedReader out = new BufferedReader(
+            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
             Thread impatient = new Thread(() -> {
                 try {
                     if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {

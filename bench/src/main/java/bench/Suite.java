@@ -75,16 +75,19 @@ final class Suite {
             row(type1("hot", size), Trial.of("Translate.type1Hot", "mappings", size), "dependent read", READ, 4);
         }
         for (int size : quick ? new int[] {65_536} : ALL) {
-            row(type1("sequential", size), Trial.of("Translate.type1Sequential", "mappings", size), "dependent read", READ, NONE);
+            row(type1("sequential", size), Trial.of("Translate.type1Sequential", "mappings", size), "dependent read",
+                READ, NONE);
         }
         for (int size : quick ? FEW : ALL) {
-            row(type1("random", size), random(size), "random read", floor(size), size == 65_536 ? 3 : size == MILLION ? 4 : NONE);
+            row(type1("random", size), random(size), "random read", floor(size),
+                size == 65_536 ? 3 : size == MILLION ? 4 : NONE);
         }
         for (int size : skipSizes()) {
             row(type1("random", size), random(size), "skip list",
                 Trial.of("Floor.skipList", "mappings", size), size == 65_536 ? 0.2 : NONE);
         }
-        row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21), "random read",
+        row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21),
+            "random read",
             floor(1_024), NONE);
         for (int size : new int[] {65_536, MILLION}) {
             shown("yardstick: random read, footprint of " + Report.number(size), floor(size));
@@ -100,10 +103,14 @@ final class Suite {
     }
 
     private void msi() throws RunnerException {
-        row("MSI, write to eventfd counter", Trial.deep("Msi.toCounter"), "atomic add", Trial.of("Floor.atomicAdd"), 10);
-        row("of which one of four register accesses", Trial.deep("Msi.register"), "atomic add", Trial.of("Floor.atomicAdd"), NONE);
-        row("of which the core's pin and its handler", Trial.deep("Msi.pin"), "atomic add", Trial.of("Floor.atomicAdd"), NONE);
-        row("MSI, to a waiting thread and back", Trial.deep("Msi.toThread"), "hand-over", Trial.deep("Msi.handOver"), NONE);
+        row("MSI, write to eventfd counter", Trial.deep("Msi.toCounter"), "atomic add", Trial.of("Floor.atomicAdd"),
+            10);
+        row("of which one of four register accesses", Trial.deep("Msi.register"), "atomic add",
+            Trial.of("Floor.atomicAdd"), NONE);
+        row("of which the core's pin and its handler", Trial.deep("Msi.pin"), "atomic add", Trial.of("Floor.atomicAdd"),
+            NONE);
+        row("MSI, to a waiting thread and back", Trial.deep("Msi.toThread"), "hand-over", Trial.deep("Msi.handOver"),
+            NONE);
         shown("yardstick: atomic add", Trial.of("Floor.atomicAdd"));
         shown("yardstick: hand-over to a parked thread and back", Trial.deep("Msi.handOver"));
     }
@@ -114,7 +121,8 @@ final class Suite {
             shown("map + unmap 4 KiB, " + who + ", none present", none);
             for (int size : mapSizes(who)) {
                 if (size > 0) {
-                    row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present", mapTrial(who, size), "none present", none,
+                    row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present", mapTrial(who, size),
+                        "none present", none,
                         size == MILLION ? 1.5 : NONE);
                 }
                 if (size == MILLION) {
@@ -128,11 +136,13 @@ final class Suite {
 
     private void swap() throws RunnerException {
         for (int size : new int[] {0, 1_000, 100_000}) {
-            row("swap of the IOMMU's provider, " + Report.number(size) + " mapped", Trial.deep("Gap.swap", "mappings", size), "mapping them",
+            row("swap of the IOMMU's provider, " + Report.number(size) + " mapped",
+                Trial.deep("Gap.swap", "mappings", size), "mapping them",
                 Trial.deep("Gap.bare", "mappings", size), NONE);
         }
         for (int size : new int[] {0, 1_000, 100_000}) {
-            shown("yardstick: open, attach, map " + Report.number(size) + ", close", Trial.deep("Gap.bare", "mappings", size));
+            shown("yardstick: open, attach, map " + Report.number(size) + ", close",
+                Trial.deep("Gap.bare", "mappings", size));
         }
     }
 
@@ -143,16 +153,19 @@ final class Suite {
         Startup.Starts again = new Startup(quick ? 7 : 11).measure();
         starts = starts == null ? again : starts.better(again);
         return List.of(
-            new Row("start of ./gantry run to all components active", starts.product(), "bare framework", starts.product() / starts.bare(),
+            new Row("start of ./gantry run to all components active", starts.product(), "bare framework",
+                starts.product() / starts.bare(),
                 1.5, NONE),
-            new Row("yardstick: bare framework, SCR, " + starts.components() + " trivial components", starts.bare(), null, NONE, NONE, NONE));
+            new Row("yardstick: bare framework, SCR, " + starts.components() + " trivial components", starts.bare(),
+                null, NONE, NONE, NONE));
     }
 
     private void drain() throws RunnerException {
         Trial idle = Trial.deep("Drain.sync", "devices", 0);
         shown("drain, no device thread", idle);
         for (int devices = 1; devices <= 2; devices++) {
-            row("drain, " + devices + " device thread" + (devices == 1 ? "" : "s"), Trial.deep("Drain.sync", "devices", devices),
+            row("drain, " + devices + " device thread" + (devices == 1 ? "" : "s"),
+                Trial.deep("Drain.sync", "devices", devices),
                 "no device thread", idle, NONE);
         }
     }

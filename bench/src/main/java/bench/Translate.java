@@ -131,7 +131,8 @@ public class Translate {
         long answer = 0;
         for (int i = 0; i < Places.BATCH; i++) {
             state = Places.step(state, answer);
-            answer = unit.translate(VtdBoard.SOURCE, (long) Places.place(state, s.mappings) << s.shift, 4, Access.WRITE);
+            answer = unit.translate(VtdBoard.SOURCE, (long) Places.place(state, s.mappings) << s.shift, 4,
+                Access.WRITE);
         }
         s.state = state;
         return checked(answer);

@@ -20,7 +20,10 @@ public class Turns {
     /** Operations of each. */
     public long operations;
 
-    /** Takes the road so often, then the yardstick. The loops must not be inlined here, or they would share what the compiler knows. */
+    /**
+     * Takes the road so often, then the yardstick. The loops must not be inlined here, or they would share what the
+     * compiler knows.
+     */
     <R, Y> void take(int count, R onRoad, ObjIntConsumer<R> roads, Y atYardstick, ObjIntConsumer<Y> yardsticks) {
         long begin = System.nanoTime();
         roads.accept(onRoad, count);

@@ -31,7 +31,8 @@ final class VtdBoard {
 
     VtdBoard() {
         Node node = Node.at(PATH).compatible("intel,vt-d").registers(new Node.Range(BASE, 0x1000));
-        machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(node).machine();
+        machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(node)
+            .machine();
         unit = new VtdUnit(machine.bus(), VtdSettings.DEFAULT, BASE);
         machine.attach(node, unit.plug(PATH));
         driver = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT);

@@ -35,7 +35,8 @@ class BareFrameworkTest {
         Path product = directory.resolve("product.jar");
         String bundles = "jar/iommu.pamu-1.jar,jar/org.apache.felix.scr-2.jar,jar/vfio.shell-1.jar";
         write(Files.newOutputStream(product), Map.of(), Map.of(
-            "launcher.properties", ("launch.bundles=" + bundles + "\nlaunch.keep=false\n").getBytes(StandardCharsets.UTF_8),
+            "launcher.properties",
+            ("launch.bundles=" + bundles + "\nlaunch.keep=false\n").getBytes(StandardCharsets.UTF_8),
             "aQute/Launcher.class", new byte[] {1},
             "jar/biz.aQute.launcher-7.jar", bundle(null),
             "jar/org.apache.felix.scr-2.jar", bundle("OSGI-INF/of.scr.xml"),
@@ -49,7 +50,9 @@ class BareFrameworkTest {
         try (JarFile jar = new JarFile(bare.toFile())) {
             TreeSet<String> names = new TreeSet<>();
             jar.stream().forEach(entry -> names.add(entry.getName()));
-            assertEquals("[META-INF/MANIFEST.MF, aQute/Launcher.class, jar/biz.aQute.launcher-7.jar, jar/org.apache.felix.scr-2.jar, "
+            assertEquals(
+                "[META-INF/MANIFEST.MF, aQute/Launcher.class, jar/biz.aQute.launcher-7.jar, "
+                    + "jar/org.apache.felix.scr-2.jar, "
                 + "jar/trivial.jar, launcher.properties]", names.toString());
             assertEquals("launch", jar.getManifest().getMainAttributes().getValue(Attributes.Name.MAIN_CLASS));
             Properties properties = new Properties();
@@ -66,17 +69,20 @@ class BareFrameworkTest {
                     inside.add(entry.getName());
                 }
             }
-            assertEquals("[OSGI-INF/trivial0.xml, OSGI-INF/trivial1.xml, OSGI-INF/trivial2.xml, bench/Trivial.class]", inside.toString());
+            assertEquals("[OSGI-INF/trivial0.xml, OSGI-INF/trivial1.xml, OSGI-INF/trivial2.xml, bench/Trivial.class]",
+                inside.toString());
         }
     }
 
     private static byte[] bundle(String components) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        write(bytes, components == null ? Map.of() : Map.of("Service-Component", components), Map.of("x", new byte[] {2}));
+        write(bytes, components == null ? Map.of() : Map.of("Service-Component", components),
+            Map.of("x", new byte[] {2}));
         return bytes.toByteArray();
     }
 
-    private static void write(OutputStream to, Map<String, String> headers, Map<String, byte[]> entries) throws IOException {
+    private static void write(OutputStream to, Map<String, String> headers, Map<String, byte[]> entries)
+        throws IOException {
         Manifest manifest = new Manifest();
         manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
         manifest.getMainAttributes().put(Attributes.Name.MAIN_CLASS, "launch");

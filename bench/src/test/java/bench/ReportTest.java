@@ -19,7 +19,8 @@ class ReportTest {
         new Row("translate", 12.34, "floor", 10, 3, 0),
         new Row("map", 1234.5, "none \"present\"", 1.5, 1.5, 262.4));
 
-    @DisplayName("table: one line per row, numbers to the right, ok at the limit, over above it, nothing without a limit")
+    @DisplayName("table: one line per row, numbers to the right, ok at the limit, over above it, nothing without a "
+        + "limit")
     @Test
     void table() {
         assertEquals("""
@@ -30,7 +31,8 @@ class ReportTest {
             """, Report.table(ROWS));
     }
 
-    @DisplayName("JSON: rows[]{name,nanos,yardstick,ratio,limit,bytesPerOp}, null for what there is not, whatever the locale")
+    @DisplayName("JSON: rows[]{name,nanos,yardstick,ratio,limit,bytesPerOp}, null for what there is not, whatever "
+        + "the locale")
     @Test
     void json() {
         Locale before = Locale.getDefault();
@@ -56,7 +58,8 @@ class ReportTest {
     @DisplayName("SVG: well-formed; a million lies six decades right of one")
     @Test
     void svg() throws Exception {
-        String text = Report.svg(List.of(new Report.Series("a < b", new double[] {1, 1_000_000}, new double[] {1, 100})),
+        String text = Report.svg(
+            List.of(new Report.Series("a < b", new double[] {1, 1_000_000}, new double[] {1, 100})),
             List.of(new Report.Series("none stands at one", new double[] {0}, new double[] {50})));
         DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(new InputSource(new StringReader(text)));
         assertTrue(text.contains("points=\"60.0,360.0 520.0,40.0\""), text);

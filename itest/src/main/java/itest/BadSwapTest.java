@@ -124,9 +124,11 @@ class BadSwapTest {
         device.write(Region.CONFIG, 4, 2, 6);
         eventFd = new EventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
-        Framework.await("the commands", () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=swap))"));
+        Framework.await("the commands",
+            () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=swap))"));
         PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
-        session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out, out);
+        session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out,
+            out);
         original = jar("original.jar", entries(backend()));
     }
 
@@ -154,7 +156,8 @@ class BadSwapTest {
         void spoil(TreeMap<String, byte[]> entries) throws IOException;
     }
 
-    @DisplayName("A jar whose fault is visible beforehand is refused: the backend is not even stopped, and one line says why")
+    @DisplayName("A jar whose fault is visible beforehand is refused: the backend is not even stopped, and one line "
+        + "says why")
     @Test
     void beforehand() throws Exception {
         long revision = backend().getLastModified();
@@ -163,46 +166,58 @@ class BadSwapTest {
         refused(Errno.EINVAL, "no jar", Files.writeString(directory.resolve("text.jar"), "this is a text"));
         refused(Errno.EINVAL, "no jar", Files.write(directory.resolve("empty.jar"), new byte[0]));
         byte[] whole = Files.readAllBytes(original);
-        refused(Errno.EINVAL, "not the whole of one", Files.write(directory.resolve("half.jar"), Arrays.copyOf(whole, whole.length / 2)));
+        refused(Errno.EINVAL, "not the whole of one",
+            Files.write(directory.resolve("half.jar"), Arrays.copyOf(whole, whole.length / 2)));
         byte[] wrong = whole.clone();
         wrong[wrong.length / 3] ^= 0x55;
         refused(Errno.EINVAL, "no jar, or not the whole", Files.write(directory.resolve("wrong.jar"), wrong));
         refused(Errno.EINVAL, "no manifest", bad("bare.jar", entries -> entries.remove("META-INF/MANIFEST.MF")));
-        refused(Errno.EINVAL, "Bundle-SymbolicName", bad("unnamed.jar", entries -> manifest(entries, "Bundle-SymbolicName", null)));
-        refused(Errno.EINVAL, "fragment of vfio.api", bad("fragment.jar", entries -> manifest(entries, "Fragment-Host", "vfio.api")));
-        refused(Errno.EINVAL, "Bundle-Version", bad("version.jar", entries -> manifest(entries, "Bundle-Version", "one")));
+        refused(Errno.EINVAL, "Bundle-SymbolicName",
+            bad("unnamed.jar", entries -> manifest(entries, "Bundle-SymbolicName", null)));
+        refused(Errno.EINVAL, "fragment of vfio.api",
+            bad("fragment.jar", entries -> manifest(entries, "Fragment-Host", "vfio.api")));
+        refused(Errno.EINVAL, "Bundle-Version",
+            bad("version.jar", entries -> manifest(entries, "Bundle-Version", "one")));
         refused(Errno.EEXIST, "irq.mpic", bad("same.jar", entries -> {
             manifest(entries, "Bundle-SymbolicName", "irq.mpic");
             manifest(entries, "Bundle-Version", Framework.bundle("irq.mpic").getVersion().toString());
         }));
         refused(Errno.EINVAL, "not.there", bad("unresolved.jar", entries -> manifest(entries, "Import-Package",
             "iommu.api,machine.api,org.osgi.framework,not.there")));
-        refused(Errno.EINVAL, "iommu/pamu/PamuDriver", bad("lacking.jar", entries -> entries.remove("iommu/pamu/PamuDriver.class")));
+        refused(Errno.EINVAL, "iommu/pamu/PamuDriver",
+            bad("lacking.jar", entries -> entries.remove("iommu/pamu/PamuDriver.class")));
         refused(Errno.EINVAL, "itest.bad.Nothing", bad("activator.jar", entries -> manifest(entries, "Bundle-Activator",
             "itest.bad.Nothing")));
-        refused(Errno.EINVAL, DRIVER, bad("broken.jar", entries -> entries.put(DRIVER, "<scr:component".getBytes(StandardCharsets.UTF_8))));
-        refused(Errno.EINVAL, "descriptor OSGI-INF/none.xml", bad("named.jar", entries -> manifest(entries, "Service-Component",
+        refused(Errno.EINVAL, DRIVER,
+            bad("broken.jar", entries -> entries.put(DRIVER, "<scr:component".getBytes(StandardCharsets.UTF_8))));
+        refused(Errno.EINVAL, "descriptor OSGI-INF/none.xml",
+            bad("named.jar", entries -> manifest(entries, "Service-Component",
             "OSGI-INF/none.xml")));
         refused(Errno.EINVAL, "names no implementation", bad("hollow.jar", entries -> entries.put(DRIVER,
             PARTS.replaceAll("<implementation.*>", "").getBytes(StandardCharsets.UTF_8))));
         assertEquals(revision, backend().getLastModified(), "the backend was touched");
-        assertEquals(0, Arrays.stream(Framework.CONTEXT.getBundles()).filter(one -> one.getSymbolicName().endsWith(".candidate")).count());
+        assertEquals(0, Arrays.stream(Framework.CONTEXT.getBundles())
+            .filter(one -> one.getSymbolicName().endsWith(".candidate")).count());
         assertTrue(session.execute("vfio:swaps").toString().contains("not.there"), "swaps forgets");
     }
 
-    @DisplayName("With any other fault of a jar, the old bundle is back at once, no access of a device is refused, one line says why")
+    @DisplayName("With any other fault of a jar, the old bundle is back at once, no access of a device is refused, "
+        + "one line says why")
     @Test
     void there() throws Exception {
         refused(Errno.EINVAL, "start is bad", spoilt("activator", "start throws", List.of()));
         refused(Errno.EINVAL, "start/Absent", spoilt("activator-error", "start errs", List.of()));
         refused(Errno.EINVAL, "constructor is bad", spoilt("constructor", "constructor throws", List.of(UNIT, PART)));
-        refused(Errno.EINVAL, "constructor/Absent", spoilt("constructor-error", "constructor errs", List.of(UNIT, PART)));
+        refused(Errno.EINVAL, "constructor/Absent",
+            spoilt("constructor-error", "constructor errs", List.of(UNIT, PART)));
         refused(Errno.EINVAL, "activate is bad", spoilt("activate", "activate throws", List.of(UNIT, PART)));
         refused(Errno.EINVAL, "activate/Absent", spoilt("activate-error", "activate errs", List.of(PART)));
         refused(Errno.EINVAL, "it offers no IOMMU of kind pamu", spoilt("nothing", "nothing", List.of()));
         refused(Errno.EINVAL, "waits for machine.api.Node", spoilt("unitless", "nothing", List.of(DRIVER)));
-        refused(Errno.EINVAL, "does not take its descriptor of iommu.pamu.PamuComponent", bad("type.jar", entries -> entries.put(DRIVER,
-            new String(entries.get(DRIVER), StandardCharsets.UTF_8).replace("\"String\" value=\"pamu\"", "\"Integer\" value=\"pamu\"")
+        refused(Errno.EINVAL, "does not take its descriptor of iommu.pamu.PamuComponent",
+            bad("type.jar", entries -> entries.put(DRIVER,
+            new String(entries.get(DRIVER), StandardCharsets.UTF_8)
+                    .replace("\"String\" value=\"pamu\"", "\"Integer\" value=\"pamu\"")
                 .getBytes(StandardCharsets.UTF_8))));
         refused(Errno.EINVAL, "but IOMMU of kind umap", spoilt("kind", "another kind", List.of()));
         refused(Errno.EINVAL, "but IOMMU of kind 7 (Integer and no text)", spoilt("number", "number", List.of()));
@@ -214,13 +229,15 @@ class BadSwapTest {
         works();
     }
 
-    @DisplayName("The interrupt controller and the strategies: as the IOMMU; a container whose strategy is missing has it back")
+    @DisplayName("The interrupt controller and the strategies: as the IOMMU; a container whose strategy is missing "
+        + "has it back")
     @Test
     void others() throws Exception {
         for (String name : List.of("irq.mpic", "vfio.msi")) {
             String wanted = name.equals("irq.mpic") ? "offers no interrupt controller" : "offers no MSI strategy bank";
             Path nothing = jar(name + ".jar", spoil(entries(Framework.bundle(name)), "nothing", List.of(), name));
-            ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + name + ' ' + nothing));
+            ErrnoException refusal = assertThrows(ErrnoException.class,
+                () -> session.execute("vfio:swap " + name + ' ' + nothing));
             assertTrue(refusal.getMessage().contains(wanted), refusal.getMessage());
             assertTrue(container.reason().contains(wanted), container.reason());
             // Where strategies have placed banks is another matter.
@@ -233,21 +250,25 @@ class BadSwapTest {
         }
     }
 
-    @DisplayName("If not even the old bundle can come back, the container is BLOCKED with both causes; the next good jar has it work again")
+    @DisplayName("If not even the old bundle can come back, the container is BLOCKED with both causes; the next good "
+        + "jar has it work again")
     @Test
     void bothCauses() throws Exception {
-        String once = session.execute("vfio:swap " + NAME + ' ' + spoilt("once", "start works once", List.of(DRIVER, UNIT))).toString();
+        String once = session
+            .execute("vfio:swap " + NAME + ' ' + spoilt("once", "start works once", List.of(DRIVER, UNIT))).toString();
         assertTrue(once.contains("guest"), once);
         works();
         Path throwing = spoilt("throwing", "start throws", List.of());
-        ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + throwing));
+        ErrnoException refusal = assertThrows(ErrnoException.class,
+            () -> session.execute("vfio:swap " + NAME + ' ' + throwing));
         assertEquals(Errno.EIO, refusal.errno(), refusal.getMessage());
         assertEquals(ContainerState.BLOCKED, container.state());
         for (String text : List.of(refusal.getMessage(), container.reason())) {
             assertTrue(text.contains("start is bad") && text.contains("start worked once"), text);
             assertEquals(1, text.lines().count(), text);
         }
-        assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + directory.resolve("nowhere.jar")));
+        assertThrows(ErrnoException.class,
+            () -> session.execute("vfio:swap " + NAME + ' ' + directory.resolve("nowhere.jar")));
         String good = session.execute("vfio:swap " + NAME + ' ' + original).toString();
         assertTrue(good.contains("guest"), good);
         assertFalse(good.contains("does not work"), good);
@@ -255,28 +276,35 @@ class BadSwapTest {
         works();
     }
 
-    @DisplayName("A stopped backend: swap starts it; with a bad jar it is stopped as it was, and the container says why")
+    @DisplayName("A stopped backend: swap starts it; with a bad jar it is stopped as it was, and the container says "
+        + "why")
     @Test
     void stopped() throws Exception {
         backend().stop();
         assertEquals(ContainerState.BLOCKED, container.state());
         Path nothing = spoilt("nothing", "nothing", List.of());
-        ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + nothing));
-        assertTrue(refusal.getMessage().contains("offers no IOMMU of kind pamu") && refusal.getMessage().contains("stopped as it was"),
+        ErrnoException refusal = assertThrows(ErrnoException.class,
+            () -> session.execute("vfio:swap " + NAME + ' ' + nothing));
+        assertTrue(
+            refusal.getMessage().contains("offers no IOMMU of kind pamu")
+                && refusal.getMessage().contains("stopped as it was"),
             refusal.getMessage());
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("offers no IOMMU of kind pamu"), container.reason());
         assertNotEquals(Bundle.ACTIVE, backend().getState());
-        assertFalse(backend().adapt(BundleStartLevel.class).isPersistentlyStarted(), "nor does the framework start it later");
+        assertFalse(backend().adapt(BundleStartLevel.class).isPersistentlyStarted(),
+            "nor does the framework start it later");
         String good = session.execute("vfio:swap " + NAME).toString();
         assertTrue(good.contains("guest"), good);
         works();
-        assertTrue(backend().adapt(BundleStartLevel.class).isPersistentlyStarted(), "and it stays at work over the framework's next start");
+        assertTrue(backend().adapt(BundleStartLevel.class).isPersistentlyStarted(),
+            "and it stays at work over the framework's next start");
         String other = session.execute("vfio:swap iommu.vtd").toString();
         assertTrue(other.contains("offers nothing on this machine; no container uses it"), other);
     }
 
-    @DisplayName("A bundle that hangs when it is started: the old one is at work while it hangs, and it is gone when it does not any more")
+    @DisplayName("A bundle that hangs when it is started: the old one is at work while it hangs, and it is gone when "
+        + "it does not any more")
     @Test
     void hangsInActivate() throws Exception {
         hangs(spoilt("hanging", "activate hangs", List.of(DRIVER, UNIT, PART)));
@@ -296,12 +324,15 @@ class BadSwapTest {
         works();
     }
 
-    @DisplayName("A bundle that hangs when it is stopped, whatever it has let go of by then, and one whose activator hangs: as one that "
+    @DisplayName("A bundle that hangs when it is stopped, whatever it has let go of by then, and one whose activator "
+        + "hangs: as one that "
         + "hangs when it is started")
     @Test
     void hangsInDeactivate() throws Exception {
-        for (List<String> order : List.of(List.of(PART, DRIVER, UNIT), List.of(DRIVER, PART, UNIT), List.of(UNIT, DRIVER, PART))) {
-            String good = session.execute("vfio:swap " + NAME + ' ' + spoilt("staying", "deactivate hangs", order)).toString();
+        for (List<String> order : List.of(List.of(PART, DRIVER, UNIT), List.of(DRIVER, PART, UNIT),
+            List.of(UNIT, DRIVER, PART))) {
+            String good = session.execute("vfio:swap " + NAME + ' ' + spoilt("staying", "deactivate hangs", order))
+                .toString();
             assertTrue(good.contains("guest"), good);
             hangs(original);
             System.setProperty(RELEASE, "true");
@@ -320,7 +351,10 @@ class BadSwapTest {
             && container.state() == ContainerState.ACTIVE);
     }
 
-    /** A swap that succeeds. A bundle that is at work again after it hung may not have been let go of yet: it is EBUSY for a moment. */
+    /**
+     * A swap that succeeds. A bundle that is at work again after it hung may not have been let go of yet: it is EBUSY
+     * for a moment.
+     */
     private void swaps(String by) throws Exception {
         Framework.await("a swap", () -> {
             try {
@@ -336,7 +370,8 @@ class BadSwapTest {
 
     private void hangs(Path jar) throws Exception {
         long begin = System.nanoTime();
-        ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + jar));
+        ErrnoException refusal = assertThrows(ErrnoException.class,
+            () -> session.execute("vfio:swap " + NAME + ' ' + jar));
         assertEquals(Errno.ETIMEDOUT, refusal.errno(), refusal.getMessage());
         assertTrue(System.nanoTime() - begin < TimeUnit.SECONDS.toNanos(20), "it took too long");
         assertTrue(refusal.getMessage().contains("has not returned within 4000 ms"), refusal.getMessage());
@@ -354,7 +389,8 @@ class BadSwapTest {
         keeps("machine.api", "containers [guest]");
         keeps("org.apache.felix.scr", "containers [guest]");
         keeps("org.apache.felix.framework", "the framework");
-        assertEquals(Errno.ENOENT, assertThrows(ErrnoException.class, () -> session.execute("vfio:swap nobody")).errno());
+        assertEquals(Errno.ENOENT,
+            assertThrows(ErrnoException.class, () -> session.execute("vfio:swap nobody")).errno());
     }
 
     private void keeps(String name, String lost) throws Exception {
@@ -362,7 +398,8 @@ class BadSwapTest {
         ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + name), name);
         assertEquals(Errno.EOPNOTSUPP, refusal.errno(), refusal.getMessage());
         assertTrue(refusal.getMessage().contains(lost), refusal.getMessage());
-        assertTrue(refusal.getMessage().contains("Backends are [") && refusal.getMessage().contains(NAME), refusal.getMessage());
+        assertTrue(refusal.getMessage().contains("Backends are [") && refusal.getMessage().contains(NAME),
+            refusal.getMessage());
         assertEquals(revision, Framework.bundle(name).getLastModified());
         works();
     }
@@ -378,7 +415,8 @@ class BadSwapTest {
         user.start();
         ErrnoException refusal;
         try {
-            refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + jar), jar.toString());
+            refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:swap " + NAME + ' ' + jar),
+                jar.toString());
         } finally {
             user.interrupt();
             user.join();
@@ -430,7 +468,8 @@ class BadSwapTest {
         return jar(name + ".jar", spoil(entries(backend()), misbehaviour, descriptors, NAME));
     }
 
-    private static TreeMap<String, byte[]> spoil(TreeMap<String, byte[]> entries, String misbehaviour, List<String> descriptors,
+    private static TreeMap<String, byte[]> spoil(TreeMap<String, byte[]> entries, String misbehaviour,
+        List<String> descriptors,
             String name) throws IOException {
         if (!name.equals(NAME)) {
             manifest(entries, "Import-Package", "iommu.api,machine.api,org.osgi.framework");

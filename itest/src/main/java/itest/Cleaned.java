@@ -19,9 +19,9 @@ import vfio.api.Container;
 import vfio.api.Vfio;
 
 /**
- * Leaves the framework as the test found it, however the test ended: one that fails half way, in its set-up too, must not take those after
- * it down. Containers are closed, configurations forgotten, bundles started, stopped and taken out, the machine unloaded. Runs after a
- * test's own clearing up, and says what that has left.
+ * Leaves the framework as the test found it, however the test ended: one that fails half way, in its set-up too, must
+ * not take those after it down. Containers are closed, configurations forgotten, bundles started, stopped and taken
+ * out, the machine unloaded. Runs after a test's own clearing up, and says what that has left.
  */
 public final class Cleaned implements BeforeEachCallback, AfterEachCallback {
     private static final int RUNNING = Bundle.STARTING | Bundle.ACTIVE;

@@ -29,7 +29,8 @@ import vfio.api.Vfio;
 /** {@link Cleaned} removes everything that a test leaves. */
 @ExtendWith(Cleaned.class)
 class CleanedTest {
-    @DisplayName("A machine, a container, a device, a configuration and a stopped bundle that a test leaves are gone, and it is started again")
+    @DisplayName("A machine, a container, a device, a configuration and a stopped bundle that a test leaves are "
+        + "gone, and it is started again")
     @Test
     void leaves() throws Exception {
         Cleaned cleaned = new Cleaned();

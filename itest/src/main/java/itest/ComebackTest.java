@@ -39,7 +39,9 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 import vfio.api.Vfio;
 
-/** An interrupt controller is there when what it needs is, whatever comes and goes at the same moment on another thread. */
+/**
+ * An interrupt controller is there when what it needs is, whatever comes and goes at the same moment on another thread.
+ */
 @ExtendWith(Cleaned.class)
 class ComebackTest {
     /** An address that is free on every board. */
@@ -118,13 +120,15 @@ class ComebackTest {
         }
     }
 
-    @DisplayName("Its node goes while irq.apic is being built: what was built holds no core, and the next one can have them")
+    @DisplayName("Its node goes while irq.apic is being built: what was built holds no core, and the next one can "
+        + "have them")
     @Test
     void apicBeingBuilt() throws Exception {
         nodeGoesMeanwhile("intel,lapic", apic);
     }
 
-    @DisplayName("Its node goes while irq.mpic is being built: what was built holds no core, and the next one can have them")
+    @DisplayName("Its node goes while irq.mpic is being built: what was built holds no core, and the next one can "
+        + "have them")
     @Test
     void mpicBeingBuilt() throws Exception {
         Framework.service(Machines.class).unload();
@@ -133,7 +137,10 @@ class ComebackTest {
         nodeGoesMeanwhile("fsl,mpic", Framework.bundle("irq.mpic"));
     }
 
-    /** A driver prefers a node of ours, the same registers elsewhere, which another thread takes away as soon as the driver reads one. */
+    /**
+     * A driver prefers a node of ours, the same registers elsewhere, which another thread takes away as soon as the
+     * driver reads one.
+     */
     private void nodeGoesMeanwhile(String compatible, Bundle bundle) throws Exception {
         ServiceComponentRuntime components = Framework.service(ServiceComponentRuntime.class);
         ComponentDescriptionDTO driver = components.getComponentDescriptionDTO(bundle, bundle.getSymbolicName());
@@ -162,7 +169,8 @@ class ComebackTest {
             }
         });
         Node passing = real.registers(new Node.Range(ELSEWHERE, there.size()));
-        ours.complete(Framework.CONTEXT.registerService(Node.class, passing, new Hashtable<>(Map.of(Node.COMPATIBLE, compatible,
+        ours.complete(
+            Framework.CONTEXT.registerService(Node.class, passing, new Hashtable<>(Map.of(Node.COMPATIBLE, compatible,
             Node.PATH, real.path(), Node.BUILT_IN, true, Node.READY, true, Constants.SERVICE_RANKING, 1000))));
         components.enableComponent(driver).getValue();
         gone.get().get(Framework.seconds(30), TimeUnit.SECONDS);
@@ -170,7 +178,8 @@ class ComebackTest {
         window.close();
     }
 
-    @DisplayName("allow.unsafe.interrupts: a controller without remapping; each better remapping that comes makes it another one")
+    @DisplayName("allow.unsafe.interrupts: a controller without remapping; each better remapping that comes makes it "
+        + "another one")
     @Test
     void unsafe() throws Exception {
         withdraw();
@@ -220,7 +229,8 @@ class ComebackTest {
     }
 
     private static InterruptController controller() {
-        ServiceReference<InterruptController> reference = Framework.CONTEXT.getServiceReference(InterruptController.class);
+        ServiceReference<InterruptController> reference = Framework.CONTEXT
+            .getServiceReference(InterruptController.class);
         return reference == null ? null : Framework.CONTEXT.getService(reference);
     }
 

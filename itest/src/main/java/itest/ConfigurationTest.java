@@ -78,7 +78,8 @@ class ConfigurationTest {
         plugged = admin.createFactoryConfiguration("device.edu", "?");
         plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", -1L)));
         vfio = Framework.service(Vfio.class);
-        Framework.await("the device's group and the pamu", () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains("pamu"));
+        Framework.await("the device's group and the pamu",
+            () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains("pamu"));
         container = vfio.openContainer("guest");
         container.addGroup(vfio.group(0));
         container.setIommu("pamu");
@@ -129,7 +130,8 @@ class ConfigurationTest {
         assertEquals(List.of(container), vfio.containers());
     }
 
-    @DisplayName("Every configuration changes under traffic: no container is closed or blocked, no device goes, no access is refused, none swaps")
+    @DisplayName("Every configuration changes under traffic: no container is closed or blocked, no device goes, no "
+        + "access is refused, none swaps")
     @Test
     void underTraffic() throws Exception {
         container.msi("MAP_MSI_BANK", 0, 0x1000000);
@@ -164,14 +166,17 @@ class ConfigurationTest {
             change("iommu.pamu", Map.of("violation.policy", "disable"));
             Framework.await("the policy", () -> Framework.present(Iommu.class, "(violation.policy=disable)"));
             for (Map.Entry<String, Map<String, Object>> later : Map.<String, Map<String, Object>>of("iommu.pamu.unit",
-                    Map.of("max.windows", 16), "irq.mpic", Map.of("core", 1), "irq.mpic.unit", Map.of("version", 0x0403)).entrySet()) {
+                    Map.of("max.windows", 16), "irq.mpic", Map.of("core", 1),
+                    "irq.mpic.unit", Map.of("version", 0x0403)).entrySet()) {
                 warnings.clear();
                 change(later.getKey(), later.getValue());
-                Framework.await(later.getKey() + " to say that it is for later", () -> warnings.stream().anyMatch(line ->
+                Framework.await(later.getKey() + " to say that it is for later",
+                    () -> warnings.stream().anyMatch(line ->
                     line.contains("from now on; restart this bundle")));
             }
             change("vfio.msi.window", Map.of("start", 0x2000000L, "length", 0x1000000L));
-            plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", 0xfffffffL)));
+            plugged
+                .update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0, "dma.mask", 0xfffffffL)));
             // Both are forgotten again, and the defaults come back; a configuration that goes closes nothing either.
             admin.getConfiguration("vfio.container", "?").delete();
             Framework.await("a new container to have the default bound", () -> {
@@ -194,7 +199,8 @@ class ConfigurationTest {
         assertEquals(List.of(), errors);
     }
 
-    @DisplayName("An illegal value is one ERROR line that names the legal ones; the previous value stays, and everything works on")
+    @DisplayName("An illegal value is one ERROR line that names the legal ones; the previous value stays, and "
+        + "everything works on")
     @Test
     void refused() throws Exception {
         change("vfio.container", Map.of("stall.bound", 250L));
@@ -210,7 +216,8 @@ class ConfigurationTest {
         refuses("iommu.pamu.unit", Map.of("max.windows", 3),
             "iommu.pamu.unit: max.windows=3 is refused, legal is a power of two, 2..65536; 256 stays");
         refuses("irq.mpic", Map.of("core", 99), "irq.mpic: core=99 is refused, legal is 0..7; 0 stays");
-        refuses("irq.mpic.unit", Map.of("version", -1), "irq.mpic.unit: version=-1 is refused, legal is 0..65535; 0 stays");
+        refuses("irq.mpic.unit", Map.of("version", -1),
+            "irq.mpic.unit: version=-1 is refused, legal is 0..65535; 0 stays");
         refuses("vfio.msi.window", Map.of("start", 1L),
             "vfio.msi.window: start=1 is refused, legal is a multiple of 0x1000; 0 stays");
         try (Container next = vfio.openContainer("next")) {
@@ -231,7 +238,8 @@ class ConfigurationTest {
         works();
     }
 
-    @DisplayName("An illegal value when a bundle starts is one ERROR line, and the default is used: no component vanishes")
+    @DisplayName("An illegal value when a bundle starts is one ERROR line, and the default is used: no component "
+        + "vanishes")
     @Test
     void atStart() throws Exception {
         Bundle bundle = Framework.bundle("iommu.pamu");

@@ -48,7 +48,10 @@ final class Framework {
         return Path.of(CONTEXT.getProperty("gantry.boards"), name).toString();
     }
 
-    /** {@return the service; fails after a while if there is none. The tracker stays open: some services end with their last user} */
+    /**
+     * {@return the service; fails after a while if there is none. The tracker stays open: some services end with their
+     * last user}
+     */
     static <T> T service(Class<T> type) throws InterruptedException {
         ServiceTracker<?, ?> tracker = TRACKERS.computeIfAbsent(type, wanted -> {
             ServiceTracker<Object, Object> fresh = new ServiceTracker<>(CONTEXT, wanted.getName(), null);
@@ -105,7 +108,8 @@ final class Framework {
 
     /** Bundles start one after the other, ours in the middle: waits for the rest. */
     static void awaitStart() throws Exception {
-        for (String name : List.of("machine.osgi", "machine.fdt", "machine.acpi", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic",
+        for (String name : List.of("machine.osgi", "machine.fdt", "machine.acpi", "iommu.pamu", "iommu.vtd", "irq.mpic",
+            "irq.apic",
                 "device.edu", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak", "vfio.events", "vfio.health")) {
             await(name + " to be active", () -> bundle(name).getState() == Bundle.ACTIVE);
         }

@@ -15,8 +15,8 @@ final class Pace {
     }
 
     /**
-     * {@return a factor, at least 1 where it is measured} Without one that is asked for it is what one piece of work takes on every
-     * processor at once: a machine that is slow or has other things to do is given more.
+     * {@return a factor, at least 1 where it is measured} Without one that is asked for it is what one piece of work
+     * takes on every processor at once: a machine that is slow or has other things to do is given more.
      *
      * @param asked the property {@code gantry.patience}, or null
      */
@@ -25,7 +25,8 @@ final class Pace {
             return Double.parseDouble(asked);
         }
         long begin = System.nanoTime();
-        long sum = IntStream.range(0, Runtime.getRuntime().availableProcessors()).parallel().mapToLong(i -> work(i + 1)).sum();
+        long sum = IntStream.range(0, Runtime.getRuntime().availableProcessors()).parallel().mapToLong(i -> work(i + 1))
+            .sum();
         double factor = Math.min(SLOWEST, Math.max(1, (double) (System.nanoTime() - begin) / EXPECTED_NANOS));
         System.err.printf("%.1f times as long as on an idle machine may everything take (%x)%n", factor, sum);
         return factor;

@@ -34,7 +34,8 @@ final class ReluctantIommu implements Iommu {
     @Override
     public IommuCapabilities capabilities() {
         IommuCapabilities those = real.capabilities();
-        return new IommuCapabilities(those.shape(), those.pageSizes(), those.apertureStart(), those.apertureEnd(), those.reserved(),
+        return new IommuCapabilities(those.shape(), those.pageSizes(), those.apertureStart(), those.apertureEnd(),
+            those.reserved(),
             List.of(new IommuType(RetryTest.KIND, IommuType.Unmap.WHOLE_WINDOWS, false, false, false)));
     }
 

@@ -72,13 +72,16 @@ class RetryTest {
         Vfio vfio = Framework.service(Vfio.class);
         Framework.service(PciFunction.class);
         first = register(new ReluctantIommu(Framework.service(Iommu.class), false));
-        Framework.await("the device's group and the type", () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains(KIND));
+        Framework.await("the device's group and the type",
+            () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains(KIND));
         container = vfio.openContainer("guest");
         container.addGroup(vfio.group(0));
         container.setIommu(KIND);
-        Framework.await("the commands", () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=retry))"));
+        Framework.await("the commands",
+            () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=retry))"));
         PrintStream out = new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
-        session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out, out);
+        session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out,
+            out);
     }
 
     @AfterEach
@@ -91,7 +94,8 @@ class RetryTest {
         machines.unload();
     }
 
-    @DisplayName("Each command has a group, and what commands say of their arguments names functions that are there and answer")
+    @DisplayName("Each command has a group, and what commands say of their arguments names functions that are there "
+        + "and answer")
     @Test
     void described() throws Exception {
         Set<String> functions = new TreeSet<>();
@@ -101,13 +105,15 @@ class RetryTest {
                 "(|(osgi.command.scope=vfio)(osgi.command.scope=irq))")) {
             List<String> its = texts(one, "osgi.command.function");
             functions.addAll(its);
-            texts(one, "gantry.command.group").forEach(group -> grouped.addAll(List.of(group.split(": ", 2)[1].split(" "))));
+            texts(one, "gantry.command.group")
+                .forEach(group -> grouped.addAll(List.of(group.split(": ", 2)[1].split(" "))));
             texts(one, "gantry.command.completes").forEach(words -> {
                 assertTrue(its.contains(words.split(" ")[0]), words);
                 completed.add(words);
             });
         }
-        assertEquals(functions.stream().filter(name -> !name.startsWith("_")).toList(), grouped.stream().sorted().toList());
+        assertEquals(functions.stream().filter(name -> !name.startsWith("_")).toList(),
+            grouped.stream().sorted().toList());
         assertTrue(completed.size() > 20, completed.toString());
         completed.forEach(words -> Pattern.compile("\\((\\w+)\\)").matcher(words).results()
             .forEach(found -> assertTrue(functions.contains(found.group(1)), words)));
@@ -119,11 +125,13 @@ class RetryTest {
     }
 
     private static List<String> texts(ServiceReference<?> one, String key) {
-        return one.getProperty(key) instanceof String[] several ? List.of(several) : one.getProperty(key) == null ? List.of()
+        return one.getProperty(key) instanceof String[] several ? List.of(several)
+            : one.getProperty(key) == null ? List.of()
             : List.of(one.getProperty(key).toString());
     }
 
-    @DisplayName("vfio:retry: a container whose restore failed stays blocked until it is asked for, and has everything then")
+    @DisplayName("vfio:retry: a container whose restore failed stays blocked until it is asked for, and has "
+        + "everything then")
     @Test
     void retry() throws Exception {
         container.set(new Geometry(0, 64 * MIB));
@@ -159,7 +167,8 @@ class RetryTest {
         dma(device);
         assertEquals(faults + 1, vfio.faultCount());
         assertEquals("guest is ACTIVE", session.execute("vfio:retry guest"));
-        assertEquals(Errno.ENOENT, assertThrows(ErrnoException.class, () -> session.execute("vfio:retry nobody")).errno());
+        assertEquals(Errno.ENOENT,
+            assertThrows(ErrnoException.class, () -> session.execute("vfio:retry nobody")).errno());
     }
 
     @DisplayName("vfio:stall: shows the bound, sets it, and refuses one that is none")
@@ -175,7 +184,8 @@ class RetryTest {
     }
 
     private static ServiceRegistration<Iommu> register(Iommu iommu) {
-        return Framework.CONTEXT.registerService(Iommu.class, iommu, new Hashtable<>(Map.of(Iommu.KIND, KIND, Iommu.TYPE, KIND)));
+        return Framework.CONTEXT.registerService(Iommu.class, iommu,
+            new Hashtable<>(Map.of(Iommu.KIND, KIND, Iommu.TYPE, KIND)));
     }
 
     /** Four bytes from the start of the container's memory into the device. */

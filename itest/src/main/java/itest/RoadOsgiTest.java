@@ -69,7 +69,8 @@ class RoadOsgiTest {
 
     @AfterEach
     void unload() throws Exception {
-        // The configuration is forgotten in another thread: if the machine went first, the next one could meet this device again.
+        // The configuration is forgotten in another thread: if the machine went first, the next one could meet this
+        // device again.
         plugged.delete();
         Framework.await("the device to be gone", () -> !Framework.present(PciFunction.class, null));
         machines.unload();
@@ -91,7 +92,8 @@ class RoadOsgiTest {
             dma(device, 0x40000, 0x5000, 8, 3);
             byte[] found = new byte[8];
             container.mappings().get(0).buffer().read(0x5000, found, 0, 8);
-            assertEquals(List.of(1, 2, 3, 4, 5, 6, 7, 8), List.of((int) found[0], (int) found[1], (int) found[2], (int) found[3],
+            assertEquals(List.of(1, 2, 3, 4, 5, 6, 7, 8),
+                List.of((int) found[0], (int) found[1], (int) found[2], (int) found[3],
                 (int) found[4], (int) found[5], (int) found[6], (int) found[7]));
 
             EventFd eventFd = new EventFd(4);
@@ -108,7 +110,8 @@ class RoadOsgiTest {
         }
     }
 
-    @DisplayName("No device before its group is in a container with an IOMMU set; with nothing mapped everything is blocked")
+    @DisplayName("No device before its group is in a container with an IOMMU set; with nothing mapped everything is "
+        + "blocked")
     @Test
     void order() throws Exception {
         Vfio vfio = Framework.service(Vfio.class);
@@ -131,7 +134,8 @@ class RoadOsgiTest {
     @Test
     void nodes() throws Exception {
         Framework.service(Vfio.class);
-        Framework.await("the pamu to be ready", () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
+        Framework.await("the pamu to be ready",
+            () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
         assertTrue(Framework.present(Node.class, "(compatible=fsl,qoriq-pcie-v2.1)"));
         Bundle bundle = Framework.bundle("iommu.pamu");
         bundle.stop();
@@ -140,7 +144,8 @@ class RoadOsgiTest {
         } finally {
             bundle.start();
         }
-        Framework.await("the pamu to be ready", () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
+        Framework.await("the pamu to be ready",
+            () -> Framework.present(Node.class, "(&(compatible=fsl,pamu)(machine.ready=true))"));
     }
 
     @DisplayName("P2, P4: stopping iommu.pamu blocks, starting it restores every mapping; DMA and MSIs work as before")
@@ -191,7 +196,8 @@ class RoadOsgiTest {
         }
     }
 
-    @DisplayName("Copies of iommu.pamu and irq.mpic with another version stand by, and take over when the first ones leave")
+    @DisplayName("Copies of iommu.pamu and irq.mpic with another version stand by, and take over when the first ones "
+        + "leave")
     @Test
     void standby() throws Exception {
         try (Container container = guest()) {
@@ -201,7 +207,8 @@ class RoadOsgiTest {
             device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
             for (String name : List.of("iommu.pamu", "irq.mpic")) {
                 Bundle first = Framework.bundle(name);
-                Node node = machine.nodes().stream().filter(each -> each.compatibleWith(name.equals("irq.mpic") ? "fsl,mpic" : "fsl,pamu"))
+                Node node = machine.nodes().stream()
+                    .filter(each -> each.compatibleWith(name.equals("irq.mpic") ? "fsl,mpic" : "fsl,pamu"))
                     .findFirst().orElseThrow();
                 Bundle copy = Framework.CONTEXT.installBundle("copy of " + name, Framework.copy(first, "9.0.0"));
                 try {
@@ -212,7 +219,8 @@ class RoadOsgiTest {
 
                     first.stop();
                     Framework.await("the copy of " + name + " to take over", () -> held(node, name + " 9.0.0")
-                        && container.msiRoutes().size() == 1 && container.state() == ContainerState.ACTIVE && container.reason().isEmpty());
+                        && container.msiRoutes().size() == 1 && container.state() == ContainerState.ACTIVE
+                        && container.reason().isEmpty());
                     works(container, device, eventFd);
                     first.start();
                     assertHeld(node, name + " 9.0.0");
@@ -221,7 +229,8 @@ class RoadOsgiTest {
                     copy.uninstall();
                     first.start();
                 }
-                Framework.await(name + " to be back", () -> held(node, name + " " + first.getVersion()) && container.msiRoutes().size() == 1
+                Framework.await(name + " to be back",
+                    () -> held(node, name + " " + first.getVersion()) && container.msiRoutes().size() == 1
                     && container.state() == ContainerState.ACTIVE && container.reason().isEmpty());
                 works(container, device, eventFd);
             }
@@ -249,7 +258,8 @@ class RoadOsgiTest {
         rings(device, eventFd);
     }
 
-    @DisplayName("A strategy in somebody else's bundle: comes, is considered, is used by a container at work, leaves, comes back, leaves")
+    @DisplayName("A strategy in somebody else's bundle: comes, is considered, is used by a container at work, "
+        + "leaves, comes back, leaves")
     @Test
     void thirdParty() throws Exception {
         try (Container container = guest()) {
@@ -278,7 +288,8 @@ class RoadOsgiTest {
 
                 bundle.stop();
                 assertTrue(container.msiStrategy().isEmpty(), "it is asked for by name: no other takes over");
-                assertEquals(List.of(0x10000000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList(), "kept for its return");
+                assertEquals(List.of(0x10000000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList(),
+                    "kept for its return");
                 assertTrue(container.reason().contains("the MSI of device 0000:01:00.0 waits"), container.reason());
                 bundle.start();
                 assertEquals("", container.reason());
@@ -324,7 +335,8 @@ class RoadOsgiTest {
         return new ByteArrayInputStream(bytes.toByteArray());
     }
 
-    @DisplayName("INTx: the pin reaches its eventfd, masks itself, and fires again when it is unmasked while still asserted")
+    @DisplayName("INTx: the pin reaches its eventfd, masks itself, and fires again when it is unmasked while still "
+        + "asserted")
     @Test
     void pin() throws Exception {
         try (Container container = guest()) {

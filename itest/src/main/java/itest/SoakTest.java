@@ -29,13 +29,14 @@ import org.junit.jupiter.api.io.TempDir;
 import vfio.api.Vfio;
 
 /**
- * Every backend swapped again and again under devices at work, in this framework: both kinds of hardware are installed, and the bundles of
- * the machine at hand come and go. {@code -Dgantry.soak.seconds} says for how long, 0 leaves it out; {@code -Dgantry.seed} by which dice.
- * {@code RunTest} soaks both boards through the launcher each time.
+ * Every backend swapped again and again under devices at work, in this framework: both kinds of hardware are installed,
+ * and the bundles of the machine at hand come and go. {@code -Dgantry.soak.seconds} says for how long, 0 leaves it out;
+ * {@code -Dgantry.seed} by which dice. {@code RunTest} soaks both boards through the launcher each time.
  */
 @ExtendWith(Cleaned.class)
 class SoakTest {
-    private static final Set<String> FIELDS = Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults",
+    private static final Set<String> FIELDS = Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind",
+        "dma", "msi", "faults",
         "blockedMicros", "leaks", "ok");
 
     @TempDir
@@ -70,16 +71,19 @@ class SoakTest {
         Framework.service(Vfio.class);
         Framework.service(Iommu.class);
         Framework.service(InterruptController.class);
-        Framework.await("the command", () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=soak))"));
+        Framework.await("the command",
+            () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=soak))"));
         Path file = directory.resolve("soak.json");
         String seconds = Framework.CONTEXT.getProperty("gantry.soak.seconds");
         String seed = Framework.CONTEXT.getProperty("gantry.seed");
         ByteArrayOutputStream text = new ByteArrayOutputStream();
         Object ok;
         try (PrintStream out = new PrintStream(text, true, StandardCharsets.UTF_8);
-             CommandSession session = Framework.service(CommandProcessor.class).createSession(new ByteArrayInputStream(new byte[0]), out, out)) {
+             CommandSession session = Framework.service(CommandProcessor.class)
+                .createSession(new ByteArrayInputStream(new byte[0]), out, out)) {
             session.put("json", file.toString());
-            ok = session.execute("vfio:soak --seconds " + seconds + (seed.isEmpty() ? "" : " --seed " + seed) + " --json $json");
+            ok = session.execute(
+                "vfio:soak --seconds " + seconds + (seed.isEmpty() ? "" : " --seed " + seed) + " --json $json");
         }
         String said = text.toString(StandardCharsets.UTF_8);
         assertEquals(Boolean.TRUE, ok, said);
@@ -92,10 +96,13 @@ class SoakTest {
         assertTrue(json.get("swaps").getAsInt() > Integer.parseInt(seconds), said);
         assertTrue(json.getAsJsonObject("byKind").keySet().containsAll(kinds), said);
         assertTrue(json.getAsJsonObject("dma").get("bytesVerified").getAsLong() > 1_000_000, said);
-        assertEquals(0, json.getAsJsonObject("dma").get("mismatches").getAsLong() + json.getAsJsonObject("dma").get("strayWrites").getAsLong());
-        assertEquals(0, json.getAsJsonObject("msi").get("lost").getAsLong() + json.getAsJsonObject("msi").get("duplicated").getAsLong());
+        assertEquals(0, json.getAsJsonObject("dma").get("mismatches").getAsLong()
+            + json.getAsJsonObject("dma").get("strayWrites").getAsLong());
+        assertEquals(0, json.getAsJsonObject("msi").get("lost").getAsLong()
+            + json.getAsJsonObject("msi").get("duplicated").getAsLong());
         assertTrue(json.getAsJsonObject("faults").get("expected").getAsLong() > 0, said);
         assertTrue(json.getAsJsonObject("blockedMicros").get("p50").getAsLong() > 0, said);
-        assertEquals(0, json.getAsJsonObject("leaks").get("threads").getAsInt() + json.getAsJsonObject("leaks").get("classLoaders").getAsInt());
+        assertEquals(0, json.getAsJsonObject("leaks").get("threads").getAsInt()
+            + json.getAsJsonObject("leaks").get("classLoaders").getAsInt());
     }
 }

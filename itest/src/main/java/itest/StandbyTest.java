@@ -20,7 +20,10 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.osgi.framework.Bundle;
 import vfio.api.Vfio;
 
-/** On a PC: a second bundle of a driver leaves the hardware alone while there is a first. {@link RoadOsgiTest} has the PowerPC board's. */
+/**
+ * On a PC: a second bundle of a driver leaves the hardware alone while there is a first. {@link RoadOsgiTest} has the
+ * PowerPC board's.
+ */
 @ExtendWith(Cleaned.class)
 class StandbyTest {
     private static final int RTADDR = 0x20;
@@ -40,14 +43,16 @@ class StandbyTest {
         Framework.service(Machines.class).unload();
     }
 
-    @DisplayName("Copies of iommu.vtd and irq.apic with another version stand by, and take over when the first ones leave")
+    @DisplayName("Copies of iommu.vtd and irq.apic with another version stand by, and take over when the first ones "
+        + "leave")
     @Test
     void standby() throws Exception {
         for (String name : List.of("iommu.vtd", "irq.apic")) {
             Class<?> service = name.equals("irq.apic") ? InterruptController.class : Iommu.class;
             String compatible = name.equals("irq.apic") ? "intel,lapic" : "intel,vt-d";
             List<Node> nodes = machine.nodes().stream().filter(node -> node.compatibleWith(compatible)).toList();
-            Node drhd = machine.nodes().stream().filter(node -> node.compatibleWith("intel,vt-d")).findFirst().orElseThrow();
+            Node drhd = machine.nodes().stream().filter(node -> node.compatibleWith("intel,vt-d")).findFirst()
+                .orElseThrow();
             long rtaddr = drhd.registers().get(0).physical() + RTADDR;
             long before = machine.bus().read(rtaddr, 8);
             Bundle first = Framework.bundle(name);

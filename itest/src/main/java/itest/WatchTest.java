@@ -53,7 +53,8 @@ class WatchTest {
         plugged.update(new Hashtable<>(Map.of("slot", "pcie0", "device", 0, "function", 0)));
         Vfio vfio = Framework.service(Vfio.class);
         Framework.service(PciFunction.class);
-        Framework.await("the device's group and the pamu", () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains("pamu"));
+        Framework.await("the device's group and the pamu",
+            () -> !vfio.groups().isEmpty() && vfio.iommuTypes().contains("pamu"));
         container = vfio.openContainer("guest");
         container.addGroup(vfio.group(0));
         container.setIommu("pamu");
@@ -85,7 +86,8 @@ class WatchTest {
         assertEquals(Result.Status.OK, check("VFIO swaps").getStatus());
     }
 
-    @DisplayName("Health: CRITICAL while a restore has failed and nothing has taken over, OK when the next provider has")
+    @DisplayName("Health: CRITICAL while a restore has failed and nothing has taken over, OK when the next provider "
+        + "has")
     @Test
     void failedRestore() throws Exception {
         Bundle bundle = Framework.bundle("iommu.pamu");
@@ -152,7 +154,8 @@ class WatchTest {
             } catch (ErrnoException e) {
                 Event failed = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
                 assertEquals("vfio/swap/FAILED", failed.getTopic());
-                assertTrue(failed.getProperty("failure").toString().contains(NoIommu.WHY), failed.getProperty("failure").toString());
+                assertTrue(failed.getProperty("failure").toString().contains(NoIommu.WHY),
+                    failed.getProperty("failure").toString());
                 return;
             } finally {
                 broken.unregister();
@@ -164,7 +167,8 @@ class WatchTest {
     }
 
     private static Result check(String name) throws InvalidSyntaxException {
-        List<ServiceReference<HealthCheck>> references = List.copyOf(Framework.CONTEXT.getServiceReferences(HealthCheck.class,
+        List<ServiceReference<HealthCheck>> references = List
+            .copyOf(Framework.CONTEXT.getServiceReferences(HealthCheck.class,
             "(&(" + HealthCheck.NAME + "=" + name + ")(" + HealthCheck.TAGS + "=vfio))"));
         assertEquals(1, references.size());
         return Framework.CONTEXT.getService(references.get(0)).execute();

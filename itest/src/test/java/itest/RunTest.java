@@ -27,7 +27,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The main job as a user starts it: the executable jar in a process of its own, over every board there is. Several at a time. */
+/**
+ * The main job as a user starts it: the executable jar in a process of its own, over every board there is. Several at a
+ * time.
+ */
 class RunTest {
     private static final Path LAUNCHER = Path.of("..", "launcher").toAbsolutePath().normalize();
     private static final double PATIENCE = Pace.of(System.getProperty("gantry.patience"));
@@ -43,7 +46,8 @@ class RunTest {
     private record Result(int status, String out, String err, JsonObject json) {
     }
 
-    @DisplayName("./gantry run, the example board: DMA, an MSI through every bank, refusals, two containers; and the JSON says so")
+    @DisplayName("./gantry run, the example board: DMA, an MSI through every bank, refusals, two containers; and the "
+        + "JSON says so")
     @Test
     void example() throws Exception {
         Result result = run(PAMU, LAUNCHER.resolve("boards/p4080.dtb"));
@@ -70,8 +74,11 @@ class RunTest {
         assertEquals(3, json.getAsJsonObject("msi").getAsJsonObject("perBank").size());
         assertEquals(json.getAsJsonObject("msi").get("raised"), json.getAsJsonObject("msi").get("delivered"));
         List<String> reasons = new ArrayList<>();
-        json.getAsJsonArray("faults").forEach(fault -> reasons.add(fault.getAsJsonObject().get("reason").getAsString()));
-        assertEquals(List.of("UNMAPPED", "DENIED", "OUTSIDE", "OUTSIDE", "UNMAPPED", "UNMAPPED", "UNMAPPED", "UNMAPPED", "OUTSIDE"),
+        json.getAsJsonArray("faults")
+            .forEach(fault -> reasons.add(fault.getAsJsonObject().get("reason").getAsString()));
+        assertEquals(
+            List.of("UNMAPPED", "DENIED", "OUTSIDE", "OUTSIDE", "UNMAPPED", "UNMAPPED", "UNMAPPED", "UNMAPPED",
+                "OUTSIDE"),
             reasons);
         assertTrue(json.get("ok").getAsBoolean());
         assertTrue(Files.readString(directory.resolve("run.svg")).startsWith("<svg"));
@@ -96,12 +103,15 @@ class RunTest {
         assertEquals(2, own.json.getAsJsonObject("machine").get("drhds").getAsInt());
         assertEquals(1, own.json.getAsJsonObject("machine").get("rmrrs").getAsInt());
         assertTrue(own.json.getAsJsonArray("faults").asList().stream().map(JsonElement::getAsJsonObject)
-            .anyMatch(fault -> fault.get("reason").getAsString().equals("DENIED") && fault.get("recorded").getAsString().startsWith("0x26")), "a forged MSI is refused and recorded");
+            .anyMatch(fault -> fault.get("reason").getAsString().equals("DENIED")
+                && fault.get("recorded").getAsString().startsWith("0x26")),
+            "a forged MSI is refused and recorded");
         assertEquals(4, passes(PC, "surface-laptop-studio.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
         assertEquals(1, passes(PC, "qemu-q35.dmar").getAsJsonObject("machine").get("drhds").getAsInt());
     }
 
-    @DisplayName("./gantry run, compare: a table that is gone on with is warned of, in the report and in the JSON; one without fault is not")
+    @DisplayName("./gantry run, compare: a table that is gone on with is warned of, in the report and in the JSON; "
+        + "one without fault is not")
     @Test
     void warned() throws Exception {
         Path table = LAUNCHER.resolve("boards/q35.dmar");
@@ -110,7 +120,8 @@ class RunTest {
         bytes[9]++;
         Path wrong = Files.write(directory.resolve("checksum.dmar"), bytes);
         for (String verb : List.of("run", "compare")) {
-            Result result = start(PC, verb, "--machine", wrong.toString(), "--json", directory.resolve("run.json").toString());
+            Result result = start(PC, verb, "--machine", wrong.toString(), "--json",
+                directory.resolve("run.json").toString());
             assertEquals(0, result.status, result.out + result.err);
             JsonArray warnings = result.json.getAsJsonArray("warnings");
             assertEquals(1, warnings.size(), warnings.toString());
@@ -120,7 +131,8 @@ class RunTest {
         }
     }
 
-    @DisplayName("Real boards with faults that Linux goes on with, and with few places: run, compare and soak work with what there is")
+    @DisplayName("Real boards with faults that Linux goes on with, and with few places: run, compare and soak work "
+        + "with what there is")
     @Test
     void faultyBoards() throws Exception {
         for (String name : List.of("t1040d4rdb-phy-2cells.dtb", "include-all-first.dmar", "qemu-q35.dmar")) {
@@ -128,19 +140,22 @@ class RunTest {
             assumeTrue(Files.isReadable(file), () -> "SKIPPED: no test data " + name + " beside the project");
             String jar = name.endsWith(".dtb") ? PAMU : PC;
             for (String verb : List.of("run", "compare", "soak")) {
-                List<String> words = new ArrayList<>(List.of(verb, "--machine", file.toString(), "--json", directory.resolve("run.json").toString()));
+                List<String> words = new ArrayList<>(
+                    List.of(verb, "--machine", file.toString(), "--json", directory.resolve("run.json").toString()));
                 words.addAll(verb.equals("soak") ? List.of("--seconds", "3") : List.of());
                 Result result = start(jar, words.toArray(new String[0]));
                 assertEquals(0, result.status, verb + " " + name + "\n" + result.out + result.err);
                 int warnings = name.startsWith("qemu") ? 0 : 1;
                 assertEquals(warnings, result.json.getAsJsonArray("warnings").size(), result.json.toString());
                 assertEquals(warnings, result.err.lines().count(), result.err);
-                assertEquals(warnings, result.out.lines().filter(line -> line.startsWith("Warning: ")).count(), result.out);
+                assertEquals(warnings, result.out.lines().filter(line -> line.startsWith("Warning: ")).count(),
+                    result.out);
             }
         }
     }
 
-    @DisplayName("A machine with one place: run says what the scenario needs, status 2; compare and soak do what one device can")
+    @DisplayName("A machine with one place: run says what the scenario needs, status 2; compare and soak do what one "
+        + "device can")
     @Test
     void onePlace() throws Exception {
         Path file = REAL.resolve("one-covered-place.dmar");
@@ -150,7 +165,8 @@ class RunTest {
         assertEquals(0, compared.status, compared.out + compared.err);
         Result soaked = start(PC, "soak", "--machine", file.toString(), "--seconds", "3");
         assertEquals(0, soaked.status, soaked.out + soaked.err);
-        assertTrue(soaked.out.contains("1 container with 1 device, no place for a rogue device, bursts, a pin"), soaked.out);
+        assertTrue(soaked.out.contains("1 container with 1 device, no place for a rogue device, bursts, a pin"),
+            soaked.out);
     }
 
     @DisplayName("./gantry run --machine qemu:q35: QEMU's VT-d, local APIC and edu under these drivers")
@@ -169,10 +185,12 @@ class RunTest {
         Path plug = Files.writeString(directory.resolve("plug.gosh"), "plug pci0 9.0\n");
         Result refused = start(QEMU_PC, "run", plug.toString());
         assertEquals(1, refused.status, refused.out + refused.err);
-        assertTrue(refused.err.contains("plug.gosh:1: EOPNOTSUPP: the devices at slot pci0 are the machine's own"), refused.err);
+        assertTrue(refused.err.contains("plug.gosh:1: EOPNOTSUPP: the devices at slot pci0 are the machine's own"),
+            refused.err);
     }
 
-    @DisplayName("./gantry run --machine qemu:ppce500: QEMU's MPIC under this driver; without QEMU one line says which package has it")
+    @DisplayName("./gantry run --machine qemu:ppce500: QEMU's MPIC under this driver; without QEMU one line says "
+        + "which package has it")
     @Test
     void qemuBoard() throws Exception {
         assertRefused(start(QEMU_BOARD, "run", "--machine", "qemu:ppce500", "--set", "qemu=/nowhere/qemu"),
@@ -191,18 +209,23 @@ class RunTest {
             .anyMatch(place -> Files.isExecutable(Path.of(place, binary))), () -> "SKIPPED: there is no " + binary);
     }
 
-    @DisplayName("./gantry compare: each strategy that works delivers every interrupt and verifies every byte, on each board")
+    @DisplayName("./gantry compare: each strategy that works delivers every interrupt and verifies every byte, on "
+        + "each board")
     @Test
     void compare() throws Exception {
         JsonObject board = compares(PAMU, LAUNCHER.resolve("boards/p4080.dtb"));
         Map<String, JsonObject> strategies = new LinkedHashMap<>();
-        board.getAsJsonArray("strategies").forEach(one -> strategies.put(one.getAsJsonObject().get("name").getAsString(),
+        board.getAsJsonArray("strategies")
+            .forEach(one -> strategies.put(one.getAsJsonObject().get("name").getAsString(),
             one.getAsJsonObject()));
-        assertEquals(List.of("reserved", "bank", "window", "topdown", "tail", "flag", "fd"), List.copyOf(strategies.keySet()));
+        assertEquals(List.of("reserved", "bank", "window", "topdown", "tail", "flag", "fd"),
+            List.copyOf(strategies.keySet()));
         assertEquals(List.of(false, true, true, true, true, true, true),
             strategies.values().stream().map(one -> one.get("feasible").getAsBoolean()).toList());
-        assertEquals(List.of(0, 4, 0, 1, 0, 3, 9), strategies.values().stream().map(one -> one.get("userOperations").getAsInt()).toList());
-        assertEquals(List.of(0, 3, 3, 2, 2, 3, 3), strategies.values().stream().map(one -> one.get("windowsUsed").getAsInt()).toList());
+        assertEquals(List.of(0, 4, 0, 1, 0, 3, 9),
+            strategies.values().stream().map(one -> one.get("userOperations").getAsInt()).toList());
+        assertEquals(List.of(0, 3, 3, 2, 2, 3, 3),
+            strategies.values().stream().map(one -> one.get("windowsUsed").getAsInt()).toList());
         assertEquals("bank 2 placed at 0x14000000 for it", strategies.get("tail").get("hotPlug").getAsString());
         assertEquals("512 MiB in 4 windows", strategies.get("bank").get("smallestAperture").getAsString());
         assertEquals("512 MiB in 8 windows", strategies.get("tail").get("smallestAperture").getAsString());
@@ -219,7 +242,8 @@ class RunTest {
     }
 
     private JsonObject compares(String jar, Path machine) throws Exception {
-        Result result = start(jar, "compare", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(), "--svg",
+        Result result = start(jar, "compare", "--machine", machine.toString(), "--json",
+            directory.resolve("run.json").toString(), "--svg",
             directory.resolve("run.svg").toString());
         assertEquals(0, result.status, machine + "\n" + result.out + result.err);
         assertTrue(result.json.get("ok").getAsBoolean());
@@ -237,7 +261,8 @@ class RunTest {
     @Test
     void soak() throws Exception {
         for (String jar : List.of(PAMU, PC)) {
-            Result result = start(jar, "soak", "--seconds", "3", "--seed", "0x5eed", "--json", directory.resolve("run.json").toString());
+            Result result = start(jar, "soak", "--seconds", "3", "--seed", "0x5eed", "--json",
+                directory.resolve("run.json").toString());
             assertEquals(0, result.status, result.out + result.err);
             assertTrue(result.out.lines().findFirst().orElseThrow().endsWith("for 3 s, seed " + 0x5eed), result.out);
             assertTrue(result.out.contains("OK: every promise held; --seed " + 0x5eed), result.out);
@@ -246,14 +271,17 @@ class RunTest {
         }
         assertRefused(start(PAMU, "soak", "--seconds", "0"), "must be 1..86400");
         assertRefused(start(PAMU, "soak", "--seed", "red"), "'red'");
-        assertRefused(start(PAMU, "soak", "--json", directory.resolve("nowhere/run.json").toString()), "no such directory");
+        assertRefused(start(PAMU, "soak", "--json", directory.resolve("nowhere/run.json").toString()),
+            "no such directory");
     }
 
-    @DisplayName("./gantry soak, ended by a signal: the verdict of what was done until then, its seed, its JSON, nothing left in the temp folder")
+    @DisplayName("./gantry soak, ended by a signal: the verdict of what was done until then, its seed, its JSON, "
+        + "nothing left in the temp folder")
     @Test
     void soakEndedEarly() throws Exception {
         Path temporary = Files.createDirectory(directory.resolve("tmp"));
-        Process process = process(List.of("-Djava.io.tmpdir=" + temporary), PAMU, "soak", "--seconds", "600", "--seed", "0x5eed", "--json",
+        Process process = process(List.of("-Djava.io.tmpdir=" + temporary), PAMU, "soak", "--seconds", "600", "--seed",
+            "0x5eed", "--json",
             directory.resolve("run.json").toString());
         Path out = directory.resolve("out");
         Pace.await("swaps", seconds(15), () -> Files.readString(out).contains("5/600 s"));
@@ -261,7 +289,9 @@ class RunTest {
         process.destroy();
         Result result = end(process);
         assertEquals(143, result.status, result.out + result.err);
-        assertTrue(result.out.contains("OK: every promise held in the ") && result.out.contains("s of 600 s that it ran; --seed " + 0x5eed),
+        assertTrue(
+            result.out.contains("OK: every promise held in the ")
+                && result.out.contains("s of 600 s that it ran; --seed " + 0x5eed),
             result.out);
         assertTrue(result.json.get("ok").getAsBoolean());
         assertEquals(600, result.json.get("seconds").getAsInt());
@@ -271,7 +301,8 @@ class RunTest {
         }
     }
 
-    @DisplayName("vfio:swap, vfio:swaps, vfio:stall, vfio:retry: a container is moved and its backends' bundles are replaced in a scenario")
+    @DisplayName("vfio:swap, vfio:swaps, vfio:stall, vfio:retry: a container is moved and its backends' bundles are "
+        + "replaced in a scenario")
     @Test
     void swap() throws Exception {
         Path scenario = Files.writeString(directory.resolve("swap.gosh"), """
@@ -314,7 +345,8 @@ class RunTest {
         });
     }
 
-    @DisplayName("vfio:strategies, vfio:use: a container changes its strategy in a scenario; msi … explain and msi … use are the same")
+    @DisplayName("vfio:strategies, vfio:use: a container changes its strategy in a scenario; msi … explain and msi … "
+        + "use are the same")
     @Test
     void use() throws Exception {
         Path scenario = Files.writeString(directory.resolve("use.gosh"), """
@@ -342,7 +374,8 @@ class RunTest {
         assertTrue(result.out.lines().filter(line -> line.contains("yes, preferred")).count() >= 2, result.out);
     }
 
-    @DisplayName("--config configures before there is a machine; vfio:config shows, sets and refuses; what is not there is status 2")
+    @DisplayName("--config configures before there is a machine; vfio:config shows, sets and refuses; what is not "
+        + "there is status 2")
     @Test
     void configured() throws Exception {
         Path scenario = Files.writeString(directory.resolve("config.gosh"), """
@@ -358,14 +391,17 @@ class RunTest {
             open late $one
             echo (stall late)
             """);
-        Result result = start(PAMU, "run", scenario.toString(), "--config", "vfio.container.stall.bound=250", "--config",
+        Result result = start(PAMU, "run", scenario.toString(), "--config", "vfio.container.stall.bound=250",
+            "--config",
             "iommu.pamu.unit.max.windows=16", "--config=iommu.pamu.violation.policy=disable");
         assertEquals(0, result.status, result.out + result.err);
         assertEquals("", result.err);
         assertTrue(result.out.contains("max.windows = 16 (default 256)"), result.out);
-        assertTrue(result.out.indexOf("250 ms") >= 0 && result.out.indexOf("125 ms") > result.out.indexOf("250 ms"), result.out);
+        assertTrue(result.out.indexOf("250 ms") >= 0 && result.out.indexOf("125 ms") > result.out.indexOf("250 ms"),
+            result.out);
         assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bound=for ever"), "legal is 0..3600000");
-        assertRefused(start(PAMU, "run", "--config", "vfio.contaner.stall.bound=1"), "near is vfio.container.stall.bound");
+        assertRefused(start(PAMU, "run", "--config", "vfio.contaner.stall.bound=1"),
+            "near is vfio.container.stall.bound");
         assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bond=1"), "near is stall.bound");
         assertRefused(start(PAMU, "run", "--config", "vfio.container.stall.bound"), "write PID.KEY=VALUE");
     }
@@ -391,7 +427,8 @@ class RunTest {
         }
     }
 
-    @DisplayName("A scenario: an empty one says so, what looks prints what it sees, an error has its line and how the command is called")
+    @DisplayName("A scenario: an empty one says so, what looks prints what it sees, an error has its line and how "
+        + "the command is called")
     @Test
     void scenario() throws Exception {
         Result empty = start(PAMU, "run", Files.writeString(directory.resolve("empty.gosh"), "# nothing\n").toString());
@@ -407,12 +444,15 @@ class RunTest {
             """);
         Result result = start(PAMU, "run", looking.toString());
         assertEquals(1, result.status, result.err);
-        assertTrue(result.out.contains("pcie0") && result.out.contains("requesters") && result.out.contains("\n1000 ms\n"), result.out);
+        assertTrue(
+            result.out.contains("pcie0") && result.out.contains("requesters") && result.out.contains("\n1000 ms\n"),
+            result.out);
         assertEquals("gantry: " + looking + ":6: map does not take this one argument\n"
             + "  usage: map [--physical PHYSICAL] [--scattered] [--access ACCESS] CONTAINER IOVA SIZE\n", result.err);
     }
 
-    @DisplayName("A file that cannot be written is exit 2 before anything is done; - is standard output, and people read standard error then")
+    @DisplayName("A file that cannot be written is exit 2 before anything is done; - is standard output, and people "
+        + "read standard error then")
     @Test
     void outputs() throws Exception {
         String nowhere = directory.resolve("none/x").toString();
@@ -440,7 +480,8 @@ class RunTest {
         }
     }
 
-    @DisplayName("./gantry shell, in a pipe: help lists what is ours and says how one is called, and no line is kept in a file")
+    @DisplayName("./gantry shell, in a pipe: help lists what is ours and says how one is called, and no line is kept "
+        + "in a file")
     @Test
     void shell() throws Exception {
         Process process = open(List.of(), PAMU, "shell");
@@ -449,7 +490,8 @@ class RunTest {
         }
         Result result = end(process);
         assertEquals(0, result.status, result.err);
-        for (String line : List.of("to look:", "  map           allocate memory and map it", "  soak          .*", "  hc            .*",
+        for (String line : List.of("to look:", "  map           allocate memory and map it", "  soak          .*",
+            "  hc            .*",
                 "map \\[--physical PHYSICAL] \\[--scattered] \\[--access ACCESS] CONTAINER IOVA SIZE")) {
             assertTrue(result.out.lines().anyMatch(one -> one.matches("(g! )?" + line)), line + "\n" + result.out);
         }
@@ -457,7 +499,8 @@ class RunTest {
         assertFalse(Files.exists(directory.resolve("state")));
     }
 
-    @DisplayName("A scenario that finds something else than it expects, or ends early: exit status 1, and the report says what")
+    @DisplayName("A scenario that finds something else than it expects, or ends early: exit status 1, and the report "
+        + "says what")
     @Test
     void notOk() throws Exception {
         Path wrong = Files.writeString(directory.resolve("wrong.gosh"), """
@@ -498,7 +541,8 @@ class RunTest {
     }
 
     private Result run(String jar, Path machine) throws Exception {
-        return start(jar, "run", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(), "--svg",
+        return start(jar, "run", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(),
+            "--svg",
             directory.resolve("run.svg").toString());
     }
 
@@ -514,7 +558,8 @@ class RunTest {
 
     private Process open(List<String> flags, String jar, String... arguments) throws IOException {
         Files.deleteIfExists(directory.resolve("run.json"));
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        List<String> command = new ArrayList<>(List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
         if (Runtime.version().feature() >= 23) {
             command.add(1, "--sun-misc-unsafe-memory-access=allow");
@@ -537,7 +582,8 @@ class RunTest {
         Path json = directory.resolve("run.json");
         if (!process.waitFor(seconds(60), TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
-            throw new AssertionError("not finished after 60 s: " + process.info().commandLine().orElse("") + "\n" + Files.readString(out)
+            throw new AssertionError(
+                "not finished after 60 s: " + process.info().commandLine().orElse("") + "\n" + Files.readString(out)
                 + Files.readString(err));
         }
         return new Result(process.exitValue(), Files.readString(out), Files.readString(err),

@@ -61,17 +61,21 @@ public final class Cli implements Callable<Integer> {
     private final ServiceComponentRuntime components;
     private final Log log;
     private final String[] arguments;
-    // Not those of System: Gogo puts its own in their place, which lead to those of a session, and round and round if a session has them.
+    // Not those of System: Gogo puts its own in their place, which lead to those of a session, and round and round if a
+    // session has them.
     private final Console console = new Console(new FileOutputStream(FileDescriptor.out));
     private final PrintStream out = console.stream();
-    private final PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+    private final PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true,
+        StandardCharsets.UTF_8);
 
     /** Built by Declarative Services. */
     @Activate
     public Cli(BundleContext context, @Reference(name = "processor") CommandProcessor processor,
-            @Reference(name = "machines") Machines machines, @Reference(name = "components") ServiceComponentRuntime components,
+            @Reference(name = "machines") Machines machines,
+        @Reference(name = "components") ServiceComponentRuntime components,
             @Reference(name = "log") Log log,
-            @Reference(name = "launcher", service = Object.class, target = "(&(launcher.arguments=*)(launcher.ready=true))")
+            @Reference(name = "launcher", service = Object.class,
+                target = "(&(launcher.arguments=*)(launcher.ready=true))")
             Map<String, Object> launcher) {
         this.context = context;
         this.processor = processor;
@@ -95,7 +99,8 @@ public final class Cli implements Callable<Integer> {
         CommandLine line = new CommandLine(new Root());
         commands(words).forEach(line::addSubcommand);
         line.addSubcommand(new CommandLine.HelpCommand());
-        line.getSubcommands().get("help").getCommandSpec().usageMessage().description("Shows this, or what a command takes.");
+        line.getSubcommands().get("help").getCommandSpec().usageMessage()
+            .description("Shows this, or what a command takes.");
         line.getCommandSpec().versionProvider(this::version);
         line.setErr(new PrintWriter(err, true, StandardCharsets.UTF_8));
         line.setOut(new PrintWriter(out, true, StandardCharsets.UTF_8));
@@ -109,20 +114,23 @@ public final class Cli implements Callable<Integer> {
     }
 
     /**
-     * The command that is asked for, or all of them, for help and for a word that is none: each takes a while to be looked at,
-     * and a start is to be quick.
+     * The command that is asked for, or all of them, for help and for a word that is none: each takes a while to be
+     * looked at, and a start is to be quick.
      */
     private List<Object> commands(String... words) {
-        List<Object> all = List.of(new Run(), new Compare(), new Soak(), new ShellCommand(), new Tests(), new Bench(), new Version());
+        List<Object> all = List.of(new Run(), new Compare(), new Soak(), new ShellCommand(), new Tests(), new Bench(),
+            new Version());
         List<Object> named = all.stream()
-            .filter(one -> words.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(words[0])).toList();
+            .filter(one -> words.length > 0 && one.getClass().getAnnotation(Command.class).name().equals(words[0]))
+            .toList();
         return named.isEmpty() ? all : named;
     }
 
     private String[] version() {
         return new String[] {
             "gantry " + context.getBundle().getVersion(),
-            String.format("Java %s (%s), %s %s", Runtime.version(), System.getProperty("java.vendor"), System.getProperty("os.name"),
+            String.format("Java %s (%s), %s %s", Runtime.version(), System.getProperty("java.vendor"),
+                System.getProperty("os.name"),
                 System.getProperty("os.arch"))};
     }
 
@@ -132,9 +140,11 @@ public final class Cli implements Callable<Integer> {
         boolean root = asked.getParent() == null;
         String message = e.getMessage();
         if (e instanceof UnmatchedArgumentException unmatched && root && !unmatched.isUnknownOption()) {
-            message = String.format("there is no command %s; there are %s", unmatched.getUnmatched().get(0), asked.getSubcommands().keySet());
+            message = String.format("there is no command %s; there are %s", unmatched.getUnmatched().get(0),
+                asked.getSubcommands().keySet());
         }
-        asked.getErr().println("gantry: " + (message.endsWith(".") ? message.substring(0, message.length() - 1) : message)
+        asked.getErr()
+            .println("gantry: " + (message.endsWith(".") ? message.substring(0, message.length() - 1) : message)
             + "; see ./gantry help" + (root ? "" : " " + asked.getCommandName()));
         return UNUSABLE;
     }
@@ -199,18 +209,21 @@ public final class Cli implements Callable<Integer> {
 
         @Override
         public final Integer call() throws Unusable {
-            throw new Unusable(spec.name() + " needs the sources: start it as ./gantry " + spec.name() + " in the checkout");
+            throw new Unusable(
+                spec.name() + " needs the sources: start it as ./gantry " + spec.name() + " in the checkout");
         }
     }
 
-    @Command(name = "test", description = {"Runs all tests, on the JDK in use and on the newest one installed beside it.",
+    @Command(name = "test", description = {
+        "Runs all tests, on the JDK in use and on the newest one installed beside it.",
         "Exits with 0 if all passed, 1 if not, 2 if it could not begin."})
     private static final class Tests extends OfScript {
         @Parameters(paramLabel = "WORD", description = "passed on to Maven, e.g. -Dgantry.seed=42")
         private List<String> words;
     }
 
-    @Command(name = "bench", description = {"Measures each part of the road beside a yardstick; prints one table, judges nothing.",
+    @Command(name = "bench", description = {
+        "Measures each part of the road beside a yardstick; prints one table, judges nothing.",
         "Exits with 0 if everything was measured, 1 if not, 2 if it could not begin."})
     private static final class Bench extends OfScript {
         @Option(names = "--quick", description = "fewer sizes, one pass: 3 minutes instead of a quarter of an hour")
@@ -233,14 +246,17 @@ public final class Cli implements Callable<Integer> {
     /** The options of every command that needs a machine. */
     private abstract class OnMachine extends Helped implements Callable<Integer> {
         @Option(names = "--machine", paramLabel = "FILE",
-            description = "a device tree (.dtb), an ACPI DMAR table, or qemu:q35, qemu:ppce500; by default a P4080 example board")
+            description = "a device tree (.dtb), an ACPI DMAR table, or qemu:q35, qemu:ppce500; by default a P4080 "
+                + "example board")
         private String machine;
 
-        @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. liodn.pcie0=0xc1")
+        @Option(names = "--set", paramLabel = "NAME=VALUE", description = "override what the description says, e.g. "
+            + "liodn.pcie0=0xc1")
         private final Map<String, String> options = new LinkedHashMap<>();
 
         @Option(names = "--config", paramLabel = "PID.KEY=VALUE",
-            description = "configure a component, e.g. vfio.container.stall.bound=250; may be given often; see config in ./gantry shell")
+            description = "configure a component, e.g. vfio.container.stall.bound=250; may be given often; see "
+                + "config in ./gantry shell")
         private final List<String> configurations = new ArrayList<>();
 
         @Override
@@ -254,7 +270,8 @@ public final class Cli implements Callable<Integer> {
                 }
                 boolean isolates = !"none".equals(context.getProperty("gantry.iommu"));
                 new Configurations(context, processor).set(configurations);
-                Machine loaded = machines.load(machine != null ? machine : example == null ? board : example.toString(), options);
+                Machine loaded = machines.load(machine != null ? machine : example == null ? board : example.toString(),
+                    options);
                 if (isolates) {
                     requireRequesters(loaded);
                 }
@@ -383,7 +400,8 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "compare", description = {"Runs the same workload under each MSI strategy and shows how they differ.",
+    @Command(name = "compare", description = {
+        "Runs the same workload under each MSI strategy and shows how they differ.",
         "Exits with 0 if each that works here delivered every interrupt and verified every byte."})
     private final class Compare extends OnMachine {
         @Option(names = "--json", paramLabel = "FILE", description = "write everything as JSON; - is standard output")
@@ -406,14 +424,17 @@ public final class Cli implements Callable<Integer> {
         }
     }
 
-    @Command(name = "soak", description = {"Swaps every backend again and again under working devices, and compares everything.",
+    @Command(name = "soak", description = {
+        "Swaps every backend again and again under working devices, and compares everything.",
         "Ctrl-C, or a TERM signal, ends the swaps early: what was done until then is judged.",
-        "Exits with 0 if every promise held, 1 if not, 2 if it could not begin, 128 and the signal's number if it held until a signal."})
+        "Exits with 0 if every promise held, 1 if not, 2 if it could not begin, 128 and the signal's number if it "
+            + "held until a signal."})
     private final class Soak extends OnMachine {
         @Option(names = "--seconds", paramLabel = "N", description = "for how long; by default 30")
         private String seconds;
 
-        @Option(names = "--seed", paramLabel = "S", description = "seed of all random choices; by default a new one each time")
+        @Option(names = "--seed", paramLabel = "S", description = "seed of all random choices; by default a new one "
+            + "each time")
         private String seed;
 
         @Option(names = "--json", paramLabel = "FILE", description = "write the result as JSON; - is standard output")

@@ -17,8 +17,9 @@ import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
 
 /**
- * The commands that are there now, as those who provide them describe them: by their methods' annotations, and by the properties of their
- * service named here, each of which may have one value or several. Nothing is known here of any one command. Any thread.
+ * The commands that are there now, as those who provide them describe them: by their methods' annotations, and by the
+ * properties of their service named here, each of which may have one value or several. Nothing is known here of any one
+ * command. Any thread.
  */
 final class Commands {
     /** Service property: the names of the commands that only look, and print their result in scenarios, too. */
@@ -43,7 +44,8 @@ final class Commands {
      * @param functions their names
      * @param type whose public methods they are; asked for when needed, as the service may have to be made for it
      */
-    record Provider(String scope, List<String> functions, List<String> looks, List<String> groups, List<String> completes,
+    record Provider(String scope, List<String> functions, List<String> looks, List<String> groups,
+        List<String> completes,
             Supplier<Class<?>> type) {
     }
 
@@ -57,7 +59,8 @@ final class Commands {
     record Command(String scope, String name, String group, List<String> arguments, List<Method> methods) {
         /** {@return what it does, in one sentence, up to its first semicolon} */
         String description() {
-            return methods.stream().map(method -> method.getAnnotation(Descriptor.class)).filter(one -> one != null).findFirst()
+            return methods.stream().map(method -> method.getAnnotation(Descriptor.class)).filter(one -> one != null)
+                .findFirst()
                 .map(one -> one.value().split("; ", 2)[0]).orElse("");
         }
     }
@@ -75,7 +78,8 @@ final class Commands {
     /** {@return ours, by name} */
     List<Command> ours() {
         return providers.get().stream().filter(provider -> SCOPES.contains(provider.scope))
-            .flatMap(provider -> provider.functions.stream().filter(name -> !name.startsWith(HIDDEN)).map(name -> command(provider, name)))
+            .flatMap(provider -> provider.functions.stream().filter(name -> !name.startsWith(HIDDEN))
+                .map(name -> command(provider, name)))
             .sorted(Comparator.comparing(Command::name)).toList();
     }
 
@@ -90,7 +94,8 @@ final class Commands {
         return providers.get().stream().filter(provider -> colon < 0 || provider.scope.equals(name.substring(0, colon)))
             .filter(provider -> provider.functions.contains(plain))
             // As sessions look for them: ours first, in this order.
-            .min(Comparator.comparingInt(provider -> SCOPES.contains(provider.scope) ? SCOPES.indexOf(provider.scope) : SCOPES.size()))
+            .min(Comparator.comparingInt(
+                provider -> SCOPES.contains(provider.scope) ? SCOPES.indexOf(provider.scope) : SCOPES.size()))
             .map(provider -> command(provider, plain));
     }
 
@@ -103,9 +108,11 @@ final class Commands {
 
     private static Command command(Provider provider, String name) {
         String group = provider.groups.stream().map(one -> one.split(":", 2))
-            .filter(parts -> parts.length > 1 && List.of(parts[1].trim().split(" +")).contains(name)).map(parts -> parts[0].trim())
+            .filter(parts -> parts.length > 1 && List.of(parts[1].trim().split(" +")).contains(name))
+            .map(parts -> parts[0].trim())
             .findFirst().orElse("");
-        List<String> arguments = provider.completes.stream().map(one -> List.of(one.split(" +"))).filter(words -> words.get(0).equals(name))
+        List<String> arguments = provider.completes.stream().map(one -> List.of(one.split(" +")))
+            .filter(words -> words.get(0).equals(name))
             .map(words -> words.subList(1, words.size())).findFirst().orElse(List.of());
         return new Command(provider.scope, name, group, arguments, methods(provider.type.get(), name));
     }
@@ -119,12 +126,15 @@ final class Commands {
     private static List<Provider> providers(BundleContext context) {
         StringBuilder any = new StringBuilder();
         List.of(LOOKS, GROUP, COMPLETES).forEach(key -> any.append('(').append(key).append("=*)"));
-        SCOPES.forEach(scope -> any.append('(').append(CommandProcessor.COMMAND_SCOPE).append('=').append(scope).append(')'));
+        SCOPES.forEach(
+            scope -> any.append('(').append(CommandProcessor.COMMAND_SCOPE).append('=').append(scope).append(')'));
         try {
             ServiceReference<?>[] found = context.getAllServiceReferences(null,
-                String.format("(&(%s=*)(%s=*)(|%s))", CommandProcessor.COMMAND_SCOPE, CommandProcessor.COMMAND_FUNCTION, any));
+                String.format("(&(%s=*)(%s=*)(|%s))", CommandProcessor.COMMAND_SCOPE, CommandProcessor.COMMAND_FUNCTION,
+                    any));
             return found == null ? List.of() : Stream.of(found).map(one -> new Provider(
-                String.valueOf(one.getProperty(CommandProcessor.COMMAND_SCOPE)), texts(one.getProperty(CommandProcessor.COMMAND_FUNCTION)),
+                String.valueOf(one.getProperty(CommandProcessor.COMMAND_SCOPE)),
+                    texts(one.getProperty(CommandProcessor.COMMAND_FUNCTION)),
                 texts(one.getProperty(LOOKS)), texts(one.getProperty(GROUP)), texts(one.getProperty(COMPLETES)),
                 () -> type(context, one))).toList();
         } catch (InvalidSyntaxException e) {
@@ -143,7 +153,8 @@ final class Commands {
     }
 
     private static List<String> texts(Object property) {
-        return property == null ? List.of() : property instanceof Object[] several ? Stream.of(several).map(String::valueOf).toList()
+        return property == null ? List.of()
+            : property instanceof Object[] several ? Stream.of(several).map(String::valueOf).toList()
             : List.of(String.valueOf(property));
     }
 }

@@ -24,13 +24,14 @@ import org.jline.reader.LineReader;
 import org.jline.reader.ParsedLine;
 
 /**
- * What TAB offers: the options that a command's methods have, and for each of its arguments what its provider says it can be, in
- * {@link Commands#COMPLETES}: the command's name, then a word for each argument in order, and {@code --option=} with a word for an option
- * that has a value. Such a word is {@code -} for what nobody knows beforehand, or some of these with {@code |} between:
+ * What TAB offers: the options that a command's methods have, and for each of its arguments what its provider says it
+ * can be, in {@link Commands#COMPLETES}: the command's name, then a word for each argument in order, and
+ * {@code --option=} with a word for an option that has a value. Such a word is {@code -} for what nobody knows
+ * beforehand, or some of these with {@code |} between:
  * <ul>
  * <li>{@code R}: just that
- * <li>{@code (__containers)}: what the function of that name gives, which may be in another scope, {@code (vfio:__containers)}; it is
- *     called with the arguments before this one
+ * <li>{@code (__containers)}: what the function of that name gives, which may be in another scope,
+ *     {@code (vfio:__containers)}; it is called with the arguments before this one
  * <li>{@code *.jar}: files of such a name, and directories; a function may give that, too
  * </ul>
  * The last may end in {@code ...}: all further arguments are like it.
@@ -76,7 +77,10 @@ final class Completion implements Completer {
         }
     }
 
-    /** {@return what is found in time; nothing from who fails or is late, and meanwhile from anybody; empty if it is for others to say} */
+    /**
+     * {@return what is found in time; nothing from who fails or is late, and meanwhile from anybody; empty if it is for
+     * others to say}
+     */
     private Optional<List<Candidate>> asked(Callable<Optional<List<Candidate>>> question) {
         if (!asked.isDone()) {
             return Optional.of(List.of());
@@ -120,7 +124,8 @@ final class Completion implements Completer {
     }
 
     /** {@return what can be behind a command and the words that follow it} */
-    private List<Candidate> arguments(LineReader reader, ParsedLine line, Commands.Command command, List<String> words) throws Exception {
+    private List<Candidate> arguments(LineReader reader, ParsedLine line, Commands.Command command, List<String> words)
+        throws Exception {
         List<Usage.Argument> options = command.methods().stream().flatMap(method -> Usage.arguments(method).stream())
             .filter(Usage.Argument::isOption).toList();
         List<Object> before = new ArrayList<>();
@@ -138,7 +143,8 @@ final class Completion implements Completer {
             }
         }
         if (open != null) {
-            String can = open.names().stream().flatMap(name -> command.arguments().stream().filter(one -> one.startsWith(name + "="))
+            String can = open.names().stream()
+                .flatMap(name -> command.arguments().stream().filter(one -> one.startsWith(name + "="))
                 .map(one -> one.substring(name.length() + 1))).findFirst().orElse(UNKNOWN);
             return candidates(reader, line, command, can, before);
         }
@@ -154,11 +160,13 @@ final class Completion implements Completer {
             ? position.substring(0, position.length() - REPEATED.length()) : position, before);
     }
 
-    private List<Candidate> candidates(LineReader reader, ParsedLine line, Commands.Command command, String can, List<Object> before)
+    private List<Candidate> candidates(LineReader reader, ParsedLine line, Commands.Command command, String can,
+        List<Object> before)
             throws Exception {
         List<Candidate> found = new ArrayList<>();
         for (String one : can.equals(UNKNOWN) ? new String[0] : can.split("\\|")) {
-            for (Object word : one.startsWith("(") ? called(command, one.substring(1, one.length() - 1), before) : List.of(one)) {
+            for (Object word : one.startsWith("(") ? called(command, one.substring(1, one.length() - 1), before)
+                : List.of(one)) {
                 String text = String.valueOf(word);
                 if (text.contains(FILES)) {
                     // Where the JVM began, as the commands themselves have it, wherever the session says it is.
@@ -188,6 +196,7 @@ final class Completion implements Completer {
     /** {@return the session's variables, but for those that are its own} */
     private List<Candidate> variables() {
         return session.get(".variables") instanceof Collection<?> names ? names.stream().map(String::valueOf)
-            .filter(name -> name.matches("[A-Za-z]\\w*")).map(name -> candidate(VARIABLE + name, null)).toList() : List.of();
+            .filter(name -> name.matches("[A-Za-z]\\w*")).map(name -> candidate(VARIABLE + name, null)).toList()
+            : List.of();
     }
 }

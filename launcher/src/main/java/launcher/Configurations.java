@@ -30,8 +30,8 @@ final class Configurations {
      * Sets them, one after the other.
      *
      * @param assignments each {@code PID.KEY=VALUE}
-     * @throws ErrnoException EINVAL for one that has no equals sign, or a value that is not legal; ENOENT if there is no such configuration,
-     *     or key; ENODEV if nothing here can be configured
+     * @throws ErrnoException EINVAL for one that has no equals sign, or a value that is not legal; ENOENT if there is
+     *     no such configuration, or key; ENODEV if nothing here can be configured
      */
     void set(List<String> assignments) throws Exception {
         if (assignments.isEmpty()) {
@@ -39,7 +39,8 @@ final class Configurations {
         }
         await();
         // What the command answers is for a person at a shell.
-        try (CommandSession session = processor.createSession(InputStream.nullInputStream(), OutputStream.nullOutputStream(),
+        try (CommandSession session = processor.createSession(InputStream.nullInputStream(),
+            OutputStream.nullOutputStream(),
                 OutputStream.nullOutputStream())) {
             for (String one : assignments) {
                 if (one.indexOf('=') < 0) {
@@ -56,7 +57,8 @@ final class Configurations {
         tracker.open();
         try {
             if (tracker.waitForService(TimeUnit.SECONDS.toMillis(PATIENCE_SECONDS)) == null) {
-                throw new ErrnoException(Errno.ENODEV, "nothing can be configured: the command vfio:config has not come within %d s",
+                throw new ErrnoException(Errno.ENODEV,
+                    "nothing can be configured: the command vfio:config has not come within %d s",
                     PATIENCE_SECONDS);
             }
         } finally {

@@ -13,14 +13,16 @@ import machine.api.OutputFile;
 
 /**
  * Standard output as what it is: a file that can be full, or have nobody who reads it, or a terminal of some width. A
- * {@link PrintStream} keeps the first to itself; this remembers it, so that a report that nobody can have read is not taken for one. On a
- * terminal, lines that are longer than it is wide are folded at blanks, and the words that say how it went have colours.
+ * {@link PrintStream} keeps the first to itself; this remembers it, so that a report that nobody can have read is not
+ * taken for one. On a terminal, lines that are longer than it is wide are folded at blanks, and the words that say how
+ * it went have colours.
  */
 final class Console extends OutputStream {
     /** The width of the terminal, as the script knows it; absent or 0 if standard output is none. */
     private static final String COLUMNS = "gantry.columns";
     /** The beginnings of lines that are verdicts, and their colours; the words say the same. */
-    private static final Map<String, String> COLOURS = Map.of("OK:", "32", "NOT OK:", "1;31", "Warning:", "33", "Note:", "36");
+    private static final Map<String, String> COLOURS = Map.of("OK:", "32", "NOT OK:", "1;31", "Warning:", "33", "Note:",
+        "36");
     private static final String REWRITES = "\r";
     private static final int INDENT = 4;
 
@@ -47,7 +49,8 @@ final class Console extends OutputStream {
 
     /** {@return whether to use colours: not if NO_COLOR has any value (no-color.org), and not on a dumb terminal} */
     static boolean colours(Map<String, String> environment) {
-        return environment.getOrDefault("NO_COLOR", "").isEmpty() && !environment.getOrDefault("TERM", "dumb").equals("dumb");
+        return environment.getOrDefault("NO_COLOR", "").isEmpty()
+            && !environment.getOrDefault("TERM", "dumb").equals("dumb");
     }
 
     int columns() {
@@ -126,7 +129,8 @@ final class Console extends OutputStream {
         if (colours) {
             for (Map.Entry<String, String> colour : COLOURS.entrySet()) {
                 if (folded.startsWith(colour.getKey())) {
-                    return "\033[" + colour.getValue() + "m" + colour.getKey() + "\033[0m" + folded.substring(colour.getKey().length());
+                    return "\033[" + colour.getValue() + "m" + colour.getKey() + "\033[0m"
+                        + folded.substring(colour.getKey().length());
                 }
             }
         }

@@ -40,7 +40,9 @@ public final class Help {
     @Descriptor("list the commands")
     public void help(CommandSession session) {
         print(ours(commands.ours(), columns()));
-        print(folded("", "'help COMMAND' says how one is called; 'help all' lists the others, of Gogo and the framework, too.", columns()));
+        print(folded("",
+            "'help COMMAND' says how one is called; 'help all' lists the others, of Gogo and the framework, too.",
+            columns()));
     }
 
     /**
@@ -92,7 +94,8 @@ public final class Help {
     /** {@return one line for each command: its name, and what it does} */
     static List<String> ours(List<Commands.Command> all, int columns) {
         Map<String, List<Commands.Command>> groups = all.stream().collect(
-            Collectors.groupingBy(one -> one.group().isEmpty() ? UNGROUPED : one.group(), TreeMap::new, Collectors.toList()));
+            Collectors.groupingBy(one -> one.group().isEmpty() ? UNGROUPED : one.group(), TreeMap::new,
+                Collectors.toList()));
         int width = all.stream().mapToInt(one -> one.name().length()).max().orElse(0);
         List<String> lines = new ArrayList<>();
         groups.forEach((group, its) -> {
@@ -121,7 +124,8 @@ public final class Help {
     }
 
     private static String left(Usage.Argument one) {
-        return one.isOption() ? String.join(", ", one.names()) + (one.value().isEmpty() ? "" : " " + one.value()) : one.value();
+        return one.isOption() ? String.join(", ", one.names()) + (one.value().isEmpty() ? "" : " " + one.value())
+            : one.value();
     }
 
     private static String right(Usage.Argument one) {
@@ -132,10 +136,15 @@ public final class Help {
         return " ".repeat(INDENT) + word + " ".repeat(width - word.length() + INDENT);
     }
 
-    /** {@return the text behind what is in front of it, or below, in lines no longer than so many columns; 0 for one line} */
+    /**
+     * {@return the text behind what is in front of it, or below, in lines no longer than so many columns; 0 for one
+     * line}
+     */
     static List<String> folded(String front, String text, int columns) {
         if (columns > 0 && !front.isBlank() && columns - front.length() < NARROWEST) {
-            return Stream.concat(Stream.of(front.stripTrailing()), folded(" ".repeat(2 * INDENT), text, columns).stream()).toList();
+            return Stream
+                .concat(Stream.of(front.stripTrailing()), folded(" ".repeat(2 * INDENT), text, columns).stream())
+                .toList();
         }
         int width = columns - front.length();
         List<String> lines = new ArrayList<>();

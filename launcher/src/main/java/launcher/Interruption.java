@@ -11,7 +11,9 @@ import org.jline.utils.Signals;
  * program at once.
  */
 final class Interruption implements AutoCloseable {
-    /** Signals by name, with the exit status that a shell expects of whom they have ended: 128 and the signal's number. */
+    /**
+     * Signals by name, with the exit status that a shell expects of whom they have ended: 128 and the signal's number.
+     */
     private static final Map<String, Integer> STATUS = Map.of("INT", 130, "TERM", 143);
 
     private final Map<String, Object> before = new LinkedHashMap<>();

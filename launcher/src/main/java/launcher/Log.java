@@ -16,8 +16,8 @@ import org.osgi.service.log.LogListener;
 import org.osgi.service.log.LogReaderService;
 
 /**
- * Warnings and errors of all bundles on standard error: a component that cannot start does not go unnoticed. While a machine
- * comes up they are held back, because what a user needs then is one line, {@link #failure}.
+ * Warnings and errors of all bundles on standard error: a component that cannot start does not go unnoticed. While a
+ * machine comes up they are held back, because what a user needs then is one line, {@link #failure}.
  */
 @Component(immediate = true, service = Log.class)
 public final class Log implements LogListener {

@@ -28,7 +28,8 @@ final class Outputs implements AutoCloseable {
                     return;
                 }
                 if (names.contains(name)) {
-                    throw new ErrnoException(Errno.EINVAL, "cannot write %s: two options name it", name.equals(OutputFile.STANDARD)
+                    throw new ErrnoException(Errno.EINVAL, "cannot write %s: two options name it",
+                        name.equals(OutputFile.STANDARD)
                         ? "standard output" : name);
                 }
                 names.add(name);

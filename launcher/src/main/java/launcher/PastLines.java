@@ -38,14 +38,16 @@ final class PastLines extends DefaultHistory {
     }
 
     /**
-     * {@return where a user's programs keep such things, by the XDG base directory specification, which wants paths that are not absolute
-     * to be ignored}
+     * {@return where a user's programs keep such things, by the XDG base directory specification, which wants paths
+     * that are not absolute to be ignored}
      *
      * @param home of the user, where the environment does not say
      */
     static Path file(Map<String, String> environment, String home) {
-        Path state = Stream.of(environment.getOrDefault("XDG_STATE_HOME", "")).map(Path::of).filter(Path::isAbsolute).findFirst()
-            .orElseGet(() -> Stream.of(environment.getOrDefault("HOME", ""), home).map(Path::of).filter(Path::isAbsolute).findFirst()
+        Path state = Stream.of(environment.getOrDefault("XDG_STATE_HOME", "")).map(Path::of).filter(Path::isAbsolute)
+            .findFirst()
+            .orElseGet(() -> Stream.of(environment.getOrDefault("HOME", ""), home).map(Path::of)
+                .filter(Path::isAbsolute).findFirst()
                 .orElse(Path.of("/")).resolve(".local/state"));
         return state.resolve("gantry").resolve("history");
     }

@@ -19,7 +19,8 @@ final class Places {
     /** {@return why there is no place at all for a device, in one sentence; empty if there is one} */
     static Optional<String> missing(Machine machine) {
         if (machine.slots().isEmpty()) {
-            return Optional.of("board " + machine.model() + " has neither a PCIe controller nor a DMA engine to plug a device into");
+            return Optional.of(
+                "board " + machine.model() + " has neither a PCIe controller nor a DMA engine to plug a device into");
         }
         Set<String> reasons = new LinkedHashSet<>();
         for (Slot slot : machine.slots()) {

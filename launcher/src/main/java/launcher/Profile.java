@@ -13,8 +13,8 @@ import org.jline.reader.impl.LineReaderImpl;
  * one name (the component runtime has a {@code config}, too), their arguments complete, and lines of earlier sessions
  * are there.
  *
- * <p>Gogo's profile sets up scopes and completions when a session begins, over whatever was there. The last that it does is to ask
- * whether it is to greet; that question is answered here, and the answer does the rest.
+ * <p>Gogo's profile sets up scopes and completions when a session begins, over whatever was there. The last that it
+ * does is to ask whether it is to greet; that question is answered here, and the answer does the rest.
  */
 final class Profile {
     /** Gogo calls what a variable of this name holds for the value of {@code .gosh_quiet}. */

@@ -36,12 +36,13 @@ final class Readiness {
     /**
      * @param log what the components say meanwhile
      * @param isolates whether the machine is to have an IOMMU
-     * @throws ErrnoException ENODEV with the reason of the component that refused, or else naming every component that waits for
-     *     something and what it waits for
+     * @throws ErrnoException ENODEV with the reason of the component that refused, or else naming every component that
+     *     waits for something and what it waits for
      */
     void await(Log log, boolean isolates) throws InterruptedException, InvalidSyntaxException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        for (String wanted : isolates ? List.of(COMMANDS, SOAK, INTERRUPTS, IOMMU) : List.of(COMMANDS, SOAK, INTERRUPTS)) {
+        for (String wanted : isolates ? List.of(COMMANDS, SOAK, INTERRUPTS, IOMMU)
+            : List.of(COMMANDS, SOAK, INTERRUPTS)) {
             ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, context.createFilter(wanted), null);
             tracker.open();
             try {
@@ -51,7 +52,8 @@ final class Readiness {
                         throw new ErrnoException(Errno.ENODEV, "this machine does not come up: " + failure.get());
                     }
                     if (System.nanoTime() > deadline) {
-                        throw new ErrnoException(Errno.ENODEV, "not everything came up within %d s: %s", PATIENCE_SECONDS, waiting());
+                        throw new ErrnoException(Errno.ENODEV, "not everything came up within %d s: %s",
+                            PATIENCE_SECONDS, waiting());
                     }
                 }
             } finally {

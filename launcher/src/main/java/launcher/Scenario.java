@@ -36,7 +36,8 @@ final class Scenario {
     static final String SHOW = "__show";
 
     /** Gogo's own words for arguments that fit no method of that name. */
-    private static final Pattern MISFIT = Pattern.compile("Cannot coerce (\\S+)\\((.*)\\) to any of \\[(.*)]", Pattern.DOTALL);
+    private static final Pattern MISFIT = Pattern.compile("Cannot coerce (\\S+)\\((.*)\\) to any of \\[(.*)]",
+        Pattern.DOTALL);
 
     private final String name;
     private final String text;
@@ -49,7 +50,8 @@ final class Scenario {
     /**
      * Reads a scenario from a file and parses it.
      *
-     * @throws ErrnoException as {@link #parse}; ENOENT, EACCES, EISDIR, EIO if it cannot be read; EINVAL if it is not UTF-8
+     * @throws ErrnoException as {@link #parse}; ENOENT, EACCES, EISDIR, EIO if it cannot be read; EINVAL if it is not
+     *     UTF-8
      */
     static Scenario read(String file) {
         try {
@@ -102,7 +104,8 @@ final class Scenario {
      * @throws Failure when a statement fails; those after it are not run
      */
     Object run(CommandSession session, Function<String, List<String>> usage, Set<String> looking) throws Failure {
-        // The innermost statement that has failed by an exception is the first that ends with it; what a command catches is forgotten.
+        // The innermost statement that has failed by an exception is the first that ends with it; what a command
+        // catches is forgotten.
         Map<Exception, CharSequence> culprits = Collections.synchronizedMap(new IdentityHashMap<>());
         session.setJobListener((job, before, now) -> {
             if (now == Job.Status.Done && job.result() != null && job.result().exception() != null) {

@@ -50,10 +50,12 @@ final class Shell implements AutoCloseable {
         this.processor = processor;
         this.commands = new Commands(context);
         this.gosh = new org.apache.felix.gogo.jline.Shell(new GogoContext(), processor);
-        register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt", "unsetopt",
+        register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt",
+            "unsetopt",
             "complete", "history", "widget", "__files", "__directories", "__usage_completion");
         register(new Procedural(), "each", "if", "not", "throw", "try", "until", "while", "break", "continue");
-        register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head", "tail", "clear", "wc",
+        register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head",
+            "tail", "clear", "wc",
             "date");
         register(gosh, "gosh", "sh", "source");
         register(new Help(commands, gosh), Map.of(Commands.COMPLETES, "help (__commands)"), "help", "__commands");
@@ -141,7 +143,10 @@ final class Shell implements AutoCloseable {
         registrations.add(context.registerService(Object.class, provider, properties));
     }
 
-    /** JLine looks its ways to a terminal up through the thread's class loader, which knows nothing of it in a framework. */
+    /**
+     * JLine looks its ways to a terminal up through the thread's class loader, which knows nothing of it in a
+     * framework.
+     */
     private static Terminal terminal() throws IOException {
         Thread thread = Thread.currentThread();
         ClassLoader before = thread.getContextClassLoader();

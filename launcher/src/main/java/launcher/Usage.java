@@ -33,7 +33,8 @@ final class Usage {
         }
 
         private String text() {
-            return isOption() ? "[" + name() + (value.isEmpty() ? "" : " " + value) + "]" : several ? "[" + value + "]..." : value;
+            return isOption() ? "[" + name() + (value.isEmpty() ? "" : " " + value) + "]"
+                : several ? "[" + value + "]..." : value;
         }
     }
 
@@ -47,7 +48,8 @@ final class Usage {
 
     /** {@return how a method is called by that name} */
     static String line(String name, Method method) {
-        return Stream.concat(Stream.of(name), arguments(method).stream().map(Argument::text)).reduce((a, b) -> a + " " + b).orElseThrow();
+        return Stream.concat(Stream.of(name), arguments(method).stream().map(Argument::text))
+            .reduce((a, b) -> a + " " + b).orElseThrow();
     }
 
     /** {@return what a method takes of a user, in order} */
@@ -65,7 +67,8 @@ final class Usage {
                 arguments.add(new Argument(List.of(), value, description, "", parameter.isVarArgs()));
             } else {
                 boolean flag = !option.presentValue().equals(org.apache.felix.service.command.Parameter.UNSPECIFIED);
-                arguments.add(new Argument(Arrays.asList(option.names()), flag ? "" : value, description, flag ? "" : option.absentValue(),
+                arguments.add(new Argument(Arrays.asList(option.names()), flag ? "" : value, description,
+                    flag ? "" : option.absentValue(),
                     false));
             }
         }

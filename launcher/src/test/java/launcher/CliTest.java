@@ -20,7 +20,8 @@ import picocli.CommandLine;
 
 /** What the command line answers before anything is loaded. */
 class CliTest {
-    private static final List<String> COMMANDS = List.of("run", "compare", "soak", "shell", "test", "bench", "version", "help");
+    private static final List<String> COMMANDS = List.of("run", "compare", "soak", "shell", "test", "bench", "version",
+        "help");
 
     private record Result(int status, String out, String err) {
     }
@@ -33,7 +34,8 @@ class CliTest {
         assertEquals(0, result.status, result.err);
         assertEquals("", result.err);
         for (String command : COMMANDS) {
-            assertTrue(result.out.lines().anyMatch(line -> line.matches("  " + command + " +[A-Z].*")), command + "\n" + result.out);
+            assertTrue(result.out.lines().anyMatch(line -> line.matches("  " + command + " +[A-Z].*")),
+                command + "\n" + result.out);
         }
     }
 
@@ -48,7 +50,8 @@ class CliTest {
         assertEquals(2, result.out.lines().count(), result.out);
     }
 
-    @DisplayName("help COMMAND, COMMAND --help and COMMAND -h are the same for each command: exit 0, how it is called and what it takes")
+    @DisplayName("help COMMAND, COMMAND --help and COMMAND -h are the same for each command: exit 0, how it is "
+        + "called and what it takes")
     @Test
     void helpOfEach() {
         for (String command : COMMANDS) {
@@ -70,11 +73,15 @@ class CliTest {
     @DisplayName("Misuse: exit 2, one line on standard error that says what is wrong and where the right use is shown")
     @Test
     void misuse() {
-        assertMisuse("there is no command rum; there are [run, compare, soak, shell, test, bench, version, help]; see ./gantry help", "rum");
+        assertMisuse(
+            "there is no command rum; there are [run, compare, soak, shell, test, bench, version, help]; see "
+                + "./gantry help",
+            "rum");
         assertMisuse("Unknown subcommand 'rum'; see ./gantry help", "help", "rum");
         assertMisuse("Unknown option: '--what'; see ./gantry help", "--what");
         assertMisuse("Unknown option: '--what'; see ./gantry help run", "run", "--what");
-        assertMisuse("Missing required parameter for option '--machine' (FILE); see ./gantry help soak", "soak", "--machine");
+        assertMisuse("Missing required parameter for option '--machine' (FILE); see ./gantry help soak", "soak",
+            "--machine");
         assertMisuse("test needs the sources: start it as ./gantry test in the checkout", "test");
         assertMisuse("bench needs the sources: start it as ./gantry bench in the checkout", "bench", "--quick");
     }
@@ -97,7 +104,8 @@ class CliTest {
     }
 
     private static <T> T answering(Class<T> type, String method, Object answer) {
-        return type.cast(Proxy.newProxyInstance(CliTest.class.getClassLoader(), new Class<?>[] {type}, (proxy, called, arguments) -> {
+        return type.cast(Proxy.newProxyInstance(CliTest.class.getClassLoader(), new Class<?>[] {type},
+            (proxy, called, arguments) -> {
             if (called.getName().equals(method)) {
                 return answer;
             }

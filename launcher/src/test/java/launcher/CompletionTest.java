@@ -37,8 +37,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** What TAB offers, with commands of this test. */
 class CompletionTest {
-    private static final List<String> COMPLETES = List.of("open --iommu=(__types) --json=* - (__devices)...", "trace (__containers) - R|W",
-        "swap (__containers)|(__bundles) (__with)", "bad (__throws) (__fails) (__missing) (irq:__number)", "hang (__hangs)",
+    private static final List<String> COMPLETES = List.of("open --iommu=(__types) --json=* - (__devices)...",
+        "trace (__containers) - R|W",
+        "swap (__containers)|(__bundles) (__with)", "bad (__throws) (__fails) (__missing) (irq:__number)",
+        "hang (__hangs)",
         "ring (irq:__banks)");
 
     /** Public, or Gogo would not find its methods. */
@@ -50,7 +52,8 @@ class CompletionTest {
         public void open(CommandSession session,
                 @Descriptor("IOMMU type") @Parameter(names = {"-i", "--iommu"}, absentValue = "") String iommu,
                 @Parameter(names = {"-j", "--json"}, absentValue = "") String json,
-                @Parameter(names = {"-q", "--quick"}, presentValue = "true", absentValue = "false") boolean quick, String name,
+                @Parameter(names = {"-q", "--quick"}, presentValue = "true", absentValue = "false") boolean quick,
+            String name,
                 String... devices) {
         }
 
@@ -131,7 +134,8 @@ class CompletionTest {
 
     private final Fake fake = new Fake();
     private final Commands commands = new Commands(() -> List.of(new Commands.Provider("vfio",
-        List.of("open", "trace", "swap", "bad", "hang", "ring", "__types"), List.of(), List.of(), COMPLETES, () -> Fake.class)));
+        List.of("open", "trace", "swap", "bad", "hang", "ring", "__types"), List.of(), List.of(), COMPLETES,
+        () -> Fake.class)));
     private ThreadIOImpl io;
     private CommandProcessorImpl processor;
     private CommandSession session;
@@ -163,7 +167,8 @@ class CompletionTest {
     }
 
     private Completion patient(long millis) {
-        return new Completion(session, commands, (its, line, candidates) -> candidates.add(new Candidate("another")), millis);
+        return new Completion(session, commands, (its, line, candidates) -> candidates.add(new Candidate("another")),
+            millis);
     }
 
     /** {@return what is offered for the last of these words} */
@@ -173,19 +178,23 @@ class CompletionTest {
         return candidates.stream().map(Candidate::value).toList();
     }
 
-    @DisplayName("Each argument is offered what its provider says it can be; the last may repeat, and else there is nothing behind it")
+    @DisplayName("Each argument is offered what its provider says it can be; the last may repeat, and else there is "
+        + "nothing behind it")
     @ParameterizedTest
     @CsvSource({"'trace ','guest host'", "'trace guest ',''", "'trace guest 0 ','R W'", "'trace guest 0 R ',''",
         "'vfio:trace ','guest host'", "'open guest ','0000:01:00.0 guest'", "'open guest a ','0000:01:00.0 guest+a'",
-        "'open guest a b ','0000:01:00.0 guest+a+b'", "'open ',''", "'swap ','guest host iommu.pamu'", "'swap guest ','pamu'",
+        "'open guest a b ','0000:01:00.0 guest+a+b'", "'open ',''", "'swap ','guest host iommu.pamu'",
+        "'swap guest ','pamu'",
         "'x = trace ','guest host'", "'ring ','0 1'", "'other ',another", "'other a ',another"})
     void arguments(String line, String expected) {
         assertEquals(expected, String.join(" ", offered(line.split(" ", -1))));
     }
 
-    @DisplayName("Options by their long names, none twice; behind one its values; where an option stands does not shift the arguments")
+    @DisplayName("Options by their long names, none twice; behind one its values; where an option stands does not "
+        + "shift the arguments")
     @ParameterizedTest
-    @CsvSource({"'open -','--iommu --json --quick'", "'open --','--iommu --json --quick'", "'open -i pamu --quick --','--json'",
+    @CsvSource({"'open -','--iommu --json --quick'", "'open --','--iommu --json --quick'",
+        "'open -i pamu --quick --','--json'",
         "'open --iommu ','pamu type1'", "'open -i ','pamu type1'", "'open --iommu pamu guest ','0000:01:00.0 guest'",
         "'open --quick guest ','0000:01:00.0 guest'", "'trace --',''", "'other --',another"})
     void options(String line, String expected) {
@@ -227,7 +236,8 @@ class CompletionTest {
         assertTrue(offered.stream().allMatch(name -> name.matches("\\$\\w+")), offered.toString());
     }
 
-    @DisplayName("A function that throws, even an Error, is missing, or returns no list offers nothing; and nothing is printed")
+    @DisplayName("A function that throws, even an Error, is missing, or returns no list offers nothing; and nothing "
+        + "is printed")
     @Test
     void failures() {
         assertEquals(List.of(), offered("bad", ""));
@@ -237,7 +247,8 @@ class CompletionTest {
         assertEquals(List.of("guest", "host"), offered("trace", ""));
     }
 
-    @DisplayName("A function that hangs, as in a swap, does not hang the shell; until it returns no function is called, and then all is as before")
+    @DisplayName("A function that hangs, as in a swap, does not hang the shell; until it returns no function is "
+        + "called, and then all is as before")
     @Test
     @Timeout(60)
     void hangs() throws Exception {

@@ -54,7 +54,8 @@ class DocumentsTest {
     void program() throws IOException {
         String source = Files.readString(Path.of("src/test/java/launcher/FirstInterrupt.java"));
         String start = "// README\n";
-        String program = source.substring(source.indexOf(start) + start.length(), source.indexOf("        // end\n")).indent(-8);
+        String program = source.substring(source.indexOf(start) + start.length(), source.indexOf("        // end\n"))
+            .indent(-8);
         assertTrue(program.lines().count() > 10, program);
         assertTrue(Files.readString(ROOT.resolve("README.md")).contains("```java\n" + program + "```\n"), program);
     }
@@ -62,7 +63,8 @@ class DocumentsTest {
     private static List<Path> documents() throws IOException {
         List<Path> documents = new ArrayList<>();
         try (Stream<Path> folders = Files.list(ROOT)) {
-            for (Path folder : folders.filter(Files::isDirectory).filter(path -> Files.exists(path.resolve("README.md"))).toList()) {
+            for (Path folder : folders.filter(Files::isDirectory)
+                .filter(path -> Files.exists(path.resolve("README.md"))).toList()) {
                 documents.add(folder.resolve("README.md"));
             }
         }
@@ -79,7 +81,8 @@ class DocumentsTest {
         Set<String> headings = new HashSet<>();
         Matcher heading = HEADING.matcher(Files.readString(document));
         while (heading.find()) {
-            headings.add(heading.group(1).toLowerCase(Locale.ROOT).replaceAll("[^\\p{L}\\p{N} _-]", "").replace(' ', '-'));
+            headings
+                .add(heading.group(1).toLowerCase(Locale.ROOT).replaceAll("[^\\p{L}\\p{N} _-]", "").replace(' ', '-'));
         }
         return headings;
     }

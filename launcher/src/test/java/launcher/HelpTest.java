@@ -30,14 +30,23 @@ import org.junit.jupiter.params.provider.ValueSource;
 class HelpTest {
     /** Public, or Gogo would not find its methods. */
     public static final class Fake {
-        @Descriptor("allocate memory and map it; aligned as the largest power of two in its size, whatever that is, at most 1 GiB")
-        public void map(CommandSession session, @Descriptor("physical address") @Parameter(names = {"-p", "--physical"}, absentValue = "")
-                String physical, @Descriptor("single pages") @Parameter(names = {"-s", "--scattered"}, presentValue = "true",
-                absentValue = "false") boolean scattered, @Descriptor("what devices may do") @Parameter(names = {"-a", "--access"},
-                absentValue = "RW") String access, @Descriptor("container") String name, @Descriptor("first device address") String iova) {
+        @Descriptor("allocate memory and map it; aligned as the largest power of two in its size, whatever that is, "
+            + "at most 1 GiB")
+        public void map(CommandSession session,
+            @Descriptor("physical address") @Parameter(names = {"-p",
+                "--physical"}, absentValue = "")
+                String physical,
+            @Descriptor("single pages") @Parameter(names = {"-s",
+                "--scattered"}, presentValue = "true",
+                absentValue = "false") boolean scattered,
+            @Descriptor("what devices may do") @Parameter(names = {"-a",
+                "--access"},
+                absentValue = "RW") String access,
+            @Descriptor("container") String name, @Descriptor("first device address") String iova) {
         }
 
-        @Descriptor("show a container whose name is given, or, should none be given, every container that is open right now")
+        @Descriptor("show a container whose name is given, or, should none be given, every container that is open "
+            + "right now")
         public void show() {
         }
 
@@ -54,10 +63,12 @@ class HelpTest {
     }
 
     private final Commands commands = new Commands(() -> List.of(
-        new Commands.Provider("vfio", List.of("show", "map", "__names"), List.of(), List.of("to set up: map", "to look: show"), List.of(),
+        new Commands.Provider("vfio", List.of("show", "map", "__names"), List.of(),
+            List.of("to set up: map", "to look: show"), List.of(),
             () -> Fake.class),
         new Commands.Provider("irq", List.of("undescribed"), List.of(), List.of(), List.of(), () -> Fake.class),
-        new Commands.Provider("gogo", List.of("help"), List.of(), List.of(), List.of("help (__commands)"), () -> Help.class)));
+        new Commands.Provider("gogo", List.of("help"), List.of(), List.of(), List.of("help (__commands)"),
+            () -> Help.class)));
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
     private ThreadIOImpl io;
     private CommandProcessorImpl processor;
@@ -102,17 +113,21 @@ class HelpTest {
         return out.toString(StandardCharsets.UTF_8).lines().toList();
     }
 
-    @DisplayName("help: ours by group, a line each with what it does; then how to see how one is called, and the others; nothing hidden")
+    @DisplayName("help: ours by group, a line each with what it does; then how to see how one is called, and the "
+        + "others; nothing hidden")
     @Test
     void ours() throws Exception {
         List<String> lines = run("help");
         assertEquals(List.of("more:", "  undescribed", "to look:",
-            "  show         show a container whose name is given, or, should none be given, every container that is open right now",
+            "  show         show a container whose name is given, or, should none be given, every container that is "
+                + "open right now",
             "to set up:", "  map          allocate memory and map it",
-            "'help COMMAND' says how one is called; 'help all' lists the others, of Gogo and the framework, too."), lines);
+            "'help COMMAND' says how one is called; 'help all' lists the others, of Gogo and the framework, too."),
+            lines);
     }
 
-    @DisplayName("No line is longer than the terminal is wide, no word is lost; what does not fit goes on below, not below the name")
+    @DisplayName("No line is longer than the terminal is wide, no word is lost; what does not fit goes on below, not "
+        + "below the name")
     @ParameterizedTest
     @ValueSource(ints = {30, 40, 60, 80, 132})
     void fits(int columns) {
@@ -136,11 +151,13 @@ class HelpTest {
         return List.of(String.join(" ", lines).trim().split("\\s+"));
     }
 
-    @DisplayName("help COMMAND: each way to call it, with options, what is taken when they are not given, and arguments")
+    @DisplayName("help COMMAND: each way to call it, with options, what is taken when they are not given, and "
+        + "arguments")
     @Test
     void usage() throws Exception {
         List<String> map = List.of("map [--physical PHYSICAL] [--scattered] [--access ACCESS] CONTAINER IOVA",
-            "    allocate memory and map it; aligned as the largest power of two in its size, whatever that is, at most 1 GiB",
+            "    allocate memory and map it; aligned as the largest power of two in its size, whatever that is, at "
+                + "most 1 GiB",
             "  -p, --physical PHYSICAL  physical address",
             "  -s, --scattered          single pages",
             "  -a, --access ACCESS      what devices may do; by default RW",
@@ -148,16 +165,19 @@ class HelpTest {
         assertEquals(map, run("help map"));
         assertEquals(map, run("help vfio:map"));
         List<String> show = run("help show");
-        assertEquals(List.of("show", "show CONTAINER [REST]..."), show.stream().filter(line -> !line.startsWith(" ")).toList());
+        assertEquals(List.of("show", "show CONTAINER [REST]..."),
+            show.stream().filter(line -> !line.startsWith(" ")).toList());
     }
 
-    @DisplayName("help all, help SCOPE: names of the others; one of theirs is told of as Gogo does it; one that is not there is ENOENT")
+    @DisplayName("help all, help SCOPE: names of the others; one of theirs is told of as Gogo does it; one that is "
+        + "not there is ENOENT")
     @Test
     void others() throws Exception {
         List<String> all = run("help all");
         assertTrue(all.contains("  map          allocate memory and map it") && all.contains("felix: show")
             && all.contains("gogo: cat echo grep help"), String.join("\n", all));
-        assertTrue(all.stream().noneMatch(line -> line.startsWith("vfio:") || line.contains("__names")), String.join("\n", all));
+        assertTrue(all.stream().noneMatch(line -> line.startsWith("vfio:") || line.contains("__names")),
+            String.join("\n", all));
         assertEquals(List.of("felix: show"), run("help felix"));
         assertEquals(List.of("vfio: map show"), run("help vfio"));
         assertTrue(run("help felix:show").stream().anyMatch(line -> line.contains("scope: felix")));

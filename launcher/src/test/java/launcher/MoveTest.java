@@ -63,7 +63,10 @@ import vfio.msi.TailStrategy;
 import vfio.msi.TopDownStrategy;
 import vfio.msi.WindowStrategy;
 
-/** A container moves from each strategy to each other one while its devices interrupt. Real units, drivers and strategies. */
+/**
+ * A container moves from each strategy to each other one while its devices interrupt. Real units, drivers and
+ * strategies.
+ */
 @Timeout(60)
 class MoveTest {
     private static final long MIB = 1L << 20;
@@ -100,7 +103,8 @@ class MoveTest {
                     device.write(Region.BAR0, 0x60, 4, 1);
                     long signals = eventFd.read(5, TimeUnit.SECONDS);
                     if (signals != 1) {
-                        wrong = device.name() + ": interrupt " + raised + " arrived " + signals + " times; " + refusals() + " refused, "
+                        wrong = device.name() + ": interrupt " + raised + " arrived " + signals + " times; "
+                            + refusals() + " refused, "
                             + container.reason() + ", " + eventFd.read(5, TimeUnit.SECONDS) + " more after 5 s";
                     }
                 }
@@ -124,7 +128,8 @@ class MoveTest {
 
     @BeforeEach
     void board() throws Exception {
-        machine = new FdtMachineSource().open("p4080.dtb", Files.readAllBytes(Path.of("boards", "p4080.dtb")), Map.of());
+        machine = new FdtMachineSource().open("p4080.dtb", Files.readAllBytes(Path.of("boards", "p4080.dtb")),
+            Map.of());
         Node iommu = node("fsl,pamu");
         Node pic = node("fsl,mpic");
         machine.attach(iommu, Pamu.unit(machine, iommu, PamuModel.DEFAULT));
@@ -203,7 +208,8 @@ class MoveTest {
         }
     }
 
-    @DisplayName("MOVE_MSI_BANK: the user moves a bank's window to and fro under running interrupts: each arrives once, data as before")
+    @DisplayName("MOVE_MSI_BANK: the user moves a bank's window to and fro under running interrupts: each arrives "
+        + "once, data as before")
     @Test
     void window() throws Exception {
         List<MsiRoute> before = container.msiRoutes();
@@ -221,8 +227,10 @@ class MoveTest {
         container.msi("MOVE_MSI_BANK", 1, 0x1c000000);
         MsiRoute moved = container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow();
         assertEquals(0x1c000140, moved.address());
-        assertEquals(Errno.EEXIST, assertThrows(ErrnoException.class, () -> container.msi("MOVE_MSI_BANK", 1, 0x10000000)).errno());
-        assertEquals(moved, container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow());
+        assertEquals(Errno.EEXIST,
+            assertThrows(ErrnoException.class, () -> container.msi("MOVE_MSI_BANK", 1, 0x10000000)).errno());
+        assertEquals(moved,
+            container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow());
     }
 
     @DisplayName("A strategy that leaves the banks where they are takes over without a single refusal")
@@ -245,7 +253,8 @@ class MoveTest {
         assertEquals(Errno.EBUSY, e.errno());
     }
 
-    @DisplayName("No room for the banks in use: EBUSY with the reason; strategy, placements, routes and interrupts are as before")
+    @DisplayName("No room for the banks in use: EBUSY with the reason; strategy, placements, routes and interrupts "
+        + "are as before")
     @Test
     void refused() {
         List<MsiPlacement> before = container.msiPlacements();
@@ -273,7 +282,8 @@ class MoveTest {
         assertTrue(choices.stream().noneMatch(MsiChoice::preferred));
     }
 
-    @DisplayName("window announces its range: reserved, missing in the valid ranges, EINVAL to map; its own banks go there")
+    @DisplayName("window announces its range: reserved, missing in the valid ranges, EINVAL to map; its own banks go "
+        + "there")
     @Test
     void announces() {
         container.msiStrategy("window");
@@ -286,7 +296,8 @@ class MoveTest {
                 () -> container.map(0x14000000, memory, 0, 64 * MIB, Access.READ_WRITE)).errno());
         }
         container.msiStrategy("topdown");
-        assertTrue(container.reserved().stream().noneMatch(region -> region.kind() == ReservedRegion.Kind.SOFTWARE_MSI));
+        assertTrue(
+            container.reserved().stream().noneMatch(region -> region.kind() == ReservedRegion.Kind.SOFTWARE_MSI));
     }
 
     private void move(String name) {

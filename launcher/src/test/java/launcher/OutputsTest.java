@@ -43,7 +43,8 @@ class OutputsTest {
         assertEquals(Errno.ENOENT, assertThrows(ErrnoException.class, () -> new Outputs(second)).errno());
         assertFalse(Files.exists(first));
         for (String name : List.of(first.toString(), "-")) {
-            assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> new Outputs(named(name, name))).errno());
+            assertEquals(Errno.EINVAL,
+                assertThrows(ErrnoException.class, () -> new Outputs(named(name, name))).errno());
         }
         assertFalse(Files.exists(first));
     }
@@ -51,7 +52,8 @@ class OutputsTest {
     @DisplayName("People read standard output, and standard error when standard output is for a program")
     @Test
     void people() {
-        try (Outputs none = new Outputs(named(null, null)); Outputs files = new Outputs(named(null, directory.resolve("x").toString()));
+        try (Outputs none = new Outputs(named(null, null));
+            Outputs files = new Outputs(named(null, directory.resolve("x").toString()));
              Outputs standard = new Outputs(named("-", null))) {
             assertSame(System.out, none.people(System.out, System.err));
             assertSame(System.out, files.people(System.out, System.err));
@@ -78,7 +80,8 @@ class OutputsTest {
         PrintStream out = full.stream();
         out.println("lost");
         out.println("lost, too");
-        assertEquals("ENOSPC: cannot write standard output: no space left on device", full.failure().orElseThrow().getMessage());
+        assertEquals("ENOSPC: cannot write standard output: no space left on device",
+            full.failure().orElseThrow().getMessage());
     }
 
     private static String shown(int columns, boolean colours, String... printed) {
@@ -93,14 +96,16 @@ class OutputsTest {
         return bytes.toString(StandardCharsets.UTF_8);
     }
 
-    @DisplayName("On a terminal, lines that are too long are folded at blanks and indented; what no blank is in is cut; a pipe has them whole")
+    @DisplayName("On a terminal, lines that are too long are folded at blanks and indented; what no blank is in is "
+        + "cut; a pipe has them whole")
     @Test
     void folded() {
         assertEquals("  one two\n      three\n      four\n", shown(12, false, "  one two", " three", " four\n"));
         assertEquals("xxxxx\n  xxx\n  xx\n", shown(5, false, "x".repeat(10) + "\n"));
         assertEquals("x".repeat(500) + " y\n", shown(0, true, "x".repeat(500) + " y\n"));
         assertEquals("exactly 10\nµs\nleft", shown(10, false, "exactly 10\nµs\nleft"));
-        assertEquals("\r\033[K  1/30 s and so on", shown(10, true, "\r\033[K  1/30 s and so on"), "a progress line has its own length");
+        assertEquals("\r\033[K  1/30 s and so on", shown(10, true, "\r\033[K  1/30 s and so on"),
+            "a progress line has its own length");
     }
 
     @DisplayName("Verdicts have a colour on a terminal with colours, unless NO_COLOR is set; the words stay")

@@ -26,9 +26,14 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which way packages point, and what exported types say of themselves; {@link RulesTest} looks at bundles. */
 class PackagesTest {
-    /** Contracts first. vfio.api is not among those looked at for circles: its MSI operations are on their way out of Container. */
-    private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api", "machine.local", "machine.osgi",
-        "machine.fdt", "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
+    /**
+     * Contracts first. vfio.api is not among those looked at for circles: its MSI operations are on their way out of
+     * Container.
+     */
+    private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api",
+        "machine.local", "machine.osgi",
+        "machine.fdt", "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic",
+        "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
         "vfio.events", "vfio.health", "device.edu", "launcher");
     private static final String VERSIONING = "org.osgi.annotation.versioning.";
 
@@ -38,7 +43,8 @@ class PackagesTest {
     static void read() {
         // What the JDK's classes are is not asked here, and takes longest.
         ArchConfiguration.get().setResolveMissingDependenciesFromClassPath(false);
-        all = new ClassFileImporter().importPaths(BUNDLES.stream().map(bundle -> Path.of("..", bundle, "target", "classes")).toList());
+        all = new ClassFileImporter()
+            .importPaths(BUNDLES.stream().map(bundle -> Path.of("..", bundle, "target", "classes")).toList());
     }
 
     @AfterAll
@@ -51,13 +57,15 @@ class PackagesTest {
         return BUNDLES.stream().filter(bundle -> !bundle.equals("vfio.api"));
     }
 
-    @DisplayName("Every exported type says who implements it, so that a bundle's import range is what it may be: @ProviderType or @ConsumerType")
+    @DisplayName("Every exported type says who implements it, so that a bundle's import range is what it may be: "
+        + "@ProviderType or @ConsumerType")
     @Test
     void versioned() {
         assertTrue(all.size() > 300, all.size() + " classes");
         List<String> silent = all.stream().filter(one -> one.getPackageName().matches("[a-z]+\\.api(\\..*)?"))
             .filter(one -> one.isTopLevelClass() && one.getModifiers().contains(JavaModifier.PUBLIC))
-            .filter(one -> !one.isAnnotatedWith(VERSIONING + "ProviderType") && !one.isAnnotatedWith(VERSIONING + "ConsumerType"))
+            .filter(one -> !one.isAnnotatedWith(VERSIONING + "ProviderType")
+                && !one.isAnnotatedWith(VERSIONING + "ConsumerType"))
             .map(JavaClass::getName).sorted().toList();
         assertTrue(silent.isEmpty(), silent.toString());
     }
@@ -70,7 +78,8 @@ class PackagesTest {
             @Override
             public SliceIdentifier getIdentifierOf(JavaClass one) {
                 String name = one.getPackageName();
-                return name.equals(bundle) || name.startsWith(bundle + ".") ? SliceIdentifier.of(name) : SliceIdentifier.ignore();
+                return name.equals(bundle) || name.startsWith(bundle + ".") ? SliceIdentifier.of(name)
+                    : SliceIdentifier.ignore();
             }
 
             @Override
@@ -87,7 +96,8 @@ class PackagesTest {
             @Override
             public SliceIdentifier getIdentifierOf(JavaClass one) {
                 String name = one.getName();
-                return name.startsWith("vfio.container.") ? SliceIdentifier.of(name.replaceAll("\\$.*", "")) : SliceIdentifier.ignore();
+                return name.startsWith("vfio.container.") ? SliceIdentifier.of(name.replaceAll("\\$.*", ""))
+                    : SliceIdentifier.ignore();
             }
 
             @Override
@@ -97,7 +107,8 @@ class PackagesTest {
         }).should().beFreeOfCycles().check(all);
     }
 
-    @DisplayName("Parts of the container point one way: nobody knows who is above, devices and swaps do not know each other (decision 31)")
+    @DisplayName("Parts of the container point one way: nobody knows who is above, devices and swaps do not know "
+        + "each other (decision 31)")
     @Test
     void layersOfTheContainer() {
         layeredArchitecture().consideringOnlyDependenciesInLayers()
@@ -120,27 +131,33 @@ class PackagesTest {
     @DisplayName("Memory has never heard of a message: vfio.container.dma does not use irq.api")
     @Test
     void memory() {
-        noClasses().that().resideInAPackage("vfio.container.dma").should().dependOnClassesThat().resideInAPackage("irq.api..").check(all);
+        noClasses().that().resideInAPackage("vfio.container.dma").should().dependOnClassesThat()
+            .resideInAPackage("irq.api..").check(all);
     }
 
     @DisplayName("Hardware and its driver meet on the bus alone: nobody outside of units uses a unit")
     @Test
     void units() {
-        noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat().resideInAPackage("..unit..").check(all);
+        noClasses().that().resideOutsideOfPackage("..unit..").should().dependOnClassesThat()
+            .resideInAPackage("..unit..").check(all);
     }
 
     @DisplayName("Only machine sources use machine.local: no bundle outside of machine.* does, nor does machine.osgi")
     @Test
     void machines() {
-        noClasses().that().resideOutsideOfPackages("machine.local..", "machine.fdt..", "machine.acpi..", "machine.qemu..").should()
+        noClasses().that()
+            .resideOutsideOfPackages("machine.local..", "machine.fdt..", "machine.acpi..", "machine.qemu..").should()
             .dependOnClassesThat().resideInAPackage("machine.local..").check(all);
     }
 
-    @DisplayName("Contracts know no framework: no class of machine.api, iommu.api, irq.api, vfio.api uses org.osgi but for its annotations")
+    @DisplayName("Contracts know no framework: no class of machine.api, iommu.api, irq.api, vfio.api uses org.osgi "
+        + "but for its annotations")
     @Test
     void contracts() {
-        classes().that().resideInAnyPackage("machine.api..", "iommu.api..", "irq.api..", "vfio.api..").should().onlyDependOnClassesThat()
-            .resideInAnyPackage("java..", "machine.api..", "iommu.api..", "irq.api..", "vfio.api..", "org.osgi.annotation..",
+        classes().that().resideInAnyPackage("machine.api..", "iommu.api..", "irq.api..", "vfio.api..").should()
+            .onlyDependOnClassesThat()
+            .resideInAnyPackage("java..", "machine.api..", "iommu.api..", "irq.api..", "vfio.api..",
+                "org.osgi.annotation..",
                 "org.osgi.service.metatype.annotations..").check(all);
     }
 }

@@ -60,7 +60,8 @@ class PastLinesTest {
         return PosixFilePermissions.toString(Files.getPosixFilePermissions(file));
     }
 
-    @DisplayName("The file is under XDG_STATE_HOME if that is absolute, else under HOME, else under the home the JVM knows")
+    @DisplayName("The file is under XDG_STATE_HOME if that is absolute, else under HOME, else under the home the JVM "
+        + "knows")
     @ParameterizedTest
     @CsvSource({"/state,/home/a,/state/gantry/history", "state,/home/a,/home/a/.local/state/gantry/history",
         "'',/home/a,/home/a/.local/state/gantry/history", "'','',/root/.local/state/gantry/history",
@@ -70,7 +71,8 @@ class PastLinesTest {
         assertEquals(Path.of("/root/.local/state/gantry/history"), PastLines.file(Map.of(), "/root"));
     }
 
-    @DisplayName("Lines are there in the next session; file and folders are the user's alone, also if the file was not, or was deleted")
+    @DisplayName("Lines are there in the next session; file and folders are the user's alone, also if the file was "
+        + "not, or was deleted")
     @Test
     void kept() throws Exception {
         Path file = directory.resolve("a/b/history");
@@ -111,7 +113,8 @@ class PastLinesTest {
         assertEquals("rw-------", mode(file));
     }
 
-    @DisplayName("A file that cannot be written, is none, or is no text: one line says so and why, and the session has its own lines")
+    @DisplayName("A file that cannot be written, is none, or is no text: one line says so and why, and the session "
+        + "has its own lines")
     @Test
     void refused() throws Exception {
         Path blocked = Files.createFile(directory.resolve("blocked"));

@@ -73,8 +73,10 @@ class ProfileTest {
         // Gogo takes the first it finds: without scopes that is one of so many others.
         IntStream.range(0, 60).forEach(i -> processor.addCommand("other" + i, new Others(), "config"));
         List.of("config", "__pids", "__keys").forEach(name -> processor.addCommand("vfio", commands, name));
-        List.of("complete", "format", "setopt", "new", "set").forEach(name -> processor.addCommand("gogo", new Builtin(), name));
-        List.of("each", "if", "not", "try", "throw").forEach(name -> processor.addCommand("gogo", new Procedural(), name));
+        List.of("complete", "format", "setopt", "new", "set")
+            .forEach(name -> processor.addCommand("gogo", new Builtin(), name));
+        List.of("each", "if", "not", "try", "throw")
+            .forEach(name -> processor.addCommand("gogo", new Procedural(), name));
         List.of("cat", "echo").forEach(name -> processor.addCommand("gogo", new Posix(processor), name));
     }
 
@@ -88,13 +90,15 @@ class ProfileTest {
     private String types(String keys, History history) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayInputStream in = new ByteArrayInputStream((keys + "\004").getBytes(StandardCharsets.UTF_8));
-        launcher.Commands described = new launcher.Commands(() -> List.of(new launcher.Commands.Provider("vfio", List.of("config"),
+        launcher.Commands described = new launcher.Commands(
+            () -> List.of(new launcher.Commands.Provider("vfio", List.of("config"),
             List.of(), List.of(), List.of("config (__pids) (__keys)"), () -> Commands.class)));
         try (Terminal terminal = new ExternalTerminal("test", "xterm", in, out, StandardCharsets.UTF_8);
              CommandSession session = processor.createSession(terminal.input(), terminal.output(), terminal.output())) {
             session.put(Shell.VAR_TERMINAL, terminal);
             // On a machine that is busy all may be late.
-            Profile.prepare(session, "vfio:irq:gogo:*", others -> new Completion(session, described, others, Long.MAX_VALUE), history);
+            Profile.prepare(session, "vfio:irq:gogo:*",
+                others -> new Completion(session, described, others, Long.MAX_VALUE), history);
             new Shell(new Shell.Context() {
                 @Override
                 public String getProperty(String name) {
@@ -112,7 +116,8 @@ class ProfileTest {
         return seen;
     }
 
-    @DisplayName("TAB completes the arguments of our command, though another bundle has one of that name; what is typed is run, and kept")
+    @DisplayName("TAB completes the arguments of our command, though another bundle has one of that name; what is "
+        + "typed is run, and kept")
     @Test
     void session() throws Exception {
         Path file = directory.resolve("history");
@@ -120,9 +125,12 @@ class ProfileTest {
         List<String> said = new ArrayList<>();
         // The last is the key that goes back, three times.
         types("conf\tvf\t\t\n" + "config i\tx\n" + "\020\020\020\n", new PastLines(file, said::add));
-        assertEquals(List.of(List.of("vfio.container", "vfio.container.bound"), List.of("iommu.pamu", "x"), List.of("before")),
+        assertEquals(
+            List.of(List.of("vfio.container", "vfio.container.bound"), List.of("iommu.pamu", "x"), List.of("before")),
             commands.calls);
-        assertEquals(List.of("config before", "config vfio.container vfio.container.bound", "config iommu.pamu x", "config before"),
+        assertEquals(
+            List.of("config before", "config vfio.container vfio.container.bound", "config iommu.pamu x",
+                "config before"),
             Files.readAllLines(file).stream().map(String::strip).toList());
         assertEquals(List.of(), said);
     }

@@ -58,7 +58,8 @@ class RmrrTest {
         }
     }
 
-    @DisplayName("RMRR: the device firmware wants memory mapped for is refused, EPERM; its neighbour without one is given away")
+    @DisplayName("RMRR: the device firmware wants memory mapped for is refused, EPERM; its neighbour without one is "
+        + "given away")
     @Test
     void refused() {
         VfioService vfio = service(List.of("0c03", "03"));
@@ -66,7 +67,8 @@ class RmrrTest {
         container.addGroup(vfio.groupOf(plug(vfio, 0x1d)));
         ErrnoException e = assertThrows(ErrnoException.class, () -> container.setIommu("type1v2"));
         assertEquals(Errno.EPERM, e.errno());
-        assertTrue(e.getMessage().contains("requester 0xe8 is ineligible for IOMMU domain attach due to platform RMRR requirement: firmware "
+        assertTrue(e.getMessage()
+            .contains("requester 0xe8 is ineligible for IOMMU domain attach due to platform RMRR requirement: firmware "
             + "wants 0x7f800000..0x7f81ffff"), e.getMessage());
         assertEquals(ContainerState.UNSET, container.state());
         Container other = vfio.openContainer("other");

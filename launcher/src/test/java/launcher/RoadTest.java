@@ -50,7 +50,8 @@ import vfio.api.EventFd;
 class RoadTest {
     private static final long MIB = 1L << 20;
 
-    @DisplayName("The road: a word to memory, an MSI through window 4 to an eventfd (4, then 5), a refusal, in the example board")
+    @DisplayName("The road: a word to memory, an MSI through window 4 to an eventfd (4, then 5), a refusal, in the "
+        + "example board")
     @Test
     void road() throws IOException {
         byte[] board = Files.readAllBytes(Path.of("boards", "p4080.dtb"));
@@ -89,7 +90,8 @@ class RoadTest {
 
             // An interrupt. The host owns the data, whoever mapped the window owns the address.
             EventFd eventFd = new EventFd(4);
-            MsiVector vector = mpic.doorbells().allocate(new MsiRequest(device.requester().id(), List.of(0), eventFd::signal));
+            MsiVector vector = mpic.doorbells()
+                .allocate(new MsiRequest(device.requester().id(), List.of(0), eventFd::signal));
             MsiMessage message = mpic.doorbells().compose(vector);
             assertEquals(0x140, message.offset());
             assertEquals(Bus.OK, device.write(0x10000000 + message.offset(), 4, message.data()));

@@ -30,8 +30,8 @@ import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
 
 /**
- * Holds the rules of ARCHITECTURE.md: who may import whom, who exports what, where classes lie. Manifests are bnd's reading of
- * the bytecode.
+ * Holds the rules of ARCHITECTURE.md: who may import whom, who exports what, where classes lie. Manifests are bnd's
+ * reading of the bytecode.
  */
 class RulesTest {
     private static final Path ROOT = Path.of("..");
@@ -45,7 +45,8 @@ class RulesTest {
     private static final Set<String> SOURCES = Set.of("machine.fdt", "machine.acpi", "machine.qemu");
     private static final Pattern PACKAGE = Pattern.compile("(?:^|,)([a-zA-Z0-9_.]+)(?=[;,]|$)");
 
-    @DisplayName("Contracts import contracts as listed; providers import contracts only, never each other; machine sources machine.local, too")
+    @DisplayName("Contracts import contracts as listed; providers import contracts only, never each other; machine "
+        + "sources machine.local, too")
     @Test
     void imports() throws IOException {
         for (String bundle : bundles()) {
@@ -53,7 +54,8 @@ class RulesTest {
                 if (bundles().stream().noneMatch(other -> name.equals(other) || name.startsWith(other + "."))) {
                     continue;
                 }
-                boolean allowed = name.equals(LOCAL) ? bundle.equals(LOCAL) || SOURCES.contains(bundle) : API_IMPORTS.containsKey(bundle) ? API_IMPORTS.get(bundle).contains(name)
+                boolean allowed = name.equals(LOCAL) ? bundle.equals(LOCAL) || SOURCES.contains(bundle)
+                    : API_IMPORTS.containsKey(bundle) ? API_IMPORTS.get(bundle).contains(name)
                     : API_IMPORTS.keySet().stream().anyMatch(api -> name.equals(api) || name.startsWith(api + "."));
                 assertTrue(allowed, bundle + " imports " + name);
             }
@@ -65,7 +67,8 @@ class RulesTest {
     void exports() throws IOException {
         for (String bundle : bundles()) {
             if (!API_IMPORTS.containsKey(bundle)) {
-                assertEquals(bundle.equals(LOCAL) ? Set.of(LOCAL) : Set.of(), packages(bundle, "Export-Package"), bundle);
+                assertEquals(bundle.equals(LOCAL) ? Set.of(LOCAL) : Set.of(), packages(bundle, "Export-Package"),
+                    bundle);
             }
         }
     }
@@ -80,7 +83,8 @@ class RulesTest {
                 files.filter(file -> file.toString().endsWith(".java")).forEach(file -> {
                     String name = sources.relativize(file.getParent()).toString().replace('/', '.');
                     if (!name.equals(bundle) && !name.startsWith(bundle + ".")
-                            || name.matches(".*\\b(core|common|util|utils|impl|internal)\\b.*") || file.getFileName().toString().endsWith("Impl.java")) {
+                            || name.matches(".*\\b(core|common|util|utils|impl|internal)\\b.*")
+                        || file.getFileName().toString().endsWith("Impl.java")) {
                         misplaced.add(file.toString());
                     }
                 });
@@ -93,7 +97,8 @@ class RulesTest {
     @Test
     void cleaned() throws IOException {
         List<String> others = new ArrayList<>();
-        try (DirectoryStream<Path> tests = Files.newDirectoryStream(ROOT.resolve("itest/src/main/java/itest"), "*Test.java")) {
+        try (DirectoryStream<Path> tests = Files.newDirectoryStream(ROOT.resolve("itest/src/main/java/itest"),
+            "*Test.java")) {
             for (Path test : tests) {
                 if (!Files.readString(test).contains("@ExtendWith(Cleaned.class)")) {
                     others.add(test.getFileName().toString());
@@ -112,10 +117,11 @@ class RulesTest {
     }
 
     /**
-     * A component has a configuration if it is given its properties, or describes them. Looked for in what bnd has built: the
-     * descriptors that Declarative Services and Metatype read.
+     * A component has a configuration if it is given its properties, or describes them. Looked for in what bnd has
+     * built: the descriptors that Declarative Services and Metatype read.
      */
-    @DisplayName("Every component with a configuration has a metatype with names, descriptions and defaults; a change restarts none")
+    @DisplayName("Every component with a configuration has a metatype with names, descriptions and defaults; a "
+        + "change restarts none")
     @Test
     void configurations() throws Exception {
         List<String> wrong = new ArrayList<>();
@@ -124,22 +130,27 @@ class RulesTest {
             Path classes = ROOT.resolve(bundle).resolve("target/classes");
             Map<String, Element> designates = new HashMap<>();
             for (Element metatype : descriptors(classes.resolve("OSGI-INF/metatype"))) {
-                children(metatype, "Designate").forEach(one -> designates.put(one.getAttribute("pid") + one.getAttribute("factoryPid"),
+                children(metatype, "Designate")
+                    .forEach(one -> designates.put(one.getAttribute("pid") + one.getAttribute("factoryPid"),
                     metatype));
             }
             for (Element component : descriptors(classes.resolve("OSGI-INF"))) {
                 String name = component.getAttribute("name");
                 Class<?> type = Class.forName(children(component, "implementation").get(0).getAttribute("class"));
-                Optional<Class<?>> config = Arrays.stream(type.getDeclaredClasses()).filter(Class::isAnnotation).findFirst();
+                Optional<Class<?>> config = Arrays.stream(type.getDeclaredClasses()).filter(Class::isAnnotation)
+                    .findFirst();
                 boolean reads = Stream.concat(Arrays.stream(type.getDeclaredConstructors()),
-                        Arrays.stream(type.getDeclaredMethods()).filter(method -> method.getName().matches("activate|modified")))
-                    .flatMap(one -> Arrays.stream(one.getParameterTypes())).anyMatch(one -> one == Map.class || one.isAnnotation());
+                        Arrays.stream(type.getDeclaredMethods())
+                        .filter(method -> method.getName().matches("activate|modified")))
+                    .flatMap(one -> Arrays.stream(one.getParameterTypes()))
+                    .anyMatch(one -> one == Map.class || one.isAnnotation());
                 if (config.isEmpty() && (!reads || name.equals("launcher.Cli"))) {
                     continue; // The command line's map is of the launcher's service.
                 }
                 found++;
                 if (config.isEmpty() || !designates.containsKey(name) || !component.hasAttribute("modified")) {
-                    wrong.add(name + ": has a configuration, but no @Designate, no annotation that describes it, or no @Modified");
+                    wrong.add(name
+                        + ": has a configuration, but no @Designate, no annotation that describes it, or no @Modified");
                     continue;
                 }
                 wrong.addAll(flaws(name, config.get(), designates.get(name), bundle));
@@ -161,12 +172,14 @@ class RulesTest {
         for (Method method : config.getDeclaredMethods()) {
             String key = method.getName().replace('_', '.');
             Element attribute = attributes.remove(key);
-            if (attribute == null || attribute.getAttribute("name").isBlank() || attribute.getAttribute("description").isBlank()) {
+            if (attribute == null || attribute.getAttribute("name").isBlank()
+                || attribute.getAttribute("description").isBlank()) {
                 flaws.add(pid + ": " + key + " needs a name and a description");
             } else if (method.getDefaultValue() != null && attribute.getAttribute("default").isBlank()) {
                 flaws.add(pid + ": " + key + " has no default");
             }
-            if (!Pattern.compile("`" + Pattern.quote(pid) + "`[^\n]*\\| `" + Pattern.quote(key) + "` \\|").matcher(readme).find()) {
+            if (!Pattern.compile("`" + Pattern.quote(pid) + "`[^\n]*\\| `" + Pattern.quote(key) + "` \\|")
+                .matcher(readme).find()) {
                 flaws.add(pid + ": " + key + " is in no row of the README's table of configurations");
             }
         }
@@ -181,7 +194,8 @@ class RulesTest {
         List<Element> all = new ArrayList<>();
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.xml")) {
             for (Path file : files) {
-                all.add(DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file.toFile()).getDocumentElement());
+                all.add(DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file.toFile())
+                    .getDocumentElement());
             }
         }
         return all;
@@ -213,7 +227,8 @@ class RulesTest {
     }
 
     private static List<String> bundles() throws IOException {
-        Matcher matcher = Pattern.compile("<module>([^<]+)</module>").matcher(Files.readString(ROOT.resolve("pom.xml")));
+        Matcher matcher = Pattern.compile("<module>([^<]+)</module>")
+            .matcher(Files.readString(ROOT.resolve("pom.xml")));
         List<String> names = new ArrayList<>();
         while (matcher.find()) {
             if (!matcher.group(1).matches("bom|itest|bench|stress|machine\\.fixture")) {

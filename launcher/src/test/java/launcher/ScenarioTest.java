@@ -42,8 +42,12 @@ class ScenarioTest {
     public static final class Commands {
         private final List<String> mapped = new ArrayList<>();
 
-        public void map(@Descriptor("single pages") @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false")
-                boolean scattered, @Descriptor("what devices may do") @Parameter(names = {"-a", "--access"}, absentValue = "RW") String access,
+        public void map(
+            @Descriptor("single pages") @Parameter(names = {"-s",
+                "--scattered"}, presentValue = "true", absentValue = "false")
+                boolean scattered,
+            @Descriptor("what devices may do") @Parameter(names = {"-a",
+                "--access"}, absentValue = "RW") String access,
                 @Descriptor("container") String name, @Descriptor("first device address") String iova) {
             if (iova.equals("bad")) {
                 throw new ErrnoException(Errno.EINVAL, "no address");
@@ -92,18 +96,23 @@ class ScenarioTest {
 
     private Object run(String text) throws Scenario.Failure {
         launcher.Commands described = new launcher.Commands(() -> List.of(new launcher.Commands.Provider("vfio",
-            List.of("map", "slots", "plug", "twice", "refused"), List.of("slots"), List.of(), List.of(), () -> Commands.class)));
-        return Scenario.parse("my.gosh", text).run(session, command -> described.find(command).map(Usage::lines).orElse(List.of()),
+            List.of("map", "slots", "plug", "twice", "refused"), List.of("slots"), List.of(), List.of(),
+            () -> Commands.class)));
+        return Scenario.parse("my.gosh", text).run(session,
+            command -> described.find(command).map(Usage::lines).orElse(List.of()),
             described.looking());
     }
 
     @DisplayName("A script that cannot be parsed is refused with name and line before anything of it is run")
     @ParameterizedTest
-    @CsvSource({"'map a 1\n\necho (slots\n',3,')'", "'map a 1\n}\n',2,'}'", "'map a 1\ntwice {\n  slots\n',3,'}'", "'map \"a\n',1,'\"'"})
+    @CsvSource({"'map a 1\n\necho (slots\n',3,')'", "'map a 1\n}\n',2,'}'", "'map a 1\ntwice {\n  slots\n',3,'}'",
+        "'map \"a\n',1,'\"'"})
     void unparsable(String text, int line, String about) {
         ErrnoException refusal = assertThrows(ErrnoException.class, () -> Scenario.parse("my.gosh", text));
         assertEquals(Errno.EINVAL, refusal.errno());
-        assertTrue(refusal.getMessage().startsWith("EINVAL: my.gosh:" + line + ": ") && refusal.reason().contains(about), refusal.getMessage());
+        assertTrue(
+            refusal.getMessage().startsWith("EINVAL: my.gosh:" + line + ": ") && refusal.reason().contains(about),
+            refusal.getMessage());
     }
 
     @DisplayName("A file that is missing, a directory, or no text: by its name and errno")
@@ -112,7 +121,8 @@ class ScenarioTest {
         Path missing = directory.resolve("missing.gosh");
         assertEquals("ENOENT: cannot read scenario " + missing + ": no such file",
             assertThrows(ErrnoException.class, () -> Scenario.read(missing.toString())).getMessage());
-        assertEquals(Errno.EISDIR, assertThrows(ErrnoException.class, () -> Scenario.read(directory.toString())).errno());
+        assertEquals(Errno.EISDIR,
+            assertThrows(ErrnoException.class, () -> Scenario.read(directory.toString())).errno());
         Path bytes = Files.write(directory.resolve("bytes"), new byte[] {(byte) 0xff, (byte) 0xfe});
         assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> Scenario.read(bytes.toString())).errno());
     }
@@ -126,10 +136,13 @@ class ScenarioTest {
         run("# nothing\n");
     }
 
-    @DisplayName("An error has the line of the statement that failed, in a closure or in parentheses, too, and how its command is called")
+    @DisplayName("An error has the line of the statement that failed, in a closure or in parentheses, too, and how "
+        + "its command is called")
     @ParameterizedTest
-    @CsvSource({"'slots\n\nmap a bad\nmap b 1\n',3", "'twice {\n  map a 1\n  map a bad\n}\n',3", "'x = (slots); y = (map a bad)\n',1",
-        "'slots\necho x (\n map a bad)\n',3", "'refused { map a bad }\nslots\nmap a bad\n',3", "'slots ; slots\n  map --scattered a bad',2"})
+    @CsvSource({"'slots\n\nmap a bad\nmap b 1\n',3", "'twice {\n  map a 1\n  map a bad\n}\n',3",
+        "'x = (slots); y = (map a bad)\n',1",
+        "'slots\necho x (\n map a bad)\n',3", "'refused { map a bad }\nslots\nmap a bad\n',3",
+        "'slots ; slots\n  map --scattered a bad',2"})
     void located(String text, int line) {
         processor.addCommand("gogo", new Object() {
             @SuppressWarnings("unused")
@@ -157,11 +170,13 @@ class ScenarioTest {
         failure = assertThrows(Scenario.Failure.class, () -> run("(slots) nothing"));
         assertEquals("my.gosh:1: there is nothing called nothing there", failure.getMessage());
         failure = assertThrows(Scenario.Failure.class, () -> run("\n\nnonsense x\n"));
-        assertEquals("my.gosh:3: there is no command nonsense; 'help' in ./gantry shell lists them", failure.getMessage());
+        assertEquals("my.gosh:3: there is no command nonsense; 'help' in ./gantry shell lists them",
+            failure.getMessage());
         assertEquals(List.of(), failure.usage());
     }
 
-    @DisplayName("Commands that look print what they see, in closures, too; not what is assigned, taken in parentheses or piped; others do not")
+    @DisplayName("Commands that look print what they see, in closures, too; not what is assigned, taken in "
+        + "parentheses or piped; others do not")
     @Test
     void looking() throws Exception {
         run("x = (slots)\ny = ((slots) get 0)\nplug $y\nmap $y 1\n");

@@ -23,7 +23,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The script {@code gantry} in a small checkout of its own, with a Maven and a JDK that only write down what they are asked for. */
+/**
+ * The script {@code gantry} in a small checkout of its own, with a Maven and a JDK that only write down what they are
+ * asked for.
+ */
 class ScriptTest {
     private static final Path SCRIPT = Path.of("..", "gantry").toAbsolutePath().normalize();
     private static final long PATIENCE_SECONDS = 120;
@@ -43,7 +46,8 @@ class ScriptTest {
         checkout = directory.resolve("a checkout");
         jdk = directory.resolve("jdk");
         built = directory.resolve("built");
-        write(checkout.resolve("pom.xml"), "<module>machine.api</module>\n<module>launcher</module>\n<module>itest</module>\n");
+        write(checkout.resolve("pom.xml"),
+            "<module>machine.api</module>\n<module>launcher</module>\n<module>itest</module>\n");
         write(checkout.resolve("bnd.bnd"), "");
         write(checkout.resolve("cnf/run/felix.bndrun"), "");
         write(checkout.resolve("machine.api/src/main/java/A.java"), "");
@@ -86,13 +90,15 @@ class ScriptTest {
         }
     }
 
-    @DisplayName("The first start builds, the second does not; neither does one after a report or a scenario was written anywhere in the checkout")
+    @DisplayName("The first start builds, the second does not; neither does one after a report or a scenario was "
+        + "written anywhere in the checkout")
     @Test
     void reportsAreNoSources() throws Exception {
         assertEquals(0, gantry("run").status);
         assertEquals(1, builds());
         age();
-        for (String name : List.of("run.json", "launcher/run.json", "my.bndrun", "mine/src/main/java/Mine.java", "mine/pom.xml",
+        for (String name : List.of("run.json", "launcher/run.json", "my.bndrun", "mine/src/main/java/Mine.java",
+            "mine/pom.xml",
                 "itest/src/main/java/T.java", "cnf/README.md", "launcher/src/test/java/T.java")) {
             write(checkout.resolve(name), "{}");
         }
@@ -105,7 +111,8 @@ class ScriptTest {
     void sources() throws Exception {
         gantry("run");
         int expected = 1;
-        for (String name : List.of("pom.xml", "machine.api/src/main/java/A.java", "launcher/pom.xml", "launcher/boards/p4080.dtb",
+        for (String name : List.of("pom.xml", "machine.api/src/main/java/A.java", "launcher/pom.xml",
+            "launcher/boards/p4080.dtb",
                 "cnf/run/felix.bndrun", "bnd.bnd")) {
             age();
             write(checkout.resolve(name), Files.readString(checkout.resolve(name)));
@@ -181,7 +188,8 @@ class ScriptTest {
         checkout = Files.move(first, directory.resolve("moved"));
         assertHome(checkout, first);
         Path copy = directory.resolve("copy");
-        assertEquals(0, new ProcessBuilder("cp", "-a", checkout.toString(), copy.toString()).inheritIO().start().waitFor());
+        assertEquals(0,
+            new ProcessBuilder("cp", "-a", checkout.toString(), copy.toString()).inheritIO().start().waitFor());
         Path moved = checkout;
         checkout = copy;
         assertHome(copy, moved);
@@ -193,14 +201,17 @@ class ScriptTest {
         assertEquals(0, result.status, result.err);
         assertTrue(result.out.contains(home + "/launcher/target/"), result.out);
         assertFalse(result.out.contains(before + "/"), result.out);
-        String properties = result.out.lines().filter(line -> line.startsWith("-Dlauncher.properties=")).findFirst().orElseThrow();
+        String properties = result.out.lines().filter(line -> line.startsWith("-Dlauncher.properties=")).findFirst()
+            .orElseThrow();
         assertTrue(Files.readString(Path.of(properties.substring(properties.indexOf('=') + 1))).contains(home + "/"));
     }
 
-    @DisplayName("test --help and bench -h, wherever among the words: what the product says of them, and neither tests nor benchmarks begin")
+    @DisplayName("test --help and bench -h, wherever among the words: what the product says of them, and neither "
+        + "tests nor benchmarks begin")
     @Test
     void helpOfTheScriptsOwn() throws Exception {
-        for (String[] words : List.of(new String[] {"test", "--help"}, new String[] {"test", "-Dx=y", "-h"}, new String[] {"bench", "-h"},
+        for (String[] words : List.of(new String[] {"test", "--help"}, new String[] {"test", "-Dx=y", "-h"},
+            new String[] {"bench", "-h"},
                 new String[] {"bench", "--quick", "--help"})) {
             Result result = gantry(words);
             assertEquals(0, result.status, result.err);
@@ -223,7 +234,8 @@ class ScriptTest {
 
     private Result gantry(String... words) throws Exception {
         int status = wait(start("once", words));
-        return new Result(status, Files.readString(directory.resolve("once.out")), Files.readString(directory.resolve("once.err")));
+        return new Result(status, Files.readString(directory.resolve("once.out")),
+            Files.readString(directory.resolve("once.err")));
     }
 
     private Process start(String name, String... words) throws IOException {

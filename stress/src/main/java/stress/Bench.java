@@ -20,8 +20,8 @@ import machine.local.PhysicalBus;
 import machine.local.Ram;
 
 /**
- * A device behind a unit that does next to nothing: its table is one word of memory, whether it translates. Each has a machine of its
- * own, so that a drain looks at one port and at once.
+ * A device behind a unit that does next to nothing: its table is one word of memory, whether it translates. Each has a
+ * machine of its own, so that a drain looks at one port and at once.
  */
 final class Bench {
     static final int SLOTS = 256;

@@ -24,8 +24,9 @@ import machine.fixture.TestBoard;
 import machine.local.LocalMachine;
 
 /**
- * One device behind one IOMMU, with {@link #SLOTS} places to map. A board costs too much to make one for each trial, so the trials of a
- * test share one, and each has a place of its own. Memory lies above 4 GiB: an address of which one word is missing leads elsewhere.
+ * One device behind one IOMMU, with {@link #SLOTS} places to map. A board costs too much to make one for each trial, so
+ * the trials of a test share one, and each has a place of its own. Memory lies above 4 GiB: an address of which one
+ * word is missing leads elsewhere.
  */
 final class Road {
     static final int SLOTS = 256;
@@ -104,8 +105,10 @@ final class Road {
     private static Road pamuRoad() {
         long registers = 0xf_fe02_0000L;
         Node instance = Node.at("/iommu/pamu@0").registers(new Node.Range(registers, 0x1000));
-        Node node = Node.at("/iommu").compatible("fsl,pamu").registers(new Node.Range(registers, 0x1000)).children(instance);
-        Node guts = Node.at("/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(0xf_fe0e_0000L, 0xe00));
+        Node node = Node.at("/iommu").compatible("fsl,pamu").registers(new Node.Range(registers, 0x1000))
+            .children(instance);
+        Node guts = Node.at("/guts").compatible("fsl,qoriq-device-config-1.0")
+            .registers(new Node.Range(0xf_fe0e_0000L, 0xe00));
         LocalMachine machine = machine(node, guts);
         machine.attach(node, Pamu.unit(machine, node, PamuModel.DEFAULT));
         IommuDomain domain = new PamuDriver(machine, node, PamuSettings.DEFAULT).open();
@@ -126,7 +129,8 @@ final class Road {
     }
 
     private static LocalMachine machine(Node... nodes) {
-        return TestBoard.named("stress").memory(0, 0x8000_0000L).free(0x10_0000, 0x7000_0000L).memory(MEMORY, 0x8000_0000L)
+        return TestBoard.named("stress").memory(0, 0x8000_0000L).free(0x10_0000, 0x7000_0000L)
+            .memory(MEMORY, 0x8000_0000L)
             .free(MEMORY, 0x8000_0000L).nodes(nodes).machine();
     }
 }

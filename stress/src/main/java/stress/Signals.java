@@ -58,7 +58,8 @@ final class Signals {
             try {
                 long begun = System.nanoTime();
                 result.r1 = (int) eventFd.read(10, TimeUnit.SECONDS);
-                // Who sleeps through it finds it all the same when the time is over, but then the trial does not count any more.
+                // Who sleeps through it finds it all the same when the time is over, but then the trial does not count
+                // any more.
                 if (System.nanoTime() - begun > TimeUnit.SECONDS.toNanos(9)) {
                     throw new IllegalStateException("slept through a signal");
                 }

@@ -22,7 +22,8 @@ class StressTest {
     private static final Set<String> ALL = Set.of("Drain.OfGate", "Drain.OfSync", "Drain.OfSecondSync", "InFlightRace",
         "Messages.OfKeeping", "Messages.OfShut",
         "Publish.OfPamu", "Publish.OfVtd", "Signals.OfPoll", "Signals.OfRead", "Unmap.OfPamu", "Unmap.OfVtd");
-    private static final Pattern PASSED = Pattern.compile("^.*\\[OK\\]\\s+(?:stress|machine\\.api)\\.(\\S+)", Pattern.MULTILINE);
+    private static final Pattern PASSED = Pattern.compile("^.*\\[OK\\]\\s+(?:stress|machine\\.api)\\.(\\S+)",
+        Pattern.MULTILINE);
 
     @Test
     @DisplayName("P1, P3, P5: drains, gates, tables and signals under jcstress: nothing forbidden is observed")
@@ -30,10 +31,13 @@ class StressTest {
         long millis = Long.getLong("gantry.stress", 100);
         Path target = Path.of("target").toAbsolutePath();
         Path log = target.resolve("jcstress.log");
-        // One fork and one compilation mode for each: fewer trials are made than in its own presets, but of all tests, in each build.
+        // One fork and one compilation mode for each: fewer trials are made than in its own presets, but of all tests,
+        // in each build.
         List<String> command = List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main", "-t", "stress\\..*|machine\\.api\\..*", "-v", "-f", "1",
-            "-iters", "1", "-time", String.valueOf(millis), "-sc", "false", "-af", "NONE", "-jvmArgs", "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount",
+            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main", "-t", "stress\\..*|machine\\.api\\..*",
+            "-v", "-f", "1",
+            "-iters", "1", "-time", String.valueOf(millis), "-sc", "false", "-af", "NONE", "-jvmArgs",
+            "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount",
             "8", "-r", target.resolve("jcstress").toString());
         Process process = new ProcessBuilder(command).directory(target.toFile()).redirectErrorStream(true)
             .redirectInput(ProcessBuilder.Redirect.from(new File("/dev/null"))).redirectOutput(log.toFile()).start();

@@ -32,9 +32,9 @@ import machine.api.Wire;
  * The device: its registers, its DMA engine, its interrupts. Before stop 1 of the road; next {@link DmaPort#write}, for
  * data as for its MSIs.
  *
- * <p>One lock guards configuration space and registers; it is never held while the device speaks on the bus or drives its
- * wire, so a handler that runs inside an interrupt may access the device. Factorials and DMA run on the device's own
- * thread, their completion interrupts too; an interrupt raised by a register write runs on the writer's thread.
+ * <p>One lock guards configuration space and registers; it is never held while the device speaks on the bus or drives
+ * its wire, so a handler that runs inside an interrupt may access the device. Factorials and DMA run on the device's
+ * own thread, their completion interrupts too; an interrupt raised by a register write runs on the writer's thread.
  */
 public final class Edu implements PciFunction, AutoCloseable {
     private static final int INTA = 1;
@@ -128,7 +128,9 @@ public final class Edu implements PciFunction, AutoCloseable {
         return ConfigSpace.SIZE;
     }
 
-    /** @throws IllegalArgumentException for a size that is not 1, 2 or 4, or an offset that is not aligned or outside */
+    /**
+     * @throws IllegalArgumentException for a size that is not 1, 2 or 4, or an offset that is not aligned or outside
+     */
     @Override
     public long readConfig(int offset, int size) {
         verify(offset, size, 4, ConfigSpace.SIZE, "configuration space");
@@ -162,11 +164,11 @@ public final class Edu implements PciFunction, AutoCloseable {
     }
 
     /**
-     * {@inheritDoc} All ones where there is no register, while memory is disabled in the command register, and for a size
-     * the register does not have.
+     * {@inheritDoc} All ones where there is no register, while memory is disabled in the command register, and for a
+     * size the register does not have.
      *
-     * @throws IllegalArgumentException for a BAR the device does not have, a size that is not 1, 2, 4 or 8, or an offset
-     *     that is not aligned or outside
+     * @throws IllegalArgumentException for a BAR the device does not have, a size that is not 1, 2, 4 or 8, or an
+     *     offset that is not aligned or outside
      */
     @Override
     public long readBar(int bar, long offset, int size) {
@@ -178,8 +180,8 @@ public final class Edu implements PciFunction, AutoCloseable {
     }
 
     /**
-     * {@inheritDoc} Dropped where there is no register, while memory is disabled in the command register, and for a size
-     * the register does not have.
+     * {@inheritDoc} Dropped where there is no register, while memory is disabled in the command register, and for a
+     * size the register does not have.
      *
      * @throws IllegalArgumentException as {@link #readBar}
      */
@@ -214,8 +216,8 @@ public final class Edu implements PciFunction, AutoCloseable {
     }
 
     /**
-     * {@inheritDoc} The buffer is zero afterwards. A transfer that waits at a shut gate is dropped at once. A handler that runs on the device's own thread may call this; the
-     * transfer whose interrupt it handles is finished then.
+     * {@inheritDoc} The buffer is zero afterwards. A transfer that waits at a shut gate is dropped at once. A handler
+     * that runs on the device's own thread may call this; the transfer whose interrupt it handles is finished then.
      */
     @Override
     public void reset() {
@@ -332,8 +334,9 @@ public final class Edu implements PciFunction, AutoCloseable {
     }
 
     /**
-     * Waits for the messages that other threads are sending. PCI: the answer to a read does not pass writes that were posted before it,
-     * so a host that has changed the message and then reads knows that the old one is not on its way any more.
+     * Waits for the messages that other threads are sending. PCI: the answer to a read does not pass writes that were
+     * posted before it, so a host that has changed the message and then reads knows that the old one is not on its way
+     * any more.
      */
     @SuppressWarnings("LockNotBeforeTry")
     private void flush() {
@@ -548,7 +551,8 @@ public final class Edu implements PciFunction, AutoCloseable {
     private static void verify(long offset, int size, int largest, long end, String where) {
         boolean power = size > 0 && size <= largest && (size & size - 1) == 0;
         if (!power || offset < 0 || offset > end - size || (offset & size - 1) != 0) {
-            throw new IllegalArgumentException(String.format("%d bytes at 0x%x of a %s of 0x%x bytes", size, offset, where, end));
+            throw new IllegalArgumentException(
+                String.format("%d bytes at 0x%x of a %s of 0x%x bytes", size, offset, where, end));
         }
     }
 }

@@ -31,7 +31,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
  */
 @Component(name = "device.edu", service = {}, configurationPolicy = ConfigurationPolicy.REQUIRE)
 @Designate(ocd = EduComponent.Config.class, factory = true)
-@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.PciFunction\"", uses = PciFunction.class)
+@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.PciFunction\"",
+    uses = PciFunction.class)
 public final class EduComponent {
     /** Service property, String: {@link PciFunction#name}. */
     static final String NAME = "device.name";
@@ -41,22 +42,31 @@ public final class EduComponent {
     /** The device's place and its DMA engine. */
     @ObjectClassDefinition(name = "Device edu", description = "A PCI device compatible with QEMU's edu")
     public @interface Config {
-        /** The slot by its name, e.g. {@code pcie0}. Must be given. With another place the device is plugged in there, and out here. */
-        @AttributeDefinition(name = "Slot", 
+        /**
+         * The slot by its name, e.g. {@code pcie0}. Must be given. With another place the device is plugged in there,
+         * and out here.
+         */
+        @AttributeDefinition(name = "Slot",
             description = "name of the machine's slot, e.g. pcie0; must be given; at once, the device moves")
         String slot();
 
         /** PCI device number, 0..31. */
-        @AttributeDefinition(name = "Device", min = "0", max = "31", description = "PCI device number; at once, the device moves")
+        @AttributeDefinition(name = "Device", min = "0", max = "31", description = "PCI device number; at once, the "
+            + "device moves")
         int device() default 0;
 
         /** PCI function number, 0..7. */
-        @AttributeDefinition(name = "Function", min = "0", max = "7", description = "PCI function number; at once, the device moves")
+        @AttributeDefinition(name = "Function", min = "0", max = "7", description = "PCI function number; at once, "
+            + "the device moves")
         int function() default 0;
 
-        /** Address lines the device has, 2^n - 1 with n from 12 to 64; DMA addresses are cut to them. From the next transfer on. */
+        /**
+         * Address lines the device has, 2^n - 1 with n from 12 to 64; DMA addresses are cut to them. From the next
+         * transfer on.
+         */
         @AttributeDefinition(name = "DMA mask",
-            description = "DMA addresses are cut to this mask, 2^n - 1 with n from 12 to 64; -1 is all; from the next transfer on")
+            description = "DMA addresses are cut to this mask, 2^n - 1 with n from 12 to 64; -1 is all; from the "
+                + "next transfer on")
         long dma_mask() default EduSettings.QEMU_DMA_MASK;
 
         /** Milliseconds between the DMA command and the transfer. From the next transfer on. */
@@ -82,7 +92,8 @@ public final class EduComponent {
     private ServiceRegistration<PciFunction> registration;
 
     /**
-     * Built by Declarative Services. Plugs nothing in yet: what has been built when the machine goes is dropped without another call.
+     * Built by Declarative Services. Plugs nothing in yet: what has been built when the machine goes is dropped without
+     * another call.
      */
     @Activate
     public EduComponent(BundleContext context, @Reference(name = "machine") Machine machine,
@@ -94,8 +105,9 @@ public final class EduComponent {
     }
 
     /**
-     * Plugs the device in and offers it. What is not legal in the configuration is refused in one line, and its default used; but no place
-     * is guessed: with one that the machine does not have, or that is taken, there is no device until the configuration changes.
+     * Plugs the device in and offers it. What is not legal in the configuration is refused in one line, and its default
+     * used; but no place is guessed: with one that the machine does not have, or that is taken, there is no device
+     * until the configuration changes.
      */
     @Activate
     void activate(Map<String, Object> properties) {
@@ -104,8 +116,8 @@ public final class EduComponent {
     }
 
     /**
-     * Another configuration. The device stays where it is, with what is mapped and enabled, unless it is given another place. What is not
-     * legal, a place too, is refused in one line, and what was there before stays.
+     * Another configuration. The device stays where it is, with what is mapped and enabled, unless it is given another
+     * place. What is not legal, a place too, is refused in one line, and what was there before stays.
      */
     @Modified
     void modified(Map<String, Object> properties) {
@@ -132,11 +144,14 @@ public final class EduComponent {
 
     private static EduSettings settings(ConfigurationReader.Values values) {
         return new EduSettings(
-            values.number("dma.mask", mask -> (mask & mask + 1) == 0 && Long.compareUnsigned(mask, 0xfff) >= 0, "2^n - 1, n from 12 to 64"),
+            values.number("dma.mask", mask -> (mask & mask + 1) == 0 && Long.compareUnsigned(mask, 0xfff) >= 0,
+                "2^n - 1, n from 12 to 64"),
             values.integer("dma.delay.millis", 0, 60_000));
     }
 
-    /** The device at the new place is there before the one at the old place goes: a place that is refused costs nothing. */
+    /**
+     * The device at the new place is there before the one at the old place goes: a place that is refused costs nothing.
+     */
     private void move(Map<String, Object> properties, EduSettings settings) {
         try {
             Place next = Place.of(properties);

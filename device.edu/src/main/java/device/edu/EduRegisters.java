@@ -16,8 +16,8 @@ package device.edu;
  *  90 RW  DMA count          bytes
  *  98 RW  DMA command        04 INTERRUPT | 02 TO_MEMORY | 01 RUN
  * </pre>
- * Below 80 accesses have 4 bytes; from 80 on 4 or 8. The DMA registers are 64 bits wide: 4 bytes written clear the upper
- * half, which has no address of its own.
+ * Below 80 accesses have 4 bytes; from 80 on 4 or 8. The DMA registers are 64 bits wide: 4 bytes written clear the
+ * upper half, which has no address of its own.
  */
 final class EduRegisters {
     static final int IDENTIFICATION = 0x00;

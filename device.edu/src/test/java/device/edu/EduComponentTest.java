@@ -48,7 +48,8 @@ class EduComponentTest {
     }
 
     @Test
-    @DisplayName("device.edu: a configuration is a device and a service with address and slot; without it both are gone")
+    @DisplayName("device.edu: a configuration is a device and a service with address and slot; without it both are "
+        + "gone")
     void service() {
         EduComponent component = component(at("pcie0", 3, 0xfffffff));
         assertEquals(List.of("0000:01:03.0 0000:01:03.0 pcie0"), registry);
@@ -63,10 +64,12 @@ class EduComponentTest {
     }
 
     @Test
-    @DisplayName("device.edu: a place the machine does not have is one line that names them all, and no device; a bad mask the default")
+    @DisplayName("device.edu: a place the machine does not have is one line that names them all, and no device; a "
+        + "bad mask the default")
     void refusals() {
         component(at("pcie7", 0, 0xfffffff)).close();
-        assertTrue(lines.get(0).startsWith("device.edu: ENODEV: no slot 'pcie7'") && lines.get(0).contains("[pcie0]"), lines.get(0));
+        assertTrue(lines.get(0).startsWith("device.edu: ENODEV: no slot 'pcie7'") && lines.get(0).contains("[pcie0]"),
+            lines.get(0));
         component(Map.of()).close();
         assertTrue(lines.get(1).contains("no slot ''"), lines.get(1));
         component(at("pcie0", 32, 0xfffffff)).close();
@@ -75,13 +78,16 @@ class EduComponentTest {
         assertEquals(4, lines.size());
         assertEquals(List.of(), registry);
         component(at("pcie0", 0, 5)).close();
-        assertEquals("device.edu: dma.mask=5 is refused, legal is 2^n - 1, n from 12 to 64; the default 268435455 is used", lines.get(4));
+        assertEquals(
+            "device.edu: dma.mask=5 is refused, legal is 2^n - 1, n from 12 to 64; the default 268435455 is used",
+            lines.get(4));
         assertEquals(2, registry.size());
         assertEquals(5, lines.size());
     }
 
     @Test
-    @DisplayName("device.edu: another configuration leaves the device in its place, unless it names another, which is there before it goes")
+    @DisplayName("device.edu: another configuration leaves the device in its place, unless it names another, which "
+        + "is there before it goes")
     void modified() {
         EduComponent component = component(at("pcie0", 3, 0xfffffff));
         component.modified(at("pcie0", 3, -1));

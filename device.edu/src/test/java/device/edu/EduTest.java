@@ -197,7 +197,8 @@ class EduTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"40000, 1001", "40fff, 2", "3ffff, 1", "41001, 0", "0, 10", "40000, ffffffffffffffff", "ffffffffffffffff, 1",
+    @CsvSource({"40000, 1001", "40fff, 2", "3ffff, 1", "41001, 0", "0, 10", "40000, ffffffffffffffff",
+        "ffffffffffffffff, 1",
         "8000000000040000, 10"})
     @DisplayName("edu DMA: beyond the buffer nothing moves, it is counted, and it completes")
     void outOfBuffer(String address, String count) {
@@ -213,7 +214,8 @@ class EduTest {
     }
 
     @Test
-    @DisplayName("edu DMA: a transfer the IOMMU refuses completes and interrupts; a refused read fills the buffer with ones")
+    @DisplayName("edu DMA: a transfer the IOMMU refuses completes and interrupts; a refused read fills the buffer "
+        + "with ones")
     void refused() {
         board.bus.write(Bus.CPU, 0x800000, pattern(64), 0, 64);
         dma(0x40000, 0x800000, 64, 7);
@@ -225,7 +227,8 @@ class EduTest {
         Arrays.fill(ones, 0, 64, (byte) -1);
         assertArrayEquals(ones, memory(0x20000, 65));
         assertEquals(2, edu.refusedTransfers());
-        assertEquals(List.of(Refusal.UNMAPPED, Refusal.UNMAPPED), board.faults.stream().map(fault -> fault.refusal()).toList());
+        assertEquals(List.of(Refusal.UNMAPPED, Refusal.UNMAPPED),
+            board.faults.stream().map(fault -> fault.refusal()).toList());
     }
 
     @Test
@@ -295,7 +298,8 @@ class EduTest {
     // Interrupts.
 
     @Test
-    @DisplayName("PCI 6.8: an MSI is a 4-byte write of the data to the address, by the device's requester, for every raise")
+    @DisplayName("PCI 6.8: an MSI is a 4-byte write of the data to the address, by the device's requester, for every "
+        + "raise")
     void msi() {
         msi(Board.DOORBELL + 0x140, 0x67);
         edu.writeBar(0, 0x60, 4, 1);
@@ -309,7 +313,8 @@ class EduTest {
     }
 
     @Test
-    @DisplayName("PCI: the answer to a config read does not pass a message that was posted before it, but by the handler's own read")
+    @DisplayName("PCI: the answer to a config read does not pass a message that was posted before it, but by the "
+        + "handler's own read")
     void postedMessage() throws InterruptedException {
         msi(Board.DOORBELL + 0x140, 0x67);
         CountDownLatch arrived = new CountDownLatch(1);
@@ -336,7 +341,8 @@ class EduTest {
     }
 
     @Test
-    @DisplayName("an MSI is translated: aimed at memory it lands there, aimed at nothing it is a fault and not an error")
+    @DisplayName("an MSI is translated: aimed at memory it lands there, aimed at nothing it is a fault and not an "
+        + "error")
     void msiIsTranslated() {
         msi(0x30010, 0x4321);
         edu.writeBar(0, 0x60, 4, 1);
@@ -525,7 +531,8 @@ class EduTest {
     }
 
     @Test
-    @DisplayName("reset, close: a transfer that waits at a shut gate is dropped, and not waited for until the gate's bound")
+    @DisplayName("reset, close: a transfer that waits at a shut gate is dropped, and not waited for until the gate's "
+        + "bound")
     void resetAtGate() {
         Gate gate = board.machine.gate((requester, iova, data) -> false);
         gate.requesters(Set.of(edu.requester().id()));
@@ -671,7 +678,8 @@ class EduTest {
     }
 
     private static long engines(String prefix) {
-        return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().startsWith(prefix)).count();
+        return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().startsWith(prefix))
+            .count();
     }
 
     private static void await(BooleanSupplier condition) {

@@ -24,8 +24,8 @@ public interface Iommu {
     IommuCapabilities capabilities();
 
     /**
-     * {@return the ranges that must not be mapped in a domain this requester is attached to, by ascending start: those of
-     *     {@link #capabilities} and the requester's own, such as firmware's identity mappings}
+     * {@return the ranges that must not be mapped in a domain this requester is attached to, by ascending start: those
+     *     of {@link #capabilities} and the requester's own, such as firmware's identity mappings}
      */
     List<ReservedRegion> reservedRegions(int requester);
 
@@ -47,7 +47,8 @@ public interface Iommu {
      * Makes a value of an attribute of this provider's own, for {@link IommuDomain#set}. The data may come from another
      * revision of the provider's bundle; what that did not know has a default.
      *
-     * @throws machine.api.ErrnoException ENOTTY if this provider has no such attribute; EINVAL for a value it cannot take
+     * @throws machine.api.ErrnoException ENOTTY if this provider has no such attribute; EINVAL for a value it cannot
+     *     take
      */
     default DomainAttribute attribute(NamedAttribute data) {
         throw new ErrnoException(Errno.ENOTTY, "this IOMMU has no attribute %s", data.name());

@@ -46,15 +46,16 @@ public record IommuCapabilities(Shape shape, long pageSizes, long apertureStart,
     /**
      * Copies.
      *
-     * @throws IllegalArgumentException for page sizes below 4 KiB or none, for no type, for two of a name, and for a type
-     *     that unmaps windows where there are none, or something else where there are
+     * @throws IllegalArgumentException for page sizes below 4 KiB or none, for no type, for two of a name, and for a
+     *     type that unmaps windows where there are none, or something else where there are
      */
     public IommuCapabilities {
         Objects.requireNonNull(shape);
         reserved = List.copyOf(reserved);
         types = List.copyOf(types);
         if (Long.numberOfTrailingZeros(pageSizes) < 12 || pageSizes == 0) {
-            throw new IllegalArgumentException(String.format("page sizes 0x%x: nothing below 4 KiB is mapped", pageSizes));
+            throw new IllegalArgumentException(
+                String.format("page sizes 0x%x: nothing below 4 KiB is mapped", pageSizes));
         }
         if (types.isEmpty() || types.stream().map(IommuType::name).distinct().count() != types.size()) {
             throw new IllegalArgumentException("types " + types.stream().map(IommuType::name).toList()
@@ -74,7 +75,10 @@ public record IommuCapabilities(Shape shape, long pageSizes, long apertureStart,
             List.of(IommuType.TYPE1V2, IommuType.TYPE1));
     }
 
-    /** {@return those of a windowed IOMMU with one type, which has no flags; its messages pass a window like other writes} */
+    /**
+     * {@return those of a windowed IOMMU with one type, which has no flags; its messages pass a window like other
+     * writes}
+     */
     public static IommuCapabilities windowed(String type, long pageSizes, int maxWindows, boolean contiguous,
             long apertureStart, long apertureEnd) {
         return new IommuCapabilities(new Windowed(maxWindows, contiguous), pageSizes, apertureStart, apertureEnd,

@@ -21,8 +21,9 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Puts a requester under this domain's translations. Until then it is blocked.
      *
-     * @throws machine.api.ErrnoException EBUSY if it is attached to another domain; EEXIST if it is attached to this one; EINVAL if the
-     *     hardware has no entry for such an id, or it sits behind other hardware, as far as the machine says; ENOSPC if its tables are full
+     * @throws machine.api.ErrnoException EBUSY if it is attached to another domain; EEXIST if it is attached to this
+     *     one; EINVAL if the hardware has no entry for such an id, or it sits behind other hardware, as far as the
+     *     machine says; ENOSPC if its tables are full
      */
     void attach(int requester);
 
@@ -41,10 +42,9 @@ public interface IommuDomain extends AutoCloseable {
      * @param offset into the buffer
      * @param length bytes
      * @param access {@link machine.api.Access} bits the device gets, not zero
-     * @throws machine.api.ErrnoException EINVAL for an address, offset or length the hardware cannot map (the message says which
-     *     rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped; EFAULT if memory behind
-     *     a window is
-     *     not contiguous or not aligned; ENOSPC if tables are full
+     * @throws machine.api.ErrnoException EINVAL for an address, offset or length the hardware cannot map (the message
+     *     says which rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped;
+     *     EFAULT if memory behind a window is not contiguous or not aligned; ENOSPC if tables are full
      */
     void map(long iova, DmaBuffer buffer, long offset, long length, int access);
 
@@ -61,9 +61,9 @@ public interface IommuDomain extends AutoCloseable {
      * Takes away everything mapped in the range. When it returns, nothing in flight uses it.
      *
      * @return bytes of mappings removed, 0 if there were none
-     * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut; ETIMEDOUT if an
-     *     access of an attached requester does not end (see {@link machine.api.Bus#sync}): whether the range still translates,
-     *     {@link #lookup} tells, and its memory must be kept until a later call has returned
+     * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut;
+     *     ETIMEDOUT if an access of an attached requester does not end (see {@link machine.api.Bus#sync}): whether the
+     *     range still translates, {@link #lookup} tells, and its memory must be kept until a later call has returned
      */
     long unmap(long iova, long length);
 
@@ -79,8 +79,9 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Sets an attribute.
      *
-     * @throws machine.api.ErrnoException ENOTTY if this type does not have it; EINVAL for a value the hardware cannot take; EBUSY
-     *     if it cannot change while something is mapped; ENOSPC if tables are full. Protection never lapses while it changes
+     * @throws machine.api.ErrnoException ENOTTY if this type does not have it; EINVAL for a value the hardware cannot
+     *     take; EBUSY if it cannot change while something is mapped; ENOSPC if tables are full. Protection never lapses
+     *     while it changes
      */
     void set(DomainAttribute attribute);
 
@@ -94,8 +95,8 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Blocks every requester, unmaps everything, gives all table space back. Idempotent.
      *
-     * @throws machine.api.ErrnoException ETIMEDOUT or EIO if the hardware does not confirm it: no operation but this one is possible
-     *     any more, and no memory has gone back
+     * @throws machine.api.ErrnoException ETIMEDOUT or EIO if the hardware does not confirm it: no operation but this
+     *     one is possible any more, and no memory has gone back
      */
     @Override
     void close();

@@ -21,7 +21,10 @@ public record ReservedRegion(long start, long end, Kind kind) {
          * attached for a user, unless the caller of attach knows that the device works without it.
          */
         DIRECT,
-        /** Kept by software for the doorbells that MSIs go through where translation is no exception for them (ARM: 0x08000000). */
+        /**
+         * Kept by software for the doorbells that MSIs go through where translation is no exception for them (ARM:
+         * 0x08000000).
+         */
         SOFTWARE_MSI,
         /** Not usable for another reason. */
         RESERVED

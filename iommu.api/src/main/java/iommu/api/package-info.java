@@ -15,10 +15,10 @@
  * <li>When {@link iommu.api.IommuDomain#unmap} returns, nothing in flight uses the old translation
  *     ({@link machine.api.Bus#sync}).
  * <li>It says which requesters sit behind its hardware ({@link iommu.api.Iommu#serves}) and attaches no others.
- * <li>A method that throws an {@link machine.api.ErrnoException} has left the domain as it was. After anything else, an error or a mistake,
- *     the container closes the domain, and opens and fills another.
- * <li>An attribute of its own has a name that begins with the bundle's, and {@link iommu.api.Iommu#attribute} makes a value
- *     of what another revision of the bundle had set.
+ * <li>A method that throws an {@link machine.api.ErrnoException} has left the domain as it was. After anything else, an
+ *     error or a mistake, the container closes the domain, and opens and fills another.
+ * <li>An attribute of its own has a name that begins with the bundle's, and {@link iommu.api.Iommu#attribute} makes a
+ *     value of what another revision of the bundle had set.
  * <li>Methods may be called by any thread; a provider serialises them itself.
  * </ul>
  * A provider is a service {@link iommu.api.Iommu} with the properties {@value iommu.api.Iommu#KIND}, the hardware, and

@@ -33,7 +33,8 @@ import org.osgi.service.metatype.annotations.Option;
 /** The driver as a service, for as long as PAMU hardware answers. All behaviour is in {@link PamuDriver}. */
 @Capability(namespace = "osgi.service", effective = "active",
     attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=pamu", "vfio.type=pamu"})
-@Component(name = "iommu.pamu", service = {}, immediate = true, property = {Iommu.KIND + "=pamu", Iommu.TYPE + "=" + PamuDriver.TYPE})
+@Component(name = "iommu.pamu", service = {}, immediate = true, property = {Iommu.KIND + "=pamu",
+    Iommu.TYPE + "=" + PamuDriver.TYPE})
 @Designate(ocd = PamuComponent.Config.class)
 public final class PamuComponent {
     private static final String POLICY = "violation.policy";
@@ -41,10 +42,14 @@ public final class PamuComponent {
     /** The configuration {@code iommu.pamu}. */
     @ObjectClassDefinition(name = "PAMU driver", description = "How the driver of the PAMUs behaves")
     public @interface Config {
-        /** {@code violation.policy}: {@code report} or {@code disable}, see {@link ViolationPolicy}. For violations from now on. */
+        /**
+         * {@code violation.policy}: {@code report} or {@code disable}, see {@link ViolationPolicy}. For violations from
+         * now on.
+         */
         @AttributeDefinition(name = "Violation policy",
             options = {@Option(label = "report", value = "report"), @Option(label = "disable", value = "disable")},
-            description = "report, or disable: also clear V of the offender until Enable(true), as Linux does; for violations from now on")
+            description = "report, or disable: also clear V of the offender until Enable(true), as Linux does; for "
+                + "violations from now on")
         String violation_policy() default "report";
     }
 
@@ -60,7 +65,8 @@ public final class PamuComponent {
     private ServiceRegistration<Iommu> service;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public PamuComponent(@Reference(name = "machine") Machine machine,
@@ -72,8 +78,8 @@ public final class PamuComponent {
     }
 
     /**
-     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. What is not legal in the
-     * configuration is refused in one line, and its default used.
+     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. What is not
+     * legal in the configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link PamuDriver}
      */
@@ -122,7 +128,10 @@ public final class PamuComponent {
         }
     }
 
-    /** Another configuration: nobody is detached. What is not legal is refused in one line, and what was there before stays. */
+    /**
+     * Another configuration: nobody is detached. What is not legal is refused in one line, and what was there before
+     * stays.
+     */
     @Modified
     void modified(Map<String, Object> configured) {
         configure(configured);

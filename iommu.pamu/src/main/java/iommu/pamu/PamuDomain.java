@@ -24,14 +24,17 @@ import machine.api.ErrnoException;
 import machine.api.Refusal;
 
 /**
- * An aperture and its windows, for any number of LIODNs; each has a PPAACT entry and a range of SPAACT entries of its own.
+ * An aperture and its windows, for any number of LIODNs; each has a PPAACT entry and a range of SPAACT entries of its
+ * own.
  *
- * <p>While no LIODN is attached the same entries lie in memory as a <em>draft</em>, under a number that no LIODN has, so that
- * {@link #lookup} reads what a device would be given. The first LIODN that is attached takes the draft's entries over as they are; when
- * the last one leaves they are the draft's again. A domain without a LIODN so takes as many SPAACT entries as one with a single one.
+ * <p>While no LIODN is attached the same entries lie in memory as a <em>draft</em>, under a number that no LIODN has,
+ * so that {@link #lookup} reads what a device would be given. The first LIODN that is attached takes the draft's
+ * entries over as they are; when the last one leaves they are the draft's again. A domain without a LIODN so takes as
+ * many SPAACT entries as one with a single one.
  *
- * <p>Attributes: {@link Geometry}, then {@link Windows}; a new geometry makes the window count unset. {@link Enable}: on for a
- * fresh domain. {@link Stash}: {@code Stash(0, 0)} until set. Before they are set, Geometry has size 0 and Windows count 0.
+ * <p>Attributes: {@link Geometry}, then {@link Windows}; a new geometry makes the window count unset. {@link Enable}:
+ * on for a fresh domain. {@link Stash}: {@code Stash(0, 0)} until set. Before they are set, Geometry has size 0 and
+ * Windows count 0.
  *
  * <p>V of a primary entry is 1 while the domain is enabled, at least one window is mapped, and no violation has tripped
  * that requester ({@link ViolationPolicy#DISABLE}); geometry and window count change only while it is 0, so no change
@@ -42,7 +45,8 @@ import machine.api.Refusal;
  * up, because an access of a member does not end, all is as before. The cost of {@link #map} and {@link #unmap} is that
  * of the windows they touch, times the requesters.
  *
- * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an interrupt handler.
+ * <p>Thread-safe: one monitor, held while waiting for {@link machine.api.Bus#sync} too, and never wanted by an
+ * interrupt handler.
  */
 final class PamuDomain implements IommuDomain {
     private static final long PAGE = 4096;
@@ -116,7 +120,8 @@ final class PamuDomain implements IommuDomain {
     public synchronized void attach(int requester) {
         alive();
         if (requester < 0 || requester >= PamuTables.PRIMARIES) {
-            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x", requester,
+            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x",
+                requester,
                 PamuTables.PRIMARIES - 1);
         }
         driver.checkServes(requester);
@@ -126,7 +131,8 @@ final class PamuDomain implements IommuDomain {
         if (other != null) {
             throw other.domain == this
                 ? new ErrnoException(Errno.EEXIST, "LIODN 0x%x is attached to this domain already", requester)
-                : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there", requester);
+                : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there",
+                    requester);
         }
         boolean only = members.isEmpty();
         try {
@@ -176,7 +182,8 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "access 0x%x: must be READ, WRITE or both", access);
         }
         if (offset < 0 || length <= 0 || offset > buffer.size() - length) {
-            throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x do not lie in a buffer of 0x%x bytes", length, offset,
+            throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x do not lie in a buffer of 0x%x bytes",
+                length, offset,
                 buffer.size());
         }
         map(iova, length, access, buffer, (from, size) -> contiguous(buffer, offset + from, size));
@@ -186,7 +193,8 @@ final class PamuDomain implements IommuDomain {
     @Override
     public void mapDoorbell(long iova, long physical, long length) {
         if (physical < 0 || length <= 0 || physical > (1L << PamuDriver.ADDRESS_BITS) - length) {
-            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical, length,
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical,
+                length,
                 PamuDriver.ADDRESS_BITS);
         }
         map(iova, length, Access.WRITE, null, (from, size) -> physical + from);
@@ -201,7 +209,8 @@ final class PamuDomain implements IommuDomain {
         if (length == 0 || Long.compareUnsigned(last, iova) < 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is empty or wraps around", iova, length);
         }
-        if (mapped == 0 || Long.compareUnsigned(last, geometry.start()) < 0 || Long.compareUnsigned(iova, geometry.end()) > 0) {
+        if (mapped == 0 || Long.compareUnsigned(last, geometry.start()) < 0
+            || Long.compareUnsigned(iova, geometry.end()) > 0) {
             return 0;
         }
         long size = windowSize();
@@ -215,7 +224,8 @@ final class PamuDomain implements IommuDomain {
             if (windows[i].mapped() && Long.compareUnsigned(iova, end) <= 0 && Long.compareUnsigned(last, start) >= 0) {
                 if (Long.compareUnsigned(iova, start) > 0 || Long.compareUnsigned(last, end) < 0) {
                     throw new ErrnoException(Errno.EINVAL,
-                        "iova 0x%x..0x%x cuts the mapping 0x%x..0x%x of window %d; unmap whole windows", iova, last, start, end, i);
+                        "iova 0x%x..0x%x cuts the mapping 0x%x..0x%x of window %d; unmap whole windows", iova, last,
+                        start, end, i);
                 }
                 gone.set(i);
                 removed += windows[i].size;
@@ -239,8 +249,9 @@ final class PamuDomain implements IommuDomain {
     }
 
     /**
-     * {@inheritDoc} Read for every attached requester: the first refusal if there is one, MALFORMED if their tables disagree.
-     * With none attached it is the draft that is read. Without a mapping, or disabled: NO_REQUESTER, as V is 0 then.
+     * {@inheritDoc} Read for every attached requester: the first refusal if there is one, MALFORMED if their tables
+     * disagree. With none attached it is the draft that is read. Without a mapping, or disabled: NO_REQUESTER, as V is
+     * 0 then.
      */
     @Override
     public synchronized long lookup(long iova, int access) {
@@ -358,7 +369,8 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "%s does not lie in 0..0x%x", wanted, space - 1);
         }
         if ((wanted.start() & size - 1) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "aperture start 0x%x must be a multiple of its size 0x%x", wanted.start(), size);
+            throw new ErrnoException(Errno.EINVAL, "aperture start 0x%x must be a multiple of its size 0x%x",
+                wanted.start(), size);
         }
         if (wanted.equals(geometry)) {
             return;
@@ -392,7 +404,8 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "window count %d must be a power of two in 1..%d", count, max);
         }
         if (geometry.size() / count < PAGE) {
-            throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000", count,
+            throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000",
+                count,
                 geometry.size());
         }
         Window[] fresh = new Window[count];
@@ -487,7 +500,8 @@ final class PamuDomain implements IommuDomain {
         alive();
         mend();
         if (windows.length == 0) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: set the geometry, then the windows, before mapping", iova, length);
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: set the geometry, then the windows, before mapping",
+                iova, length);
         }
         long size = windowSize();
         long offset = iova - geometry.start();
@@ -495,11 +509,13 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not lie in the %s", iova, length, geometry);
         }
         if (offset % size != 0) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not the start of a window; windows have 0x%x bytes", iova, size);
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not the start of a window; windows have 0x%x bytes",
+                iova, size);
         }
         if (length < size ? Long.bitCount(length) != 1 || length < PAGE : length % size != 0) {
             throw new ErrnoException(Errno.EINVAL,
-                "length 0x%x must be a multiple of the window size 0x%x, or a smaller power of two from 0x1000", length, size);
+                "length 0x%x must be a multiple of the window size 0x%x, or a smaller power of two from 0x1000", length,
+                size);
         }
         int first = (int) (offset / size);
         int count = (int) Math.max(1, length / size);
@@ -507,7 +523,8 @@ final class PamuDomain implements IommuDomain {
         Window[] fresh = new Window[count];
         for (int i = 0; i < count; i++) {
             if (windows[first + i].mapped()) {
-                throw new ErrnoException(Errno.EEXIST, "window %d at iova 0x%x is mapped to 0x%x+0x%x; unmap it first", first + i,
+                throw new ErrnoException(Errno.EEXIST, "window %d at iova 0x%x is mapped to 0x%x+0x%x; unmap it first",
+                    first + i,
                     iova + i * size, windows[first + i].physical, windows[first + i].size);
             }
         }
@@ -515,7 +532,9 @@ final class PamuDomain implements IommuDomain {
             long physical = memory.physical(i * size, piece);
             if ((physical & piece - 1) != 0) {
                 throw new ErrnoException(Errno.EFAULT,
-                    "physical 0x%x behind iova 0x%x must be a multiple of the mapping's 0x%x bytes; allocate it so aligned", physical,
+                    "physical 0x%x behind iova 0x%x must be a multiple of the mapping's 0x%x bytes; allocate it so "
+                        + "aligned",
+                    physical,
                     iova + i * size, piece);
             }
             fresh[i] = new Window(physical, piece, access);
@@ -570,7 +589,10 @@ final class PamuDomain implements IommuDomain {
         }
     }
 
-    /** A requester is not attached any more: its entries are to go, and its LIODN and SPAACT entries are nobody else's before. */
+    /**
+     * A requester is not attached any more: its entries are to go, and its LIODN and SPAACT entries are nobody else's
+     * before.
+     */
     private void leave(Member member) {
         leaving.add(member);
         members.remove(member.liodn);
@@ -612,8 +634,8 @@ final class PamuDomain implements IommuDomain {
     }
 
     /**
-     * Blocks who leaves, waits once for all, then erases the entries and gives them back. The last one's are the draft's, and written when
-     * they are asked for.
+     * Blocks who leaves, waits once for all, then erases the entries and gives them back. The last one's are the
+     * draft's, and written when they are asked for.
      */
     private void erase() {
         if (leaving.isEmpty()) {
@@ -651,8 +673,8 @@ final class PamuDomain implements IommuDomain {
     }
 
     /**
-     * Writes what differs from the fields. An entry that was only taken down is put up again at once; others are taken down first, and
-     * written anew after a sync.
+     * Writes what differs from the fields. An entry that was only taken down is put up again at once; others are taken
+     * down first, and written anew after a sync.
      */
     private void rewrite() {
         List<Runnable> anew = new ArrayList<>();
@@ -700,7 +722,8 @@ final class PamuDomain implements IommuDomain {
             return 0;
         }
         return switch (offset) {
-            case Paace.ADDRESS -> i == 0 ? primary(member) : Paace.secondary(member.liodn, windows[i].access, windows[i].mapped());
+            case Paace.ADDRESS ->
+            i == 0 ? primary(member) : Paace.secondary(member.liodn, windows[i].access, windows[i].mapped());
             case Paace.ATTRIBUTES -> attributes(i);
             case Paace.TRANSLATED -> translated(i);
             default -> i == 0 && windows.length > 1 ? Paace.index(member.first) : 0;
@@ -731,15 +754,16 @@ final class PamuDomain implements IommuDomain {
     }
 
     /**
-     * Makes the draft's entries a requester's, word by word as they lie in memory: what was read back is what it gets. Only the LIODN in
-     * the secondary entries is another one, and V of its primary entry comes last.
+     * Makes the draft's entries a requester's, word by word as they lie in memory: what was read back is what it gets.
+     * Only the LIODN in the secondary entries is another one, and V of its primary entry comes last.
      */
     private void takeOver(Member member) {
         member.first = draft.first;
         for (int i = 1; i < windows.length; i++) {
             long entry = entry(member, i);
             int word1 = (int) tables.first(entry);
-            tables.pair(entry, Paace.ADDRESS, Paace.secondary(member.liodn, Paace.access(word1), (word1 & Paace.VALID) != 0));
+            tables.pair(entry, Paace.ADDRESS,
+                Paace.secondary(member.liodn, Paace.access(word1), (word1 & Paace.VALID) != 0));
         }
         long from = tables.primary(draft.liodn);
         long to = tables.primary(member.liodn);
@@ -786,7 +810,8 @@ final class PamuDomain implements IommuDomain {
     private long primary(Member member) {
         // PAMU: an entry with one window has no SWSE; a smaller mapping shrinks the aperture itself.
         long size = windows.length == 1 && windows[0].mapped() ? windows[0].size : geometry.size();
-        return Paace.primary(geometry.start(), size, windows.length > 1, windows[0].access, enabled && mapped > 0 && !member.tripped);
+        return Paace.primary(geometry.start(), size, windows.length > 1, windows[0].access,
+            enabled && mapped > 0 && !member.tripped);
     }
 
     private long translated(int i) {
@@ -814,7 +839,8 @@ final class PamuDomain implements IommuDomain {
 
     private void idle(String what) {
         if (mapped > 0) {
-            throw new ErrnoException(Errno.EBUSY, "the %s cannot change while %d of %d windows are mapped; unmap first", what, mapped,
+            throw new ErrnoException(Errno.EBUSY, "the %s cannot change while %d of %d windows are mapped; unmap first",
+                what, mapped,
                 windows.length);
         }
     }
@@ -829,7 +855,9 @@ final class PamuDomain implements IommuDomain {
             DmaBuffer.Extent extent = buffer.at(offset + covered);
             if (extent.physical() != start + covered) {
                 throw new ErrnoException(Errno.EFAULT,
-                    "memory behind one window must be contiguous: 0x%x bytes at buffer offset 0x%x go from 0x%x to 0x%x", size, offset,
+                    "memory behind one window must be contiguous: 0x%x bytes at buffer offset 0x%x go from 0x%x to "
+                        + "0x%x",
+                    size, offset,
                     start + covered, extent.physical());
             }
             covered += extent.length();

@@ -34,9 +34,9 @@ import machine.api.Wire;
  * All PAMUs of a board as one {@link Iommu}: they share tables, so a requester is under its domain's windows whichever
  * instance it sits behind.
  *
- * <p>From the moment the constructor returns no requester is bypassed, and none reaches memory that no domain has mapped for
- * it. (Linux opens all 64 GiB to every LIODN the boot loader names; this driver does not.) After {@link #close} the gates are
- * closed: everything is refused until another driver has set up its own tables.
+ * <p>From the moment the constructor returns no requester is bypassed, and none reaches memory that no domain has
+ * mapped for it. (Linux opens all 64 GiB to every LIODN the boot loader names; this driver does not.) After
+ * {@link #close} the gates are closed: everything is refused until another driver has set up its own tables.
  *
  * <p>Thread-safe. The locks are listed on the package page.
  */
@@ -52,7 +52,10 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     private static final class Instance {
         final String path;
         final long registers;
-        /** Guarded by {@link #scan}: its violation interrupt was turned off because of an offender that cannot be stopped. */
+        /**
+         * Guarded by {@link #scan}: its violation interrupt was turned off because of an offender that cannot be
+         * stopped.
+         */
         boolean muted;
 
         Instance(String path, long registers) {
@@ -87,15 +90,18 @@ public final class PamuDriver implements Iommu, AutoCloseable {
 
     // Guarded by scan.
     private boolean stopped;
-    /** Records that were read before a requester changed hands, for the next who asks; the first ones, as the hardware keeps them. */
+    /**
+     * Records that were read before a requester changed hands, for the next who asks; the first ones, as the hardware
+     * keeps them.
+     */
     private final List<Violation> early = new ArrayList<>();
 
     /**
      * Probes: allocates the tables, points every PAMU at them, clears the bypass bits.
      *
      * @param node the node compatible with {@code fsl,pamu}; its unit is attached
-     * @throws ErrnoException ENODEV if an instance does not answer or the board lacks a part; ENOMEM if there is no block for
-     *     the tables; EIO if the bypass bits do not clear. The gates are closed then
+     * @throws ErrnoException ENODEV if an instance does not answer or the board lacks a part; ENOMEM if there is no
+     *     block for the tables; EIO if the bypass bits do not clear. The gates are closed then
      */
     public PamuDriver(Machine machine, Node node, PamuSettings settings) {
         this.machine = machine;
@@ -108,7 +114,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         for (Node child : PamuNodes.instances(node)) {
             long registers = child.registers().get(0).physical();
             if (words.word(registers + Registers.PR1) == -1) {
-                throw new ErrnoException(Errno.ENODEV, "no PAMU answers at physical 0x%x (%s); is its unit attached?", registers,
+                throw new ErrnoException(Errno.ENODEV, "no PAMU answers at physical 0x%x (%s); is its unit attached?",
+                    registers,
                     child.path());
             }
             windows = Math.min(windows, Registers.maxWindows(words.word(registers + Registers.PC3)));
@@ -171,12 +178,12 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * {@inheritDoc} An instance keeps one record: the first since it was read last. Never waits for anything but another
-     * call of this method. A record of a requester that was then under another domain, or none, says so behind its reason, and is
-     * nothing {@link ViolationPolicy#DISABLE} would act on.
+     * {@inheritDoc} An instance keeps one record: the first since it was read last. Never waits for anything but
+     * another call of this method. A record of a requester that was then under another domain, or none, says so behind
+     * its reason, and is nothing {@link ViolationPolicy#DISABLE} would act on.
      *
-     * <p>PICS is cleared before AVS1: a violation in between is dropped as a second one and shows in PICS. The other way
-     * round it would be recorded and its interrupt status cleared.
+     * <p>PICS is cleared before AVS1: a violation in between is dropped as a second one and shows in PICS. The other
+     * way round it would be recorded and its interrupt status cleared.
      */
     @Override
     public List<Violation> violations() {
@@ -195,8 +202,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * Reads what is recorded before a requester changes hands: nobody is to answer for what another one's device did. The caller has seen
-     * to it that none of its accesses is in flight, or that its entry has not been valid.
+     * Reads what is recorded before a requester changes hands: nobody is to answer for what another one's device did.
+     * The caller has seen to it that none of its accesses is in flight, or that its entry has not been valid.
      *
      * @param then where it was, for the reason of its records
      */
@@ -214,10 +221,11 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards. Idempotent.
+     * Closes every gate, waits for what is in flight, then gives the tables' memory back. Domains are dead afterwards.
+     * Idempotent.
      *
-     * @throws ErrnoException EIO if a gate does not close, ETIMEDOUT if an access does not end: the tables' memory is kept, a domain can
-     *     still be closed when that access has ended, and this can be called again
+     * @throws ErrnoException EIO if a gate does not close, ETIMEDOUT if an access does not end: the tables' memory is
+     *     kept, a domain can still be closed when that access has ended, and this can be called again
      */
     @Override
     public void close() {
@@ -250,20 +258,23 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * Whether a LIODN is looked up in the tables of this driver, as far as the machine's slots say. One without a place there is, if there
-     * are no other PAMUs.
+     * Whether a LIODN is looked up in the tables of this driver, as far as the machine's slots say. One without a place
+     * there is, if there are no other PAMUs.
      *
      * @throws ErrnoException EINVAL naming the PAMU that the LIODN is looked up by
      */
     void checkServes(int liodn) {
         Set<String> units = places().getOrDefault(liodn, Set.of());
-        if (units.isEmpty() && machine.nodes().stream().filter(node -> node.compatibleWith(PamuNodes.COMPATIBLE)).count() > 1) {
-            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x: no slot of the machine gives it to a device, and there are other PAMUs "
+        if (units.isEmpty()
+            && machine.nodes().stream().filter(node -> node.compatibleWith(PamuNodes.COMPATIBLE)).count() > 1) {
+            throw new ErrnoException(Errno.EINVAL,
+                "LIODN 0x%x: no slot of the machine gives it to a device, and there are other PAMUs "
                 + "than %s", liodn, paths());
         }
         for (String unit : units) {
             if (!serves(unit)) {
-                throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x sits behind %s, which is none of the PAMUs %s; attach it to a domain of "
+                throw new ErrnoException(Errno.EINVAL,
+                    "LIODN 0x%x sits behind %s, which is none of the PAMUs %s; attach it to a domain of "
                     + "the driver of that one", liodn, unit, paths());
             }
         }
@@ -343,7 +354,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             address(registers + Registers.SPLA, tables.secondaryLimit());
             address(registers + Registers.OBA, tables.operationsBase());
             address(registers + Registers.OLA, tables.operationsLimit());
-            // What was refused before this driver came is not its news. PAMU-A001: a status bit that is 0 must not be written 1.
+            // What was refused before this driver came is not its news. PAMU-A001: a status bit that is 0 must not be
+            // written 1.
             int status = words.word(registers + Registers.PICS) & (Registers.PICS_VIOLATION | Registers.PICS_OPERATION);
             words.word(registers + Registers.PICS, status | Registers.PICS_VIOLATION_ENABLE);
             words.word(registers + Registers.AVS1, words.word(registers + Registers.AVS1) & Registers.AVS1_STATUS);
@@ -360,7 +372,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
         words.word(bypass, bypassed & ~ours);
         if ((words.word(bypass) & ours) != 0) {
-            throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed", bypass,
+            throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed",
+                bypass,
                 words.word(bypass));
         }
     }
@@ -383,7 +396,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             try {
                 bus.write(control, 4, BigEndian.swap(Registers.PC_GATE_CLOSED) & 0xffff_ffffL);
                 if ((words.word(control) & Registers.PC_GATE_CLOSED) == 0) {
-                    throw new ErrnoException(Errno.EIO, "%s: the gate stays open (PC at physical 0x%x is 0x%x); its tables are kept",
+                    throw new ErrnoException(Errno.EIO,
+                        "%s: the gate stays open (PC at physical 0x%x is 0x%x); its tables are kept",
                         instance.path, control, words.word(control));
                 }
             } catch (RuntimeException | Error e) {
@@ -417,7 +431,8 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         words.word(registers + Registers.PICS, Registers.PICS_VIOLATION | enable);
         words.word(registers + Registers.AVS1, avs1 & Registers.AVS1_STATUS);
         if ((avs1 & Registers.AVS1_VALID) != 0) {
-            records.add(new Violation(instance.path, liodn, ava, refusal(avs1), liodn == leaving ? reason(avs1) + then : reason(avs1),
+            records.add(new Violation(instance.path, liodn, ava, refusal(avs1),
+                liodn == leaving ? reason(avs1) + then : reason(avs1),
                 String.format("AVS1=0x%08x AVA=0x%x", avs1, ava)));
         }
     }
@@ -448,7 +463,10 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         }
     }
 
-    /** The classes are broader than a port's answers: WAV is an address outside the aperture as well as a window with nothing in it. */
+    /**
+     * The classes are broader than a port's answers: WAV is an address outside the aperture as well as a window with
+     * nothing in it.
+     */
     private static int refusal(int avs1) {
         return (avs1 & (Registers.AVS1_GATE | Registers.AVS1_DISABLED)) != 0 ? Refusal.BLOCKED
             : (avs1 & Registers.AVS1_LIODN) != 0 ? Refusal.NO_REQUESTER

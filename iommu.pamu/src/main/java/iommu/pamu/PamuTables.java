@@ -13,8 +13,8 @@ import machine.api.Machine;
 import machine.api.Refusal;
 
 /**
- * The three tables in one naturally aligned block of memory: PPAACT at 0, SPAACT at 0x20000, OMT at 0x40000; and the pools of
- * SPAACT entries and of drafts. All PAMUs of the chip share them.
+ * The three tables in one naturally aligned block of memory: PPAACT at 0, SPAACT at 0x20000, OMT at 0x40000; and the
+ * pools of SPAACT entries and of drafts. All PAMUs of the chip share them.
  *
  * <p>Drafts are primary entries behind the PPAACT's limit (PPLA, exclusive), up to the SPAACT: no LIODN selects them,
  * so the hardware refuses a requester with such a number before it reads one, and the driver reads them as it reads the
@@ -183,7 +183,8 @@ final class PamuTables {
 
     ErrnoException full(int count) {
         return new ErrnoException(Errno.ENOSPC,
-            "no 0x%x adjacent entries in the SPAACT (0x%x of 0x%x free); use fewer windows or detach a requester", count, free(),
+            "no 0x%x adjacent entries in the SPAACT (0x%x of 0x%x free); use fewer windows or detach a requester",
+            count, free(),
             SECONDARIES);
     }
 

@@ -8,7 +8,9 @@ import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
 
-/** Finds the cache id (CID) behind a {@link Stash}. PAMU: property {@code cache-stash-id}, which the boot loader adds. */
+/**
+ * Finds the cache id (CID) behind a {@link Stash}. PAMU: property {@code cache-stash-id}, which the boot loader adds.
+ */
 final class StashTarget {
     private static final String ID = "cache-stash-id";
     private static final List<String> L3 = List.of("fsl,t4240-l3-cache-controller", "fsl,b4860-l3-cache-controller",
@@ -20,13 +22,15 @@ final class StashTarget {
     /**
      * {@return CID, 1..255}
      *
-     * @throws ErrnoException EINVAL if the level is not 1 to 3, or a node or property is missing: the message says which
+     * @throws ErrnoException EINVAL if the level is not 1 to 3, or a node or property is missing: the message says
+     *     which
      */
     static int find(Machine machine, Stash stash) {
         Node cache = switch (stash.cacheLevel()) {
             case 1 -> cpu(machine, stash);
             case 2 -> next(machine, cpu(machine, stash), stash);
-            case 3 -> machine.nodes().stream().filter(node -> node.compatible().stream().anyMatch(L3::contains)).findFirst()
+            case 3 -> machine.nodes().stream()
+                .filter(node -> node.compatible().stream().anyMatch(L3::contains)).findFirst()
                 .orElseThrow(() -> missing(stash, "this machine has no L3 cache controller"));
             default -> throw missing(stash, "the cache level must be 1, 2 or 3");
         };

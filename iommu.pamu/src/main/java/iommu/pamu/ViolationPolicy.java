@@ -7,9 +7,10 @@ public enum ViolationPolicy {
     REPORT,
     /**
      * Reports it and clears V of the offender's entry, so that all its accesses are refused until its domain is given
-     * {@code Enable(true)}; what Linux does. An offender that is invalid already would report for ever (erratum A-003638):
-     * then the unit's violation interrupt is turned off until some domain is given {@code Enable(true)}. What a requester did before it
-     * was attached where it is now, or before it was last enabled, stops nobody, however late it is read.
+     * {@code Enable(true)}; what Linux does. An offender that is invalid already would report for ever (erratum
+     * A-003638): then the unit's violation interrupt is turned off until some domain is given {@code Enable(true)}.
+     * What a requester did before it was attached where it is now, or before it was last enabled, stops nobody, however
+     * late it is read.
      */
     DISABLE
 }

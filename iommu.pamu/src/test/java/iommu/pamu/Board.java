@@ -39,16 +39,21 @@ final class Board {
     final Attachment plugged;
     final List<Long> rung = new CopyOnWriteArrayList<>();
     final AtomicInteger level = new AtomicInteger();
-    /** Runs as a level-sensitive interrupt does: inside the access, on one thread at a time, and again while the level is there. */
+    /**
+     * Runs as a level-sensitive interrupt does: inside the access, on one thread at a time, and again while the level
+     * is there.
+     */
     volatile Runnable handler;
 
     /** {@return an iommu node with its instances} */
     static Node pamu(String path, long physical, int instances) {
         Node[] children = new Node[instances];
         for (int i = 0; i < instances; i++) {
-            children[i] = Node.at(path + "/pamu@" + Integer.toHexString(i * 0x1000)).registers(new Node.Range(physical + i * 0x1000L, 0x1000));
+            children[i] = Node.at(path + "/pamu@" + Integer.toHexString(i * 0x1000))
+                .registers(new Node.Range(physical + i * 0x1000L, 0x1000));
         }
-        return Node.at(path).compatible("fsl,pamu-v1.0", "fsl,pamu").registers(new Node.Range(physical, instances * 0x1000L))
+        return Node.at(path).compatible("fsl,pamu-v1.0", "fsl,pamu")
+            .registers(new Node.Range(physical, instances * 0x1000L))
             .children(children);
     }
 
@@ -64,13 +69,16 @@ final class Board {
     Board(int instances, PamuModel model, Duration patience) {
         node = pamu(PATH, PAMU, instances).interrupts(WIRE, new Wire(WIRE.controller(), 16, true, "16 2 1 30"));
         Node pic = Node.at(WIRE.controller()).compatible("fsl,mpic");
-        machine = TestBoard.named("fsl,P4080DS").memory(0, 1L << 34).free(0x10_0000, (1L << 34) - 0x10_0000).nodes(node, pic,
+        machine = TestBoard
+            .named("fsl,P4080DS").memory(0, 1L << 34).free(0x10_0000, (1L << 34) - 0x10_0000).nodes(node, pic,
             Node.at("/soc/global-utilities@e0000").compatible("fsl,qoriq-device-config-1.0")
                 .registers(new Node.Range(CCSR + 0xe0000, 0xe00)),
-            Node.at("/cpus/cpu@0").with("device_type", "cpu").with("reg", 0, 1).with("cache-stash-id", 0x21).with("next-level-cache", 7),
+            Node.at("/cpus/cpu@0").with("device_type", "cpu").with("reg", 0, 1).with("cache-stash-id", 0x21)
+                    .with("next-level-cache", 7),
             Node.at("/cpus/cpu@2").with("device_type", "cpu").with("reg", 2),
             Node.at("/cpus/l2").compatible("cache").with("phandle", 7).with("cache-stash-id", 0x22),
-            Node.at("/soc/l3").compatible("fsl,p4080-l3-cache-controller").with("cache-stash-id", 0x1ff)).machine(patience);
+            Node.at("/soc/l3").compatible("fsl,p4080-l3-cache-controller").with("cache-stash-id", 0x1ff))
+            .machine(patience);
         bus = machine.bus();
         Cpu cpu = machine.cpus().get(0);
         InterruptInputs inputs = new InterruptInputs() {

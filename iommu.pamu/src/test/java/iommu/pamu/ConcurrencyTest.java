@@ -111,7 +111,8 @@ class ConcurrencyTest {
         for (long region : regions) {
             for (long at = region; at < region + 2 * windows * 0x3000L; at += 8) {
                 long value = board.bus.read(at, 8);
-                boolean target = (at - region) % 0x3000 / 0x1000 == 1 && ((at - region) / 0x3000 & 1) == (region == regions[0] ? 0 : 1);
+                boolean target = (at - region) % 0x3000 / 0x1000 == 1
+                    && ((at - region) / 0x3000 & 1) == (region == regions[0] ? 0 : 1);
                 assertTrue(value == 0 || target, String.format("guard at 0x%x holds 0x%x", at, value));
             }
         }
@@ -144,7 +145,8 @@ class ConcurrencyTest {
         Thread device = new Thread(() -> port.write(8 * WINDOW, 4, 1));
         device.start();
         assertTrue(inside.await(10, TimeUnit.SECONDS));
-        long[] before = {stuck.lookup(0, Access.WRITE), stuck.lookup(WINDOW, Access.WRITE), stuck.lookup(2 * WINDOW, Access.READ)};
+        long[] before = {stuck.lookup(0, Access.WRITE), stuck.lookup(WINDOW, Access.WRITE),
+            stuck.lookup(2 * WINDOW, Access.READ)};
         timesOut(() -> stuck.unmap(0, 3 * WINDOW));
         timesOut(() -> stuck.unmap(WINDOW, WINDOW));
         timesOut(() -> stuck.set(new Enable(false)));
@@ -164,7 +166,8 @@ class ConcurrencyTest {
     }
 
     @Test
-    @DisplayName("PAMU: a driver that is closed under an access that does not end keeps its tables; another one can start")
+    @DisplayName("PAMU: a driver that is closed under an access that does not end keeps its tables; another one can "
+        + "start")
     void endlessAtTheEnd() throws InterruptedException {
         Board impatient = new Board(1, PamuModel.DEFAULT, Duration.ofMillis(200));
         PamuDriver driver = impatient.driver();
@@ -196,7 +199,8 @@ class ConcurrencyTest {
     }
 
     @Test
-    @DisplayName("P3: close of the driver or of a domain, detach, unmap and Enable(false) block first, then return when what was let "
+    @DisplayName("P3: close of the driver or of a domain, detach, unmap and Enable(false) block first, then return "
+        + "when what was let "
         + "through has left")
     void waitsForWhatIsUnderWay() throws Exception {
         record Way(String name, int answer, Consumer<IommuDomain> end) {
@@ -257,7 +261,8 @@ class ConcurrencyTest {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0, 8 * WINDOW));
         domain.set(new Windows(8));
-        domain.map(0, board.machine.memory().allocate(3 * WINDOW, 4 * WINDOW, DmaMemory.Layout.CONTIGUOUS), 0, 3 * WINDOW,
+        domain.map(0, board.machine.memory().allocate(3 * WINDOW, 4 * WINDOW, DmaMemory.Layout.CONTIGUOUS), 0,
+            3 * WINDOW,
             Access.READ_WRITE);
         domain.attach(liodn);
         return domain;
@@ -288,7 +293,8 @@ class ConcurrencyTest {
             }
         });
         device.start();
-        for (long end = System.nanoTime() + RUN / 2; goOn(end, good.get() > 1000 && board.bus.read(0x1_0000_0010L, 8) == -1
+        for (long end = System.nanoTime() + RUN / 2; goOn(end,
+            good.get() > 1000 && board.bus.read(0x1_0000_0010L, 8) == -1
                 && board.bus.read(0x3_2000_0010L, 8) == -1); ) {
             for (int side = 0; side < 2; side++) {
                 board.word(entry + 4, 0x0001_0012);

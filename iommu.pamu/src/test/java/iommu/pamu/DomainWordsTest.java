@@ -38,7 +38,9 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
-/** What lies in memory for a domain, word by word, when an operation is refused, fails, or comes after one that failed. */
+/**
+ * What lies in memory for a domain, word by word, when an operation is refused, fails, or comes after one that failed.
+ */
 class DomainWordsTest {
     private static final int RW = Access.READ_WRITE;
 
@@ -70,7 +72,8 @@ class DomainWordsTest {
             left -= left > 0 ? 1 : 0;
             return Optional.empty();
         });
-        return through(Machine.class, board.machine, method -> method.equals("bus") ? Optional.of(bus) : Optional.empty());
+        return through(Machine.class, board.machine,
+            method -> method.equals("bus") ? Optional.of(bus) : Optional.empty());
     }
 
     private interface Answer {
@@ -78,7 +81,8 @@ class DomainWordsTest {
     }
 
     private static <T> T through(Class<T> type, T to, Answer answer) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
+        return type
+            .cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
             Optional<Object> other = answer.instead(method.getName());
             if (other.isPresent()) {
                 return other.get();
@@ -109,7 +113,9 @@ class DomainWordsTest {
         return domain;
     }
 
-    /** All that lies in memory for LIODNs 1 to 3 and in the first secondary entries, and what the domain says of itself. */
+    /**
+     * All that lies in memory for LIODNs 1 to 3 and in the first secondary entries, and what the domain says of itself.
+     */
     private String words(IommuDomain domain) {
         StringBuilder words = new StringBuilder();
         for (int liodn = 1; liodn <= 3; liodn++) {
@@ -118,7 +124,8 @@ class DomainWordsTest {
         for (int index = 0; index < 24; index++) {
             words.append(index).append(": ").append(board.secondary(index)).append('\n');
         }
-        return words.append(domain.get(Geometry.class)).append(domain.get(Windows.class)).append(domain.get(Enable.class))
+        return words.append(domain.get(Geometry.class)).append(domain.get(Windows.class))
+            .append(domain.get(Enable.class))
             .append(domain.get(Stash.class)).append(driver.tables().free()).toString();
     }
 
@@ -141,7 +148,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: an Error at any access of a change of attributes leaves every word, every attribute and every entry as it was")
+    @DisplayName("PAMU: an Error at any access of a change of attributes leaves every word, every attribute and "
+        + "every entry as it was")
     void attributes() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.attach(1);
@@ -159,7 +167,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: an Error at any access of map and unmap leaves every word as it was, with other windows mapped and with none")
+    @DisplayName("PAMU: an Error at any access of map and unmap leaves every word as it was, with other windows "
+        + "mapped and with none")
     void mappings() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.attach(1);
@@ -187,7 +196,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: a new geometry erases the entries of who is attached; Enable(false) waits for what they have in flight")
+    @DisplayName("PAMU: a new geometry erases the entries of who is attached; Enable(false) waits for what they have "
+        + "in flight")
     void newGeometry() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.attach(1);
@@ -196,7 +206,10 @@ class DomainWordsTest {
         assertEquals("00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000", board.primary(1));
     }
 
-    /** A map of window 5 for two requesters that comes to nothing, and leaves the first one's entry valid: it cannot be undone either. */
+    /**
+     * A map of window 5 for two requesters that comes to nothing, and leaves the first one's entry valid: it cannot be
+     * undone either.
+     */
     private DmaBuffer halfMapped(IommuDomain domain) {
         DmaBuffer lost = board.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS);
         fail(4, Integer.MAX_VALUE);
@@ -214,8 +227,10 @@ class DomainWordsTest {
         domain.attach(1);
         domain.attach(2);
         driver.change(PamuSettings.DEFAULT);
-        List<Runnable> operations = List.of(() -> domain.set(new Stash(1, 1)), () -> domain.map(0x2000, buffer, 0x2000, 0x1000, RW),
-            () -> domain.unmap(0x7000, 0x1000), () -> domain.lookup(0, Access.READ), () -> domain.attach(3), () -> domain.detach(2));
+        List<Runnable> operations = List.of(() -> domain.set(new Stash(1, 1)),
+            () -> domain.map(0x2000, buffer, 0x2000, 0x1000, RW),
+            () -> domain.unmap(0x7000, 0x1000), () -> domain.lookup(0, Access.READ), () -> domain.attach(3),
+            () -> domain.detach(2));
         for (Runnable operation : operations) {
             long free = board.machine.memory().available();
             DmaBuffer lost = halfMapped(domain);
@@ -228,7 +243,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: memory of a map that came to nothing is given back when the domain is closed, and when its driver is")
+    @DisplayName("PAMU: memory of a map that came to nothing is given back when the domain is closed, and when its "
+        + "driver is")
     void givenBack() {
         long free = board.machine.memory().available();
         IommuDomain domain = domain(0, 0x1000, 8);
@@ -304,7 +320,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: the entries of a window count that failed may be others' meanwhile: the count is unset, and none is lost")
+    @DisplayName("PAMU: the entries of a window count that failed may be others' meanwhile: the count is unset, and "
+        + "none is lost")
     void entriesTakenMeanwhile() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.attach(1);
@@ -338,7 +355,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: entries of a domain that is closed are others', those of the first domain too; a stash id stays within its own")
+    @DisplayName("PAMU: entries of a domain that is closed are others', those of the first domain too; a stash id "
+        + "stays within its own")
     void neighbours() {
         IommuDomain first = domain(0, 0x1000, 8);
         IommuDomain second = domain(0, 0x1000, 8);
@@ -352,7 +370,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: SPAACT entries are given out to the last, a hole is used when it fits to the entry, and ENOSPC counts what is free")
+    @DisplayName("PAMU: SPAACT entries are given out to the last, a hole is used when it fits to the entry, and "
+        + "ENOSPC counts what is free")
     void ranges() {
         PamuTables tables = new PamuTables(board.machine);
         assertEquals(0, tables.take(3));
@@ -371,7 +390,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: a doorbell over several windows goes on in the next one, to the end of the 36-bit space and not beyond")
+    @DisplayName("PAMU: a doorbell over several windows goes on in the next one, to the end of the 36-bit space and "
+        + "not beyond")
     void doorbells() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.attach(1);
@@ -384,7 +404,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: memory behind a window is looked at from the mapping's own offset on: EFAULT for a gap there, none for one before")
+    @DisplayName("PAMU: memory behind a window is looked at from the mapping's own offset on: EFAULT for a gap "
+        + "there, none for one before")
     void contiguousFromOffset() {
         DmaBuffer scattered = board.machine.memory().allocate(0x4000, 0x1000, Layout.SCATTERED);
         IommuDomain domain = domain(0, 0x1000, 8);
@@ -398,11 +419,13 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: an unmap that takes one byte of a mapping, its first, its last or one of another window, is EINVAL, and none outside")
+    @DisplayName("PAMU: an unmap that takes one byte of a mapping, its first, its last or one of another window, is "
+        + "EINVAL, and none outside")
     void oneByte() {
         IommuDomain domain = domain(0x10000, 0x1000, 4);
         domain.map(0x10000, buffer, 0, 0x4000, RW);
-        for (long[] cut : new long[][] {{0xf000, 0x1001}, {0x13fff, 1}, {0x13fff, 0x1001}, {0x11fff, 1}, {0x11000, 1}, {0x10800, 0x1000}}) {
+        for (long[] cut : new long[][] {{0xf000, 0x1001}, {0x13fff, 1}, {0x13fff, 0x1001}, {0x11fff, 1},
+            {0x11000, 1}, {0x10800, 0x1000}}) {
             refused(Errno.EINVAL, "whole windows", () -> domain.unmap(cut[0], cut[1]));
         }
         assertEquals(0, domain.unmap(0xf000, 0x1000));
@@ -413,7 +436,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU: lookup tells what no device could use: two requesters whose tables disagree, entries that are nobody's or not there")
+    @DisplayName("PAMU: lookup tells what no device could use: two requesters whose tables disagree, entries that "
+        + "are nobody's or not there")
     void lookupMalformed() {
         IommuDomain domain = domain(0, 0x1000, 4);
         domain.map(0, buffer, 0, 0x4000, RW);
@@ -461,7 +485,8 @@ class DomainWordsTest {
     }
 
     @Test
-    @DisplayName("PAMU attach: every function that a slot covers has its LIODN there, and no other; a slot without functions has one")
+    @DisplayName("PAMU attach: every function that a slot covers has its LIODN there, and no other; a slot without "
+        + "functions has one")
     void functions() {
         driver.close();
         Node one = Board.pamu("/one", Board.PAMU, 1);
@@ -469,13 +494,18 @@ class DomainWordsTest {
         List<Node> nodes = new ArrayList<>(board.machine.nodes());
         nodes.remove(board.node);
         nodes.removeAll(board.node.children());
-        LocalMachine machine = new LocalMachine(TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
-            .slots(slot(true, 0x100, "/one/pamu@0"), slot(true, 0x200, "/two/pamu@0"), slot(false, 0x300, "/one/pamu@0")).board(), board.bus);
+        LocalMachine machine = new LocalMachine(
+            TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
+            .slots(slot(true, 0x100, "/one/pamu@0"), slot(true, 0x200, "/two/pamu@0"),
+                    slot(false, 0x300, "/one/pamu@0"))
+                .board(),
+            board.bus);
         try (PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT)) {
             IommuDomain domain = first.open();
             domain.attach(0x100 + 3 * 8 + 2);
             domain.attach(0x300);
-            refused(Errno.EINVAL, "behind /two/pamu@0, which is none of the PAMUs [/one/pamu@0]", () -> domain.attach(0x200 + 3 * 8 + 2));
+            refused(Errno.EINVAL, "behind /two/pamu@0, which is none of the PAMUs [/one/pamu@0]",
+                () -> domain.attach(0x200 + 3 * 8 + 2));
             for (int liodn : new int[] {0x100, 0x100 + 3 * 8, 0x100 + 2, 0x301, 0x300 + 3 * 8 + 2}) {
                 refused(Errno.EINVAL, "no slot", () -> domain.attach(liodn));
             }

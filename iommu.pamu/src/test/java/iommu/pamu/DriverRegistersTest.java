@@ -101,25 +101,30 @@ class DriverRegistersTest {
     }
 
     @Test
-    @DisplayName("P2: the gate is closed while bases change, open when the old records are gone; a sync, and only then the bypass ends; "
+    @DisplayName("P2: the gate is closed while bases change, open when the old records are gone; a sync, and only "
+        + "then the bypass ends; "
         + "at the end the gate is closed, and a sync")
     void order() {
         PamuDriver driver = driver();
         // 512 KiB from 0x100000 on, the first there are.
-        assertEquals(List.of("c10 80001000", "0 0", "4 100000", "8 0", "c 114000", "10 0", "14 120000", "18 0", "1c 140000",
-            "20 0", "24 140000", "28 0", "2c 140800", "c1c 4", "50 0", "c10 40001011", "sync", "bypass 3fffffff"), written);
+        assertEquals(
+            List.of("c10 80001000", "0 0", "4 100000", "8 0", "c 114000", "10 0", "14 120000", "18 0", "1c 140000",
+            "20 0", "24 140000", "28 0", "2c 140800", "c1c 4", "50 0", "c10 40001011", "sync", "bypass 3fffffff"),
+            written);
         written.clear();
         driver.close();
         assertEquals(List.of("c10 80000000", "sync"), written);
     }
 
     @Test
-    @DisplayName("P2: a bypass that stays is EIO: the gates are closed, what is in flight has left, and the tables' memory is back")
+    @DisplayName("P2: a bypass that stays is EIO: the gates are closed, what is in flight has left, and the tables' "
+        + "memory is back")
     void bypassStays() {
         long free = board.machine.memory().available();
         bypassStays = true;
         assertEquals(Errno.EIO, assertThrows(ErrnoException.class, this::driver).errno());
-        assertEquals(List.of("bypass 3fffffff", "c10 80000000", "sync"), written.subList(written.size() - 3, written.size()));
+        assertEquals(List.of("bypass 3fffffff", "c10 80000000", "sync"),
+            written.subList(written.size() - 3, written.size()));
         for (int i = 0; i < 2; i++) {
             assertEquals(0x8000_0000, board.register(i, Registers.PC));
         }
@@ -128,14 +133,18 @@ class DriverRegistersTest {
 
     @ParameterizedTest(name = "AVS1 {0}: {2}")
     @DisplayName("PAMU: each class of violations, as a port answers it and by its name")
-    @CsvSource({"0x4001, -1, PDV", "0x2001, -1, GCV", "0x6401, -1, PDV|GCV|LAV", "0x0401, -2, LAV", "0x1c01, -2, LAV", "0x0081, -4, WAV",
-        "0x0381, -4, WAV", "0x0009, -5, APV", "0x0079, -5, APV", "0x0003, -8, OTV", "0x0007, -8, OTV", "0x048b, -2, LAV|WAV|APV|OTV",
+    @CsvSource({"0x4001, -1, PDV", "0x2001, -1, GCV", "0x6401, -1, PDV|GCV|LAV", "0x0401, -2, LAV", "0x1c01, -2, LAV",
+        "0x0081, -4, WAV",
+        "0x0381, -4, WAV", "0x0009, -5, APV", "0x0079, -5, APV", "0x0003, -8, OTV", "0x0007, -8, OTV",
+        "0x048b, -2, LAV|WAV|APV|OTV",
         "0x0001, -1, AV"})
     void classes(String avs1, int refusal, String reason) {
         PamuDriver driver = driver();
         status = 0xfff0_0000 | Integer.decode(avs1);
         written.clear();
-        assertEquals(List.of(new Violation(Board.path(0), 0xfff0, 0, refusal, reason, String.format("AVS1=0x%08x AVA=0x0", status))),
+        assertEquals(
+            List.of(
+                new Violation(Board.path(0), 0xfff0, 0, refusal, reason, String.format("AVS1=0x%08x AVA=0x0", status))),
             driver.violations());
         assertEquals(List.of("c1c 8", "50 " + Integer.toHexString(Integer.decode(avs1))), written, "PICS before AVS1");
     }

@@ -95,14 +95,17 @@ class EntryBitsTest {
     }
 
     @Test
-    @DisplayName("PAMU: a model takes what fits its registers: 16 bits of version and LIODN, 2 to 65536 windows, and codes of 3, 4 and 2 bits")
+    @DisplayName("PAMU: a model takes what fits its registers: 16 bits of version and LIODN, 2 to 65536 windows, and "
+        + "codes of 3, 4 and 2 bits")
     void models() {
         ViolationCodes codes = ViolationCodes.MODEL;
         assertEquals(0xffff, new PamuModel(0xffff, 0xffff, 65536, 0, codes).maxLiodn());
         assertEquals(2, new PamuModel(0, 0, 2, 0, codes).maxWindows());
-        int[][] refused = {{-1, 0, 2}, {0x10000, 0, 2}, {0, -1, 2}, {0, 0x10000, 2}, {0, 0, 1}, {0, 0, 131072}, {0, 0, 6}};
+        int[][] refused = {{-1, 0, 2}, {0x10000, 0, 2}, {0, -1, 2}, {0, 0x10000, 2}, {0, 0, 1},
+            {0, 0, 131072}, {0, 0, 6}};
         for (int[] each : refused) {
-            assertThrows(IllegalArgumentException.class, () -> new PamuModel(each[0], each[1], each[2], 0, codes), Arrays.toString(each));
+            assertThrows(IllegalArgumentException.class, () -> new PamuModel(each[0], each[1], each[2], 0, codes),
+                Arrays.toString(each));
         }
         int[] largest = {7, 7, 7, 7, 7, 7, 7, 15, 15, 3, 3};
         assertEquals(15, codes(largest).writeDenied());

@@ -27,8 +27,8 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 /**
- * A domain's life, again and again, with an Error out of the first, second, third, ... access of the driver to tables and registers: what
- * threw has changed nothing, works when it is asked once more, and no entry and no memory is lost.
+ * A domain's life, again and again, with an Error out of the first, second, third, ... access of the driver to tables
+ * and registers: what threw has changed nothing, works when it is asked once more, and no entry and no memory is lost.
  */
 class EveryAccessTest {
     private static final int RW = Access.READ_WRITE;
@@ -254,7 +254,8 @@ class EveryAccessTest {
     }
 
     @Test
-    @DisplayName("P3: memory of a map that came to nothing is held while its entry may still be valid, whoever closes the buffer")
+    @DisplayName("P3: memory of a map that came to nothing is held while its entry may still be valid, whoever "
+        + "closes the buffer")
     void held() {
         Life life = new Life(true, Integer.MAX_VALUE);
         life.domain.set(new Geometry(0, 0x4000));
@@ -293,7 +294,8 @@ class EveryAccessTest {
         deaf[0] = true;
         ErrnoException e = assertThrows(ErrnoException.class, driver::close);
         assertEquals(Errno.EIO, e.errno());
-        assertTrue(e.getMessage().contains("/soc/iommu@20000/pamu@1000") && e.getMessage().contains("0xffe021c10"), e.getMessage());
+        assertTrue(e.getMessage().contains("/soc/iommu@20000/pamu@1000") && e.getMessage().contains("0xffe021c10"),
+            e.getMessage());
         assertEquals(during, board.machine.memory().available());
         deaf[0] = false;
         driver.close();

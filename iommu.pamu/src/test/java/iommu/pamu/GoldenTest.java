@@ -147,7 +147,8 @@ class GoldenTest {
         domain.set(new Windows(1));
         domain.attach(5);
         assertEquals("00000000 40000740 00000080 00000004 00000000 00000000 00000000 00000000", board.primary(5));
-        domain.map(0x4000_0000, board.machine.memory().allocateAt(0x2_4000_0000L, 1L << 30), 0, 1L << 30, Access.READ_WRITE);
+        domain.map(0x4000_0000, board.machine.memory().allocateAt(0x2_4000_0000L, 1L << 30), 0, 1L << 30,
+            Access.READ_WRITE);
         assertEquals("00000000 40000759 00000080 00000004 00000002 40000000 00000000 00000000", board.primary(5));
         assertEquals(0x2_7fff_fffcL, board.read(5, 0x7fff_fffc));
         domain.unmap(0, 1L << 36);
@@ -185,7 +186,8 @@ class GoldenTest {
         domain.set(new Windows(256));
         domain.set(new Stash(1, 1));
         domain.attach(3);
-        domain.map(0x8_0000_0000L, board.machine.memory().allocateAt(0x1_2340_0000L, 4L << 20), 0, 4L << 20, Access.READ);
+        domain.map(0x8_0000_0000L, board.machine.memory().allocateAt(0x1_2340_0000L, 4L << 20), 0, 4L << 20,
+            Access.READ);
         assertEquals("00000008 00000769 00000080 00210074 00000001 23400540 00000100 00000000", board.primary(3));
         long entry = board.register64(0, 0) + 64 * 3;
         board.entry(entry, "00000008 00000769 00000080 00210076 00000001 23400540 00000100 00000002");

@@ -51,7 +51,8 @@ class ModelTest {
             if (!mappings.isEmpty()) {
                 return Errno.EBUSY;
             }
-            if (newSize < 4096 || Long.bitCount(newSize) != 1 || newStart % newSize != 0 || newStart + newSize > 1L << 36) {
+            if (newSize < 4096 || Long.bitCount(newSize) != 1 || newStart % newSize != 0
+                || newStart + newSize > 1L << 36) {
                 return Errno.EINVAL;
             }
             if (newStart != start || newSize != size) {
@@ -78,7 +79,8 @@ class ModelTest {
                 return Errno.EINVAL;
             }
             long window = size / windows;
-            if ((iova - start) % window != 0 || length % window != 0 && (length > window || Long.bitCount(length) != 1)) {
+            if ((iova - start) % window != 0
+                || length % window != 0 && (length > window || Long.bitCount(length) != 1)) {
                 return Errno.EINVAL;
             }
             long piece = Math.min(window, length);
@@ -207,10 +209,12 @@ class ModelTest {
                     return check(oracle.map(iova, 0xf_fe04_4000L, 4096, Access.WRITE),
                         () -> domain.mapDoorbell(iova, 0xf_fe04_4000L, 4096));
                 }
-                return check(oracle.map(iova, MEMORY + from, length, access), () -> domain.map(iova, memory, from, length, access));
+                return check(oracle.map(iova, MEMORY + from, length, access),
+                () -> domain.map(iova, memory, from, length, access));
             }
             case 7, 8 -> {
-                long length = random.nextInt(8) == 0 ? 1L << 36 : window * (1 + random.nextInt(4)) - (random.nextInt(6) == 0 ? 4096 : 0);
+                long length = random.nextInt(8) == 0 ? 1L << 36
+                : window * (1 + random.nextInt(4)) - (random.nextInt(6) == 0 ? 4096 : 0);
                 if (length <= 0) {
                     return false;
                 }
@@ -265,7 +269,8 @@ class ModelTest {
         }
         if (random.nextBoolean() && !near.mappings.isEmpty()) {
             Map.Entry<Long, Mapping> entry = near.mappings.floorEntry(iova);
-            iova = entry == null ? near.mappings.firstKey() : entry.getKey() + (random.nextBoolean() ? 0 : entry.getValue().size - 4);
+            iova = entry == null ? near.mappings.firstKey()
+                : entry.getKey() + (random.nextBoolean() ? 0 : entry.getValue().size - 4);
         }
         int access = random.nextBoolean() ? Access.READ : Access.WRITE;
         int liodn = random.nextInt(LIODNS);
@@ -278,6 +283,7 @@ class ModelTest {
         long got = board.pamu(random.nextInt(2)).translate(liodn, iova, 4, access);
         String what = String.format("LIODN %d iova 0x%x access %d", liodn, iova, access);
         assertEquals(Long.toHexString(due), Long.toHexString(got), what);
-        assertEquals(Long.toHexString(near.translate(iova, access)), Long.toHexString(near.domain.lookup(iova, access)), what);
+        assertEquals(Long.toHexString(near.translate(iova, access)), Long.toHexString(near.domain.lookup(iova, access)),
+            what);
     }
 }

@@ -50,7 +50,8 @@ class PamuComponentTest {
         try (IommuDomain domain = driver.open()) {
             domain.set(new Geometry(0, 0x8000));
             domain.set(new Windows(8));
-            domain.map(0, board.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000, Access.READ_WRITE);
+            domain.map(0, board.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000,
+                Access.READ_WRITE);
             domain.attach(1);
             board.write(1, 0x5000);
             driver.violations();
@@ -59,7 +60,8 @@ class PamuComponentTest {
     }
 
     @Test
-    @DisplayName("PAMU: the service is there with what is in force; it goes first, then the driver, and the gates are closed")
+    @DisplayName("PAMU: the service is there with what is in force; it goes first, then the driver, and the gates "
+        + "are closed")
     void service() {
         component.activate(registry.context, configured("DISABLE"));
         assertEquals(Optional.of(Registry.HOLDER), driver());
@@ -78,7 +80,8 @@ class PamuComponentTest {
     }
 
     @Test
-    @DisplayName("PAMU: another policy is in force at once and in the service's properties; one that is none leaves that before, in one line")
+    @DisplayName("PAMU: another policy is in force at once and in the service's properties; one that is none leaves "
+        + "that before, in one line")
     void modified() {
         component.activate(registry.context, Map.of());
         Registry.Offer offer = registry.offers.get(0);
@@ -91,14 +94,16 @@ class PamuComponentTest {
         component.modified(configured("shrug"));
         assertEquals("disable", offer.properties.get("violation.policy"));
         assertEquals(true, stops(driver));
-        assertEquals(List.of("error: iommu.pamu: violation.policy=shrug is refused, legal is report or disable; disable stays"),
+        assertEquals(
+            List.of("error: iommu.pamu: violation.policy=shrug is refused, legal is report or disable; disable stays"),
             registry.lines);
         assertEquals(1, registry.offered().size());
         component.deactivate();
     }
 
     @Test
-    @DisplayName("PAMU: a second bundle offers nothing while the first drives the node, and takes over with what is configured by then")
+    @DisplayName("PAMU: a second bundle offers nothing while the first drives the node, and takes over with what is "
+        + "configured by then")
     void standsBy() {
         Registry later = new Registry();
         PamuComponent second = component(later);
@@ -130,7 +135,8 @@ class PamuComponentTest {
     }
 
     @Test
-    @DisplayName("PAMU: a service that cannot be registered leaves no driver behind: gates closed, memory given back, the node free")
+    @DisplayName("PAMU: a service that cannot be registered leaves no driver behind: gates closed, memory given "
+        + "back, the node free")
     void notRegistered() {
         long[] free = new long[2];
         for (int i = 0; i < 2; i++) {

@@ -35,7 +35,8 @@ class ReadBackTest {
 
     /** Where the first domain's entry for a window lies while nobody is attached to it. */
     private long draft(int window) {
-        return window == 0 ? board.register64(0, 0x00) + 64L * PamuTables.PRIMARIES : board.register64(0, 0x10) + 64L * (window - 1);
+        return window == 0 ? board.register64(0, 0x00) + 64L * PamuTables.PRIMARIES
+            : board.register64(0, 0x10) + 64L * (window - 1);
     }
 
     @Test
@@ -48,13 +49,15 @@ class ReadBackTest {
             assertEquals(buffer.physical(iova), domain.lookup(iova, Access.WRITE));
             int translated = board.word(draft(window) + 20);
             board.word(draft(window) + 20, translated ^ 0x8000);
-            assertEquals(buffer.physical(iova) ^ 0x8000, domain.lookup(iova, Access.WRITE), "TWBAL of window " + window);
+            assertEquals(buffer.physical(iova) ^ 0x8000, domain.lookup(iova, Access.WRITE),
+                "TWBAL of window " + window);
             board.word(draft(window) + 20, translated);
             int first = board.word(draft(window) + 4);
             board.word(draft(window) + 4, first & ~(Access.WRITE << 3));
             assertEquals(Refusal.DENIED, domain.lookup(iova, Access.WRITE), "AP of window " + window);
             board.word(draft(window) + 4, first & ~1);
-            assertEquals(window == 0 ? Refusal.NO_REQUESTER : Refusal.UNMAPPED, domain.lookup(iova, Access.WRITE), "V of window " + window);
+            assertEquals(window == 0 ? Refusal.NO_REQUESTER : Refusal.UNMAPPED, domain.lookup(iova, Access.WRITE),
+                "V of window " + window);
             board.word(draft(window) + 4, first);
         }
         board.word(draft(0) + 24, 0x7ff);
@@ -96,7 +99,8 @@ class ReadBackTest {
     }
 
     @Test
-    @DisplayName("PAMU: a domain without a LIODN takes as many SPAACT entries as one with one; all come back, drafts too")
+    @DisplayName("PAMU: a domain without a LIODN takes as many SPAACT entries as one with one; all come back, drafts "
+        + "too")
     void spaceOfDrafts() {
         for (int round = 0; round < 3; round++) {
             List<IommuDomain> domains = new ArrayList<>();
@@ -113,7 +117,8 @@ class ReadBackTest {
                 assertEquals(buffer.physical(0), board.read(i, 0xff000));
                 domains.get(i).detach(i);
                 assertEquals(Refusal.NO_REQUESTER, board.read(i, 0xff000));
-                assertEquals(buffer.physical(4), domains.get(i).lookup(0xff004, Access.WRITE), "the entries are the draft's again");
+                assertEquals(buffer.physical(4), domains.get(i).lookup(0xff004, Access.WRITE),
+                    "the entries are the draft's again");
                 domains.get(i).attach(8 + i);
                 assertEquals(buffer.physical(0), board.read(8 + i, 0xff000));
             }

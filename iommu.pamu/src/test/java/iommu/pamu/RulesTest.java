@@ -68,7 +68,8 @@ class RulesTest {
     }
 
     @Test
-    @DisplayName("PAMU: capabilities: windowed, pages of 2^12..2^36, 256 windows, 36 bits, contiguous, nothing reserved")
+    @DisplayName("PAMU: capabilities: windowed, pages of 2^12..2^36, 256 windows, 36 bits, contiguous, nothing "
+        + "reserved")
     void capabilities() {
         assertTrue(driver.capabilities().windowed());
         assertEquals(0x1f_ffff_f000L, driver.capabilities().pageSizes());
@@ -155,7 +156,8 @@ class RulesTest {
         refused(Errno.EINVAL, "multiple of the window size", () -> domain.map(0x10000, buffer, 0, 0x3000, Access.READ));
         refused(Errno.EINVAL, "multiple of the window size", () -> domain.map(0x10000, buffer, 0, 0x6000, Access.READ));
         refused(Errno.EINVAL, "multiple of the window size", () -> domain.map(0x10000, buffer, 0, 0x800, Access.READ));
-        refused(Errno.EFAULT, "multiple of the mapping", () -> domain.map(0x10000, buffer, 0x1000, 0x4000, Access.READ));
+        refused(Errno.EFAULT, "multiple of the mapping",
+            () -> domain.map(0x10000, buffer, 0x1000, 0x4000, Access.READ));
         refused(Errno.EINVAL, "36-bit", () -> domain.mapDoorbell(0x10000, 1L << 36, 0x1000));
         refused(Errno.EINVAL, "36-bit", () -> domain.mapDoorbell(0x10000, 0, 0));
         refused(Errno.EFAULT, "multiple", () -> domain.mapDoorbell(0x10000, 0xf_fe04_4140L, 0x1000));
@@ -373,7 +375,8 @@ class RulesTest {
             before.write(0, ones, 0, ones.length);
         }
         board.driver();
-        assertArrayEquals(bases, new long[] {board.register64(0, 0x00), board.register64(0, 0x10), board.register64(0, 0x20)});
+        assertArrayEquals(bases,
+            new long[] {board.register64(0, 0x00), board.register64(0, 0x10), board.register64(0, 0x20)});
         assertEquals(Refusal.NO_REQUESTER, board.write(5, 0x1000));
         for (long at = bases[0]; at < bases[2]; at += 8) {
             assertEquals(0, board.bus.read(at, 8), "an entry that nobody has written");
@@ -403,7 +406,8 @@ class RulesTest {
     }
 
     @Test
-    @DisplayName("P3: a domain whose driver was closed answers ENODEV and writes no word: its tables are somebody else's memory")
+    @DisplayName("P3: a domain whose driver was closed answers ENODEV and writes no word: its tables are somebody "
+        + "else's memory")
     void orphan() {
         aperture(0, 0x8000, 8);
         domain.attach(1);
@@ -451,7 +455,8 @@ class RulesTest {
     }
 
     @Test
-    @DisplayName("PAMU attach: two nodes of PAMUs, a driver of one: it serves whom that looks up; EINVAL for others, and without a place")
+    @DisplayName("PAMU attach: two nodes of PAMUs, a driver of one: it serves whom that looks up; EINVAL for others, "
+        + "and without a place")
     void twoNodes() {
         driver.close();
         Node one = Node.at("/one").compatible("fsl,pamu").children(board.node.children().get(0));
@@ -459,7 +464,8 @@ class RulesTest {
         List<Node> nodes = new ArrayList<>(board.machine.nodes());
         nodes.remove(board.node);
         nodes.removeAll(board.node.children());
-        LocalMachine machine = new LocalMachine(TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
+        LocalMachine machine = new LocalMachine(
+            TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
             .slots(slot("pcie0", 5, Board.path(0)), slot("pcie1", 6, Board.path(1)), slot("pcie2", 7, Board.path(0)),
                 slot("pcie3", 7, Board.path(1))).board(), board.bus);
         PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT);

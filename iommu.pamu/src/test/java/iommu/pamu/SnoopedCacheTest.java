@@ -71,7 +71,8 @@ class SnoopedCacheTest {
     }
 
     @Test
-    @DisplayName("PAMU: whoever stores whatever into an entry, cached and uncached lookups agree afterwards (-Dgantry.seed)")
+    @DisplayName("PAMU: whoever stores whatever into an entry, cached and uncached lookups agree afterwards "
+        + "(-Dgantry.seed)")
     void randomStores() {
         long seed = Long.getLong("gantry.seed", System.nanoTime());
         System.out.println("SnoopedCacheTest.randomStores -Dgantry.seed=" + seed);
@@ -81,7 +82,8 @@ class SnoopedCacheTest {
         DmaPort port = board.machine.openPort(new Requester(9, Board.path(1), 0));
         for (int step = 0; step < 400; step++) {
             long entry = random.nextBoolean() ? primaries + 64L * LIODNS[random.nextInt(LIODNS.length)]
-                : random.nextInt(8) == 0 ? operations + 128L * random.nextInt(2) : secondaries + 64L * random.nextInt(2 * (WINDOWS - 1));
+                : random.nextInt(8) == 0 ? operations + 128L * random.nextInt(2)
+                    : secondaries + 64L * random.nextInt(2 * (WINDOWS - 1));
             long at = entry + random.nextInt(32);
             byte[] old = new byte[8];
             board.bus.read(at, old, 0, 8);
@@ -102,7 +104,8 @@ class SnoopedCacheTest {
     }
 
     @Test
-    @DisplayName("PAMU: an access that begins after a store was seen is not served what was cached before, while others fill the caches")
+    @DisplayName("PAMU: an access that begins after a store was seen is not served what was cached before, while "
+        + "others fill the caches")
     void storesUnderFire() throws InterruptedException {
         domains();
         long pair = secondaries + Paace.TRANSLATED;
@@ -118,7 +121,8 @@ class SnoopedCacheTest {
                         long seen = physical(board.bus.read(pair, 8));
                         long found = cached.translate(1, iova, 4, Access.WRITE);
                         long served = found - iova + WINDOW;
-                        assertTrue(found == Refusal.UNMAPPED || served >= seen, () -> String.format("served 0x%x after 0x%x was seen", served, seen));
+                        assertTrue(found == Refusal.UNMAPPED || served >= seen,
+                            () -> String.format("served 0x%x after 0x%x was seen", served, seen));
                     }
                 } catch (Throwable e) {
                     failure.compareAndSet(null, e);
@@ -132,7 +136,8 @@ class SnoopedCacheTest {
                 board.bus.write(pair, 8, Long.reverseBytes(Paace.translated(to, WINDOW)));
                 int round = (int) (to >>> 12);
                 if ((round & 1) == 0) {
-                    assertEquals(to + 0x80, cached.translate(1, WINDOW + 0x80, 4, Access.WRITE), "the one who stored is served old words");
+                    assertEquals(to + 0x80, cached.translate(1, WINDOW + 0x80, 4, Access.WRITE),
+                        "the one who stored is served old words");
                 }
                 for (int i = round & 0x1e; i > 0; i--) {
                     Thread.onSpinWait();
@@ -156,7 +161,8 @@ class SnoopedCacheTest {
         long words = board.bus.read(entry, 8);
         board.bus.write(entry, 8, Long.reverseBytes(Long.reverseBytes(words) & ~Paace.VALID));
         for (int look = 0; look < 20; look++) {
-            assertEquals(Refusal.UNMAPPED, cached.translate(1, WINDOW + 0x80, 4, Access.WRITE), "served while V is clear");
+            assertEquals(Refusal.UNMAPPED, cached.translate(1, WINDOW + 0x80, 4, Access.WRITE),
+                "served while V is clear");
         }
         board.bus.write(entry, 8, words);
     }

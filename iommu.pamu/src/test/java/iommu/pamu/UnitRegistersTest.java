@@ -139,7 +139,8 @@ class UnitRegistersTest {
     }
 
     @Test
-    @DisplayName("PAMU: a handler that runs inside the access clears PICS and AVS1, and the next violation interrupts again")
+    @DisplayName("PAMU: a handler that runs inside the access clears PICS and AVS1, and the next violation "
+        + "interrupts again")
     void handlerInsideAccess() {
         StringBuilder calls = new StringBuilder();
         board.handler = () -> {
@@ -162,7 +163,8 @@ class UnitRegistersTest {
         assertEquals(Refusal.NO_REQUESTER, board.write(4, 0));
         assertEquals(0x0004_0401, board.register(0, 0x50));
         assertEquals(Refusal.NO_REQUESTER, board.write(-1, 0));
-        // 16 KiB in 4 windows; the third secondary is beyond SPLA, the first is another LIODN's, the second has reserved bits.
+        // 16 KiB in 4 windows; the third secondary is beyond SPLA, the first is another LIODN's, the second has
+        // reserved bits.
         board.entry(TABLE + 64, "00000000 00000379 00000080 00000014 00000000 000002c0 00000000 00000000");
         board.entry(TABLE + 0x1000, "00000000 0002001b 00000080 00000004 00000000 000002c0");
         board.entry(TABLE + 0x1040, "00000000 0001003b 00000080 00000004 00000000 000002c0");

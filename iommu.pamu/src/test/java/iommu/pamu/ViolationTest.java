@@ -50,7 +50,8 @@ class ViolationTest {
         assertEquals(1, board.level.get());
         List<Violation> records = driver.violations();
         assertEquals(2, records.size());
-        assertEquals(new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV", "AVS1=0x00010181 AVA=0x5000"), records.get(0));
+        assertEquals(new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV", "AVS1=0x00010181 AVA=0x5000"),
+            records.get(0));
         assertEquals(Board.path(1), records.get(1).unit());
         assertEquals(0x9000, records.get(1).iova());
         assertEquals(0, board.level.get());
@@ -67,7 +68,8 @@ class ViolationTest {
     }
 
     @Test
-    @DisplayName("PAMU policy disable: a record that is read late stops nobody but who did it: not the LIODN's next domain")
+    @DisplayName("PAMU policy disable: a record that is read late stops nobody but who did it: not the LIODN's next "
+        + "domain")
     void readLate() {
         PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
         for (boolean close : new boolean[] {true, false}) {
@@ -81,10 +83,14 @@ class ViolationTest {
                 first.detach(1);
             }
             IommuDomain second = attached(driver, 1);
-            assertEquals(0, board.word(board.register64(0, 0x00) + 64 * 2 + 4) & 1, "who did it and is still there is stopped");
+            assertEquals(0, board.word(board.register64(0, 0x00) + 64 * 2 + 4) & 1,
+                "who did it and is still there is stopped");
             List<Violation> records = driver.violations();
-            assertEquals(List.of("WAV, under a domain it has left", "WAV"), records.stream().map(Violation::reason).toList());
-            assertEquals(new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV, under a domain it has left", "AVS1=0x00010181 AVA=0x5000"),
+            assertEquals(List.of("WAV, under a domain it has left", "WAV"),
+                records.stream().map(Violation::reason).toList());
+            assertEquals(
+                new Violation(Board.path(0), 1, 0x5000, Refusal.UNMAPPED, "WAV, under a domain it has left",
+                    "AVS1=0x00010181 AVA=0x5000"),
                 records.get(0));
             assertEquals(buffer.physical(0), board.write(1, 0));
             board.write(1, 0x7000);
@@ -97,7 +103,8 @@ class ViolationTest {
     }
 
     @Test
-    @DisplayName("PAMU policy disable: what a LIODN did while it had no domain, or none with a mapping, or before Enable, stops nobody")
+    @DisplayName("PAMU policy disable: what a LIODN did while it had no domain, or none with a mapping, or before "
+        + "Enable, stops nobody")
     void readLateByOneself() {
         PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
         board.write(1, 0x5000);
@@ -144,7 +151,8 @@ class ViolationTest {
     }
 
     @Test
-    @DisplayName("PAMU policy changed: holds from the next violation on, nobody is detached; who was disabled still waits for Enable(true)")
+    @DisplayName("PAMU policy changed: holds from the next violation on, nobody is detached; who was disabled still "
+        + "waits for Enable(true)")
     void change() {
         PamuDriver driver = board.driver();
         IommuDomain domain = domain(driver);
@@ -175,7 +183,8 @@ class ViolationTest {
     }
 
     @Test
-    @DisplayName("PAMU policy disable: an offender beyond PPLA mutes the unit, also where a draft or a secondary entry lies at its place")
+    @DisplayName("PAMU policy disable: an offender beyond PPLA mutes the unit, also where a draft or a secondary "
+        + "entry lies at its place")
     void beyondIsNoPrimary() {
         PamuDriver driver = new PamuDriver(board.machine, board.node, new PamuSettings(ViolationPolicy.DISABLE));
         IommuDomain draft = driver.open();

@@ -29,11 +29,15 @@ import machine.api.Unit;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-/** PAMU: PPCC, SPCC and OCE: a window that was looked up is served without another look into memory. What is counted is reads of the unit. */
+/**
+ * PAMU: PPCC, SPCC and OCE: a window that was looked up is served without another look into memory. What is counted is
+ * reads of the unit.
+ */
 class WithoutMemoryTest {
     private static final long WINDOW = 0x1000;
     private static final int RW = Access.READ_WRITE;
-    private static final int CACHES = Registers.PC_OMT_CACHE | Registers.PC_SECONDARY_CACHE | Registers.PC_PRIMARY_CACHE;
+    private static final int CACHES = Registers.PC_OMT_CACHE | Registers.PC_SECONDARY_CACHE
+        | Registers.PC_PRIMARY_CACHE;
 
     private final Board board = new Board(1, PamuModel.DEFAULT);
     private final List<Snoop> snoops = new ArrayList<>();
@@ -44,7 +48,8 @@ class WithoutMemoryTest {
     private final DmaBuffer buffer = board.machine.memory().allocate(1 << 20, 1 << 20, DmaMemory.Layout.CONTIGUOUS);
 
     private static <T> T through(Class<T> type, T to, Answer answer) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
+        return type
+            .cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
             try {
                 return answer.instead(method.getName(), () -> method.invoke(to, arguments));
             } catch (InvocationTargetException e) {
@@ -92,7 +97,8 @@ class WithoutMemoryTest {
     private void served(long expected, int liodn, long iova, int length, int access) {
         reads = 0;
         assertEquals(expected, pamu.translate(liodn, iova, length, access));
-        assertEquals(0, reads, () -> String.format("reads for LIODN 0x%x, 0x%x bytes at 0x%x, access %d", liodn, length, iova, access));
+        assertEquals(0, reads,
+            () -> String.format("reads for LIODN 0x%x, 0x%x bytes at 0x%x, access %d", liodn, length, iova, access));
     }
 
     private void looked(long expected, int liodn, long iova, int access) {
@@ -102,7 +108,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("PAMU: all windows of a requester stay cached, LIODN 0 and window 0 too, from the first byte to the last, for both accesses")
+    @DisplayName("PAMU: all windows of a requester stay cached, LIODN 0 and window 0 too, from the first byte to the "
+        + "last, for both accesses")
     void wholeWindows() {
         domain(0, 0, WINDOW, 8).map(0, buffer, 0, 8 * WINDOW, RW);
         domain(5, 0x80_0000, 0x10_0000, 8).map(0x80_0000 + 3 * 0x10_0000, buffer, 0, 0x10_0000, RW);
@@ -124,7 +131,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("PAMU: an aperture of one window is cached as it is, a mapping smaller than its window as far as it goes")
+    @DisplayName("PAMU: an aperture of one window is cached as it is, a mapping smaller than its window as far as it "
+        + "goes")
     void otherSizes() {
         domain(1, 0x10_0000, 0x10_0000, 1).map(0x10_0000, buffer, 0, 0x10_0000, RW);
         domain(2, 0, 0x8000, 4).map(0x8000, buffer, 0x1000, 0x1000, RW);
@@ -177,7 +185,8 @@ class WithoutMemoryTest {
     @DisplayName("PAMU: another aperture of the same requester is cached anew: other base, other sizes, other count")
     void otherAperture() {
         IommuDomain domain = domain(1, 0, WINDOW, 8);
-        long[][] shapes = {{0, WINDOW, 8}, {0x10_0000, WINDOW, 8}, {0x10_0000, WINDOW, 16}, {0x10_0000, 2 * WINDOW, 8}, {0, 2 * WINDOW, 8}};
+        long[][] shapes = {{0, WINDOW, 8}, {0x10_0000, WINDOW, 8}, {0x10_0000, WINDOW, 16},
+            {0x10_0000, 2 * WINDOW, 8}, {0, 2 * WINDOW, 8}};
         for (long[] shape : shapes) {
             domain.set(new Geometry(shape[0], shape[1] * shape[2]));
             domain.set(new Windows((int) shape[2]));
@@ -186,7 +195,8 @@ class WithoutMemoryTest {
                 looked(buffer.physical(window * shape[1]), 1, shape[0] + window * shape[1], Access.READ);
             }
             for (int window = 0; window < shape[2]; window++) {
-                served(buffer.physical((window + 1) * shape[1] - 4), 1, shape[0] + (window + 1) * shape[1] - 4, 4, Access.READ);
+                served(buffer.physical((window + 1) * shape[1] - 4), 1, shape[0] + (window + 1) * shape[1] - 4, 4,
+                    Access.READ);
             }
             domain.unmap(shape[0], shape[1] * shape[2]);
         }
@@ -233,7 +243,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("PAMU: without any of the three cache bits, or behind a closed gate, nothing is cached and nobody listens")
+    @DisplayName("PAMU: without any of the three cache bits, or behind a closed gate, nothing is cached and nobody "
+        + "listens")
     void cacheBits() {
         domain(1, 0, WINDOW, 8).map(0, buffer, 0, WINDOW, RW);
         looked(buffer.physical(0), 1, 0, Access.READ);
@@ -262,7 +273,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("PAMU: a LIODN at the limit of a full table is refused; one beyond 16 bits is looked up, each time, and not cached")
+    @DisplayName("PAMU: a LIODN at the limit of a full table is refused; one beyond 16 bits is looked up, each time, "
+        + "and not cached")
     void pastTheLast() {
         looked(Refusal.NO_REQUESTER, PamuTables.PRIMARIES - 1, 0, Access.READ);
         reads = 0;
@@ -297,8 +309,10 @@ class WithoutMemoryTest {
             }
             return answer;
         });
-        Machine machine = through(Machine.class, other.machine, (method, call) -> method.equals("bus") ? bus : call.go());
-        Machine watching = (Machine) Proxy.newProxyInstance(Machine.class.getClassLoader(), new Class<?>[] {Machine.class},
+        Machine machine = through(Machine.class, other.machine,
+            (method, call) -> method.equals("bus") ? bus : call.go());
+        Machine watching = (Machine) Proxy.newProxyInstance(Machine.class.getClassLoader(),
+            new Class<?>[] {Machine.class},
             (proxy, method, arguments) -> {
                 if (method.getName().equals("attach")) {
                     seen[0] = ((Unit) arguments[1]).translations().get(Board.path(0));

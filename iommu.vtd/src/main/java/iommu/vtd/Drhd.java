@@ -43,7 +43,10 @@ final class Drhd implements AutoCloseable {
     private final VtdCapabilities capabilities;
     private final Invalidation invalidation;
     private final Object faults = new Object();
-    /** Records that were read before a source id changed hands, for the next who asks; the first ones. Guarded by faults. */
+    /**
+     * Records that were read before a source id changed hands, for the next who asks; the first ones. Guarded by
+     * faults.
+     */
     private final List<Violation> early = new ArrayList<>();
     /** Null if the root table was taken over from a predecessor. */
     private final DmaBuffer fresh;
@@ -128,7 +131,8 @@ final class Drhd implements AutoCloseable {
     synchronized int takeDomainId() {
         int id = domains.nextClearBit(0);
         if (id >= capabilities.domains()) {
-            throw new ErrnoException(Errno.ENOSPC, "%s: all %d domain ids are taken; detach a domain", path, capabilities.domains());
+            throw new ErrnoException(Errno.ENOSPC, "%s: all %d domain ids are taken; detach a domain", path,
+                capabilities.domains());
         }
         domains.set(id);
         return id;
@@ -139,10 +143,11 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * Makes a source id's context entry present. If it fails, the entry is not present, and the unit is in doubt unless it has confirmed
-     * that it forgot what it may have seen of it.
+     * Makes a source id's context entry present. If it fails, the entry is not present, and the unit is in doubt unless
+     * it has confirmed that it forgot what it may have seen of it.
      *
-     * @throws ErrnoException EBUSY if it is present; ENOMEM; ETIMEDOUT or EIO if the unit does not confirm this, or what was before
+     * @throws ErrnoException EBUSY if it is present; ENOMEM; ETIMEDOUT or EIO if the unit does not confirm this, or
+     *     what was before
      */
     synchronized void present(int source, PageTables tables, int domain) {
         settle();
@@ -184,8 +189,8 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * Takes context entries of source ids under one domain id away and makes the unit forget them. The entries are gone even if that is not
-     * confirmed; to be called again, or left to {@link #settle}.
+     * Takes context entries of source ids under one domain id away and makes the unit forget them. The entries are gone
+     * even if that is not confirmed; to be called again, or left to {@link #settle}.
      *
      * @throws ErrnoException ETIMEDOUT or EIO if the unit does not confirm it: it is in doubt
      */
@@ -213,7 +218,8 @@ final class Drhd implements AutoCloseable {
     /**
      * Ends a doubt, if there is one: has the unit forget everything. Does not wait for what is in flight.
      *
-     * @throws ErrnoException ETIMEDOUT or EIO if it does not confirm it: what it may have cached must not be used for anything else
+     * @throws ErrnoException ETIMEDOUT or EIO if it does not confirm it: what it may have cached must not be used for
+     *     anything else
      */
     void settle() {
         int seen = failures.get();
@@ -221,7 +227,8 @@ final class Drhd implements AutoCloseable {
             return;
         }
         if (ended) {
-            throw new ErrnoException(Errno.EIO, "%s: its driver ended before the unit had confirmed an invalidation; the memory concerned "
+            throw new ErrnoException(Errno.EIO,
+                "%s: its driver ended before the unit had confirmed an invalidation; the memory concerned "
                 + "is kept until other hardware is in the unit's place: restart that", path);
         }
         try {
@@ -255,7 +262,10 @@ final class Drhd implements AutoCloseable {
         }
     }
 
-    /** Something was taken away between the two addresses: one invalidation, of the smallest block of pages or of the domain. */
+    /**
+     * Something was taken away between the two addresses: one invalidation, of the smallest block of pages or of the
+     * domain.
+     */
     void removed(int domain, long first, long last, boolean leaves) {
         if (capabilities.writeBufferFlush()) {
             flushWriteBuffer();
@@ -294,7 +304,9 @@ final class Drhd implements AutoCloseable {
         registers.command(VtdRegisters.IRE, true);
     }
 
-    /** Lets messages pass as they are, whatever a predecessor or the start has left: this driver has no table for them. */
+    /**
+     * Lets messages pass as they are, whatever a predecessor or the start has left: this driver has no table for them.
+     */
     synchronized void passInterrupts() {
         if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.IRE) != 0) {
             registers.command(VtdRegisters.IRE, false);
@@ -307,7 +319,10 @@ final class Drhd implements AutoCloseable {
         tell(() -> ((QueuedInvalidation) invalidation).interrupt(index));
     }
 
-    /** As software reads them: from FRI on while F, then the overflow. Has a lock of its own: an interrupt handler may call. */
+    /**
+     * As software reads them: from FRI on while F, then the overflow. Has a lock of its own: an interrupt handler may
+     * call.
+     */
     void violations(List<Violation> found) {
         synchronized (faults) {
             found.addAll(early);
@@ -317,8 +332,8 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * Reads what is recorded before source ids change hands: nobody is taken for what another one's device did. The caller has seen to it
-     * that none of their accesses is in flight, or that their entries were not present.
+     * Reads what is recorded before source ids change hands: nobody is taken for what another one's device did. The
+     * caller has seen to it that none of their accesses is in flight, or that their entries were not present.
      *
      * @param then where they were, for the reason of their records
      */
@@ -331,7 +346,8 @@ final class Drhd implements AutoCloseable {
                 for (Violation each : found) {
                     if (early.size() < MOST_EARLY) {
                         early.add(IntStream.of(sources).noneMatch(source -> source == each.requester()) ? each
-                            : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(), each.reason() + then,
+                            : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(),
+                                each.reason() + then,
                                 each.registers()));
                     }
                 }
@@ -354,7 +370,8 @@ final class Drhd implements AutoCloseable {
                 }
                 long low = registers.read8(offset);
                 registers.write(offset + 12, VtdRegisters.FAULT);
-                found.add(new Violation(path, (int) high & 0xffff, low, refusal((int) (high >>> 32) & 0xff), reason((int) (high >>> 32) & 0xff, high << 1 < 0),
+                found.add(new Violation(path, (int) high & 0xffff, low, refusal((int) (high >>> 32) & 0xff),
+                    reason((int) (high >>> 32) & 0xff, high << 1 < 0),
                     String.format("FSTS=0x%08x FRCD=0x%016x%016x", status, high, low)));
             }
             if ((status & VtdRegisters.PFO) != 0) {
@@ -364,8 +381,8 @@ final class Drhd implements AutoCloseable {
     }
 
     /**
-     * Clears the tables and gives them back. Translation, and interrupt remapping if it was on, stay on over a page of zeroes. If the unit
-     * does not confirm it, tables and queue are kept until other hardware is in its place.
+     * Clears the tables and gives them back. Translation, and interrupt remapping if it was on, stay on over a page of
+     * zeroes. If the unit does not confirm it, tables and queue are kept until other hardware is in its place.
      *
      * @throws ErrnoException ETIMEDOUT or EIO if the unit does not confirm it
      */
@@ -486,7 +503,10 @@ final class Drhd implements AutoCloseable {
         }
     }
 
-    /** No context entry is present that should not be: all are tried, and those that fail are tried again when the doubt is to be ended. */
+    /**
+     * No context entry is present that should not be: all are tried, and those that fail are tried again when the doubt
+     * is to be ended.
+     */
     private void takeAway() {
         Throwable failure = null;
         synchronized (left) {
@@ -524,7 +544,8 @@ final class Drhd implements AutoCloseable {
         invalidation.contexts();
         invalidation.translations();
         if (remap && remaps()) {
-            // Before anything passes, so that no message does until there is a table: 256 entries, none present, in the root's page.
+            // Before anything passes, so that no message does until there is a table: 256 entries, none present, in the
+            // root's page.
             remap(root | 7);
         }
         registers.command(VtdRegisters.TE, true);
@@ -549,7 +570,9 @@ final class Drhd implements AutoCloseable {
         return page;
     }
 
-    /** VT-d has one code for a page that is absent and for one that is not for this access (5 for writes, 6 for reads). */
+    /**
+     * VT-d has one code for a page that is absent and for one that is not for this access (5 for writes, 6 for reads).
+     */
     private static int refusal(int code) {
         return switch (code) {
             case 0x01, 0x02, 0x03 -> Refusal.NO_REQUESTER;

@@ -14,12 +14,12 @@ import machine.api.ErrnoException;
 import machine.api.Refusal;
 
 /**
- * The second-level tables of one domain, in the machine's memory: 512 entries of 8 bytes, little-endian. The entries are the
- * truth; beside each table only its number of used entries and its children are remembered, so that an empty table is
- * known without reading it. Not thread-safe.
+ * The second-level tables of one domain, in the machine's memory: 512 entries of 8 bytes, little-endian. The entries
+ * are the truth; beside each table only its number of used entries and its children are remembered, so that an empty
+ * table is known without reading it. Not thread-safe.
  *
- * <p>Whatever is thrown in the middle of a change, for want of memory too, the tables can be changed further: what is taken away
- * afterwards is away. Taking whole leaves away needs no memory, of the machine's or of Java's.
+ * <p>Whatever is thrown in the middle of a change, for want of memory too, the tables can be changed further: what is
+ * taken away afterwards is away. Taking whole leaves away needs no memory, of the machine's or of Java's.
  *
  * <p>Cost of a change: the tables on the way, whatever else is mapped.
  */
@@ -38,7 +38,10 @@ final class PageTables {
         final long physical;
         /** Null in a table of leaves only. */
         Table[] children;
-        /** Entries in use; after a store that threw, at least those: no table with an entry in use is taken for an empty one. */
+        /**
+         * Entries in use; after a store that threw, at least those: no table with an entry in use is taken for an empty
+         * one.
+         */
         int used;
         /** The next one of those that an unmap has taken out. */
         Table next;

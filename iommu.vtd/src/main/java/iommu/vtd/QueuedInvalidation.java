@@ -8,11 +8,12 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * Invalidation through the queue: each request is one descriptor and a wait descriptor that writes a number into memory,
- * which is polled. Ring of 256 descriptors of 16 bytes, little-endian; since each request is waited for, it never fills.
+ * Invalidation through the queue: each request is one descriptor and a wait descriptor that writes a number into
+ * memory, which is polled. Ring of 256 descriptors of 16 bytes, little-endian; since each request is waited for, it
+ * never fills.
  *
- * <p>After a request that did not end well, whatever was thrown at whichever access, the next one begins with the queue switched off and
- * on again, empty. What was asked before is unconfirmed and stays so: the caller asks again.
+ * <p>After a request that did not end well, whatever was thrown at whichever access, the next one begins with the queue
+ * switched off and on again, empty. What was asked before is unconfirmed and stays so: the caller asks again.
  */
 final class QueuedInvalidation implements Invalidation, AutoCloseable {
     private static final int RING = 0x1000;
@@ -33,11 +34,13 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
     private boolean broken;
 
     /** Switches the queue on; one that was left on is switched off first. */
-    QueuedInvalidation(Bus bus, DmaMemory pool, Registers registers, VtdCapabilities capabilities, String path, boolean drains) {
+    QueuedInvalidation(Bus bus, DmaMemory pool, Registers registers, VtdCapabilities capabilities, String path,
+        boolean drains) {
         this.bus = bus;
         this.registers = registers;
         this.path = path;
-        this.drain = drains ? (capabilities.drainsReads() ? 1 << 7 : 0) | (capabilities.drainsWrites() ? 1 << 6 : 0) : 0;
+        this.drain = drains ? (capabilities.drainsReads() ? 1 << 7 : 0) | (capabilities.drainsWrites() ? 1 << 6 : 0)
+            : 0;
         memory = pool.allocate(2 * RING, RING, DmaMemory.Layout.CONTIGUOUS);
         ring = memory.physical(0);
         status = ring + RING;
@@ -59,7 +62,8 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
     private void start() {
         if ((registers.read(VtdRegisters.GSTS) & VtdRegisters.QIE) != 0) {
             if (stopped()) {
-                // Nothing is fetched while IQE is set, so the tail may be taken back to the head, and what the unit stumbled over is out.
+                // Nothing is fetched while IQE is set, so the tail may be taken back to the head, and what the unit
+                // stumbled over is out.
                 registers.write8(VtdRegisters.IQT, registers.read8(VtdRegisters.IQH));
                 registers.write(VtdRegisters.FSTS, VtdRegisters.IQE);
             } else {
@@ -99,7 +103,8 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
 
     @Override
     public void translations(int domain, long address, int mask, boolean leaves) {
-        submit(VtdRegisters.QI_IOTLB | VtdRegisters.PAGE << 4 | drain | (long) domain << 16, address | (leaves ? 1 << 6 : 0) | mask);
+        submit(VtdRegisters.QI_IOTLB | VtdRegisters.PAGE << 4 | drain | (long) domain << 16,
+            address | (leaves ? 1 << 6 : 0) | mask);
     }
 
     /** Forgets all interrupt remapping entries. */
@@ -156,7 +161,8 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
             registers.await("the invalidation queue", () -> (int) bus.read(status, 4) == expected);
             broken = false;
         }
-        throw new ErrnoException(Errno.EIO, "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)",
+        throw new ErrnoException(Errno.EIO,
+            "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)",
             path, low, high, at, head);
     }
 

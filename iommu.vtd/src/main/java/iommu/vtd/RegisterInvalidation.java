@@ -5,8 +5,9 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * Invalidation by the registers CCMD, IVA and IOTLB, for units without a queue. One that was given up and is still under way is waited
- * for first: VT-d forbids a command while there is one (ICC, IVT), and its end would be taken for the next one's.
+ * Invalidation by the registers CCMD, IVA and IOTLB, for units without a queue. One that was given up and is still
+ * under way is waited for first: VT-d forbids a command while there is one (ICC, IVT), and its end would be taken for
+ * the next one's.
  */
 final class RegisterInvalidation implements Invalidation {
     private final Registers registers;
@@ -16,7 +17,8 @@ final class RegisterInvalidation implements Invalidation {
     RegisterInvalidation(Registers registers, VtdCapabilities capabilities, boolean drains) {
         this.registers = registers;
         this.iva = capabilities.iotlbOffset();
-        this.drain = drains ? (capabilities.drainsReads() ? 1L << 49 : 0) | (capabilities.drainsWrites() ? 1L << 48 : 0) : 0;
+        this.drain = drains ? (capabilities.drainsReads() ? 1L << 49 : 0) | (capabilities.drainsWrites() ? 1L << 48 : 0)
+            : 0;
     }
 
     @Override

@@ -8,8 +8,8 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * The register page of one unit as software reaches it: through the bus, little-endian. Thread-safe for single accesses and for what goes
- * through GCMD, which holds the levels of all.
+ * The register page of one unit as software reaches it: through the bus, little-endian. Thread-safe for single accesses
+ * and for what goes through GCMD, which holds the levels of all.
  */
 final class Registers {
     private final Bus bus;
@@ -67,7 +67,8 @@ final class Registers {
         long deadline = System.nanoTime() + millis * 1_000_000L;
         for (int spins = 0; !done.getAsBoolean(); spins++) {
             if (System.nanoTime() - deadline > 0) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "%s: no answer in %s after %d ms (GSTS 0x%x, FSTS 0x%x); the unit hangs",
+                throw new ErrnoException(Errno.ETIMEDOUT,
+                    "%s: no answer in %s after %d ms (GSTS 0x%x, FSTS 0x%x); the unit hangs",
                     path, register, millis, read(VtdRegisters.GSTS), read(VtdRegisters.FSTS));
             }
             if (spins < 100) {

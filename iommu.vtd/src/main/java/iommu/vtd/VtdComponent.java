@@ -42,7 +42,8 @@ import org.osgi.service.metatype.annotations.Option;
  * itself.
  */
 @Capability(namespace = "osgi.service", effective = "active",
-    attribute = {"objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=vtd", "vfio.type:List<String>=\"type1v2,type1\""})
+    attribute = {
+    "objectClass:List<String>=\"iommu.api.Iommu\"", "iommu.kind=vtd", "vfio.type:List<String>=\"type1v2,type1\""})
 @Capability(namespace = "osgi.service", effective = "active",
     attribute = "objectClass:List<String>=\"irq.api.InterruptRemapping\"")
 @Component(name = "iommu.vtd", service = {}, immediate = true)
@@ -59,11 +60,13 @@ public final class VtdComponent {
         /** {@return depth of page tables, 3 to 5; 0 for the deepest all units walk} When the driver starts next. */
         @AttributeDefinition(name = "Levels", options = {@Option(label = "the deepest all units walk", value = "0"),
             @Option(label = "3", value = "3"), @Option(label = "4", value = "4"), @Option(label = "5", value = "5")},
-            description = "depth of page tables, one that all units walk; 0 for the deepest; when the driver starts next")
+            description = "depth of page tables, one that all units walk; 0 for the deepest; when the driver starts "
+                + "next")
         int levels() default 0;
 
         /** {@return whether mappings use 2 MiB and 1 GiB pages where they fit} For new domains. */
-        @AttributeDefinition(name = "Superpages", description = "use 2 MiB and 1 GiB pages where they fit; for new domains")
+        @AttributeDefinition(name = "Superpages", description = "use 2 MiB and 1 GiB pages where they fit; for new "
+            + "domains")
         boolean superpages() default true;
 
         /** {@return whether an unmap that cuts a superpage splits it; else it is refused} For new domains. */
@@ -72,17 +75,22 @@ public final class VtdComponent {
         boolean superpages_split() default true;
 
         /** {@return whether interrupt remapping is used} When the driver starts next. */
-        @AttributeDefinition(name = "Interrupt remapping", description = "use interrupt remapping; when the driver starts next")
+        @AttributeDefinition(name = "Interrupt remapping", description = "use interrupt remapping; when the driver "
+            + "starts next")
         boolean interrupt_remapping() default true;
 
-        /** {@return entries of the interrupt remapping table, a power of two from 256 to 65536} When the driver starts next. */
+        /**
+         * {@return entries of the interrupt remapping table, a power of two from 256 to 65536} When the driver starts
+         * next.
+         */
         @AttributeDefinition(name = "Remapping entries", min = "256", max = "65536",
             description = "entries of the interrupt remapping table, a power of two; when the driver starts next")
         int remapping_entries() default 4096;
 
         /** {@return whether invalidations drain by descriptor too} When the driver starts next. */
         @AttributeDefinition(name = "Descriptor drains",
-            description = "let invalidations drain too (DR, DW); needed where the bus cannot; when the driver starts next")
+            description = "let invalidations drain too (DR, DW); needed where the bus cannot; when the driver starts "
+                + "next")
         boolean descriptor_drains() default false;
     }
 
@@ -98,11 +106,13 @@ public final class VtdComponent {
     private VtdDriver driver;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public VtdComponent(@Reference(name = "machine") Machine machine,
-            @Reference(name = "nodes", cardinality = ReferenceCardinality.AT_LEAST_ONE, policyOption = ReferencePolicyOption.GREEDY,
+            @Reference(name = "nodes", cardinality = ReferenceCardinality.AT_LEAST_ONE,
+                policyOption = ReferencePolicyOption.GREEDY,
                 target = "(&(compatible=" + VtdDriver.DRHD + ")(machine.ready=true))") List<Node> nodes,
             @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         this.machine = machine;
@@ -112,8 +122,8 @@ public final class VtdComponent {
     }
 
     /**
-     * Takes the units over if all of them are there, and offers the services; or stands by, if another bundle drives them, until it
-     * leaves. What is not legal in the configuration is refused in one line, and its default used.
+     * Takes the units over if all of them are there, and offers the services; or stands by, if another bundle drives
+     * them, until it leaves. What is not legal in the configuration is refused in one line, and its default used.
      */
     @Activate
     void activate(BundleContext bundle, Map<String, Object> configured) {
@@ -150,8 +160,8 @@ public final class VtdComponent {
     }
 
     /**
-     * Another configuration: nobody is detached. What the hardware was set up with is for a driver that starts later. What is not legal is
-     * refused in one line, and what was there before stays.
+     * Another configuration: nobody is detached. What the hardware was set up with is for a driver that starts later.
+     * What is not legal is refused in one line, and what was there before stays.
      */
     @Modified
     synchronized void modified(Map<String, Object> configured) {
@@ -160,10 +170,13 @@ public final class VtdComponent {
             settings = next;
         } else {
             driver.change(next);
-            VtdDriverSettings live = new VtdDriverSettings(next.timeoutMillis(), settings.levels(), next.superpages(), settings.remapping(),
+            VtdDriverSettings live = new VtdDriverSettings(next.timeoutMillis(), settings.levels(), next.superpages(),
+                settings.remapping(),
                 settings.remappingEntries(), settings.descriptorDrains());
             if (!live.equals(next)) {
-                log.warn("some of the new configuration is for a driver that starts from now on; restart this bundle to start it anew");
+                log.warn(
+                    "some of the new configuration is for a driver that starts from now on; restart this bundle to "
+                        + "start it anew");
             }
         }
     }
@@ -171,7 +184,8 @@ public final class VtdComponent {
     private static VtdDriverSettings settings(ConfigurationReader.Values values) {
         return new VtdDriverSettings(values.integer("timeout.millis", 1, 3_600_000),
             (int) values.number("levels", levels -> levels == 0 || levels >= 3 && levels <= 5, "0, 3, 4 or 5"),
-            new Superpages(values.flag("superpages"), values.flag("superpages.split")), values.flag("interrupt.remapping"),
+            new Superpages(values.flag("superpages"), values.flag("superpages.split")),
+            values.flag("interrupt.remapping"),
             values.powerOfTwo("remapping.entries", 256, 65536), values.flag("descriptor.drains"));
     }
 
@@ -183,7 +197,8 @@ public final class VtdComponent {
             if (e.errno() != Errno.EOPNOTSUPP || settings.levels() == 0) {
                 throw e;
             }
-            log.error("iommu.vtd: levels=" + settings.levels() + " is refused, " + e.reason() + "; the default 0 is used");
+            log.error(
+                "iommu.vtd: levels=" + settings.levels() + " is refused, " + e.reason() + "; the default 0 is used");
             settings = new VtdDriverSettings(settings.timeoutMillis(), 0, settings.superpages(), settings.remapping(),
                 settings.remappingEntries(), settings.descriptorDrains());
             return new VtdDriver(machine, all, settings);

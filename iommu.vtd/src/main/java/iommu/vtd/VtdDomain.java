@@ -20,12 +20,12 @@ import machine.api.Machine;
  * One set of page tables and the requesters under it. Made by {@link VtdDriver#open}. Thread-safe: one lock per domain.
  *
  * <p>If the hardware does not confirm an invalidation, the tables already say the new, the method throws EIO or
- * ETIMEDOUT, and the memory concerned must not be used again until a later unmap or the close succeeds; the freed tables are
- * kept until then, and the memory of a mapping that came to nothing. The same holds while an access of a requester of this domain does not
- * end; a requester that cannot be detached for that reason stays attached.
+ * ETIMEDOUT, and the memory concerned must not be used again until a later unmap or the close succeeds; the freed
+ * tables are kept until then, and the memory of a mapping that came to nothing. The same holds while an access of a
+ * requester of this domain does not end; a requester that cannot be detached for that reason stays attached.
  *
- * <p>A close that throws has taken every requester's context entry away. The domain is good for nothing but to be closed once more, and its
- * tables stay out of the pool until that succeeds.
+ * <p>A close that throws has taken every requester's context entry away. The domain is good for nothing but to be
+ * closed once more, and its tables stay out of the pool until that succeeds.
  */
 final class VtdDomain implements IommuDomain {
     private static final long PAGE = 4096;
@@ -62,15 +62,18 @@ final class VtdDomain implements IommuDomain {
     /**
      * {@inheritDoc}
      *
-     * @throws ErrnoException also EINVAL if the unit the requester sits behind does not walk tables of this domain's depth
+     * @throws ErrnoException also EINVAL if the unit the requester sits behind does not walk tables of this domain's
+     *     depth
      */
     @Override
     public synchronized void attach(int requester) {
         usable();
         Drhd unit = driver.unit(requester);
         if (!unit.capabilities().walks(tables.levels())) {
-            throw new ErrnoException(Errno.EINVAL, "%s, where requester 0x%x sits, does not walk this domain's %d levels (SAGAW 0x%x); "
-                + "configure levels that all units walk", unit.path(), requester, tables.levels(), unit.capabilities().widths());
+            throw new ErrnoException(Errno.EINVAL,
+                "%s, where requester 0x%x sits, does not walk this domain's %d levels (SAGAW 0x%x); "
+                + "configure levels that all units walk",
+                unit.path(), requester, tables.levels(), unit.capabilities().widths());
         }
         driver.claim(requester, this);
         Integer known = ids.get(unit);
@@ -126,7 +129,8 @@ final class VtdDomain implements IommuDomain {
         usable();
         check(iova, length, access);
         if ((offset & PAGE - 1) != 0 || offset < 0 || offset > buffer.size() - length) {
-            throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x of a buffer of 0x%x bytes: give whole 4 KiB pages inside it",
+            throw new ErrnoException(Errno.EINVAL,
+                "0x%x bytes at offset 0x%x of a buffer of 0x%x bytes: give whole 4 KiB pages inside it",
                 length, offset, buffer.size());
         }
         add(iova, length, buffer, () -> {
@@ -153,18 +157,20 @@ final class VtdDomain implements IommuDomain {
     /**
      * {@inheritDoc}
      *
-     * @throws ErrnoException also EINVAL for a doorbell at 0xfeexxxxx: the unit refuses translations into that range, and a
-     *     device reaches it without one
+     * @throws ErrnoException also EINVAL for a doorbell at 0xfeexxxxx: the unit refuses translations into that range,
+     *     and a device reaches it without one
      */
     @Override
     public synchronized void mapDoorbell(long iova, long physical, long length) {
         usable();
         check(iova, length, Access.WRITE);
         if (physical < 0 || physical > (1L << 52) - length || (physical & PAGE - 1) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x: give a 4 KiB page below 2^52", physical, length);
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x: give a 4 KiB page below 2^52", physical,
+                length);
         }
         if (physical <= VtdRegisters.INTERRUPTS_END && physical + length > VtdRegisters.INTERRUPTS) {
-            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x lies in the interrupt range 0x%x..0x%x, which is reached untranslated; "
+            throw new ErrnoException(Errno.EINVAL,
+                "doorbell 0x%x lies in the interrupt range 0x%x..0x%x, which is reached untranslated; "
                 + "use it as it is", physical, VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END);
         }
         add(iova, length, null, () -> enter(iova, physical, length, Access.WRITE));
@@ -181,7 +187,8 @@ final class VtdDomain implements IommuDomain {
         if (iova <= end) {
             long cut = superpages.split() ? -1 : tables.cut(iova, end);
             if (cut >= 0) {
-                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x cuts the superpage at 0x%x; unmap all of it or allow splitting",
+                throw new ErrnoException(Errno.EINVAL,
+                    "iova 0x%x+0x%x cuts the superpage at 0x%x; unmap all of it or allow splitting",
                     iova, length, cut);
             }
             PageTables.Unmapped removal = prepare();
@@ -234,7 +241,8 @@ final class VtdDomain implements IommuDomain {
         closed = true;
         Map<Drhd, int[]> leaving = new HashMap<>();
         for (Drhd unit : ids.keySet()) {
-            leaving.put(unit, requesters.entrySet().stream().filter(each -> each.getValue() == unit).mapToInt(Map.Entry::getKey).toArray());
+            leaving.put(unit, requesters.entrySet().stream().filter(each -> each.getValue() == unit)
+                .mapToInt(Map.Entry::getKey).toArray());
         }
         Throwable failure = null;
         for (Map.Entry<Drhd, int[]> each : leaving.entrySet()) {
@@ -285,10 +293,12 @@ final class VtdDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: give whole 4 KiB pages", iova, length);
         }
         if (iova < 0 || iova > last || length - 1 > last - iova) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is outside the aperture 0..0x%x", iova, length, last);
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is outside the aperture 0..0x%x", iova, length,
+                last);
         }
         if (iova <= VtdRegisters.INTERRUPTS_END && iova + length > VtdRegisters.INTERRUPTS) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x touches the interrupt range 0x%x..0x%x, which is never translated",
+            throw new ErrnoException(Errno.EINVAL,
+                "iova 0x%x+0x%x touches the interrupt range 0x%x..0x%x, which is never translated",
                 iova, length, VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END);
         }
         if (tables.mapped(iova, iova + length - 1)) {
@@ -304,8 +314,8 @@ final class VtdDomain implements IommuDomain {
     }
 
     /**
-     * All or nothing. If it comes to nothing the units may have seen some of it, so the memory is held until they have confirmed that they
-     * forgot.
+     * All or nothing. If it comes to nothing the units may have seen some of it, so the memory is held until they have
+     * confirmed that they forgot.
      *
      * @param memory what is mapped; null if it is nobody's
      */

@@ -37,7 +37,10 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     private static final System.Logger LOG = System.getLogger("iommu.vtd");
     /** {@code compatible} of the node of a DRHD. */
     static final String DRHD = "intel,vt-d";
-    /** {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source ids. */
+    /**
+     * {@code compatible} of the node of an RMRR: its register range is the region, its property "requesters" the source
+     * ids.
+     */
     private static final String RMRR = "intel,rmrr";
     private static final ReservedRegion INTERRUPTS =
         new ReservedRegion(VtdRegisters.INTERRUPTS, VtdRegisters.INTERRUPTS_END, ReservedRegion.Kind.MSI);
@@ -55,11 +58,12 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     private boolean closed;
 
     /**
-     * Takes the units over: from here on they refuse what no domain allows. Interrupt remapping is switched on if all have it.
+     * Takes the units over: from here on they refuse what no domain allows. Interrupt remapping is switched on if all
+     * have it.
      *
      * @param nodes the nodes of all DRHDs, at least one
-     * @throws ErrnoException ENODEV if a unit does not answer; EOPNOTSUPP if they have no table depth in common or not the one
-     *     that is wanted; ETIMEDOUT if a unit hangs; ENOMEM
+     * @throws ErrnoException ENODEV if a unit does not answer; EOPNOTSUPP if they have no table depth in common or not
+     *     the one that is wanted; ETIMEDOUT if a unit hangs; ENOMEM
      */
     public VtdDriver(Machine machine, List<Node> nodes, VtdDriverSettings settings) {
         if (nodes.isEmpty()) {
@@ -72,12 +76,14 @@ public final class VtdDriver implements Iommu, AutoCloseable {
                 units.put(node.path(), new Drhd(machine, node, settings));
             }
             levels = levels();
-            long sizes = units.values().stream().mapToLong(unit -> unit.capabilities().pageSizes()).reduce(-1, (a, b) -> a & b);
+            long sizes = units.values().stream().mapToLong(unit -> unit.capabilities().pageSizes()).reduce(-1,
+                (a, b) -> a & b);
             int width = units.values().stream().mapToInt(unit -> unit.capabilities().addressWidth()).min().getAsInt();
             long last = (1L << Math.min(width, 12 + 9 * levels)) - 1;
             capabilities = IommuCapabilities.paged(sizes, 0, last, List.of(INTERRUPTS));
             boolean remaps = settings.remapping() && units.values().stream().allMatch(Drhd::remaps);
-            remapping = remaps ? new VtdRemapping(machine, List.copyOf(units.values()), settings.remappingEntries()) : null;
+            remapping = remaps ? new VtdRemapping(machine, List.copyOf(units.values()), settings.remappingEntries())
+                : null;
             if (!remaps) {
                 units.values().forEach(Drhd::passInterrupts);
             }
@@ -88,8 +94,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * Uses the hardware otherwise: the timeout from the next wait on, superpages for domains opened from now on. Tables, remapping and
-     * drains stay as they are.
+     * Uses the hardware otherwise: the timeout from the next wait on, superpages for domains opened from now on.
+     * Tables, remapping and drains stay as they are.
      */
     public void change(VtdDriverSettings next) {
         settings = next;
@@ -229,7 +235,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
         }
         Drhd unit = path == null ? null : units.get(path);
         if (unit == null) {
-            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s", requester,
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s",
+                requester,
                 path == null ? "no unit the machine knows" : path, units.keySet());
         }
         return unit;
@@ -241,7 +248,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
             throw new ErrnoException(Errno.EEXIST, "requester 0x%x is attached to this domain already", requester);
         }
         if (owner != null) {
-            throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached to another domain; detach it there", requester);
+            throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached to another domain; detach it there",
+                requester);
         }
     }
 
@@ -263,7 +271,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
         }
         List<String> walked = units.values().stream()
             .map(unit -> String.format("%s SAGAW 0x%x", unit.path(), unit.capabilities().widths())).toList();
-        throw new ErrnoException(Errno.EOPNOTSUPP, "no table depth suits: wanted %s, units %s; configure levels that all walk",
+        throw new ErrnoException(Errno.EOPNOTSUPP,
+            "no table depth suits: wanted %s, units %s; configure levels that all walk",
             settings.levels() == 0 ? "any" : settings.levels() + " levels", walked);
     }
 

@@ -9,13 +9,16 @@ package iommu.vtd;
  * @param superpages what a fresh domain does with pages of 2 MiB and 1 GiB
  * @param remapping use interrupt remapping where the units have it
  * @param remappingEntries entries of the interrupt remapping table, a power of two from 256 to 65536
- * @param descriptorDrains let invalidations drain (DR, DW). {@link machine.api.Bus#sync} drains in any case; needed only where
- *     that cannot wait for the hardware. An invalidation that drains must not be waited for inside a device's access
+ * @param descriptorDrains let invalidations drain (DR, DW). {@link machine.api.Bus#sync} drains in any case; needed
+ *     only where that cannot wait for the hardware. An invalidation that drains must not be waited for inside a
+ *     device's access
  */
-public record VtdDriverSettings(int timeoutMillis, int levels, Superpages superpages, boolean remapping, int remappingEntries,
+public record VtdDriverSettings(int timeoutMillis, int levels, Superpages superpages, boolean remapping,
+    int remappingEntries,
         boolean descriptorDrains) {
     /** One second; deepest tables; superpages used and split; 4096 remapping entries. */
-    public static final VtdDriverSettings DEFAULT = new VtdDriverSettings(1000, 0, new Superpages(true, true), true, 4096, false);
+    public static final VtdDriverSettings DEFAULT = new VtdDriverSettings(1000, 0, new Superpages(true, true), true,
+        4096, false);
 
     /** @throws IllegalArgumentException if a value is out of range */
     public VtdDriverSettings {
@@ -26,7 +29,8 @@ public record VtdDriverSettings(int timeoutMillis, int levels, Superpages superp
             throw new IllegalArgumentException(levels + " levels: 3, 4, 5, or 0 for the deepest there is");
         }
         if (remappingEntries < 256 || remappingEntries > 65536 || Integer.bitCount(remappingEntries) != 1) {
-            throw new IllegalArgumentException(remappingEntries + " remapping entries: a power of two from 256 to 65536");
+            throw new IllegalArgumentException(
+                remappingEntries + " remapping entries: a power of two from 256 to 65536");
         }
     }
 }

@@ -34,7 +34,10 @@ public final class VtdRegisters {
     public static final int IQH = 0x80;
     /** Invalidation queue tail, 8 bytes: [18:4] byte offset. Writing starts the unit. */
     public static final int IQT = 0x88;
-    /** Invalidation queue address, 8 bytes: [63:12] base, 11 wide descriptors, [2:0] QS: 2^(QS+8) descriptors of 16 bytes. */
+    /**
+     * Invalidation queue address, 8 bytes: [63:12] base, 11 wide descriptors, [2:0] QS: 2^(QS+8) descriptors of 16
+     * bytes.
+     */
     public static final int IQA = 0x90;
     /** Invalidation completion status: 0 IWC, write 1 to clear. */
     public static final int ICS = 0x9c;

@@ -13,8 +13,8 @@ import machine.api.ErrnoException;
 import machine.api.Machine;
 
 /**
- * Interrupt remapping: one table, little-endian, for all units of the machine, so that an index means the same behind each. Entries
- * let through one source id only. Thread-safe.
+ * Interrupt remapping: one table, little-endian, for all units of the machine, so that an index means the same behind
+ * each. Entries let through one source id only. Thread-safe.
  */
 final class VtdRemapping implements InterruptRemapping {
     private static final System.Logger LOG = System.getLogger("iommu.vtd");
@@ -62,7 +62,8 @@ final class VtdRemapping implements InterruptRemapping {
             throw new ErrnoException(Errno.EINVAL, "vector 0x%x: 16 to 255 can be raised", vector);
         }
         if (destination < 0 || !extended && destination > 255) {
-            throw new ErrnoException(Errno.EINVAL, "destination 0x%x: an entry holds %d bits", destination, extended ? 31 : 8);
+            throw new ErrnoException(Errno.EINVAL, "destination 0x%x: an entry holds %d bits", destination,
+                extended ? 31 : 8);
         }
         settle();
         int index = allocated.nextClearBit(0);
@@ -70,8 +71,10 @@ final class VtdRemapping implements InterruptRemapping {
             index = allocated.nextClearBit(index + 1);
         }
         if (index >= size) {
-            throw new ErrnoException(Errno.ENOSPC, "all %d interrupt remapping entries are taken%s; release some or configure more", size,
-                doubtful.isEmpty() ? "" : ", " + doubtful.cardinality() + " because a unit does not confirm that it forgot them");
+            throw new ErrnoException(Errno.ENOSPC,
+                "all %d interrupt remapping entries are taken%s; release some or configure more", size,
+                doubtful.isEmpty() ? ""
+                    : ", " + doubtful.cardinality() + " because a unit does not confirm that it forgot them");
         }
         doubtful.set(index);
         try {
@@ -99,8 +102,8 @@ final class VtdRemapping implements InterruptRemapping {
     /**
      * {@inheritDoc} Does not wait for messages in flight, so a handler may call it.
      *
-     * @throws ErrnoException also ETIMEDOUT or EIO if a unit does not confirm that it forgot the entry: it is absent in the table and still
-     *     allocated; release it again
+     * @throws ErrnoException also ETIMEDOUT or EIO if a unit does not confirm that it forgot the entry: it is absent in
+     *     the table and still allocated; release it again
      */
     @Override
     public synchronized void release(int index) {
@@ -141,11 +144,15 @@ final class VtdRemapping implements InterruptRemapping {
 
     private void store(int index, int offset, long value) {
         if (bus.write(base + (long) index * ENTRY + offset, 8, value) != Bus.OK) {
-            throw new ErrnoException(Errno.EIO, "no memory answers at interrupt remapping entry 0x%x (0x%x)", index, base);
+            throw new ErrnoException(Errno.EIO, "no memory answers at interrupt remapping entry 0x%x (0x%x)", index,
+                base);
         }
     }
 
-    /** {@inheritDoc} VT-d: 19:5 handle, 4 remappable format, 3 subhandle valid, 2 handle bit 15; the data is the subhandle, 0. */
+    /**
+     * {@inheritDoc} VT-d: 19:5 handle, 4 remappable format, 3 subhandle valid, 2 handle bit 15; the data is the
+     * subhandle, 0.
+     */
     @Override
     public synchronized MsiMessage compose(int index) {
         known(index);

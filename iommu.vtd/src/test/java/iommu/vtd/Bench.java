@@ -75,7 +75,8 @@ public final class Bench {
             int number = i;
             nodes.add(Node.at(path).compatible("intel,vt-d").registers(new Node.Range(base, 0x1000)));
             // Each bus of the segment is behind the unit of that number.
-            slots.add(TestSlot.of("pci" + i, String.format("0000:%02x", i), place -> new Requester(number << 8 | place, path, number)));
+            slots.add(TestSlot.of("pci" + i, String.format("0000:%02x", i),
+                place -> new Requester(number << 8 | place, path, number)));
         }
         machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(nodes)
             .nodes(Node.at("/rmrr@bf000000").compatible("intel,rmrr").registers(new Node.Range(0xbf000000L, 0x200000))
@@ -104,7 +105,8 @@ public final class Bench {
         units.add(unit);
         Unit plug = unit.plug(nodes.get(number).path());
         List<Unit.Window> windows = new ArrayList<>(plug.windows());
-        windows.set(0, new Unit.Window(windows.get(0).physical(), windows.get(0).size(), filtered(windows.get(0).mmio())));
+        windows.set(0,
+            new Unit.Window(windows.get(0).physical(), windows.get(0).size(), filtered(windows.get(0).mmio())));
         attachments.add(machine.attach(nodes.get(number), new Unit(windows, plug.translations(), plug.inputs())));
     }
 
@@ -144,7 +146,8 @@ public final class Bench {
     }
 
     public DmaPort port(int requester) {
-        return machine.openPort(new Requester(requester, nodes.get(requester >>> 8 < nodes.size() ? requester >>> 8 : 0).path(), 0));
+        return machine.openPort(
+            new Requester(requester, nodes.get(requester >>> 8 < nodes.size() ? requester >>> 8 : 0).path(), 0));
     }
 
     public long reg(int offset) {
@@ -175,7 +178,8 @@ public final class Bench {
     /** Capabilities of the default unit with bits changed. */
     public static VtdSettings with(long capSet, long capClear, long ecapSet, long ecapClear) {
         VtdCapabilities c = VtdSettings.DEFAULT.capabilities();
-        return new VtdSettings(new VtdCapabilities(c.cap() & ~capClear | capSet, c.ecap() & ~ecapClear | ecapSet), 46, true, true, 1 << 17);
+        return new VtdSettings(new VtdCapabilities(c.cap() & ~capClear | capSet, c.ecap() & ~ecapClear | ecapSet), 46,
+            true, true, 1 << 17);
     }
 
     /** 3, 4 or 5 levels only. */

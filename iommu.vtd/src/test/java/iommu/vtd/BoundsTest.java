@@ -45,14 +45,16 @@ class BoundsTest {
     }
 
     @Test
-    @DisplayName("VT-d: a mapping lies in the aperture, up to its last page, in whole pages; EINVAL, and nothing is mapped")
+    @DisplayName("VT-d: a mapping lies in the aperture, up to its last page, in whole pages; EINVAL, and nothing is "
+        + "mapped")
     void aperture() {
         domain.attach(0x10);
         domain.map(LAST, buffer, 0, 0x1000, RW);
         assertEquals(buffer.physical(0xffc), write(LAST + 0xffc));
         domain.map(0, buffer, 0, 0x1000, RW);
         assertEquals(buffer.physical(4), write(4));
-        for (long[] each : new long[][] {{LAST + 0x1000, 0x1000}, {LAST - 0x1000, 0x3000}, {-0x1000, 0x1000}, {0x1000, 0}, {0x1000, -0x1000},
+        for (long[] each : new long[][] {{LAST + 0x1000, 0x1000}, {LAST - 0x1000, 0x3000}, {-0x1000, 0x1000},
+            {0x1000, 0}, {0x1000, -0x1000},
             {0x1800, 0x1000}, {0x1000, 0x800}, {0x1000, Long.MAX_VALUE & -0x1000}}) {
             refused(Errno.EINVAL, () -> domain.map(each[0], buffer, 0, each[1], RW));
             refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
@@ -72,12 +74,14 @@ class BoundsTest {
     }
 
     @Test
-    @DisplayName("VT-d: memory is mapped from its buffer's first page to its last; EINVAL beyond, and for a part of a page")
+    @DisplayName("VT-d: memory is mapped from its buffer's first page to its last; EINVAL beyond, and for a part of "
+        + "a page")
     void buffer() {
         domain.attach(0x10);
         domain.map(0x10000, buffer, 0x3000, 0x1000, RW);
         assertEquals(buffer.physical(0x3000), write(0x10000));
-        for (long[] each : new long[][] {{-0x1000, 0x1000}, {0x3000, 0x2000}, {0x4000, 0x1000}, {0x800, 0x1000}, {0, 0x5000}}) {
+        for (long[] each : new long[][] {{-0x1000, 0x1000}, {0x3000, 0x2000}, {0x4000, 0x1000},
+            {0x800, 0x1000}, {0, 0x5000}}) {
             refused(Errno.EINVAL, () -> domain.map(0x20000, buffer, each[0], each[1], RW));
         }
         refused(Errno.EEXIST, () -> domain.map(0x10000, buffer, 0, 0x1000, RW));
@@ -94,10 +98,12 @@ class BoundsTest {
     }
 
     @Test
-    @DisplayName("VT-d: nothing is mapped at 0xfee00000..0xfeefffff, nor are doorbells to there; the pages beside are like others")
+    @DisplayName("VT-d: nothing is mapped at 0xfee00000..0xfeefffff, nor are doorbells to there; the pages beside "
+        + "are like others")
     void interruptRange() {
         domain.attach(0x10);
-        for (long[] each : new long[][] {{0xfee00000L, 0x1000}, {0xfeeff000L, 0x1000}, {0xfedff000L, 0x2000}, {0xfeeff000L, 0x2000},
+        for (long[] each : new long[][] {{0xfee00000L, 0x1000}, {0xfeeff000L, 0x1000}, {0xfedff000L, 0x2000},
+            {0xfeeff000L, 0x2000},
             {0xfe000000L, 0x2000000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
             refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
@@ -109,10 +115,12 @@ class BoundsTest {
     }
 
     @Test
-    @DisplayName("VT-d: a doorbell is a page below 2^52, write-only; EINVAL at 2^52, above all addresses, and for a part of a page")
+    @DisplayName("VT-d: a doorbell is a page below 2^52, write-only; EINVAL at 2^52, above all addresses, and for a "
+        + "part of a page")
     void doorbells() {
         domain.attach(0x10);
-        for (long[] each : new long[][] {{1L << 52, 0x1000}, {(1L << 52) - 0x1000, 0x2000}, {-0x1000, 0x1000}, {0x800, 0x1000},
+        for (long[] each : new long[][] {{1L << 52, 0x1000}, {(1L << 52) - 0x1000, 0x2000}, {-0x1000, 0x1000},
+            {0x800, 0x1000},
             {Long.MAX_VALUE & -0x1000, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x2000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
         }
@@ -125,11 +133,13 @@ class BoundsTest {
     }
 
     @Test
-    @DisplayName("VT-d: an RMRR is reserved for its requesters, from its first byte to its last, and the interrupt range for everybody")
+    @DisplayName("VT-d: an RMRR is reserved for its requesters, from its first byte to its last, and the interrupt "
+        + "range for everybody")
     void reserved() {
         ReservedRegion interrupts = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
         assertEquals(List.of(interrupts), driver.reservedRegions(0x11));
-        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), interrupts), driver.reservedRegions(0x10));
+        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), interrupts),
+            driver.reservedRegions(0x10));
         assertEquals(2, driver.reservedRegions(0xe8).size());
         assertTrue(driver.serves(new Requester(0x10, bench.nodes.get(0).path(), 0)));
         assertFalse(driver.serves(new Requester(0x10, "/elsewhere", 0)));
@@ -182,18 +192,22 @@ class BoundsTest {
 
     /** One function behind a bus's slot: device 3, function 2. */
     private static Slot slot(boolean pcie, int base, String unit) {
-        TestSlot slot = TestSlot.of("slot", "0000:01", place -> pcie && place != (3 << 3 | 2) ? null : new Requester(base + place, unit, base));
+        TestSlot slot = TestSlot.of("slot", "0000:01",
+            place -> pcie && place != (3 << 3 | 2) ? null : new Requester(base + place, unit, base));
         return pcie ? slot : slot.master();
     }
 
     @Test
-    @DisplayName("VT-d attach: each function that a slot covers has its place behind that slot's unit; EINVAL for others and for two places")
+    @DisplayName("VT-d attach: each function that a slot covers has its place behind that slot's unit; EINVAL for "
+        + "others and for two places")
     void places() {
         Bench two = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
         String one = two.nodes.get(0).path();
         String other = two.nodes.get(1).path();
-        LocalMachine machine = new LocalMachine(TestBoard.named("places").free(0x0100_0000L, 0x1000_0000L).nodes(two.nodes)
-            .slots(slot(true, 0x100, one), slot(true, 0x200, other), slot(false, 0x300, one), slot(false, 0x400, one), slot(false, 0x400, other),
+        LocalMachine machine = new LocalMachine(
+            TestBoard.named("places").free(0x0100_0000L, 0x1000_0000L).nodes(two.nodes)
+            .slots(slot(true, 0x100, one), slot(true, 0x200, other), slot(false, 0x300, one),
+                    slot(false, 0x400, one), slot(false, 0x400, other),
                 slot(false, 0x500, "/elsewhere"), slot(false, 0x300, one)).board(), two.bus);
         VtdDriver both = new VtdDriver(machine, two.nodes, VtdDriverSettings.DEFAULT);
         IommuDomain of = both.open();

@@ -45,7 +45,8 @@ class DmaUnderChangeTest {
         IommuDomain domain = driver.open();
         domain.attach(0x10);
         domain.attach(0x11);
-        // Page 0 stays; pages 1.. come and go over two sets of memory. 0x40000000.. is a superpage that is cut and made again.
+        // Page 0 stays; pages 1.. come and go over two sets of memory. 0x40000000.. is a superpage that is cut and made
+        // again.
         DmaBuffer fixed = bench.machine.memory().allocate(PAGE, PAGE, Layout.CONTIGUOUS);
         DmaBuffer[] memory = {bench.machine.memory().allocate(PAGES * PAGE, PAGE, Layout.SCATTERED),
             bench.machine.memory().allocate(2 << 20, 2 << 20, Layout.CONTIGUOUS)};
@@ -112,7 +113,8 @@ class DmaUnderChangeTest {
     }
 
     @Test
-    @DisplayName("an access that does not end keeps no other domain; its own unmap says ETIMEDOUT, and detach leaves it attached")
+    @DisplayName("an access that does not end keeps no other domain; its own unmap says ETIMEDOUT, and detach leaves "
+        + "it attached")
     void endless() throws InterruptedException {
         Bench bench = new Bench(Duration.ofMillis(200), VtdSettings.DEFAULT);
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, VtdDriverSettings.DEFAULT);

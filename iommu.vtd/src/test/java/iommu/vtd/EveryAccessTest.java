@@ -21,8 +21,8 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
 /**
- * The driver's life, again and again, with an Error out of the first, second, third, ... of its accesses to tables and registers: what it
- * did before is undone, what is asked once more works, and no memory goes back too early or never.
+ * The driver's life, again and again, with an Error out of the first, second, third, ... of its accesses to tables and
+ * registers: what it did before is undone, what is asked once more works, and no memory goes back too early or never.
  */
 class EveryAccessTest {
     private static final int RW = Access.READ_WRITE;

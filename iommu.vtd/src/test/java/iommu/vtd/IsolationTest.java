@@ -28,7 +28,8 @@ class IsolationTest {
     private static final int DIRT = 1 << 20;
 
     private static VtdDriver driver(Bench bench) {
-        return new VtdDriver(bench.machine, bench.nodes, new VtdDriverSettings(20, 0, new Superpages(true, true), true, 256, false));
+        return new VtdDriver(bench.machine, bench.nodes,
+            new VtdDriverSettings(20, 0, new Superpages(true, true), true, 256, false));
     }
 
     private static DmaBuffer memory(Bench bench, long size) {
@@ -86,7 +87,8 @@ class IsolationTest {
     }
 
     @Test
-    @DisplayName("P1: a domain id goes to the next domain, what is cached under it does not: after detach and after close")
+    @DisplayName("P1: a domain id goes to the next domain, what is cached under it does not: after detach and after "
+        + "close")
     void domainIdsAreClean() {
         for (boolean close : new boolean[] {false, true}) {
             Bench bench = new Bench(VtdSettings.DEFAULT);
@@ -170,7 +172,8 @@ class IsolationTest {
     }
 
     @Test
-    @DisplayName("detach: both halves of a context entry are zeroes; nobody else's entry goes, nor one's own once it is there again")
+    @DisplayName("detach: both halves of a context entry are zeroes; nobody else's entry goes, nor one's own once it "
+        + "is there again")
     void detached() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         IommuDomain domain = driver(bench).open();

@@ -138,12 +138,14 @@ class MappingCostTest {
     }
 
     @Test
-    @DisplayName("the cost of map and unmap in bus accesses is the same with 0 and with 200,000 mappings (-Dgantry.mappings=1000000)")
+    @DisplayName("the cost of map and unmap in bus accesses is the same with 0 and with 200,000 mappings "
+        + "(-Dgantry.mappings=1000000)")
     void costDoesNotGrow() {
         int mappings = Integer.getInteger("gantry.mappings", 200_000);
         Bench bench = new Bench(VtdSettings.DEFAULT);
         CountingBus bus = new CountingBus(bench.bus);
-        VtdDriver driver = new VtdDriver(new CountedMachine(bench.machine, bus), bench.nodes, VtdDriverSettings.DEFAULT);
+        VtdDriver driver = new VtdDriver(new CountedMachine(bench.machine, bus), bench.nodes,
+            VtdDriverSettings.DEFAULT);
         DmaBuffer buffer = bench.machine.memory().allocate(2 * PAGE, PAGE, DmaMemory.Layout.CONTIGUOUS);
         IommuDomain domain = driver.open();
         domain.attach(0x10);
@@ -165,7 +167,8 @@ class MappingCostTest {
         for (int i = 0; i < mappings; i++) {
             assertEquals(PAGE, domain.unmap(i * PAGE, PAGE));
         }
-        System.out.printf("MappingCostTest: %d mappings, %.2f us per map (%d accesses), %.2f us per unmap (%d accesses), %d tables%n",
+        System.out.printf(
+            "MappingCostTest: %d mappings, %.2f us per map (%d accesses), %.2f us per unmap (%d accesses), %d tables%n",
             mappings, micros, full[0], (System.nanoTime() - begin) / 1e3 / mappings, full[1], tables);
         assertEquals(available, bench.machine.memory().available());
     }

@@ -81,7 +81,8 @@ class OrdersTest {
             long low = bench.bus.read(at, 8);
             switch ((int) low & 0xf) {
                 case VtdRegisters.QI_CONTEXT -> context(low >>> 4 & 3, low >>> 16 & 0xffff, low >>> 32 & 0xffff);
-                case VtdRegisters.QI_IOTLB -> iotlb(low >>> 4 & 3, low >>> 16 & 0xffff, bench.bus.read(at + 8, 8), low >>> 6 & 3);
+                case VtdRegisters.QI_IOTLB ->
+                iotlb(low >>> 4 & 3, low >>> 16 & 0xffff, bench.bus.read(at + 8, 8), low >>> 6 & 3);
                 case VtdRegisters.QI_IEC -> orders.add((low & 0x10) == 0 ? "interrupts" : "interrupt " + (low >>> 32));
                 default -> {
                 }
@@ -89,13 +90,17 @@ class OrdersTest {
         }
 
         private void context(long granularity, long domain, long source) {
-            orders.add(granularity == VtdRegisters.GLOBAL ? "contexts" : String.format("context %x of %d", source, domain));
+            orders.add(
+                granularity == VtdRegisters.GLOBAL ? "contexts" : String.format("context %x of %d", source, domain));
         }
 
         private void iotlb(long granularity, long domain, long pages, long drains) {
-            orders.add((granularity == VtdRegisters.GLOBAL ? "pages" : granularity == VtdRegisters.DOMAIN ? "pages of " + domain
-                : String.format("pages %x+2^%d%s of %d", pages & -4096, pages & 0x3f, (pages & 0x40) != 0 ? " leaves" : "", domain))
-                + (drains == 0 ? "" : drains == 1 ? ", writes drained" : drains == 2 ? ", reads drained" : ", drained"));
+            orders.add((granularity == VtdRegisters.GLOBAL ? "pages"
+                : granularity == VtdRegisters.DOMAIN ? "pages of " + domain
+                : String.format("pages %x+2^%d%s of %d", pages & -4096, pages & 0x3f,
+                        (pages & 0x40) != 0 ? " leaves" : "", domain))
+                + (drains == 0 ? ""
+                    : drains == 1 ? ", writes drained" : drains == 2 ? ", reads drained" : ", drained"));
         }
     }
 
@@ -142,12 +147,14 @@ class OrdersTest {
     }
 
     @Test
-    @DisplayName("VT-d 4: what was absent needs no invalidation; what was present needs one: the smallest block of pages around it")
+    @DisplayName("VT-d 4: what was absent needs no invalidation; what was present needs one: the smallest block of "
+        + "pages around it")
     void modern() {
         life(VtdSettings.DEFAULT, false, List.of(
             List.of(),
             List.of(),
-            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1", "pages 0+2^6 of 1"),
+            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1",
+                "pages 0+2^6 of 1"),
             List.of("context 10 of 1", "pages of 1"),
             List.of(),
             List.of("interrupt 1"),
@@ -160,7 +167,8 @@ class OrdersTest {
         life(Bench.with(1 << 7, 0, 0, 0), false, List.of(
             List.of("context 10 of 0", "pages of 1"),
             List.of("pages 0+2^6 of 1"),
-            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1", "pages 0+2^6 of 1"),
+            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1",
+                "pages 0+2^6 of 1"),
             List.of("context 10 of 1", "pages of 1"),
             List.of("interrupt 1"),
             List.of("interrupt 1"),
@@ -168,12 +176,14 @@ class OrdersTest {
     }
 
     @Test
-    @DisplayName("VT-d RWBF: the write buffer is flushed after each change of a table, and before what was there is invalidated")
+    @DisplayName("VT-d RWBF: the write buffer is flushed after each change of a table, and before what was there is "
+        + "invalidated")
     void writeBuffer() {
         life(Bench.with(1 << 4, 0, 0, 0), false, List.of(
             List.of("WBF"),
             List.of("WBF"),
-            List.of("WBF", "pages 5000+2^0 leaves of 1", "WBF", "pages 8000+2^2 leaves of 1", "WBF", "pages 0+2^5 leaves of 1",
+            List.of("WBF", "pages 5000+2^0 leaves of 1", "WBF", "pages 8000+2^2 leaves of 1", "WBF",
+                "pages 0+2^5 leaves of 1",
                 "WBF", "pages 0+2^6 of 1"),
             List.of("WBF", "context 10 of 1", "pages of 1"),
             List.of(),
@@ -185,16 +195,20 @@ class OrdersTest {
     @DisplayName("VT-d MAMV and PSI: more pages than 2^MAMV, or any without PSI, are the whole domain")
     void coarse() {
         List<String> detach = List.of("context 10 of 1", "pages of 1");
-        List<String> close = List.of("contexts", "pages", "interrupts", "IRTA 1000007", "SIRTP", "interrupts", "no QIE");
+        List<String> close = List.of("contexts", "pages", "interrupts", "IRTA 1000007", "SIRTP", "interrupts",
+            "no QIE");
         life(Bench.with(5L << 48, 0x3fL << 48, 0, 0), false, List.of(List.of(), List.of(),
-            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1", "pages of 1"),
+            List.of("pages 5000+2^0 leaves of 1", "pages 8000+2^2 leaves of 1", "pages 0+2^5 leaves of 1",
+                "pages of 1"),
             detach, List.of(), List.of("interrupt 1"), close));
         life(Bench.with(0, 1L << 39, 0, 0), false, List.of(List.of(), List.of(),
-            List.of("pages of 1", "pages of 1", "pages of 1", "pages of 1"), detach, List.of(), List.of("interrupt 1"), close));
+            List.of("pages of 1", "pages of 1", "pages of 1", "pages of 1"), detach, List.of(), List.of("interrupt 1"),
+            close));
     }
 
     @Test
-    @DisplayName("VT-d: the same by registers, where there is no queue; drains (DR, DW) where the driver is told to, of pages only")
+    @DisplayName("VT-d: the same by registers, where there is no queue; drains (DR, DW) where the driver is told to, "
+        + "of pages only")
     void registersAndDrains() {
         List<String> unmaps = List.of("pages 5000+2^0 leaves of 1, drained", "pages 8000+2^2 leaves of 1, drained",
             "pages 0+2^5 leaves of 1, drained", "pages 0+2^6 of 1, drained");
@@ -207,7 +221,8 @@ class OrdersTest {
         life(Bench.with(0, 1L << 54, 0, 0xa), true, List.of(List.of(), List.of(), unmaps.stream().map(READS).toList(),
             List.of("context 10 of 1", "pages of 1, reads drained"), List.of("contexts", "pages, reads drained")));
         life(Bench.with(0, 1L << 54, 0, 8), true, List.of(List.of(), List.of(), unmaps.stream().map(READS).toList(),
-            List.of("context 10 of 1", "pages of 1, reads drained"), List.of("contexts", "pages, reads drained", "no QIE")));
+            List.of("context 10 of 1", "pages of 1, reads drained"),
+            List.of("contexts", "pages, reads drained", "no QIE")));
         life(VtdSettings.DEFAULT, true, List.of(
             List.of(),
             List.of(),
@@ -219,25 +234,32 @@ class OrdersTest {
     }
 
     @Test
-    @DisplayName("P2: a unit is started with nothing cached and an empty table of interrupts, then TE is set, then there are interrupts")
+    @DisplayName("P2: a unit is started with nothing cached and an empty table of interrupts, then TE is set, then "
+        + "there are interrupts")
     void start() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         Recorder unit = new Recorder(bench);
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, settings(false));
         long root = bench.reg8(VtdRegisters.RTADDR);
         long table = bench.reg8(VtdRegisters.IRTA);
-        assertEquals(List.of("QIE", String.format("RTADDR %x", root), "SRTP", "contexts", "pages", String.format("IRTA %x", root | 7),
+        assertEquals(
+            List.of("QIE", String.format("RTADDR %x", root), "SRTP", "contexts", "pages",
+                String.format("IRTA %x", root | 7),
             "SIRTP", "interrupts", "IRE", "TE", String.format("IRTA %x", table), "SIRTP", "interrupts"), unit.take());
         driver.close();
         unit.take();
         // TE and IRE are on, and stay.
         new VtdDriver(bench.machine, bench.nodes, settings(false));
-        assertEquals(List.of("QIE", String.format("RTADDR %x", root), "SRTP", "contexts", "pages", String.format("IRTA %x", root | 7),
-            "SIRTP", "interrupts", String.format("IRTA %x", bench.reg8(VtdRegisters.IRTA)), "SIRTP", "interrupts"), unit.take());
+        assertEquals(
+            List.of("QIE", String.format("RTADDR %x", root), "SRTP", "contexts", "pages",
+                String.format("IRTA %x", root | 7),
+            "SIRTP", "interrupts", String.format("IRTA %x", bench.reg8(VtdRegisters.IRTA)), "SIRTP", "interrupts"),
+            unit.take());
     }
 
     @Test
-    @DisplayName("P3: after an order that was not confirmed, each next one begins with an invalidation of everything until one is")
+    @DisplayName("P3: after an order that was not confirmed, each next one begins with an invalidation of everything "
+        + "until one is")
     void doubt() {
         Bench bench = new Bench(Bench.with(1 << 7, 0, 0, 0));
         Recorder unit = new Recorder(bench);
@@ -247,7 +269,8 @@ class OrdersTest {
         IommuDomain other = driver.open();
         domain.attach(0x10);
         other.attach(0x11);
-        List<Runnable> next = List.of(() -> other.unmap(0x5000, 4096), () -> other.detach(0x11), () -> other.attach(0x11),
+        List<Runnable> next = List.of(() -> other.unmap(0x5000, 4096), () -> other.detach(0x11),
+            () -> other.attach(0x11),
             () -> other.map(0x5000, buffer, 0, 4096, RW), other::close);
         for (Runnable order : next) {
             domain.map(0x1000, buffer, 0, 4096, RW);

@@ -22,7 +22,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Random maps and unmaps against a sorted map of pages; the unit (with its IOTLB) and the tables must agree with it. */
+/**
+ * Random maps and unmaps against a sorted map of pages; the unit (with its IOTLB) and the tables must agree with it.
+ */
 class TranslationModelTest {
     private static final long PAGE = 4096;
     private static final long MIB2 = 2L << 20;
@@ -44,7 +46,8 @@ class TranslationModelTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("units")
-    @DisplayName("the translation function is that of a map of pages, superpages and splits or not; all table memory comes back")
+    @DisplayName("the translation function is that of a map of pages, superpages and splits or not; all table memory "
+        + "comes back")
     void model(String name, VtdSettings settings) {
         Random random = Bench.random("TranslationModelTest, " + name);
         Bench bench = new Bench(settings);
@@ -69,11 +72,13 @@ class TranslationModelTest {
             if (random.nextInt(10) < 6) {
                 map(random, domain, model, iova, length, contiguous, scattered);
             } else {
-                assertEquals(model.subMap(iova, iova + length).size() * PAGE, domain.unmap(iova, length), "step " + step);
+                assertEquals(model.subMap(iova, iova + length).size() * PAGE, domain.unmap(iova, length),
+                    "step " + step);
                 model.subMap(iova, iova + length).clear();
             }
             for (int i = 0; i < 40; i++) {
-                long at = (i < 20 ? iova + random.nextInt((int) (length + 8 * PAGE)) - 4 * PAGE : place + random.nextInt(10 << 20)) & ~3L;
+                long at = (i < 20 ? iova + random.nextInt((int) (length + 8 * PAGE)) - 4 * PAGE
+                    : place + random.nextInt(10 << 20)) & ~3L;
                 check(bench, domain, model, at, step);
             }
         }
@@ -87,7 +92,8 @@ class TranslationModelTest {
         assertEquals(available, bench.machine.memory().available());
     }
 
-    private static void map(Random random, IommuDomain domain, TreeMap<Long, Leaf> model, long iova, long length, DmaBuffer contiguous,
+    private static void map(Random random, IommuDomain domain, TreeMap<Long, Leaf> model, long iova, long length,
+        DmaBuffer contiguous,
             DmaBuffer scattered) {
         DmaBuffer buffer = length <= 64 * PAGE && random.nextBoolean() ? scattered : contiguous;
         long offset = random.nextInt((int) ((buffer.size() - length) / PAGE)) * PAGE;
@@ -98,11 +104,13 @@ class TranslationModelTest {
         int access = 1 + random.nextInt(3);
         long from = offset;
         if (iova <= 0xfeefffffL && iova + length > 0xfee00000L) {
-            assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> domain.map(iova, buffer, from, length, access)).errno());
+            assertEquals(Errno.EINVAL,
+                assertThrows(ErrnoException.class, () -> domain.map(iova, buffer, from, length, access)).errno());
             return;
         }
         if (!model.subMap(iova, iova + length).isEmpty()) {
-            assertEquals(Errno.EEXIST, assertThrows(ErrnoException.class, () -> domain.map(iova, buffer, from, length, access)).errno());
+            assertEquals(Errno.EEXIST,
+                assertThrows(ErrnoException.class, () -> domain.map(iova, buffer, from, length, access)).errno());
             return;
         }
         domain.map(iova, buffer, from, length, access);
@@ -123,7 +131,8 @@ class TranslationModelTest {
             int kind = access;
             assertEquals(expected, bench.units.get(0).translate(0x10, iova, 4, access),
                 () -> String.format("unit, step %d, iova 0x%x %s", step, iova, Access.name(kind)));
-            assertEquals(expected, domain.lookup(iova, access), () -> String.format("tables, step %d, iova 0x%x", step, iova));
+            assertEquals(expected, domain.lookup(iova, access),
+                () -> String.format("tables, step %d, iova 0x%x", step, iova));
         }
     }
 }

@@ -22,7 +22,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
-/** Hardware that does not confirm what it is told, for a while or for good: nobody is let through, and no memory is used again. */
+/**
+ * Hardware that does not confirm what it is told, for a while or for good: nobody is let through, and no memory is used
+ * again.
+ */
 class UnconfirmedTest {
     private static final int RW = Access.READ_WRITE;
 
@@ -35,7 +38,8 @@ class UnconfirmedTest {
     };
 
     private static VtdDriver driver(Bench bench) {
-        return new VtdDriver(bench.machine, bench.nodes, new VtdDriverSettings(20, 0, new Superpages(true, true), true, 256, false));
+        return new VtdDriver(bench.machine, bench.nodes,
+            new VtdDriverSettings(20, 0, new Superpages(true, true), true, 256, false));
     }
 
     private static DmaBuffer memory(Bench bench) {
@@ -47,7 +51,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("P1: an attach that is not confirmed leaves no context entry, and its tables stay out of the pool until a later one is")
+    @DisplayName("P1: an attach that is not confirmed leaves no context entry, and its tables stay out of the pool "
+        + "until a later one is")
     void attach() {
         attach(Bench.with(1 << 7, 0, 0, 0), Bench.DEAF);
         attach(Bench.with(1 << 4, 0, 0, 0), NEVER_FLUSHED);
@@ -88,7 +93,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("P3: a domain whose close is not confirmed blocks everybody and keeps its tables; the next one's making asks again")
+    @DisplayName("P3: a domain whose close is not confirmed blocks everybody and keeps its tables; the next one's "
+        + "making asks again")
     void close() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
@@ -105,7 +111,8 @@ class UnconfirmedTest {
         long during = bench.machine.memory().available();
         bench.sick = Bench.DEAF;
         errno(Errno.ETIMEDOUT, domain::close);
-        assertEquals(Refusal.NO_REQUESTER, bench.port(0x11).write(0, 4, 1), "the second requester's entry is gone, too");
+        assertEquals(Refusal.NO_REQUESTER, bench.port(0x11).write(0, 4, 1),
+            "the second requester's entry is gone, too");
         errno(Errno.ETIMEDOUT, domain::close);
         IommuDomain other = driver.open();
         errno(Errno.ETIMEDOUT, () -> other.attach(0x10));
@@ -113,7 +120,8 @@ class UnconfirmedTest {
         assertEquals(during, bench.machine.memory().available());
         bench.sick = null;
         driver.open();
-        assertEquals(before - 2 * 4096, bench.machine.memory().available(), "the buffer, and the new domain's root table");
+        assertEquals(before - 2 * 4096, bench.machine.memory().available(),
+            "the buffer, and the new domain's root table");
         assertEquals(Refusal.NO_REQUESTER, device.write(0, 4, 1));
     }
 
@@ -141,7 +149,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("P3: the memory of a map that is not confirmed is held until the unit has forgotten it, whoever closes the buffer")
+    @DisplayName("P3: the memory of a map that is not confirmed is held until the unit has forgotten it, whoever "
+        + "closes the buffer")
     void map() {
         Bench bench = new Bench(Bench.with(1 << 7, 0, 0, 0));
         VtdDriver driver = driver(bench);
@@ -161,7 +170,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("P1: an interrupt remapping entry that is not confirmed is absent, and its index out of use until it is")
+    @DisplayName("P1: an interrupt remapping entry that is not confirmed is absent, and its index out of use until "
+        + "it is")
     void remappingEntry() {
         Bench bench = new Bench(Bench.with(1 << 7, 0, 0, 0));
         InterruptRemapping remapping = driver(bench).remapping().get();
@@ -211,7 +221,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("a driver that ends while the unit does not answer: what the unit may read is kept until other hardware is in its place")
+    @DisplayName("a driver that ends while the unit does not answer: what the unit may read is kept until other "
+        + "hardware is in its place")
     void end() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         long start = bench.machine.memory().available();
@@ -225,8 +236,11 @@ class UnconfirmedTest {
         assertEquals(during, bench.machine.memory().available());
         errno(Errno.EIO, domain::close);
         bench.sick = null;
-        assertEquals("EIO: /drhd@fed90000: its driver ended before the unit had confirmed an invalidation; the memory concerned is kept "
-            + "until other hardware is in the unit's place: restart that", assertThrows(ErrnoException.class, domain::close).getMessage());
+        assertEquals(
+            "EIO: /drhd@fed90000: its driver ended before the unit had confirmed an invalidation; the memory "
+                + "concerned is kept "
+            + "until other hardware is in the unit's place: restart that",
+            assertThrows(ErrnoException.class, domain::close).getMessage());
         bench.attachments.get(0).close();
         bench.plug(0, VtdSettings.DEFAULT);
         domain.close();
@@ -234,7 +248,8 @@ class UnconfirmedTest {
     }
 
     @Test
-    @DisplayName("the queue works again after somebody broke it, after a refused descriptor, and after an Error out of the unit")
+    @DisplayName("the queue works again after somebody broke it, after a refused descriptor, and after an Error out "
+        + "of the unit")
     void queueRecovers() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);

@@ -38,7 +38,8 @@ class VtdComponentTest {
     }
 
     private static VtdDriver driver(Registry of) {
-        return (VtdDriver) of.offered().stream().filter(offer -> offer.type == Iommu.class).findFirst().orElseThrow().service;
+        return (VtdDriver) of.offered().stream().filter(offer -> offer.type == Iommu.class).findFirst()
+            .orElseThrow().service;
     }
 
     private static void closed(VtdDriver driver) {
@@ -46,11 +47,13 @@ class VtdComponentTest {
     }
 
     @Test
-    @DisplayName("VT-d: both services are there when all units are, and go before the driver is closed; translation stays on")
+    @DisplayName("VT-d: both services are there when all units are, and go before the driver is closed; translation "
+        + "stays on")
     void services() {
         VtdComponent component = component(registry);
         component.activate(registry.context, Map.of());
-        assertEquals(List.of(InterruptRemapping.class, Iommu.class), registry.offers.stream().map(offer -> offer.type).toList());
+        assertEquals(List.of(InterruptRemapping.class, Iommu.class),
+            registry.offers.stream().map(offer -> offer.type).toList());
         registry.offers.forEach(offer -> {
             assertEquals("vtd", offer.properties.get("iommu.kind"));
             assertArrayEquals(new String[] {"type1v2", "type1"}, (Object[]) offer.properties.get("vfio.type"));
@@ -74,7 +77,8 @@ class VtdComponentTest {
     }
 
     @Test
-    @DisplayName("VT-d: without one of the machine's units nothing is offered: the devices behind it would be without protection")
+    @DisplayName("VT-d: without one of the machine's units nothing is offered: the devices behind it would be "
+        + "without protection")
     void someUnits() {
         VtdComponent component = new VtdComponent(bench.machine, bench.nodes.subList(0, 1), registry.log);
         component.activate(registry.context, Map.of());
@@ -95,7 +99,8 @@ class VtdComponentTest {
     }
 
     @Test
-    @DisplayName("VT-d: a timeout and superpages are in force at once, what the hardware was set up with is not, and that is said")
+    @DisplayName("VT-d: a timeout and superpages are in force at once, what the hardware was set up with is not, and "
+        + "that is said")
     void modified() {
         VtdComponent component = component(registry);
         component.activate(registry.context, Map.of());
@@ -103,8 +108,10 @@ class VtdComponentTest {
         component.modified(Map.of("superpages", false, "timeout.millis", 700));
         assertEquals(List.of(), registry.lines);
         assertEquals(new Superpages(false, true), driver.open().get(Superpages.class));
-        String later = "warn: some of the new configuration is for a driver that starts from now on; restart this bundle to start it anew";
-        for (Map<String, Object> other : List.<Map<String, Object>>of(Map.of("levels", 3), Map.of("interrupt.remapping", false),
+        String later = "warn: some of the new configuration is for a driver that starts from now on; restart this "
+            + "bundle to start it anew";
+        for (Map<String, Object> other : List.<Map<String, Object>>of(Map.of("levels", 3),
+            Map.of("interrupt.remapping", false),
                 Map.of("remapping.entries", 512), Map.of("descriptor.drains", true))) {
             component.modified(other);
             assertEquals(List.of(later), registry.lines, other.toString());
@@ -113,7 +120,9 @@ class VtdComponentTest {
         assertEquals(new Superpages(true, true), driver.open().get(Superpages.class));
         assertEquals(2, registry.offered().size());
         component.modified(Map.of("levels", 6, "remapping.entries", 300));
-        assertEquals("error: iommu.vtd: levels=6 is refused, legal is 0, 3, 4 or 5; 0 stays; remapping.entries=300 is refused, legal is a "
+        assertEquals(
+            "error: iommu.vtd: levels=6 is refused, legal is 0, 3, 4 or 5; 0 stays; remapping.entries=300 is "
+                + "refused, legal is a "
             + "power of two, 256..65536; 4096 stays", registry.lines.get(0));
         component.close();
     }
@@ -122,10 +131,12 @@ class VtdComponentTest {
     @DisplayName("VT-d: a depth that these units do not walk is one line, and the deepest that they walk is used")
     void levels() {
         VtdComponent component = component(registry);
-        component.activate(registry.context, Map.of("levels", 5, "timeout.millis", 70, "superpages", false, "remapping.entries", 256));
+        component.activate(registry.context,
+            Map.of("levels", 5, "timeout.millis", 70, "superpages", false, "remapping.entries", 256));
         assertEquals(1, registry.lines.size());
         String line = registry.lines.get(0);
-        assertEquals("error: iommu.vtd: levels=5 is refused, no table depth suits: wanted 5 levels", line.substring(0, line.indexOf(',', 50)));
+        assertEquals("error: iommu.vtd: levels=5 is refused, no table depth suits: wanted 5 levels",
+            line.substring(0, line.indexOf(',', 50)));
         assertEquals("; the default 0 is used", line.substring(line.lastIndexOf(';')));
         assertEquals((1L << 48) - 1, driver(registry).capabilities().apertureEnd());
         assertEquals(new Superpages(false, true), driver(registry).open().get(Superpages.class));
@@ -145,7 +156,8 @@ class VtdComponentTest {
     }
 
     @Test
-    @DisplayName("VT-d: a second bundle offers nothing while the first drives the units, and takes over with what is configured by then")
+    @DisplayName("VT-d: a second bundle offers nothing while the first drives the units, and takes over with what is "
+        + "configured by then")
     void standsBy() {
         Registry later = new Registry();
         VtdComponent first = component(registry);
@@ -177,7 +189,8 @@ class VtdComponentTest {
     }
 
     @Test
-    @DisplayName("VT-d: a service that cannot be registered takes the other one along, and the driver; nobody drives the units")
+    @DisplayName("VT-d: a service that cannot be registered takes the other one along, and the driver; nobody drives "
+        + "the units")
     void notRegistered() {
         registry.refused = Iommu.class;
         VtdComponent component = component(registry);

@@ -136,7 +136,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("attach: two units, a driver of one: it serves the requesters of that unit; EINVAL for those behind the other, or behind none")
+    @DisplayName("attach: two units, a driver of one: it serves the requesters of that unit; EINVAL for those behind "
+        + "the other, or behind none")
     void oneOfTwo() {
         Bench bench = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes.subList(0, 1), VtdDriverSettings.DEFAULT);
@@ -147,7 +148,8 @@ class VtdDriverTest {
         for (int requester : new int[] {0x110, 0x510}) {
             ErrnoException e = assertThrows(ErrnoException.class, () -> domain.attach(requester));
             assertEquals(Errno.EINVAL, e.errno());
-            assertTrue(e.getMessage().contains(String.format("requester 0x%x sits behind ", requester)), e.getMessage());
+            assertTrue(e.getMessage().contains(String.format("requester 0x%x sits behind ", requester)),
+                e.getMessage());
         }
         driver.close();
         driver(new Bench(VtdSettings.DEFAULT)).open().attach(0x510);
@@ -167,7 +169,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("capabilities: paged, sizes by SLLPS, aperture by MGAW and depth, the interrupt range and RMRRs reserved")
+    @DisplayName("capabilities: paged, sizes by SLLPS, aperture by MGAW and depth, the interrupt range and RMRRs "
+        + "reserved")
     void capabilities() {
         Bench bench = new Bench(VtdSettings.DEFAULT, Bench.with(0, 2L << 34, 0, 0));
         VtdDriver driver = driver(bench);
@@ -178,7 +181,8 @@ class VtdDriverTest {
         ReservedRegion msi = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
         assertEquals(List.of(msi), driver.capabilities().reserved());
         assertEquals(List.of(msi), driver.reservedRegions(0x20));
-        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), msi), driver.reservedRegions(0x10));
+        assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), msi),
+            driver.reservedRegions(0x10));
         assertTrue(driver.violationWires().isEmpty());
     }
 
@@ -194,17 +198,20 @@ class VtdDriverTest {
         assertEquals(2 * 4096, before - bench.machine.memory().available(), "root and level 3");
         assertEquals(GIB, domain.unmap(GIB, GIB));
         domain.map(GIB - 0x1000, buffer, MIB2 - 0x1000, GIB + 0x2000, RW);
-        assertEquals(7 * 4096, before - bench.machine.memory().available(), "4 KiB, 512 x 2 MiB, 4 KiB: root, level 3, 3 x level 2, 2 x 1");
+        assertEquals(7 * 4096, before - bench.machine.memory().available(),
+            "4 KiB, 512 x 2 MiB, 4 KiB: root, level 3, 3 x level 2, 2 x 1");
         assertEquals(buffer.physical(MIB2), domain.lookup(GIB, RW));
         assertEquals(GIB + 0x2000, domain.unmap(0, 1L << 40));
         domain.map(0x1000, buffer, 0, MIB2, RW);
-        assertEquals(4 * 4096 + 4096, before - bench.machine.memory().available(), "not aligned to each other: 4 KiB pages");
+        assertEquals(4 * 4096 + 4096, before - bench.machine.memory().available(),
+            "not aligned to each other: 4 KiB pages");
         domain.close();
         assertEquals(before, bench.machine.memory().available());
     }
 
     @Test
-    @DisplayName("VT-d SLLPS: 1 GiB pages are split down to 4 KiB where a range cuts them, and not made where the unit lacks them")
+    @DisplayName("VT-d SLLPS: 1 GiB pages are split down to 4 KiB where a range cuts them, and not made where the "
+        + "unit lacks them")
     void gigabytePages() {
         for (VtdSettings settings : new VtdSettings[] {VtdSettings.DEFAULT, Bench.with(0, 2L << 34, 0, 0)}) {
             Bench bench = new Bench(settings);
@@ -290,7 +297,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("mapDoorbell is checked as map is, and its page besides: below 2^52 and not in the interrupt range, to the last page")
+    @DisplayName("mapDoorbell is checked as map is, and its page besides: below 2^52 and not in the interrupt range, "
+        + "to the last page")
     void doorbells() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         IommuDomain domain = driver(bench).open();
@@ -309,7 +317,8 @@ class VtdDriverTest {
         errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, 1L << 52, 4096));
         errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, -4096, 4096));
         assertEquals(Refusal.UNMAPPED, domain.lookup(0x2000, Access.WRITE));
-        long[][] allowed = {{0xfedff000L, 0xd0000000L}, {0xfef00000L, 0xd0000000L}, {0x2000, 0xfedff000L}, {0x3000, 0xfef00000L},
+        long[][] allowed = {{0xfedff000L, 0xd0000000L}, {0xfef00000L, 0xd0000000L}, {0x2000, 0xfedff000L},
+            {0x3000, 0xfef00000L},
             {(1L << 48) - 4096, (1L << 52) - 4096}, {0, 0}};
         for (long[] each : allowed) {
             domain.mapDoorbell(each[0], each[1], 4096);
@@ -341,10 +350,13 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("a split takes the tables it needs and no more; with one too few it is ENOMEM, and everything is as it was")
+    @DisplayName("a split takes the tables it needs and no more; with one too few it is ENOMEM, and everything is as "
+        + "it was")
     void tablesOfSplits() {
-        long[][] cuts = {{GIB + MIB2, MIB2, 1}, {GIB + 0x1000, 0x1000, 2}, {GIB + 0x1000, 2 * MIB2, 3}, {GIB, MIB2 + 0x1000, 2},
-            {GIB + 0x3000, GIB - 0x3000, 2}, {2 * GIB - 0x1000, 0x2000, 4}, {2 * GIB - MIB2, 2 * MIB2, 2}, {GIB, GIB, 0}};
+        long[][] cuts = {{GIB + MIB2, MIB2, 1}, {GIB + 0x1000, 0x1000, 2}, {GIB + 0x1000, 2 * MIB2, 3},
+            {GIB, MIB2 + 0x1000, 2},
+            {GIB + 0x3000, GIB - 0x3000, 2}, {2 * GIB - 0x1000, 0x2000, 4}, {2 * GIB - MIB2, 2 * MIB2, 2},
+            {GIB, GIB, 0}};
         for (long[] each : cuts) {
             Bench bench = new Bench(VtdSettings.DEFAULT);
             IommuDomain domain = driver(bench).open();
@@ -364,13 +376,15 @@ class VtdDriverTest {
             assertEquals(each[1], domain.unmap(each[0], each[1]), what);
             assertEquals(Refusal.UNMAPPED, domain.lookup(each[0], RW), what);
             assertEquals(Refusal.UNMAPPED, domain.lookup(each[0] + each[1] - 1, RW), what);
-            assertEquals(each[0] == GIB ? Refusal.UNMAPPED : buffer.physical(each[0] % GIB - 1), domain.lookup(each[0] - 1, RW), what);
+            assertEquals(each[0] == GIB ? Refusal.UNMAPPED : buffer.physical(each[0] % GIB - 1),
+                domain.lookup(each[0] - 1, RW), what);
             assertEquals(buffer.physical((each[0] + each[1]) % GIB), domain.lookup(each[0] + each[1], RW), what);
         }
     }
 
     @Test
-    @DisplayName("P3: a driver whose units do not answer at its end, for so long or longer: all memory is back, or ETIMEDOUT and it is kept")
+    @DisplayName("P3: a driver whose units do not answer at its end, for so long or longer: all memory is back, or "
+        + "ETIMEDOUT and it is kept")
     void slowEnd() {
         boolean ended = false;
         boolean kept = false;
@@ -459,7 +473,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("violations: the ring as software reads it, oldest first, cleared; after an overflow recording goes on")
+    @DisplayName("violations: the ring as software reads it, oldest first, cleared; after an overflow recording goes "
+        + "on")
     void violations() {
         VtdSettings two = Bench.with(1L << 40, 0xffL << 40, 0, 0);
         Bench bench = new Bench(new VtdSettings(two.capabilities(), 46, false, true, 1024));
@@ -482,7 +497,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("a fault record without F is none, whatever FSTS says; of records read before they are asked for the first 64 are kept")
+    @DisplayName("a fault record without F is none, whatever FSTS says; of records read before they are asked for "
+        + "the first 64 are kept")
     void records() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
@@ -514,9 +530,12 @@ class VtdDriverTest {
     @CsvSource({"1, -2, root entry not present", "2, -2, context entry not present", "3, -2, context entry invalid",
         "4, -3, address beyond the domain's width", "5, -5, no write permission", "6, -5, no read permission",
         "7, -6, page table not readable", "8, -6, root table not readable", "9, -6, context table not readable",
-        "a, -6, reserved bits in the root entry", "b, -6, reserved bits in the context entry", "c, -6, reserved bits in a page table entry",
-        "d, -8, request type blocked", "e, -8, translated into the interrupt range", "20, -8, interrupt request with reserved bits",
-        "21, -3, interrupt index beyond the table", "22, -4, interrupt entry not present", "23, -6, interrupt table not readable",
+        "a, -6, reserved bits in the root entry", "b, -6, reserved bits in the context entry",
+        "c, -6, reserved bits in a page table entry",
+        "d, -8, request type blocked", "e, -8, translated into the interrupt range",
+        "20, -8, interrupt request with reserved bits",
+        "21, -3, interrupt index beyond the table", "22, -4, interrupt entry not present",
+        "23, -6, interrupt table not readable",
         "24, -6, reserved bits in the interrupt entry", "25, -8, compatibility format interrupt blocked",
         "26, -5, interrupt from another source", "7f, -6, unknown"})
     void reasons(String reason, int refusal, String text) {
@@ -528,7 +547,8 @@ class VtdDriverTest {
             bench.sick = new Bench.Sick() {
                 @Override
                 public long read(Mmio registers, long offset, int size) {
-                    return offset == VtdRegisters.FSTS ? 7L << 8 | VtdRegisters.PPF : offset == 0x220 + 16 * 7 ? 0xa_b000L
+                    return offset == VtdRegisters.FSTS ? 7L << 8 | VtdRegisters.PPF
+                        : offset == 0x220 + 16 * 7 ? 0xa_b000L
                         : offset == 0x228 + 16 * 7 ? high : registers.read(offset, size);
                 }
             };
@@ -547,7 +567,8 @@ class VtdDriverTest {
             bench.sick = new Bench.Sick() {
                 @Override
                 public long read(Mmio registers, long offset, int size) {
-                    return offset != VtdRegisters.PMEN ? registers.read(offset, size) : written.isEmpty() || !answers ? 0x8000_0001L : 0;
+                    return offset != VtdRegisters.PMEN ? registers.read(offset, size)
+                        : written.isEmpty() || !answers ? 0x8000_0001L : 0;
                 }
 
                 @Override
@@ -603,7 +624,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("a superpage that is not to be split: an unmap takes all of it or EINVAL names it, at either end of the range")
+    @DisplayName("a superpage that is not to be split: an unmap takes all of it or EINVAL names it, at either end of "
+        + "the range")
     void cutsNoSuperpage() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         IommuDomain domain = driver(bench).open();
@@ -612,11 +634,13 @@ class VtdDriverTest {
         domain.map(0, buffer, 0, MIB2, RW);
         domain.map(GIB, buffer, 0, GIB, RW);
         domain.map(2 * GIB, buffer, 0, 0x3000, RW);
-        long[][] cuts = {{0, 0x1000, 0}, {0x1000, MIB2 - 0x1000, 0}, {MIB2 - 0x1000, 0x2000, 0}, {GIB - 0x1000, 0x2000, GIB},
+        long[][] cuts = {{0, 0x1000, 0}, {0x1000, MIB2 - 0x1000, 0}, {MIB2 - 0x1000, 0x2000, 0},
+            {GIB - 0x1000, 0x2000, GIB},
             {GIB, MIB2, GIB}, {GIB + MIB2, MIB2, GIB}, {2 * GIB - MIB2, MIB2, GIB}, {2 * GIB - 0x1000, 0x2000, GIB},
             {0, GIB + MIB2, GIB}, {0x1000, 3 * GIB, 0}};
         for (long[] each : cuts) {
-            ErrnoException e = assertThrows(ErrnoException.class, () -> domain.unmap(each[0], each[1]), Long.toHexString(each[0]));
+            ErrnoException e = assertThrows(ErrnoException.class, () -> domain.unmap(each[0], each[1]),
+                Long.toHexString(each[0]));
             assertEquals(Errno.EINVAL, e.errno());
             assertTrue(e.getMessage().contains(String.format("the superpage at 0x%x;", each[2])), e.getMessage());
         }
@@ -628,7 +652,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("a fault record that is read late says that its source id was under another domain then, or under none")
+    @DisplayName("a fault record that is read late says that its source id was under another domain then, or under "
+        + "none")
     void violationsReadLate() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
@@ -647,7 +672,9 @@ class VtdDriverTest {
             IommuDomain second = driver.open();
             second.attach(0x10);
             bench.port(0x10).write(0xd678, 4, 0);
-            assertEquals(List.of("0x05 write: no write permission, under a domain it has left", "0x02 write: context entry not present",
+            assertEquals(
+                List.of("0x05 write: no write permission, under a domain it has left",
+                    "0x02 write: context entry not present",
                 "0x02 write: context entry not present, under no domain", "0x05 write: no write permission"),
                 driver.violations().stream().map(Violation::reason).toList());
             assertEquals(List.of(), driver.violations());
@@ -693,7 +720,8 @@ class VtdDriverTest {
     }
 
     @Test
-    @DisplayName("driver and hardware replaced, again and again: the page of zeroes left to the hardware comes back, and not before")
+    @DisplayName("driver and hardware replaced, again and again: the page of zeroes left to the hardware comes back, "
+        + "and not before")
     void replaced() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         long start = bench.machine.memory().available();
@@ -750,7 +778,8 @@ class VtdDriverTest {
         }
     }
 
-    @DisplayName("P2: a fresh unit passes no message, and the driver sets IRE before TE: nobody rings a vector in between")
+    @DisplayName("P2: a fresh unit passes no message, and the driver sets IRE before TE: nobody rings a vector in "
+        + "between")
     @Test
     void noMessageBeforeRemapping() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
@@ -782,7 +811,8 @@ class VtdDriverTest {
         driver(bench).close();
         assertEquals(Bus.OK, device.write(0xfee00000L, 4, 0x40));
         assertEquals(List.of(), bench.messages, "remapping stays on over an empty table");
-        new VtdDriver(bench.machine, bench.nodes, new VtdDriverSettings(1000, 0, VtdDriverSettings.DEFAULT.superpages(), false, 4096, false));
+        new VtdDriver(bench.machine, bench.nodes,
+            new VtdDriverSettings(1000, 0, VtdDriverSettings.DEFAULT.superpages(), false, 4096, false));
         assertEquals(Bus.OK, device.write(0xfee00000L, 4, 0x40));
         assertEquals(1, bench.messages.size());
     }

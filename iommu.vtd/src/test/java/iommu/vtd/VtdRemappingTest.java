@@ -20,7 +20,8 @@ import org.junit.jupiter.api.Test;
 /** Messages composed by the driver, sent by devices, remapped by the unit. */
 class VtdRemappingTest {
     private static VtdDriver driver(Bench bench, int entries) {
-        return new VtdDriver(bench.machine, bench.nodes, new VtdDriverSettings(1000, 0, new Superpages(true, true), true, entries, false));
+        return new VtdDriver(bench.machine, bench.nodes,
+            new VtdDriverSettings(1000, 0, new Superpages(true, true), true, entries, false));
     }
 
     private static void errno(Errno expected, Runnable call) {
@@ -95,7 +96,8 @@ class VtdRemappingTest {
     }
 
     @Test
-    @DisplayName("a released entry is absent, whichever it is, and its neighbours go on; the index is free, its source id forgotten")
+    @DisplayName("a released entry is absent, whichever it is, and its neighbours go on; the index is free, its "
+        + "source id forgotten")
     void released() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench, 256);
@@ -118,7 +120,8 @@ class VtdRemappingTest {
     }
 
     @Test
-    @DisplayName("VT-d 6.1: the table ends where its memory does: IRTA.S, and an index behind it is refused, whatever lies there")
+    @DisplayName("VT-d 6.1: the table ends where its memory does: IRTA.S, and an index behind it is refused, "
+        + "whatever lies there")
     void tableEnds() {
         for (int entries : new int[] {256, 4096}) {
             Bench bench = new Bench(VtdSettings.DEFAULT);
@@ -167,7 +170,8 @@ class VtdRemappingTest {
     }
 
     @Test
-    @DisplayName("P3: the driver's close returns when a message that was let through has arrived, of a requester in no domain, too")
+    @DisplayName("P3: the driver's close returns when a message that was let through has arrived, of a requester in "
+        + "no domain, too")
     void closeDrains() throws InterruptedException {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench, 256);
@@ -179,7 +183,8 @@ class VtdRemappingTest {
         synchronized (bench.messages) {
             device.start();
             while (device.getState() != Thread.State.BLOCKED
-                    || Arrays.stream(device.getStackTrace()).noneMatch(frame -> frame.getClassName().startsWith(Bench.class.getName() + "$"))) {
+                    || Arrays.stream(device.getStackTrace())
+                    .noneMatch(frame -> frame.getClassName().startsWith(Bench.class.getName() + "$"))) {
                 Thread.onSpinWait();
             }
             core.start();

@@ -17,13 +17,14 @@ public interface InterruptRemapping {
      * @param vector what is raised, 16..255
      * @param destination physical id of the local APIC
      * @return the entry's index
-     * @throws machine.api.ErrnoException ENOSPC if the table is full; EINVAL for a vector or destination the entry cannot hold
+     * @throws machine.api.ErrnoException ENOSPC if the table is full; EINVAL for a vector or destination the entry
+     *     cannot hold
      */
     int allocate(int requester, int vector, int destination);
 
     /**
-     * Gives an entry back. When this returns, messages through it are refused; one that had passed it already may still arrive. Does
-     * not wait for messages in flight, so a handler may call it.
+     * Gives an entry back. When this returns, messages through it are refused; one that had passed it already may still
+     * arrive. Does not wait for messages in flight, so a handler may call it.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not allocated
      */

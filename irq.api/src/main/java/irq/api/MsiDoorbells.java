@@ -8,11 +8,15 @@ import org.osgi.annotation.versioning.ProviderType;
 /** The MSI doorbells of an interrupt controller: banks, vectors, messages. Any thread. */
 @ProviderType
 public interface MsiDoorbells {
-    /** {@return the banks by index; the same answer for as long as the service lives; empty if the controller has none} */
+    /**
+     * {@return the banks by index; the same answer for as long as the service lives; empty if the controller has none}
+     */
     List<MsiBank> banks();
 
-    /** {@return whether a message is let through only if it comes from the requester the vector was allocated for; if not,
-     *     any device that reaches a bank's page can ring each of its vectors} */
+    /**
+     * {@return whether a message is let through only if it comes from the requester the vector was allocated for; if
+     *     not, any device that reaches a bank's page can ring each of its vectors}
+     */
     boolean verifiesSource();
 
     /** {@return how many vectors of a bank are free now} */
@@ -21,7 +25,8 @@ public interface MsiDoorbells {
     /**
      * Takes a vector: the lowest free one of the first bank in the request that has one.
      *
-     * @throws machine.api.ErrnoException ENOSPC if no bank of the request has a free vector; EINVAL for a bank that does not exist
+     * @throws machine.api.ErrnoException ENOSPC if no bank of the request has a free vector; EINVAL for a bank that
+     *     does not exist
      */
     MsiVector allocate(MsiRequest request);
 

@@ -8,8 +8,8 @@
  * vectors and composes the message for one. Through which device address a device reaches the bank's page is not
  * known here: that is decided by the container and its MSI strategy.
  *
- * <p><b>Two halves</b> as everywhere: the unit (registers, pending bits, the pin of the core) is attached to the machine
- * and is the data path; the driver programs it through the bus and is this contract.
+ * <p><b>Two halves</b> as everywhere: the unit (registers, pending bits, the pin of the core) is attached to the
+ * machine and is the data path; the driver programs it through the bus and is this contract.
  *
  * <p><b>Threads.</b> Any thread may call; an {@link irq.api.InterruptHandler} runs on the thread that raised the
  * interrupt, see there.

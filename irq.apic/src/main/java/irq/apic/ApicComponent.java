@@ -42,8 +42,8 @@ public final class ApicComponent {
     @ObjectClassDefinition(name = "Local APIC driver", description = "The driver of the local APICs")
     public @interface Config {
         /**
-         * {@return whether this service is there without interrupt remapping, too, and says then that it does not verify who sends a
-         *     message} At once: one without remapping comes or goes.
+         * {@return whether this service is there without interrupt remapping, too, and says then that it does not
+         *     verify who sends a message} At once: one without remapping comes or goes.
          */
         @AttributeDefinition(name = "Allow unsafe interrupts",
             description = "a controller without interrupt remapping, too: nobody verifies who sends a message; at once")
@@ -60,7 +60,8 @@ public final class ApicComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public ApicComponent(@Reference(name = "machine") Machine machine,
@@ -72,11 +73,15 @@ public final class ApicComponent {
         configuration = new ConfigurationReader("irq.apic", Config.class, log::error);
     }
 
-    /** Offers the controller as soon as there can be one; or stands by, if another bundle drives the node, until that leaves. */
+    /**
+     * Offers the controller as soon as there can be one; or stands by, if another bundle drives the node, until that
+     * leaves.
+     */
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
         boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
-        offer = new ApicRegistrar(context, remapping -> new ApicDriver(machine, node, remapping, log::error), unremapped,
+        offer = new ApicRegistrar(context, remapping -> new ApicDriver(machine, node, remapping, log::error),
+            unremapped,
             published(properties, unremapped), log::error);
         hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), this::begin);
     }
@@ -99,8 +104,8 @@ public final class ApicComponent {
     }
 
     /**
-     * Another configuration: a controller without remapping comes, or goes; one with it stays. What is not legal is refused in one line,
-     * and what was there before stays.
+     * Another configuration: a controller without remapping comes, or goes; one with it stays. What is not legal is
+     * refused in one line, and what was there before stays.
      */
     @Modified
     void modified(Map<String, Object> properties) {

@@ -44,7 +44,8 @@ final class ApicCore implements Runnable {
         this.report = report;
         int version = get(ApicRegisters.VERSION);
         if ((version & 0xf0) != 0x10) {
-            throw new ErrnoException(Errno.ENODEV, "no local APIC answers at 0x%x (version register 0x%x); is its unit attached?",
+            throw new ErrnoException(Errno.ENODEV,
+                "no local APIC answers at 0x%x (version register 0x%x); is its unit attached?",
                 page, version);
         }
         id = get(ApicRegisters.ID) >>> 24;
@@ -85,8 +86,8 @@ final class ApicCore implements Runnable {
     }
 
     /**
-     * Takes the handler away. When this returns it does not run any more, unless it is the caller. The vector is free when
-     * nothing of it is left in the APIC: now, or when the core has done with it.
+     * Takes the handler away. When this returns it does not run any more, unless it is the caller. The vector is free
+     * when nothing of it is left in the APIC: now, or when the core has done with it.
      */
     void withdraw(int vector) {
         handlers.set(vector, DRAINING);
@@ -160,7 +161,8 @@ final class ApicCore implements Runnable {
 
     private void put(int register, int value) {
         if (bus.write(page + register, 4, value & 0xffffffffL) != Bus.OK) {
-            throw new ErrnoException(Errno.EIO, "no local APIC answers at 0x%x; attach its unit and start this driver again",
+            throw new ErrnoException(Errno.EIO,
+                "no local APIC answers at 0x%x; attach its unit and start this driver again",
                 page + register);
         }
     }

@@ -115,7 +115,10 @@ public final class ApicDoorbells implements MsiDoorbells {
         return () -> freeListeners.remove(mine);
     }
 
-    /** Both have to be free: the number here and the vector at its core, which may have to be done with it first. The last one tells. */
+    /**
+     * Both have to be free: the number here and the vector at its core, which may have to be done with it first. The
+     * last one tells.
+     */
     private void giveBack(int number) {
         core(number).withdraw(vector(number));
         set(number, FREE);
@@ -171,7 +174,8 @@ public final class ApicDoorbells implements MsiDoorbells {
                 return number;
             }
         }
-        throw new ErrnoException(Errno.ENOSPC, "requester 0x%x: no free vector in banks %s (%d cores of %d vectors); free some",
+        throw new ErrnoException(Errno.ENOSPC,
+            "requester 0x%x: no free vector in banks %s (%d cores of %d vectors); free some",
             request.requester(), request.banks(), cores.size(), LAST_VECTOR - FIRST_VECTOR + 1);
     }
 
@@ -185,7 +189,8 @@ public final class ApicDoorbells implements MsiDoorbells {
         int number = vector.number();
         boolean exists = vector.bank() == bank.index() && number >= 0 && number < entries.length;
         if (!exists || entries[number] == FREE || entries[number] == CHANGING) {
-            throw new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated; it was released, or never taken",
+            throw new ErrnoException(Errno.ENOENT,
+                "vector 0x%x of bank %d is not allocated; it was released, or never taken",
                 number, vector.bank());
         }
         return entries[number];
@@ -211,7 +216,8 @@ public final class ApicDoorbells implements MsiDoorbells {
         if (entry >= 0) {
             remapping.orElseThrow().release(entry);
         }
-        return new ErrnoException(Errno.ENODEV, "the driver was stopped while vector 0x%x was being allocated; ask its successor",
+        return new ErrnoException(Errno.ENODEV,
+            "the driver was stopped while vector 0x%x was being allocated; ask its successor",
             number);
     }
 

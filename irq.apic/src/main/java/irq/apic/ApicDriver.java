@@ -18,8 +18,8 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /**
- * The driver of the local APICs of all cores. Local APICs have no wired inputs for devices (that is an IOAPIC's work), so
- * what it offers is its {@link #doorbells}. Thread-safe.
+ * The driver of the local APICs of all cores. Local APICs have no wired inputs for devices (that is an IOAPIC's work),
+ * so what it offers is its {@link #doorbells}. Thread-safe.
  */
 public final class ApicDriver implements InterruptController, AutoCloseable {
     private final List<ApicCore> cores = new ArrayList<>();
@@ -36,7 +36,8 @@ public final class ApicDriver implements InterruptController, AutoCloseable {
      * @param report is called with an exception of a handler, on the handler's thread, and with a failed clean-up
      * @throws ErrnoException ENODEV if no APIC answers; EBUSY if a core has an interrupt handler
      */
-    public ApicDriver(Machine machine, Node node, Optional<InterruptRemapping> remapping, BiConsumer<String, Throwable> report) {
+    public ApicDriver(Machine machine, Node node, Optional<InterruptRemapping> remapping,
+        BiConsumer<String, Throwable> report) {
         this.report = report;
         long range = node.registers().get(0).physical();
         try {
@@ -57,13 +58,15 @@ public final class ApicDriver implements InterruptController, AutoCloseable {
     @Override
     public Attachment request(Wire wire, InterruptHandler handler) {
         throw new ErrnoException(Errno.EINVAL,
-            "%s input 0x%x: a local APIC has no wired inputs and there is no IOAPIC; use MSI", wire.controller(), wire.input());
+            "%s input 0x%x: a local APIC has no wired inputs and there is no IOAPIC; use MSI", wire.controller(),
+            wire.input());
     }
 
     /** @throws ErrnoException ENOENT always: nothing can have been requested */
     @Override
     public void mask(Wire wire, boolean masked) {
-        throw new ErrnoException(Errno.ENOENT, "%s input 0x%x was not requested: a local APIC has no wired inputs; use MSI",
+        throw new ErrnoException(Errno.ENOENT,
+            "%s input 0x%x was not requested: a local APIC has no wired inputs; use MSI",
             wire.controller(), wire.input());
     }
 

@@ -2,8 +2,8 @@
 package irq.apic;
 
 /**
- * Register offsets and bit fields of a local APIC (xAPIC) and of the message that a device writes. Registers are 32 bits
- * wide, at multiples of 16 bytes, little-endian.
+ * Register offsets and bit fields of a local APIC (xAPIC) and of the message that a device writes. Registers are 32
+ * bits wide, at multiples of 16 bytes, little-endian.
  *
  * <pre>
  *  message address   31        20 19         12 11      5  4  3  2  1 0
@@ -59,8 +59,8 @@ public final class ApicRegisters {
     /** Divider of the timer. */
     public static final int TIMER_DIVIDE = 0x3e0;
     /**
-     * Gantry's own, at an offset that xAPIC reserves: a read is the core's interrupt acknowledge cycle, which on a chip is
-     * no register access. It answers with the vector and moves it from requested to in service, or with the spurious
+     * Gantry's own, at an offset that xAPIC reserves: a read is the core's interrupt acknowledge cycle, which on a chip
+     * is no register access. It answers with the vector and moves it from requested to in service, or with the spurious
      * vector if nothing is offered.
      */
     public static final int ACKNOWLEDGE = 0x3f0;

@@ -19,15 +19,18 @@ import org.osgi.util.tracker.ServiceTracker;
  * The registration of the controller as a service: a new one for each remapping that is used, because a message
  * composed for one table means nothing in the next. The best remapping available is used.
  *
- * <p>It follows the remappings itself because they belong to another bundle, which comes and goes on other threads than this one does.
- * Declarative Services has been seen to lose a component then: of two threads that activate it each can find that the other has just
- * taken a reference away, and neither tries again (Felix SCR 2.2.18).
+ * <p>It follows the remappings itself because they belong to another bundle, which comes and goes on other threads than
+ * this one does. Declarative Services has been seen to lose a component then: of two threads that activate it each can
+ * find that the other has just taken a reference away, and neither tries again (Felix SCR 2.2.18).
  */
 final class ApicRegistrar extends ServiceTracker<InterruptRemapping, InterruptRemapping> {
     private final Function<Optional<InterruptRemapping>, ApicDriver> drivers;
     private final BiConsumer<String, Throwable> report;
 
-    /** Taken before any lock of the containers, which are told of the service under it; never while one of theirs is held. */
+    /**
+     * Taken before any lock of the containers, which are told of the service under it; never while one of theirs is
+     * held.
+     */
     private final Object lock = new Object();
 
     // Guarded by it.
@@ -131,7 +134,8 @@ final class ApicRegistrar extends ServiceTracker<InterruptRemapping, InterruptRe
     /** Makes what is offered fit what there is. */
     private void follow() {
         synchronized (lock) {
-            ServiceReference<InterruptRemapping> best = remappings.isEmpty() ? null : Collections.max(remappings.keySet());
+            ServiceReference<InterruptRemapping> best = remappings.isEmpty() ? null
+                : Collections.max(remappings.keySet());
             if (driver != null && best != used || best == null && !unremapped) {
                 withdraw();
             }
@@ -148,7 +152,8 @@ final class ApicRegistrar extends ServiceTracker<InterruptRemapping, InterruptRe
             service = context.registerService(InterruptController.class, driver, properties);
         } catch (RuntimeException | Error e) {
             withdraw();
-            report.accept("the local APICs are not driven; the next remapping, or a restart of this bundle, tries again", e);
+            report.accept(
+                "the local APICs are not driven; the next remapping, or a restart of this bundle, tries again", e);
         }
     }
 

@@ -65,7 +65,9 @@ class ApicDriverTest {
             for (int i = 0; i < 3; i++) {
                 messages.add(doorbells.compose(doorbells.allocate(request(() -> { }))));
             }
-            assertEquals(List.of(new MsiMessage(0, 0, 0x30), new MsiMessage(0, 0x1000, 0x30), new MsiMessage(0, 0, 0x31)), messages);
+            assertEquals(
+                List.of(new MsiMessage(0, 0, 0x30), new MsiMessage(0, 0x1000, 0x30), new MsiMessage(0, 0, 0x31)),
+                messages);
         }
     }
 
@@ -108,7 +110,9 @@ class ApicDriverTest {
             board.ring(0xfee00000, 0x30);
             board.ring(0xfee00000, 0x31);
             board.ring(0xfee00000, 0x30);
-            assertEquals(List.of("the handler of vector 0x30 of core 0 failed", "the handler of vector 0x30 of core 0 failed"), reports);
+            assertEquals(
+                List.of("the handler of vector 0x30 of core 0 failed", "the handler of vector 0x30 of core 0 failed"),
+                reports);
             assertEquals(1, good.get());
             assertFalse(board.pin(0));
             assertEquals(0, board.get(0, 0x110), "nothing stays in service");
@@ -121,7 +125,8 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("A handler that throws a checked exception, and a report that throws too, leave the core and the vector in order")
+    @DisplayName("A handler that throws a checked exception, and a report that throws too, leave the core and the "
+        + "vector in order")
     void handlerThrowsAnything() {
         Board board = new Board(1);
         AtomicInteger good = new AtomicInteger();
@@ -131,7 +136,8 @@ class ApicDriverTest {
             throw new NoClassDefFoundError("stale");
         };
         try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.empty(), broken)) {
-            MsiVector bad = driver.doorbells().allocate(request(() -> ApicDriverTest.<RuntimeException>throwAny(new IOException("checked"))));
+            MsiVector bad = driver.doorbells()
+                .allocate(request(() -> ApicDriverTest.<RuntimeException>throwAny(new IOException("checked"))));
             driver.doorbells().allocate(request(good::incrementAndGet));
             board.ring(0xfee00000, 0x30);
             board.ring(0xfee00000, 0x31);
@@ -217,7 +223,8 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("A vector that is requested and nothing else (IRR) is not free: the message of its last owner is not the next owner's")
+    @DisplayName("A vector that is requested and nothing else (IRR) is not free: the message of its last owner is "
+        + "not the next owner's")
     void requestedIsNotFree() {
         Board board = new Board(1);
         try (ApicDriver driver = driver(board)) {
@@ -246,7 +253,8 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("A listener is called when a vector has become free, also if a handler released it; one that throws disturbs no other")
+    @DisplayName("A listener is called when a vector has become free, also if a handler released it; one that throws "
+        + "disturbs no other")
     void tellsWhenFree() {
         Board board = new Board(1);
         try (ApicDriver driver = driver(board)) {
@@ -309,7 +317,8 @@ class ApicDriverTest {
     void remapped() {
         Board board = new Board(2);
         Table table = new Table();
-        ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table), (what, why) -> reports.add(what));
+        ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table),
+            (what, why) -> reports.add(what));
         MsiDoorbells doorbells = driver.doorbells();
         assertTrue(doorbells.verifiesSource());
         MsiVector first = doorbells.allocate(new MsiRequest(0x18, List.of(0), () -> { }));
@@ -332,11 +341,13 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("Remapping: while an entry is made or given back its vector is nobody's; one made while the driver closes goes back")
+    @DisplayName("Remapping: while an entry is made or given back its vector is nobody's; one made while the driver "
+        + "closes goes back")
     void whileEntriesChange() {
         Board board = new Board(1);
         Table table = new Table();
-        ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table), (what, why) -> reports.add(what));
+        ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table),
+            (what, why) -> reports.add(what));
         MsiDoorbells doorbells = driver.doorbells();
         MsiVector first = new MsiVector(0, 0);
         table.during = () -> {
@@ -362,7 +373,8 @@ class ApicDriverTest {
     void tellsAfterFailure() {
         Board board = new Board(1);
         Table table = new Table();
-        try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table), (what, why) -> reports.add(what))) {
+        try (ApicDriver driver = new ApicDriver(board.machine, board.lapic(), Optional.of(table),
+            (what, why) -> reports.add(what))) {
             List<Integer> told = new ArrayList<>();
             driver.doorbells().onFree(() -> told.add(driver.doorbells().free(0)));
             table.broken = true;
@@ -372,7 +384,8 @@ class ApicDriverTest {
     }
 
     @Test
-    @DisplayName("A driver finds a core that holds everything back, and lets it go; one that cannot have all cores leaves those it had")
+    @DisplayName("A driver finds a core that holds everything back, and lets it go; one that cannot have all cores "
+        + "leaves those it had")
     void takesCores() {
         Board board = new Board(2);
         board.put(0, 0x80, 0xff);

@@ -28,7 +28,8 @@ public final class Board {
     private Board(int cores, Node lapic) {
         Node iommu = Node.at("/iommu");
         machine = TestBoard.named("bench board").memory(0, 1L << 20).nodes(lapic, iommu).cores(cores).machine();
-        machine.attach(iommu, new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
+        machine.attach(iommu,
+            new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
         lapics = new LapicUnit(lapic, machine.cpus());
         attachment = machine.attach(lapic, lapics.unit());
     }

@@ -36,7 +36,8 @@ class RoadTest {
             assertEquals(2, rung.get());
 
             driver.doorbells().release(vector);
-            assertEquals(Bus.OK, port.write(0xfee00000L + message.offset(), 4, message.data()), "nobody tells a device");
+            assertEquals(Bus.OK, port.write(0xfee00000L + message.offset(), 4, message.data()),
+                "nobody tells a device");
             assertEquals(2, rung.get());
             assertEquals(1, driver.unclaimed());
         }

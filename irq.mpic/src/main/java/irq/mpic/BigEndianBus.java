@@ -23,7 +23,8 @@ final class BigEndianBus {
     /** @throws ErrnoException EIO if nothing answers there */
     void put(long physical, int value) {
         if (!offer(physical, value)) {
-            throw new ErrnoException(Errno.EIO, "no MPIC answers at 0x%x; attach its unit and start this driver again", physical);
+            throw new ErrnoException(Errno.EIO, "no MPIC answers at 0x%x; attach its unit and start this driver again",
+                physical);
         }
     }
 

@@ -54,7 +54,9 @@ final class MpicBank {
     /** Told when a vector has become free; set before the first one is taken. */
     private Runnable freed;
 
-    /** Stands in a withdrawn vector's slot; each release has its own, so that it sees its end and not that of the next. */
+    /**
+     * Stands in a withdrawn vector's slot; each release has its own, so that it sees its end and not that of the next.
+     */
     private static final class Withdrawn implements InterruptHandler {
         @Override
         public void interrupt() {
@@ -66,13 +68,15 @@ final class MpicBank {
         this.core = core;
         this.place = place;
         layout = place.layout();
-        description = new MsiBank(index, place.doorbell() & -MsiLayout.ALIAS_STRIDE, MsiLayout.ALIAS_STRIDE, layout.vectors());
+        description = new MsiBank(index, place.doorbell() & -MsiLayout.ALIAS_STRIDE, MsiLayout.ALIAS_STRIDE,
+            layout.vectors());
         handlers = new AtomicReferenceArray<>(layout.vectors());
         routes = new MsiRoute[layout.registers()];
         free = new BitSet(layout.vectors());
         for (int register = 0; register < layout.registers(); register++) {
             if (place.source(register) != MsiBankNode.NO_SOURCE) {
-                routes[register] = new MsiRoute(bus, place.registers() + (long) MsiLayout.MSIR_STRIDE * register, register, this);
+                routes[register] = new MsiRoute(bus, place.registers() + (long) MsiLayout.MSIR_STRIDE * register,
+                    register, this);
                 for (int bit = 0; bit < MsiLayout.BITS; bit++) {
                     free.set(layout.vector(register, bit));
                 }
@@ -116,8 +120,9 @@ final class MpicBank {
     }
 
     /**
-     * As {@link irq.api.MsiDoorbells#release}; the vector is free when this returns, unless a handler called it or another
-     * handler blocks. Then it becomes free with the core's next pass, and until then messages to it are dropped.
+     * As {@link irq.api.MsiDoorbells#release}; the vector is free when this returns, unless a handler called it or
+     * another handler blocks. Then it becomes free with the core's next pass, and until then messages to it are
+     * dropped.
      */
     void release(MsiVector vector) {
         InterruptHandler handler = allocated(vector);
@@ -183,7 +188,9 @@ final class MpicBank {
     }
 
     private InterruptHandler allocated(MsiVector vector) {
-        InterruptHandler handler = vector.number() >= 0 && vector.number() < handlers.length() ? handlers.get(vector.number()) : null;
+        InterruptHandler handler = vector.number() >= 0 && vector.number() < handlers.length()
+            ? handlers.get(vector.number())
+            : null;
         if (handler == null || handler instanceof Withdrawn) {
             throw missing(vector);
         }
@@ -191,6 +198,7 @@ final class MpicBank {
     }
 
     private static ErrnoException missing(MsiVector vector) {
-        return new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated", vector.number(), vector.bank());
+        return new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated", vector.number(),
+            vector.bank());
     }
 }

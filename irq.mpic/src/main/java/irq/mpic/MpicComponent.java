@@ -37,7 +37,10 @@ public final class MpicComponent {
     /** The configuration {@code irq.mpic}. */
     @ObjectClassDefinition(name = "MPIC driver", description = "The driver of the MPIC, when it starts next")
     public @interface Config {
-        /** {@code core}: number of the core that all interrupts go to, one that the machine has. When the driver starts next. */
+        /**
+         * {@code core}: number of the core that all interrupts go to, one that the machine has. When the driver starts
+         * next.
+         */
         @AttributeDefinition(name = "Core", min = "0", max = "31",
             description = "number of the core that all interrupts go to; when the driver starts next")
         int core() default 0;
@@ -51,7 +54,8 @@ public final class MpicComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public MpicComponent(@Reference(name = "machine") Machine machine,
@@ -64,8 +68,8 @@ public final class MpicComponent {
     }
 
     /**
-     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. A core that the machine does not
-     * have is refused in one line, and the default used.
+     * Probes, and offers the service; or stands by, if another bundle drives the node, until that leaves. A core that
+     * the machine does not have is refused in one line, and the default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicDriver}
      */
@@ -100,11 +104,15 @@ public final class MpicComponent {
         };
     }
 
-    /** Another configuration is for a driver that starts later: no route changes. What is not legal is refused in one line. */
+    /**
+     * Another configuration is for a driver that starts later: no route changes. What is not legal is refused in one
+     * line.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         if (!configuration.read(properties, this::settings).equals(settings)) {
-            log.warn("the new configuration is for a driver that starts from now on; restart this bundle to start it anew");
+            log.warn(
+                "the new configuration is for a driver that starts from now on; restart this bundle to start it anew");
         }
     }
 

@@ -71,7 +71,8 @@ final class MpicCore implements Runnable {
     /**
      * Makes the core look at withdrawn MSI vectors, now or when it has done with what it does.
      *
-     * @return whether it will: not after {@link #close}, nor if the MPIC is gone; then no message arrives any more either
+     * @return whether it will: not after {@link #close}, nor if the MPIC is gone; then no message arrives any more
+     *     either
      */
     boolean settle() {
         return open && bus.offer(block + MpicRegisters.IPIDR, 1 << number);

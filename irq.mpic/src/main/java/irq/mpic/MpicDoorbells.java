@@ -13,8 +13,8 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * The MSI banks of an MPIC. Vectors are taken as Linux takes them: the lowest free one of the first bank that has one. A
- * bank does not know who rings it, so isolation is per bank, not per vector. Any thread. (MPIC sections 5 to 7.)
+ * The MSI banks of an MPIC. Vectors are taken as Linux takes them: the lowest free one of the first bank that has one.
+ * A bank does not know who rings it, so isolation is per bank, not per vector. Any thread. (MPIC sections 5 to 7.)
  */
 public final class MpicDoorbells implements MsiDoorbells {
     private final MpicBank[] banks;
@@ -50,7 +50,8 @@ public final class MpicDoorbells implements MsiDoorbells {
     @Override
     public MsiVector allocate(MsiRequest request) {
         if (!core.isOpen()) {
-            throw new ErrnoException(Errno.ENODEV, "the driver of this MPIC has been stopped; use the service that is there now");
+            throw new ErrnoException(Errno.ENODEV,
+                "the driver of this MPIC has been stopped; use the service that is there now");
         }
         request.banks().forEach(this::bank);
         for (int index : request.banks()) {
@@ -59,7 +60,8 @@ public final class MpicDoorbells implements MsiDoorbells {
                 return new MsiVector(index, number);
             }
         }
-        throw new ErrnoException(Errno.ENOSPC, "no free vector in banks %s for requester 0x%x; release some or allow more banks",
+        throw new ErrnoException(Errno.ENOSPC,
+            "no free vector in banks %s for requester 0x%x; release some or allow more banks",
             request.banks(), request.requester());
     }
 
@@ -100,7 +102,8 @@ public final class MpicDoorbells implements MsiDoorbells {
 
     private MpicBank allocated(MsiVector vector) {
         if (vector.bank() < 0 || vector.bank() >= banks.length) {
-            throw new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated: there are %d banks", vector.number(),
+            throw new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated: there are %d banks",
+                vector.number(),
                 vector.bank(), banks.length);
         }
         return banks[vector.bank()];

@@ -17,9 +17,9 @@ import machine.api.Node;
 import machine.api.Wire;
 
 /**
- * The driver of an MPIC. Every source has its own number as vector, the priority 8, and one core as destination, so handlers
- * run one after the other. The core's interrupt to itself has priority 10, so that no storm keeps released vectors from
- * becoming free. Any thread.
+ * The driver of an MPIC. Every source has its own number as vector, the priority 8, and one core as destination, so
+ * handlers run one after the other. The core's interrupt to itself has priority 10, so that no storm keeps released
+ * vectors from becoming free. Any thread.
  *
  * <p>It speaks to the hardware through {@link Bus} and {@link machine.api.Cpu} only.
  */
@@ -46,9 +46,9 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
      *
      * @param report is called, on the thread where it happened, with an exception of a handler and with an unhandled
      *     interrupt
-     * @throws ErrnoException ENODEV if nothing answers; EINVAL for a node without registers, an MSI bank's node that breaks a
-     *     rule, or a core that does not exist; EBUSY if the core has a handler; ETIMEDOUT if the reset does not end; EIO if the
-     *     MPIC goes away meanwhile
+     * @throws ErrnoException ENODEV if nothing answers; EINVAL for a node without registers, an MSI bank's node that
+     *     breaks a rule, or a core that does not exist; EBUSY if the core has a handler; ETIMEDOUT if the reset does
+     *     not end; EIO if the MPIC goes away meanwhile
      */
     public MpicDriver(Machine machine, Node node, MpicSettings settings, BiConsumer<String, Throwable> report) {
         this.node = node;
@@ -60,14 +60,16 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         bus = new BigEndianBus(machine.bus());
         int revision = bus.get(base + MpicRegisters.BRR1);
         if (revision == MpicRegisters.NO_REGISTER) {
-            throw new ErrnoException(Errno.ENODEV, "no MPIC answers at 0x%x (%s); is its unit attached?", base, node.path());
+            throw new ErrnoException(Errno.ENODEV, "no MPIC answers at 0x%x (%s); is its unit attached?", base,
+                node.path());
         }
         int version = revision & 0xffff;
         int features = bus.get(base + MpicRegisters.FRR);
         sources = sources(machine, node, (features >>> 16 & 0x7ff) + 1);
         int cores = Math.min((features >>> 8 & 0x1f) + 1, machine.cpus().size());
         if (settings.core() >= cores) {
-            throw new ErrnoException(Errno.EINVAL, "interrupts cannot go to core %d: there are %d; configure another", settings.core(),
+            throw new ErrnoException(Errno.EINVAL, "interrupts cannot go to core %d: there are %d; configure another",
+                settings.core(),
                 cores);
         }
         List<MsiBankNode> places = version == VERSION_WITHOUT_MSI ? List.of() : MsiBankNode.of(machine, node, sources);
@@ -93,7 +95,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
     public Attachment request(Wire wire, InterruptHandler interruptHandler) {
         Objects.requireNonNull(interruptHandler);
         if (!core.isOpen()) {
-            throw new ErrnoException(Errno.ENODEV, "the driver of this MPIC has been stopped; use the service that is there now");
+            throw new ErrnoException(Errno.ENODEV,
+                "the driver of this MPIC has been stopped; use the service that is there now");
         }
         return route(wire).request(wire, interruptHandler);
     }
@@ -105,7 +108,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         try {
             route = route(wire);
         } catch (ErrnoException e) {
-            throw new ErrnoException(Errno.ENOENT, e, "nobody has requested <%s> of %s", wire.specifier(), wire.controller());
+            throw new ErrnoException(Errno.ENOENT, e, "nobody has requested <%s> of %s", wire.specifier(),
+                wire.controller());
         }
         route.mask(wire, masked);
     }
@@ -115,7 +119,9 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         return doorbells;
     }
 
-    /** {@return how many interrupts came that nobody has a handler for, wires and messages; the first ones are reported} */
+    /**
+     * {@return how many interrupts came that nobody has a handler for, wires and messages; the first ones are reported}
+     */
     public long unhandled() {
         return core.unhandled();
     }
@@ -140,8 +146,8 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
     }
 
     /**
-     * FRR is a lower bound: QEMU's model of 4.2 counts 196 and has registers of all MSI sources, which begin at 224. What the
-     * tree names is there too, be it as {@code last-interrupt-source} or at the end of a wire.
+     * FRR is a lower bound: QEMU's model of 4.2 counts 196 and has registers of all MSI sources, which begin at 224.
+     * What the tree names is there too, be it as {@code last-interrupt-source} or at the end of a wire.
      */
     private static int sources(Machine machine, Node node, int reported) {
         int count = reported;
@@ -164,8 +170,11 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         boolean source = cells.length < 3 || !cells[2].matches("(0x)?[23]");
         boolean ours = wire.controller().equals(node.path());
         if (!ours || !source || wire.input() < 0 || wire.input() >= sources || wires[wire.input()] == null) {
-            throw new ErrnoException(Errno.EINVAL, "<%s> of %s (input 0x%x) is no wire of %s: %s", wire.specifier(), wire.controller(),
-                wire.input(), node.path(), !ours ? "another controller" : !source ? "an interrupt between cores or a timer"
+            throw new ErrnoException(Errno.EINVAL, "<%s> of %s (input 0x%x) is no wire of %s: %s", wire.specifier(),
+                wire.controller(),
+                wire.input(), node.path(),
+                !ours ? "another controller"
+                    : !source ? "an interrupt between cores or a timer"
                     : wire.input() >= 0 && wire.input() < sources ? "the source of an MSI bank"
                     : String.format("it has 0x%x sources", sources));
         }
@@ -190,9 +199,11 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
                 | SETTLE_PRIORITY << MpicRegisters.PRIORITY_SHIFT | MpicCore.SETTLE);
         }
         for (int i = 0; i < TIMERS; i++) {
-            bus.put(base + MpicRegisters.TIMER_A + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
+            bus.put(base + MpicRegisters.TIMER_A + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR,
+                MpicRegisters.MASKED);
             if (version >= MpicRegisters.VERSION_TIMER_B) {
-                bus.put(base + MpicRegisters.TIMER_B + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR, MpicRegisters.MASKED);
+                bus.put(base + MpicRegisters.TIMER_B + (long) MpicRegisters.TIMER_STRIDE * i + MpicRegisters.GTVPR,
+                    MpicRegisters.MASKED);
             }
         }
         for (int source = 0; source < sources; source++) {

@@ -34,12 +34,14 @@ record MsiBankNode(MsiLayout layout, long registers, long doorbell, List<Integer
         boolean[] used = new boolean[count];
         for (Node node : machine.nodes()) {
             Optional<MsiLayout> layout = node.compatibleWith(MsiLayout.V4_3.compatible()) ? Optional.of(MsiLayout.V4_3)
-                : node.compatibleWith(MsiLayout.THREE_BANKS.compatible()) ? Optional.of(MsiLayout.THREE_BANKS) : Optional.empty();
+                : node.compatibleWith(MsiLayout.THREE_BANKS.compatible()) ? Optional.of(MsiLayout.THREE_BANKS)
+                    : Optional.empty();
             if (layout.isPresent()) {
                 MsiBankNode bank = of(node, controller.path(), layout.get(), count);
                 for (int source : bank.sources) {
                     if (source != NO_SOURCE && used[source]) {
-                        throw new ErrnoException(Errno.EINVAL, "%s: source 0x%x belongs to another message register already",
+                        throw new ErrnoException(Errno.EINVAL,
+                            "%s: source 0x%x belongs to another message register already",
                             node.path(), source);
                     }
                     if (source != NO_SOURCE) {
@@ -55,17 +57,20 @@ record MsiBankNode(MsiLayout layout, long registers, long doorbell, List<Integer
     private static MsiBankNode of(Node node, String controller, MsiLayout layout, int count) {
         List<Node.Range> ranges = node.registers();
         if (ranges.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "%s: an MSI bank without registers; its reg is missing", node.path());
+            throw new ErrnoException(Errno.EINVAL, "%s: an MSI bank without registers; its reg is missing",
+                node.path());
         }
         long registers = ranges.get(0).physical();
         long doorbell = registers + MsiLayout.MSIIR;
         if (ranges.size() > 1) {
             doorbell = ranges.get(1).physical();
         } else if (layout.doorbell() == MsiLayout.MSIIR1) {
-            throw new ErrnoException(Errno.EINVAL, "%s: a 4.3 bank needs the address of its MSIIR1 as second reg", node.path());
+            throw new ErrnoException(Errno.EINVAL, "%s: a 4.3 bank needs the address of its MSIIR1 as second reg",
+                node.path());
         }
         if ((doorbell & 3) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "%s: doorbell at 0x%x is not aligned to 4 bytes", node.path(), doorbell);
+            throw new ErrnoException(Errno.EINVAL, "%s: doorbell at 0x%x is not aligned to 4 bytes", node.path(),
+                doorbell);
         }
         Integer[] sources = new Integer[layout.registers()];
         Arrays.fill(sources, NO_SOURCE);
@@ -95,14 +100,17 @@ record MsiBankNode(MsiLayout layout, long registers, long doorbell, List<Integer
         }
         int bytes = node.bytes(RANGES).length;
         if (bytes % 8 != 0) {
-            throw new ErrnoException(Errno.EINVAL, "%s: %s has 0x%x bytes; it must consist of pairs of cells", node.path(), RANGES, bytes);
+            throw new ErrnoException(Errno.EINVAL, "%s: %s has 0x%x bytes; it must consist of pairs of cells",
+                node.path(), RANGES, bytes);
         }
         int[] cells = node.cells(RANGES);
         for (int i = 0; i + 1 < cells.length; i += 2) {
             int start = cells[i];
             int length = cells[i + 1];
-            if ((start | length) % MsiLayout.BITS != 0 || start < 0 || length < 0 || start > layout.vectors() - length) {
-                throw new ErrnoException(Errno.EINVAL, "%s: %s <0x%x 0x%x>: both must be multiples of 0x20, inside 0x%x vectors",
+            if ((start | length) % MsiLayout.BITS != 0 || start < 0 || length < 0
+                || start > layout.vectors() - length) {
+                throw new ErrnoException(Errno.EINVAL,
+                    "%s: %s <0x%x 0x%x>: both must be multiples of 0x20, inside 0x%x vectors",
                     node.path(), RANGES, start, length, layout.vectors());
             }
             for (int register = start / MsiLayout.BITS; register < (start + length) / MsiLayout.BITS; register++) {

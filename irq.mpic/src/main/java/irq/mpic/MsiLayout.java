@@ -4,8 +4,8 @@ package irq.mpic;
 /**
  * The layout of a chip's MSI banks. Immutable data that driver and unit share; its numbers are nowhere else.
  *
- * <p>A device writes the number of its vector, a little-endian word. A bank takes it apart into a message register (SRS)
- * and one of that register's 32 bits (IBS):
+ * <p>A device writes the number of its vector, a little-endian word. A bank takes it apart into a message register
+ * (SRS) and one of that register's 32 bits (IBS):
  * <pre>
  *  payload (little-endian)  MSIIR   7   5 4       0      MSIIR1   8       4 3     0
  *                                  | SRS |   IBS   |             |   IBS   |  SRS  |
@@ -24,7 +24,8 @@ package irq.mpic;
  * @param bitShift where IBS stands in a vector's number
  * @param doorbell offset of the bank's doorbell in its alias page: MSIIR or MSIIR1
  */
-public record MsiLayout(String compatible, int banks, int registers, int vectors, int registerShift, int bitShift, int doorbell) {
+public record MsiLayout(String compatible, int banks, int registers, int vectors, int registerShift, int bitShift,
+    int doorbell) {
     /** Offset of the first bank in the MPIC. */
     public static final int BANK = 0x1600;
     /** Bytes from one bank to the next. */
@@ -64,7 +65,10 @@ public record MsiLayout(String compatible, int banks, int registers, int vectors
         return vector >>> bitShift & BITS - 1;
     }
 
-    /** {@return the interrupt source of a message register: 0xe0 to 0xff for the first eight of each bank, then 0x100 to 0x11f} */
+    /**
+     * {@return the interrupt source of a message register: 0xe0 to 0xff for the first eight of each bank, then 0x100 to
+     * 0x11f}
+     */
     public static int source(int bank, int register) {
         return register < 8 ? 0xe0 + 8 * bank + register : 0x100 + 8 * bank + register - 8;
     }

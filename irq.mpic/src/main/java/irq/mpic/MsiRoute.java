@@ -4,10 +4,10 @@ package irq.mpic;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * One message register (MSIR): reads it, which clears it and lowers its source, and calls the handler of each bit that was
- * set, lowest first. A message that comes after the read sets its bit again; the source waits for the end of this
- * interrupt and comes again. So the order acknowledge, MSIR, handlers, EOI loses none. Stop 6 of the road for an MSI; before
- * it {@link MpicCore#run}, after it {@link MpicBank#deliver}.
+ * One message register (MSIR): reads it, which clears it and lowers its source, and calls the handler of each bit that
+ * was set, lowest first. A message that comes after the read sets its bit again; the source waits for the end of this
+ * interrupt and comes again. So the order acknowledge, MSIR, handlers, EOI loses none. Stop 6 of the road for an MSI;
+ * before it {@link MpicCore#run}, after it {@link MpicBank#deliver}.
  *
  * <p>Concurrency: called by one thread at a time, takes no lock except, off the road, when a vector becomes free.
  */

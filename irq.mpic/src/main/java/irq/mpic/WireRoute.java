@@ -35,7 +35,10 @@ final class WireRoute implements Route {
 
     /** Odd while handlers run. Written by the core's handler only. */
     private volatile int passes;
-    /** Whether there is no more to be said of interrupts that nobody handles: one that was under way when its last handler left is none. */
+    /**
+     * Whether there is no more to be said of interrupts that nobody handles: one that was under way when its last
+     * handler left is none.
+     */
     private volatile boolean reported;
 
     private record Request(InterruptHandler handler, Object identity) {
@@ -58,7 +61,8 @@ final class WireRoute implements Route {
                 sense = wanted;
                 masked = false;
             } else if (sense != wanted) {
-                throw new ErrnoException(Errno.EINVAL, "source 0x%x is requested with another sense than <%s>; its wires must agree",
+                throw new ErrnoException(Errno.EINVAL,
+                    "source 0x%x is requested with another sense than <%s>; its wires must agree",
                     source, wire.specifier());
             }
             Request[] more = Arrays.copyOf(requests, requests.length + 1);
@@ -77,7 +81,8 @@ final class WireRoute implements Route {
         boolean before;
         synchronized (this) {
             if (requests.length == 0) {
-                throw new ErrnoException(Errno.ENOENT, "nobody has requested source 0x%x (<%s>); request it first", source,
+                throw new ErrnoException(Errno.ENOENT, "nobody has requested source 0x%x (<%s>); request it first",
+                    source,
                     wire.specifier());
             }
             before = masked;
@@ -113,8 +118,8 @@ final class WireRoute implements Route {
             }
         }
         if (vpr < 0 && !bus.offer(vprAddress, vpr)) {
-            // Somebody who unmasked late may be on this very thread, further down, and not come to look again before this
-            // source is quiet.
+            // Somebody who unmasked late may be on this very thread, further down, and not come to look again before
+            // this source is quiet.
             core.failed("masking source", source, new ErrnoException(Errno.EIO, "the MPIC has gone"));
         }
     }
@@ -161,7 +166,8 @@ final class WireRoute implements Route {
     }
 
     private ErrnoException gone() {
-        return new ErrnoException(Errno.EIO, "no MPIC answers at 0x%x (source 0x%x); attach its unit and start this driver again",
+        return new ErrnoException(Errno.EIO,
+            "no MPIC answers at 0x%x (source 0x%x); attach its unit and start this driver again",
             vprAddress, source);
     }
 

@@ -32,7 +32,8 @@ public final class Board {
     }
 
     public Board(int cores, List<Node> nodes, int version) {
-        machine = TestBoard.named("bench board").memory(0, 1L << 20).nodes(PIC_NODE).nodes(nodes).cores(cores).machine();
+        machine = TestBoard.named("bench board").memory(0, 1L << 20).nodes(PIC_NODE).nodes(nodes).cores(cores)
+            .machine();
         mpic = new Mpic(MpicModel.of(machine, PIC_NODE, version), machine.cpus());
         attachment = machine.attach(PIC_NODE, mpic.unit(PIC_NODE));
     }
@@ -68,7 +69,8 @@ public final class Board {
 
     public static Node bank(String compatible, int registers, int doorbell, List<Wire> wires) {
         return Node.at("/soc@ffe000000/msi@" + Integer.toHexString(registers)).compatible(compatible)
-            .registers(new Node.Range(CCSR + registers, 0x200), new Node.Range(CCSR + doorbell, 4)).interrupts(wires.toArray(Wire[]::new));
+            .registers(new Node.Range(CCSR + registers, 0x200), new Node.Range(CCSR + doorbell, 4))
+            .interrupts(wires.toArray(Wire[]::new));
     }
 
     public static List<Wire> sources(int first, int count) {

@@ -42,7 +42,8 @@ class MpicComponentTest {
     }
 
     @Test
-    @DisplayName("MPIC: the service is there with the core in force; it goes first, then the driver, and everything is masked")
+    @DisplayName("MPIC: the service is there with the core in force; it goes first, then the driver, and everything "
+        + "is masked")
     void service() {
         component.activate(registry.context, Map.of("irq.kind", "mpic", "core", "1"));
         assertEquals(Optional.of(Registry.HOLDER), driver());
@@ -64,14 +65,16 @@ class MpicComponentTest {
     @DisplayName("MPIC: a core that the machine does not have is one line, and core 0 is used")
     void noSuchCore() {
         component.activate(registry.context, Map.of("core", 2));
-        assertEquals(List.of("error: irq.mpic: core=2 is refused, legal is 0..1; the default 0 is used"), registry.lines);
+        assertEquals(List.of("error: irq.mpic: core=2 is refused, legal is 0..1; the default 0 is used"),
+            registry.lines);
         assertEquals(1, board.get(DESTINATION));
         assertEquals(0, registry.offers.get(0).properties.get("core"));
         component.deactivate();
     }
 
     @Test
-    @DisplayName("MPIC: another core is for a driver that starts later, and is said; the same core, or an illegal one, changes nothing")
+    @DisplayName("MPIC: another core is for a driver that starts later, and is said; the same core, or an illegal "
+        + "one, changes nothing")
     void modified() {
         component.activate(registry.context, Map.of("core", 1));
         component.modified(Map.of("core", "1"));
@@ -79,7 +82,8 @@ class MpicComponentTest {
         component.modified(Map.of("core", -1));
         assertEquals(List.of("error: irq.mpic: core=-1 is refused, legal is 0..1; 1 stays"), registry.lines);
         component.modified(Map.of("core", 0));
-        assertEquals("warn: the new configuration is for a driver that starts from now on; restart this bundle to start it anew",
+        assertEquals(
+            "warn: the new configuration is for a driver that starts from now on; restart this bundle to start it anew",
             registry.lines.get(1));
         assertEquals(2, board.get(DESTINATION));
         assertEquals(1, registry.offered().size());
@@ -87,7 +91,8 @@ class MpicComponentTest {
     }
 
     @Test
-    @DisplayName("MPIC: a second bundle offers nothing while the first drives the node, and takes over when that leaves")
+    @DisplayName("MPIC: a second bundle offers nothing while the first drives the node, and takes over when that "
+        + "leaves")
     void standsBy() {
         Registry later = new Registry();
         MpicComponent second = component(later);
@@ -130,7 +135,8 @@ class MpicComponentTest {
     }
 
     @Test
-    @DisplayName("MPIC: the driver is closed even if the framework does not let the service go; what a handler throws is in the log")
+    @DisplayName("MPIC: the driver is closed even if the framework does not let the service go; what a handler "
+        + "throws is in the log")
     void notUnregistered() {
         component.activate(registry.context, Map.of());
         InterruptController driver = (InterruptController) registry.offers.get(0).service;

@@ -92,7 +92,8 @@ class MpicDriverTest {
         driver.close();
         board.attachment.close();
         fails(Errno.ENODEV, () -> driver(board));
-        fails(Errno.EINVAL, () -> new MpicDriver(board.machine, Board.PIC_NODE.registers(new Node.Range[0]), MpicSettings.DEFAULTS, board.report));
+        fails(Errno.EINVAL, () -> new MpicDriver(board.machine, Board.PIC_NODE.registers(new Node.Range[0]),
+            MpicSettings.DEFAULTS, board.report));
     }
 
     @Test
@@ -112,7 +113,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("QEMU's FSL MPIC 4.2: FRR 0x00c30102 counts 196 sources, yet the MSI sources from 224 on work: the tree names them")
+    @DisplayName("QEMU's FSL MPIC 4.2: FRR 0x00c30102 counts 196 sources, yet the MSI sources from 224 on work: the "
+        + "tree names them")
     void understatedFeatures() {
         Board qemu = new Board(2, Board.threeBanks());
         qemu.attachment.close();
@@ -137,7 +139,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Probe: what a boot loader left unmasked and asserted does not hang it, and old messages are dropped and counted")
+    @DisplayName("Probe: what a boot loader left unmasked and asserted does not hang it, and old messages are "
+        + "dropped and counted")
     void leftovers() {
         Board other = Board.p4080().enable();
         other.source(5, 9, 0x5);
@@ -159,7 +162,8 @@ class MpicDriverTest {
     /** A unit that a core sees through something else. */
     private static Board behind(Board board, UnaryOperator<Mmio> change) {
         board.attachment.close();
-        board.machine.attach(Board.PIC_NODE, new Unit(List.of(new Unit.Window(Board.PIC, 0x40000, change.apply(board.mpic))), Map.of(),
+        board.machine.attach(Board.PIC_NODE,
+            new Unit(List.of(new Unit.Window(Board.PIC, 0x40000, change.apply(board.mpic))), Map.of(),
             board.mpic));
         return board;
     }
@@ -207,7 +211,8 @@ class MpicDriverTest {
                     assertEquals(version >= 0x0301 ? 0x80000000 : null, written.get(0x2120L + 0x40 * i));
                 }
                 for (int source = 0; source < 0xf8; source++) {
-                    assertEquals((source < 0xe0 ? 0x80080000 : 0x00080000) | source, written.get(0x10000L + 0x20 * source));
+                    assertEquals((source < 0xe0 ? 0x80080000 : 0x00080000) | source,
+                        written.get(0x10000L + 0x20 * source));
                     assertEquals(1, written.get(0x10010L + 0x20 * source));
                     assertEquals(version >= 0x0400 ? 0 : null, written.get(0x10018L + 0x20 * source));
                 }
@@ -228,7 +233,8 @@ class MpicDriverTest {
             Board named = Board.p4080();
             Node node = Board.PIC_NODE.with("last-interrupt-source", last[0]);
             try (MpicDriver one = new MpicDriver(named.machine, node, MpicSettings.DEFAULTS, named.report)) {
-                ErrnoException e = assertThrows(ErrnoException.class, () -> one.request(Board.wire(last[1] + 1, 2), () -> {
+                ErrnoException e = assertThrows(ErrnoException.class,
+                    () -> one.request(Board.wire(last[1] + 1, 2), () -> {
                 }));
                 assertTrue(e.getMessage().contains(String.format("it has 0x%x sources", last[1] + 1)), e.getMessage());
             }
@@ -287,7 +293,8 @@ class MpicDriverTest {
                 for (int i = 0; i < banks * vectors; i++) {
                     int bank = i / vectors;
                     int number = i % vectors;
-                    all.add(one.doorbells().allocate(new MsiRequest(1, List.of(0, 1, 2, banks - 1), () -> counts[bank][number]++)));
+                    all.add(one.doorbells()
+                        .allocate(new MsiRequest(1, List.of(0, 1, 2, banks - 1), () -> counts[bank][number]++)));
                     assertEquals(new MsiVector(bank, number), all.get(i), "lowest free of the first bank that has one");
                 }
                 fails(Errno.ENOSPC, () -> one.doorbells().allocate(new MsiRequest(1, List.of(0, 1, 2), () -> {
@@ -329,7 +336,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("MPIC 5, 6: acknowledge, MSIR, handler, EOI: the handler finds the register empty and its source in service")
+    @DisplayName("MPIC 5, 6: acknowledge, MSIR, handler, EOI: the handler finds the register empty and its source in "
+        + "service")
     void order() {
         MsiVector vector = allocate(0, () -> {
             order.add(Integer.toHexString(board.mpic.peek(0x1600)));
@@ -394,11 +402,13 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("MSI, wire: a checked exception out of a handler leaves core, vector and wire in order: others are served, both can be given back")
+    @DisplayName("MSI, wire: a checked exception out of a handler leaves core, vector and wire in order: others are "
+        + "served, both can be given back")
     void throwingAnything() {
         MsiVector bad = allocate(0, () -> MpicDriverTest.<RuntimeException>throwAny(new IOException("checked")));
         MsiVector good = allocate(0, () -> calls++);
-        Attachment wire = driver.request(Board.wire(5, 0), () -> MpicDriverTest.<RuntimeException>throwAny(new IOException("checked")));
+        Attachment wire = driver.request(Board.wire(5, 0),
+            () -> MpicDriverTest.<RuntimeException>throwAny(new IOException("checked")));
         ring(bad);
         board.line(5).set(true);
         ring(good);
@@ -419,7 +429,8 @@ class MpicDriverTest {
         fails(Errno.EINVAL, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(-1), nothing)));
         fails(Errno.EINVAL, () -> driver.doorbells().free(3));
         fails(Errno.ENOSPC, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(), nothing)));
-        for (MsiVector wrong : List.of(new MsiVector(0, 0), new MsiVector(0, 256), new MsiVector(0, -1), new MsiVector(3, 0),
+        for (MsiVector wrong : List.of(new MsiVector(0, 0), new MsiVector(0, 256), new MsiVector(0, -1),
+            new MsiVector(3, 0),
             new MsiVector(-1, 0))) {
             fails(Errno.ENOENT, () -> driver.doorbells().compose(wrong));
             fails(Errno.ENOENT, () -> driver.doorbells().release(wrong));
@@ -517,7 +528,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("MSI: who listens is told when a vector has become free, also if a handler released it, and not before")
+    @DisplayName("MSI: who listens is told when a vector has become free, also if a handler released it, and not "
+        + "before")
     void tellsWhenFree() {
         List<Integer> told = new ArrayList<>();
         Attachment bad = driver.doorbells().onFree(() -> {
@@ -562,7 +574,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("MSI: release comes back though another handler waits for the one who releases; its number stays taken until then")
+    @DisplayName("MSI: release comes back though another handler waits for the one who releases; its number stays "
+        + "taken until then")
     void releaseIsBounded() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch released = new CountDownLatch(1);
@@ -591,7 +604,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: each handler of a shared wire is called, also behind one that throws; the last one to leave masks it")
+    @DisplayName("Wire: each handler of a shared wire is called, also behind one that throws; the last one to leave "
+        + "masks it")
     void sharedWire() {
         Wire wire = Board.wire(5, 0);
         InterruptLine line = board.line(5);
@@ -638,7 +652,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: giving back waits for a handler that runs, and not inside it; whoever requests the source then finds it unmasked")
+    @DisplayName("Wire: giving back waits for a handler that runs, and not inside it; whoever requests the source "
+        + "then finds it unmasked")
     void closingWaits() throws InterruptedException {
         InterruptLine line = board.line(5);
         Attachment[] own = new Attachment[1];
@@ -682,7 +697,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: masked when its last handler left, and requested again: unmasked, and an edge that nobody had is delivered")
+    @DisplayName("Wire: masked when its last handler left, and requested again: unmasked, and an edge that nobody "
+        + "had is delivered")
     void requestedAgain() {
         Wire wire = Board.wire(5, 0);
         Attachment first = driver.request(wire, () -> order.add("first"));
@@ -753,7 +769,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: a level that another thread lowers while its handler runs, and the handler waits for that, is called once")
+    @DisplayName("Wire: a level that another thread lowers while its handler runs, and the handler waits for that, "
+        + "is called once")
     void loweredByAnother() throws InterruptedException {
         InterruptLine line = board.line(24);
         CountDownLatch inside = new CountDownLatch(1);
@@ -800,9 +817,11 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Wire: another controller, no such input, an MSI source, IPI or timer are EINVAL; masking what nobody has is ENOENT")
+    @DisplayName("Wire: another controller, no such input, an MSI source, IPI or timer are EINVAL; masking what "
+        + "nobody has is ENOENT")
     void wrongWires() {
-        for (Wire wrong : List.of(new Wire("/other", 5, true, "5 2 0 0"), Board.wire(0xf8, 2), Board.wire(-1, 2), Board.wire(0xe3, 0),
+        for (Wire wrong : List.of(new Wire("/other", 5, true, "5 2 0 0"), Board.wire(0xf8, 2), Board.wire(-1, 2),
+            Board.wire(0xe3, 0),
             new Wire(Board.PIC_PATH, 0, false, "0 0 3 0"), new Wire(Board.PIC_PATH, 0, false, "0 0 2 0"))) {
             fails(Errno.EINVAL, () -> driver.request(wrong, () -> {
             }));
@@ -816,7 +835,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Close: sources masked, CTPR 15, no handler any more; later requests are ENODEV, giving back still works")
+    @DisplayName("Close: sources masked, CTPR 15, no handler any more; later requests are ENODEV, giving back still "
+        + "works")
     void closing() {
         MsiVector vector = allocate(0, () -> calls++);
         MsiMessage message = driver.doorbells().compose(vector);
@@ -842,7 +862,8 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("Close: also when the hardware has gone first; giving back is no error, a request is EIO and leaves nothing behind")
+    @DisplayName("Close: also when the hardware has gone first; giving back is no error, a request is EIO and leaves "
+        + "nothing behind")
     void hardwareGone() {
         MsiVector before = allocate(0, () -> calls++);
         MsiVector after = allocate(0, () -> calls++);
@@ -899,7 +920,8 @@ class MpicDriverTest {
             board.ring(0xffe044140L, 0x7f);
             assertEquals(1 << 31, board.get(0x1630), "not ours: nobody reads it (MPIC 8.7)");
         }
-        try (MpicDriver one = with(upper.with("msi-available-ranges", 0, 0x20, 0x60, 0x20).interrupts(Board.wire(0xe0, 0),
+        try (MpicDriver one = with(
+            upper.with("msi-available-ranges", 0, 0x20, 0x60, 0x20).interrupts(Board.wire(0xe0, 0),
                 Board.wire(0xe3, 0)))) {
             assertEquals(64, one.doorbells().free(0));
         }
@@ -909,10 +931,12 @@ class MpicDriverTest {
     }
 
     @Test
-    @DisplayName("MPIC 5.5: ranges must be pairs, multiples of 32 and inside the bank; each source leads one way; else EINVAL")
+    @DisplayName("MPIC 5.5: ranges must be pairs, multiples of 32 and inside the bank; each source leads one way; "
+        + "else EINVAL")
     void wrongRanges() {
         Node bank = Board.threeBanks().get(0);
-        for (int[] cells : new int[][] {{0, 0x101}, {1, 0x20}, {0, 0x120}, {0xe0, 0x40}, {0x80000000, 0x20}, {0, 0x20, 0, 0x20}, {0}}) {
+        for (int[] cells : new int[][] {{0, 0x101}, {1, 0x20}, {0, 0x120}, {0xe0, 0x40}, {0x80000000, 0x20},
+            {0, 0x20, 0, 0x20}, {0}}) {
             fails(Errno.EINVAL, () -> with(bank.with("msi-available-ranges", cells)));
         }
         fails(Errno.EINVAL, () -> with(bank.with("msi-available-ranges", new byte[7])));

@@ -23,7 +23,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** Promise P5: no MSI is lost. Whoever waits for an answer before ringing again never waits in vain and is answered once. */
+/**
+ * Promise P5: no MSI is lost. Whoever waits for an answer before ringing again never waits in vain and is answered
+ * once.
+ */
 @Timeout(60)
 class MsiStormTest {
     private static final int THREADS = 6;
@@ -31,7 +34,8 @@ class MsiStormTest {
     private static final long PATIENCE_NANOS = 10_000_000_000L;
 
     private final Board board = Board.p4080();
-    private final MpicDriver driver = new MpicDriver(board.machine, Board.PIC_NODE, MpicSettings.DEFAULTS, board.report);
+    private final MpicDriver driver = new MpicDriver(board.machine, Board.PIC_NODE, MpicSettings.DEFAULTS,
+        board.report);
     private final AtomicReference<String> lost = new AtomicReference<>();
 
     private long doorbell(MsiMessage message) {
@@ -53,7 +57,8 @@ class MsiStormTest {
     }
 
     @Test
-    @DisplayName("P5: threads that ring distinct vectors and wait for each answer: every count is exact, while others come and go")
+    @DisplayName("P5: threads that ring distinct vectors and wait for each answer: every count is exact, while "
+        + "others come and go")
     void storm() throws InterruptedException {
         AtomicIntegerArray counts = new AtomicIntegerArray(THREADS);
         List<Thread> threads = new ArrayList<>();
@@ -88,7 +93,8 @@ class MsiStormTest {
         }
         assertEquals(0, stray.get(), "no message reached a vector that was not rung yet");
         assertFalse(board.pin(0));
-        assertEquals(768 - THREADS, driver.doorbells().free(0) + driver.doorbells().free(1) + driver.doorbells().free(2));
+        assertEquals(768 - THREADS,
+            driver.doorbells().free(0) + driver.doorbells().free(1) + driver.doorbells().free(2));
         assertEquals(0, driver.unhandled());
         driver.close();
     }

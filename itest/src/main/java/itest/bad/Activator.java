@@ -19,7 +19,8 @@ public final class Activator implements BundleActivator {
             default -> null;
         };
         if (kind != null) {
-            context.registerService(Iommu.class, new NoIommu(), new Hashtable<>(Map.of(Iommu.KIND, kind, Iommu.TYPE, kind)));
+            context.registerService(Iommu.class, new NoIommu(),
+                new Hashtable<>(Map.of(Iommu.KIND, kind, Iommu.TYPE, kind)));
         }
     }
 

@@ -38,7 +38,8 @@ final class AcpiMachine {
     static Board of(DmarTable table, AcpiOptions options) {
         List<String> warnings = new ArrayList<>(table.warnings());
         AcpiMemory memory = new AcpiMemory(table, options.memory(), warnings);
-        return new AcpiMachine(table, new PciTopology(table, options.bridges(), warnings)).build(memory, options.cpus(), warnings);
+        return new AcpiMachine(table, new PciTopology(table, options.bridges(), warnings)).build(memory, options.cpus(),
+            warnings);
     }
 
     /** {@return the path of the node of a remapping unit} */
@@ -58,7 +59,8 @@ final class AcpiMachine {
         List<Node> nodes = Board.flat(List.of(root.node()));
         List<Slot> slots = new ArrayList<>();
         buses.forEach((bus, node) -> slots.add(new PciSlot(bus, topology, node.node())));
-        return new Board(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), memory.pieces(), memory.free(), nodes, slots,
+        return new Board(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), memory.pieces(),
+            memory.free(), nodes, slots,
             cores, warnings);
     }
 

@@ -14,8 +14,8 @@ import machine.api.Node.Range;
 /**
  * The memory of a machine, and the free parts of it.
  *
- * <p>Firmware keeps the RMRRs: they are never free, and where one lies outside the memory there is memory of its own for
- * it. The lowest 16 MiB (real mode's megabyte, and what ISA DMA reaches) are never free either.
+ * <p>Firmware keeps the RMRRs: they are never free, and where one lies outside the memory there is memory of its own
+ * for it. The lowest 16 MiB (real mode's megabyte, and what ISA DMA reaches) are never free either.
  */
 final class AcpiMemory {
     private static final long LOW = 16L << 20;
@@ -28,8 +28,8 @@ final class AcpiMemory {
     private final List<Range> free;
 
     /**
-     * @param memory what the user says; empty: {@code 0+2G,0x100000000+2G}, as far as it is inside the host address width and clear of
-     *     registers
+     * @param memory what the user says; empty: {@code 0+2G,0x100000000+2G}, as far as it is inside the host address
+     *     width and clear of registers
      * @param warnings gets a line for each RMRR that cannot be had as memory
      */
     AcpiMemory(DmarTable table, List<Range> memory, List<String> warnings) {
@@ -47,7 +47,8 @@ final class AcpiMemory {
         List<Range> firmwares = subtract(subtract(kept, ram), windows);
         for (Range piece : firmwares) {
             if (piece.size() > MAX - outside) {
-                warnings.add(String.format("DMAR: RMRRs of more than 0x%x bytes outside of memory; there is no memory at 0x%x+0x%x", MAX,
+                warnings.add(String.format(
+                    "DMAR: RMRRs of more than 0x%x bytes outside of memory; there is no memory at 0x%x+0x%x", MAX,
                     piece.physical(), piece.size()));
             } else {
                 pieces.add(piece);
@@ -55,8 +56,10 @@ final class AcpiMemory {
             }
         }
         for (Range window : windows) {
-            table.all(Rmrr.class).filter(rmrr -> touch(range(rmrr), window)).forEach(rmrr -> warnings.add(DmarReader.at(rmrr.offset(),
-                "RMRR 0x%x..0x%x lies over the registers at 0x%x+0x%x; there is no memory", rmrr.base(), rmrr.limit(), window.physical(),
+            table.all(Rmrr.class).filter(rmrr -> touch(range(rmrr), window))
+                .forEach(rmrr -> warnings.add(DmarReader.at(rmrr.offset(),
+                "RMRR 0x%x..0x%x lies over the registers at 0x%x+0x%x; there is no memory", rmrr.base(),
+                    rmrr.limit(), window.physical(),
                 window.size())));
         }
         free = subtract(subtract(ram, List.of(new Range(0, LOW))), kept);
@@ -75,21 +78,25 @@ final class AcpiMemory {
         long end = 0;
         for (Range piece : ram) {
             if (piece.physical() < end) {
-                throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x+0x%x overlaps the piece before", piece.physical(),
+                throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x+0x%x overlaps the piece before",
+                    piece.physical(),
                     piece.size());
             }
             end = piece.physical() + piece.size();
             total += piece.size();
         }
         if (total > MAX || end - 1 >>> Math.min(table.addressWidth(), 52) != 0) {
-            throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x bytes up to 0x%x; at most 0x%x within the DMAR's %d bits",
+            throw new ErrnoException(Errno.EINVAL,
+                "option memory: 0x%x bytes up to 0x%x; at most 0x%x within the DMAR's %d bits",
                 total, end - 1, MAX, table.addressWidth());
         }
         for (Range piece : ram) {
             for (Range window : windows) {
                 if (touch(piece, window)) {
-                    throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x+0x%x overlaps the registers at 0x%x+0x%x%s",
-                        piece.physical(), piece.size(), window.physical(), window.size(), clear(subtract(ram, windows)));
+                    throw new ErrnoException(Errno.EINVAL,
+                        "option memory: 0x%x+0x%x overlaps the registers at 0x%x+0x%x%s",
+                        piece.physical(), piece.size(), window.physical(), window.size(),
+                        clear(subtract(ram, windows)));
                 }
             }
         }
@@ -113,8 +120,10 @@ final class AcpiMemory {
             Range window = new Range(drhd.base(), drhd.size());
             for (Range other : windows) {
                 if (touch(window, other)) {
-                    throw DmarReader.malformed(drhd.offset(), "DRHD registers 0x%x+0x%x overlap %s at 0x%x+0x%x; have the firmware corrected",
-                        window.physical(), window.size(), other == AcpiMachine.LAPIC ? "the local APICs" : "another unit's",
+                    throw DmarReader.malformed(drhd.offset(),
+                        "DRHD registers 0x%x+0x%x overlap %s at 0x%x+0x%x; have the firmware corrected",
+                        window.physical(), window.size(),
+                        other == AcpiMachine.LAPIC ? "the local APICs" : "another unit's",
                         other.physical(), other.size());
                 }
             }

@@ -15,7 +15,8 @@ final class AcpiNode {
     /** @param parent null for the root */
     AcpiNode(AcpiNode parent, String name, String compatible, Node.Range... registers) {
         this.parent = parent;
-        node = Node.at(parent == null ? "/" : (parent.parent == null ? "" : parent.path()) + '/' + name).compatible(compatible)
+        node = Node.at(parent == null ? "/" : (parent.parent == null ? "" : parent.path()) + '/' + name)
+            .compatible(compatible)
             .registers(registers);
         if (parent != null) {
             parent.children.add(this);

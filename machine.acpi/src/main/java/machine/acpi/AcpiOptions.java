@@ -50,7 +50,8 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
             } else if (name.startsWith(BRIDGE) && name.substring(BRIDGE.length()).matches("[\\w-]+")) {
                 bridges.put(name.substring(BRIDGE.length()), bridge(name, value));
             } else {
-                throw new ErrnoException(Errno.EINVAL, "option %s=%s: there are memory, cpus and bridge.<name>", name, value);
+                throw new ErrnoException(Errno.EINVAL, "option %s=%s: there are memory, cpus and bridge.<name>", name,
+                    value);
             }
         }
         return new AcpiOptions(memory, cpus, bridges);
@@ -64,7 +65,8 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
             long size = parts.length == 2 ? number(parts[1]) : -1;
             if (base < 0 || size <= 0 || ((base | size) & 0xfff) != 0) {
                 throw new ErrnoException(Errno.EINVAL,
-                    "option memory=%s: give base+size,... of whole 4 KiB pages, in decimal or hex, with K, M or G", value);
+                    "option memory=%s: give base+size,... of whole 4 KiB pages, in decimal or hex, with K, M or G",
+                    value);
             }
             memory.add(new Node.Range(base, size));
         }
@@ -109,6 +111,7 @@ record AcpiOptions(List<Node.Range> memory, int cpus, Map<String, Bridge> bridge
                 "option %s=%s: give <slot>/<device>.<function>[,pci|pcie][,bus=<number>], in hex",
                 name, value);
         }
-        return new Bridge(matcher.group(1), device << 3 | Integer.parseInt(matcher.group(3)), "pci".equals(matcher.group(4)), bus);
+        return new Bridge(matcher.group(1), device << 3 | Integer.parseInt(matcher.group(3)),
+            "pci".equals(matcher.group(4)), bus);
     }
 }

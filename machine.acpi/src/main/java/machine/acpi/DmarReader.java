@@ -87,7 +87,8 @@ final class DmarReader {
                 break;
             }
             if (length < 4 || length > left) {
-                throw malformed(at, "structure of 0x%x bytes where 0x%x are left; dump the table again, or have its firmware corrected",
+                throw malformed(at,
+                    "structure of 0x%x bytes where 0x%x are left; dump the table again, or have its firmware corrected",
                     length, left);
             }
             int type = u16(at);
@@ -100,13 +101,16 @@ final class DmarReader {
             at += length;
         }
         if (units.size() > MAX_UNITS) {
-            throw malformed(HEADER, "%d remapping units (DRHD); more than %d are not believed", units.size(), MAX_UNITS);
+            throw malformed(HEADER, "%d remapping units (DRHD); more than %d are not believed", units.size(),
+                MAX_UNITS);
         }
         if (units.isEmpty()) {
             throw malformed(HEADER, "no remapping unit (DRHD): no IOMMU on this board");
         }
-        structures.stream().filter(Rhsa.class::isInstance).map(Rhsa.class::cast).filter(rhsa -> !units.containsKey(rhsa.base()))
-            .forEach(rhsa -> warn(rhsa.offset(), "RHSA for a unit at 0x%x, which is not there; nothing follows from it", rhsa.base()));
+        structures.stream().filter(Rhsa.class::isInstance).map(Rhsa.class::cast)
+            .filter(rhsa -> !units.containsKey(rhsa.base()))
+            .forEach(rhsa -> warn(rhsa.offset(), "RHSA for a unit at 0x%x, which is not there; nothing follows from it",
+                rhsa.base()));
         return new DmarTable(text(10, 6), text(16, 8), addressWidth, u8(37), structures, warnings);
     }
 
@@ -146,11 +150,13 @@ final class DmarReader {
         }
         int said = u8(ACPI_HEADER) + 1;
         if (said == 1) {
-            throw malformed(ACPI_HEADER, "host address width of 1 bits (0x1): no address has so few; have the firmware corrected");
+            throw malformed(ACPI_HEADER,
+                "host address width of 1 bits (0x1): no address has so few; have the firmware corrected");
         }
         addressWidth = said < 32 || said > 64 ? MAX_WIDTH : said;
         if (addressWidth != said) {
-            warn(ACPI_HEADER, "host address width of %d bits (0x%x); 32..64 make sense, and %d are taken", said, said, addressWidth);
+            warn(ACPI_HEADER, "host address width of %d bits (0x%x); 32..64 make sense, and %d are taken", said, said,
+                addressWidth);
         }
     }
 
@@ -194,31 +200,40 @@ final class DmarReader {
         long size = 0x1000L << (u8(at + 5) & 0xf);
         long base = bytes.getLong(at + 8);
         if (base == 0) {
-            throw malformed(at + 8, "DRHD base 0x0: this unit is switched off by firmware; switch VT-d on in its setup, or update it, "
+            throw malformed(at + 8,
+                "DRHD base 0x0: this unit is switched off by firmware; switch VT-d on in its setup, or update it, "
                 + "then dump the table again");
         }
         if ((base & 0xfff) != 0) {
-            throw malformed(at + 8, "DRHD base 0x%x is not a multiple of 0x1000: no unit can be there; have the firmware corrected", base);
+            throw malformed(at + 8,
+                "DRHD base 0x%x is not a multiple of 0x1000: no unit can be there; have the firmware corrected", base);
         }
         if (base + size - 1 >>> MAX_WIDTH != 0) {
-            throw malformed(at + 8, "DRHD base 0x%x+0x%x is beyond %d bits: no unit can be there; have the firmware corrected", base, size,
+            throw malformed(at + 8,
+                "DRHD base 0x%x+0x%x is beyond %d bits: no unit can be there; have the firmware corrected", base, size,
                 MAX_WIDTH);
         }
         if (base + size - 1 >>> Math.min(addressWidth, MAX_WIDTH) != 0) {
-            warn(at + 8, "DRHD base 0x%x+0x%x is beyond the host address width of %d bits; the unit is taken to be there", base, size,
+            warn(at + 8,
+                "DRHD base 0x%x+0x%x is beyond the host address width of %d bits; the unit is taken to be there", base,
+                size,
                 addressWidth);
         }
         Drhd unit = new Drhd(at, all, segment, base, size, scopes(at + 16, at + length));
         Drhd before = units.putIfAbsent(base, unit);
         if (before != null) {
-            throw malformed(at, "DRHD 0x%x (segment 0x%x, flags 0x%x) differs from the one for the same address at offset 0x%x (segment 0x%x, "
-                + "flags 0x%x): which devices are behind it is not known; have the firmware corrected", base, segment, u8(at + 4),
+            throw malformed(at,
+                "DRHD 0x%x (segment 0x%x, flags 0x%x) differs from the one for the same address at offset 0x%x "
+                    + "(segment 0x%x, "
+                + "flags 0x%x): which devices are behind it is not known; have the firmware corrected",
+                base, segment, u8(at + 4),
                 before.offset(), before.segment(), u8(before.offset() + 4));
         }
         Drhd last = all ? forAll.putIfAbsent(segment, unit) : forAll.get(segment);
         if (last != null) {
             warn(at, all ? "a second DRHD of segment 0x%x with INCLUDE_PCI_ALL; the first, at offset 0x%x, counts"
-                : "DRHD of segment 0x%x after the one with INCLUDE_PCI_ALL, at offset 0x%x, which is to be its last; devices that it names "
+                : "DRHD of segment 0x%x after the one with INCLUDE_PCI_ALL, at offset 0x%x, which is to be its last; "
+                    + "devices that it names "
                 + "are behind it all the same", segment, last.offset());
         }
         return unit;
@@ -235,13 +250,15 @@ final class DmarReader {
             return Optional.empty();
         }
         if (base >>> width != 0) {
-            warn(at + 8, "RMRR 0x%x..0x%x is beyond the host address width of %d bits; the region is left out", base, limit, addressWidth);
+            warn(at + 8, "RMRR 0x%x..0x%x is beyond the host address width of %d bits; the region is left out", base,
+                limit, addressWidth);
             return Optional.empty();
         }
         long first = base & -0x1000L;
         long last = limit >>> width != 0 ? (1L << width) - 1 : limit | 0xfff;
         if (first != base || last != limit) {
-            warn(at + 8, "RMRR 0x%x..0x%x is not whole 4 KiB pages within %d bits; 0x%x..0x%x is taken", base, limit, width, first, last);
+            warn(at + 8, "RMRR 0x%x..0x%x is not whole 4 KiB pages within %d bits; 0x%x..0x%x is taken", base, limit,
+                width, first, last);
         }
         return Optional.of(new Rmrr(at, u16(at + 6), first, last, scopes(at + 24, at + length)));
     }
@@ -263,7 +280,9 @@ final class DmarReader {
         while (at < stop) {
             int length = stop - at < SCOPE_HEADER ? stop - at : u8(at + 1);
             if (length < SCOPE_HEADER || length > stop - at) {
-                throw malformed(at, "device scope of 0x%x bytes where 0x%x are left; dump the table again, or have its firmware corrected",
+                throw malformed(at,
+                    "device scope of 0x%x bytes where 0x%x are left; dump the table again, or have its firmware "
+                        + "corrected",
                     length, stop - at);
             }
             int type = u8(at);
@@ -278,7 +297,10 @@ final class DmarReader {
     /** {@return the device; empty if there can be none} */
     private Optional<DeviceScope> scope(int at, ScopeType type, int length) {
         if (length < SCOPE_HEADER + 2) {
-            warn(at, "device scope of 0x%x bytes; it is 6 and 2 for each hop of at least one, so it names nothing and is left out", length);
+            warn(at,
+                "device scope of 0x%x bytes; it is 6 and 2 for each hop of at least one, so it names nothing and is "
+                    + "left out",
+                length);
             return Optional.empty();
         }
         if (length % 2 != 0) {
@@ -289,7 +311,8 @@ final class DmarReader {
             int device = u8(hop);
             int function = u8(hop + 1);
             if (device > 31 || function > 7) {
-                warn(hop, "PCI device 0x%x function 0x%x: there can be none, and the device scope is left out", device, function);
+                warn(hop, "PCI device 0x%x function 0x%x: there can be none, and the device scope is left out", device,
+                    function);
                 return Optional.empty();
             }
             path.add(device << 3 | function);

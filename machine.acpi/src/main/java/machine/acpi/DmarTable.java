@@ -14,7 +14,8 @@ import java.util.stream.Stream;
  * @param structures the remapping structures in order, without those that were left out
  * @param warnings what was gone on with although it is wrong; one line each, with its offset
  */
-record DmarTable(String oemId, String oemTableId, int addressWidth, int flags, List<Structure> structures, List<String> warnings) {
+record DmarTable(String oemId, String oemTableId, int addressWidth, int flags, List<Structure> structures,
+    List<String> warnings) {
     /** In flags: the platform supports interrupt remapping. */
     static final int INTERRUPT_REMAPPING = 1;
 

@@ -56,7 +56,8 @@ final class PciSlot implements Slot {
         String unit = topology.unit(bus, place);
         if (unit == null) {
             List<String> covered = topology.covered(bus.segment);
-            throw new ErrnoException(Errno.ENXIO, "no remapping unit covers %s (0x%x); the DMAR names %s%s and no unit for all others",
+            throw new ErrnoException(Errno.ENXIO,
+                "no remapping unit covers %s (0x%x); the DMAR names %s%s and no unit for all others",
                 bus.address(place), bus.requester(place), covered.subList(0, Math.min(NAMED, covered.size())),
                 covered.size() > NAMED ? " and more" : "");
         }
@@ -88,7 +89,8 @@ final class PciSlot implements Slot {
 
     private static int place(int device, int function) {
         if (device < 0 || device > 31 || function < 0 || function > 7) {
-            throw new ErrnoException(Errno.EINVAL, "PCI device 0x%x function 0x%x: there are 0..0x1f and 0..7", device, function);
+            throw new ErrnoException(Errno.EINVAL, "PCI device 0x%x function 0x%x: there are 0..0x1f and 0..7", device,
+                function);
         }
         return device << 3 | function;
     }

@@ -47,7 +47,8 @@ final class PciTopology {
         // What only tells of caches must not contradict what tells of units.
         for (boolean protects : new boolean[] {true, false}) {
             table.structures().forEach(structure -> {
-                if (structure instanceof Scoped scoped && protects == (scoped instanceof Drhd || scoped instanceof Rmrr)) {
+                if (structure instanceof Scoped scoped
+                    && protects == (scoped instanceof Drhd || scoped instanceof Rmrr)) {
                     scopes(scoped, protects);
                 }
             });
@@ -108,7 +109,8 @@ final class PciTopology {
         }
         requesters += ids.size();
         if (requesters > MAX_REQUESTERS) {
-            throw DmarReader.malformed(structure.offset(), "the scopes up to here name more than 0x%x requesters", MAX_REQUESTERS);
+            throw DmarReader.malformed(structure.offset(), "the scopes up to here name more than 0x%x requesters",
+                MAX_REQUESTERS);
         }
         return ids.stream().mapToInt(Integer::intValue).toArray();
     }
@@ -181,14 +183,17 @@ final class PciTopology {
     /** The first unit that names a device has it. */
     private String agreed(String before, String unit, DeviceScope scope) {
         if (before != null && unit != null && !before.equals(unit)) {
-            warnings.add(DmarReader.at(scope.offset(), "device scope belongs to %s already and to %s now; the first counts", before, unit));
+            warnings.add(DmarReader.at(scope.offset(),
+                "device scope belongs to %s already and to %s now; the first counts", before, unit));
         }
         return before == null ? unit : before;
     }
 
     private static ErrnoException contradiction(PciBus bus, int function, DeviceScope scope) {
-        return DmarReader.malformed(scope.offset(), "device 0x%x function 0x%x on %s is a bridge in one scope and an endpoint in another",
-            function >> 3, function & 7, bus.parent == null ? String.format("bus 0x%x", bus.number) : "a secondary bus");
+        return DmarReader.malformed(scope.offset(),
+            "device 0x%x function 0x%x on %s is a bridge in one scope and an endpoint in another",
+            function >> 3, function & 7,
+            bus.parent == null ? String.format("bus 0x%x", bus.number) : "a secondary bus");
     }
 
     /** {@return the bus on which a path ends; bridges on the way are made if they are not there} */
@@ -212,7 +217,10 @@ final class PciTopology {
         return segment << 8 | number;
     }
 
-    /** Plugs the bridges of the options in. One may stand on another, whichever comes first; it may rename one of the table's. */
+    /**
+     * Plugs the bridges of the options in. One may stand on another, whichever comes first; it may rename one of the
+     * table's.
+     */
     private Map<String, PciBus> named(Map<String, AcpiOptions.Bridge> options) {
         Map<String, PciBus> known = new HashMap<>();
         for (PciBus root : roots.values()) {
@@ -230,7 +238,8 @@ final class PciTopology {
                 }
                 PciBus bus = plug(option.getKey(), option.getValue(), parent, named);
                 if (known.putIfAbsent(option.getKey(), bus) != null) {
-                    throw new ErrnoException(Errno.EINVAL, "option bridge.%s: a slot of that name exists; choose another",
+                    throw new ErrnoException(Errno.EINVAL,
+                        "option bridge.%s: a slot of that name exists; choose another",
                         option.getKey());
                 }
                 named.put(option.getKey(), bus);
@@ -238,7 +247,8 @@ final class PciTopology {
             });
         }
         left.forEach((name, option) -> {
-            throw new ErrnoException(Errno.EINVAL, "option bridge.%s: no slot is called %s; there are %s", name, option.parent(),
+            throw new ErrnoException(Errno.EINVAL, "option bridge.%s: no slot is called %s; there are %s", name,
+                option.parent(),
                 new TreeSet<>(known.keySet()));
         });
         return named;
@@ -248,10 +258,12 @@ final class PciTopology {
         PciBus there = parent.bridges.get(option.place());
         boolean endpoint = functions.getOrDefault(parent, Set.of()).contains(option.place());
         if (endpoint || named.containsValue(there)) {
-            throw new ErrnoException(Errno.EINVAL, "option bridge.%s: device 0x%x function 0x%x on %s is %s; choose another place", name,
+            throw new ErrnoException(Errno.EINVAL,
+                "option bridge.%s: device 0x%x function 0x%x on %s is %s; choose another place", name,
                 option.place() >> 3, option.place() & 7, option.parent(), endpoint ? "an endpoint" : "another bridge");
         }
-        PciBus bus = parent.bridges.computeIfAbsent(option.place(), place -> new PciBus(parent.segment, parent, place, -1));
+        PciBus bus = parent.bridges.computeIfAbsent(option.place(),
+            place -> new PciBus(parent.segment, parent, place, -1));
         bus.conventional = option.conventional();
         return bus;
     }
@@ -263,7 +275,8 @@ final class PciTopology {
             int number = options.get(name).bus();
             BitSet segment = taken.get(bus.segment);
             if (number >= 0 && segment.get(number)) {
-                throw new ErrnoException(Errno.EINVAL, "option bridge.%s: bus number 0x%x is taken; choose another", name, number);
+                throw new ErrnoException(Errno.EINVAL, "option bridge.%s: bus number 0x%x is taken; choose another",
+                    name, number);
             }
             if (number >= 0) {
                 segment.set(number);
@@ -281,7 +294,8 @@ final class PciTopology {
                 taken.set(next.number);
             }
             if (next.number > MAX_BUS) {
-                throw new ErrnoException(Errno.EINVAL, "segment 0x%x has more bridges than bus numbers (0x%x); leave some away",
+                throw new ErrnoException(Errno.EINVAL,
+                    "segment 0x%x has more bridges than bus numbers (0x%x); leave some away",
                     bus.segment, MAX_BUS + 1);
             }
             buses.add(next);

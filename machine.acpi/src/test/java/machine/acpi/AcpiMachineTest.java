@@ -72,7 +72,8 @@ class AcpiMachineTest {
         cells(node(machine, "/drhd@fed90000"), "host-address-width", 46);
         cells(node(open(new Table().flags(0x86).drhd(1, 0, BASE)), "/drhd@fed90000"), "interrupt-remapping", 0);
         byte[] table = new Table().drhd(1, 0, BASE).bytes();
-        System.arraycopy(new byte[] {' ', '~', 0x1f, 0x7f, 'x', ' ', ' ', ' ', ' ', ' ', 0, 'y', ' ', ' '}, 0, table, 10, 14);
+        System.arraycopy(new byte[] {' ', '~', 0x1f, 0x7f, 'x', ' ', ' ', ' ', ' ', ' ', 0, 'y', ' ', ' '}, 0, table,
+            10, 14);
         Machine blank = new AcpiMachineSource().open("test", Table.checksummed(table), Map.of());
         assertEquals(" ~??x", node(blank, "/").text("oem-id"));
         assertEquals("", node(blank, "/").text("oem-table-id"));
@@ -109,10 +110,13 @@ class AcpiMachineTest {
     }
 
     @Test
-    @DisplayName("DRHD: what its scopes name, by kind: requester ids; for IOAPICs, HPETs and the namespace with numbers")
+    @DisplayName("DRHD: what its scopes name, by kind: requester ids; for IOAPICs, HPETs and the namespace with "
+        + "numbers")
     void drhd() {
-        Machine machine = open(new Table().drhd(1, 3, BASE, scope(ENDPOINT, 0, 0, "02.0"), scope(ENDPOINT, 0, 7, "1f.7"),
-            scope(BRIDGE, 0, 0, "1c.0"), scope(IOAPIC, 2, 0xf0, "1f.0"), scope(IOAPIC, 3, 0xf0, "1f.1"), scope(HPET, 4, 0xf0, "0f.0"),
+        Machine machine = open(
+            new Table().drhd(1, 3, BASE, scope(ENDPOINT, 0, 0, "02.0"), scope(ENDPOINT, 0, 7, "1f.7"),
+            scope(BRIDGE, 0, 0, "1c.0"), scope(IOAPIC, 2, 0xf0, "1f.0"), scope(IOAPIC, 3, 0xf0, "1f.1"),
+                scope(HPET, 4, 0xf0, "0f.0"),
             scope(NAMESPACE, 5, 0, "1e.2"), scope(6, 9, 0, "1d.0")).drhd(0, 0, BASE + 0x1000));
         Node drhd = node(machine, "/drhd@fed90000");
         assertEquals(List.of("intel,vt-d"), drhd.compatible());
@@ -125,7 +129,8 @@ class AcpiMachineTest {
         cells(drhd, "namespace-devices", 5, 0xf2);
         cells(node(machine, "/drhd@fed91000"), "include-pci-all", 0);
         cells(node(machine, "/drhd@fed91000"), "ioapics");
-        assertEquals(List.of("pci0", "pci3", "pci3.07", "0003:00:1c.0"), machine.slots().stream().map(Slot::name).toList());
+        assertEquals(List.of("pci0", "pci3", "pci3.07", "0003:00:1c.0"),
+            machine.slots().stream().map(Slot::name).toList());
         cells(node(machine, "/pci3.07"), "segment", 3);
         cells(node(machine, "/pci3.07"), "bus", 7);
         cells(node(machine, "/pci3.07"), "conventional", 0);
@@ -135,10 +140,13 @@ class AcpiMachineTest {
     @Test
     @DisplayName("RMRR, ATSR, RHSA, ANDD, SATC: segment, flags and whom they name; two at one place have two names")
     void others() {
-        Machine machine = open(new Table().drhd(1, 2, BASE).rmrr(2, 0x7f800000L, 0x7f800fffL, scope(ENDPOINT, 0, 0, "02.0"))
-            .rmrr(2, 0x7f800000L, 0x7f801fffL).rmrr(2, 0x7f800000L, 0x7f802fffL).atsr(2, 1).atsr(2, 0, scope(ENDPOINT, 0, 0, "03.0"))
+        Machine machine = open(
+            new Table().drhd(1, 2, BASE).rmrr(2, 0x7f800000L, 0x7f800fffL, scope(ENDPOINT, 0, 0, "02.0"))
+            .rmrr(2, 0x7f800000L, 0x7f801fffL).rmrr(2, 0x7f800000L, 0x7f802fffL).atsr(2, 1)
+                .atsr(2, 0, scope(ENDPOINT, 0, 0, "03.0"))
             .satc(2, scope(ENDPOINT, 0, 0, "02.0"), scope(BRIDGE, 0, 0, "1c.0")).raw(5, "00 00 0200"));
-        assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/rmrr@7f800000", "/rmrr@7f800000,1", "/rmrr@7f800000,2", "/atsr@90",
+        assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/rmrr@7f800000", "/rmrr@7f800000,1", "/rmrr@7f800000,2",
+            "/atsr@90",
             "/atsr@98", "/satc@a8", "/satc@c0"), machine.nodes().subList(0, 10).stream().map(Node::path).toList());
         cells(node(machine, "/rmrr@7f800000"), "segment", 2);
         cells(node(machine, "/rmrr@7f800000"), "requesters", 0x10);
@@ -180,7 +188,8 @@ class AcpiMachineTest {
         assertEquals(1, open(new Table().drhd(1, 0, 1L << 39)).warnings().size());
         assertEquals(List.of(), open(new Table().width(64).drhd(1, 0, (1L << 52) - 0x1000)).warnings());
         assertTrue(refused(new Table().width(64).drhd(1, 0, 1L << 52), Map.of()).contains("beyond 52 bits"));
-        assertEquals(List.of(), open(new Table().drhd(0, 0, 0xfedff000L).drhd(0, 0, 0xfef00000L).drhd(1, 0, 0xfedfe000L)).warnings());
+        assertEquals(List.of(),
+            open(new Table().drhd(0, 0, 0xfedff000L).drhd(0, 0, 0xfef00000L).drhd(1, 0, 0xfedfe000L)).warnings());
         assertTrue(refused(new Table().drhd(1, 0, 0xfeeff000L), Map.of()).contains("overlap the local APICs"));
         byte[] sized = new Table().drhd(1, 0, (1L << 39) - 0x8000).bytes();
         sized[0x35] = 0x73;
@@ -202,10 +211,12 @@ class AcpiMachineTest {
     }
 
     @Test
-    @DisplayName("memory: up to the registers' first byte and from behind their last, side by side, up to the host address width and 1 TiB")
+    @DisplayName("memory: up to the registers' first byte and from behind their last, side by side, up to the host "
+        + "address width and 1 TiB")
     void option() {
         Table table = new Table().drhd(1, 0, BASE);
-        Machine machine = open(table, Map.of("memory", "0xfed8f000+4K, 0xfed91000+0x1000 ,0xfed92000+4096,0x7ffffff000+4K"));
+        Machine machine = open(table,
+            Map.of("memory", "0xfed8f000+4K, 0xfed91000+0x1000 ,0xfed92000+4096,0x7ffffff000+4K"));
         piece(machine, 0xfed8f000L, 0xfed90000L);
         piece(machine, 0xfed91000L, 0xfed93000L);
         memory(machine, 0x7ffffffff8L, true);
@@ -214,20 +225,25 @@ class AcpiMachineTest {
             refused(table, Map.of("memory", "0x8000000000+4K")));
         Table wide = new Table().width(64).drhd(1, 0, BASE);
         assertEquals(1L << 40, open(wide, Map.of("memory", "0x10000000000+1024G")).memory().available());
-        assertTrue(refused(wide, Map.of("memory", "0x10000000000+1024G,4G+4K")).contains("0x10000001000 bytes up to 0x1ffffffffff"));
+        assertTrue(refused(wide, Map.of("memory", "0x10000000000+1024G,4G+4K"))
+            .contains("0x10000001000 bytes up to 0x1ffffffffff"));
         open(wide, Map.of("memory", "0xffffffffff000+4K"));
-        assertEquals("option memory: 0xfed90000+0x1000 overlaps the registers at 0xfed90000+0x1000; nothing of it is clear of registers",
+        assertEquals(
+            "option memory: 0xfed90000+0x1000 overlaps the registers at 0xfed90000+0x1000; nothing of it is clear of "
+                + "registers",
             refused(table, Map.of("memory", "0xfed90000+4K")));
         assertEquals("option memory: 0xfed8f000+0x3000 overlaps the registers at 0xfed90000+0x1000; "
             + "say memory=0xfed8f000+0x1000,0xfed91000+0x1000", refused(table, Map.of("memory", "0xfed8f000+12K")));
-        assertEquals("option memory: 0x1000+0x1000 overlaps the piece before", refused(table, Map.of("memory", "0+8K,4K+4K")));
+        assertEquals("option memory: 0x1000+0x1000 overlaps the piece before",
+            refused(table, Map.of("memory", "0+8K,4K+4K")));
     }
 
     @Test
     @DisplayName("memory: numbers in decimal or hex with K, M or G, below 2^52; nothing else is one")
     void numbers() {
         Table table = new Table().width(64).drhd(1, 0, BASE);
-        for (Map.Entry<String, Long> each : Map.of("4K", 4L << 10, "0x1M", 1L << 20, "3G", 3L << 30, "0010000K", 10_000L << 10,
+        for (Map.Entry<String, Long> each : Map
+            .of("4K", 4L << 10, "0x1M", 1L << 20, "3G", 3L << 30, "0010000K", 10_000L << 10,
             "0X1000", -1L, "4k", -1L, "1T", -1L, "-4K", -1L).entrySet()) {
             Map<String, String> option = Map.of("memory", "0x1_0000_0000".replace("_", "") + "+" + each.getKey());
             if (each.getValue() > 0) {
@@ -236,7 +252,8 @@ class AcpiMachineTest {
                 assertTrue(refused(table, option).contains("whole 4 KiB pages"), each.getKey());
             }
         }
-        for (String over : List.of("4194304G+4K", "0x10000000000000+4K", "4294967296M+4K", "4398046511104K+4K", "4K", "4K+4K+4K",
+        for (String over : List.of("4194304G+4K", "0x10000000000000+4K", "4294967296M+4K", "4398046511104K+4K", "4K",
+            "4K+4K+4K",
             "+4K", "0+4097")) {
             assertTrue(refused(table, Map.of("memory", over)).contains("whole 4 KiB pages"), over);
         }
@@ -262,9 +279,11 @@ class AcpiMachineTest {
     }
 
     @Test
-    @DisplayName("RMRRs outside of memory have memory of their own, never free, up to 1 TiB together; the last address counts")
+    @DisplayName("RMRRs outside of memory have memory of their own, never free, up to 1 TiB together; the last "
+        + "address counts")
     void rmrrs() {
-        Machine machine = open(new Table().drhd(1, 0, BASE).rmrr(0, 0x90000000L, 0x90000fffL).rmrr(0, 0x90002000L, 0x90002fffL)
+        Machine machine = open(
+            new Table().drhd(1, 0, BASE).rmrr(0, 0x90000000L, 0x90000fffL).rmrr(0, 0x90002000L, 0x90002fffL)
             .rmrr(0, 0x90001000L, 0x90001fffL).rmrr(0, 0x7ffffff000L, 0x7fffffffffL).rmrr(0, 0x1000, 0x1fff));
         piece(machine, 0x90000000L, 0x90003000L);
         memory(machine, 0x7ffffffff8L, true);
@@ -273,11 +292,14 @@ class AcpiMachineTest {
         Table wide = new Table().width(52).drhd(1, 0, BASE).rmrr(0, 1L << 41, (1L << 41) + (1L << 40) - 1);
         assertEquals(List.of(), open(wide).warnings());
         Machine more = open(wide.rmrr(0, 1L << 43, (1L << 43) + 0xfff));
-        assertEquals(List.of("DMAR: RMRRs of more than 0x10000000000 bytes outside of memory; there is no memory at 0x80000000000+0x1000"),
+        assertEquals(List.of(
+            "DMAR: RMRRs of more than 0x10000000000 bytes outside of memory; there is no memory at "
+                + "0x80000000000+0x1000"),
             more.warnings());
         memory(more, 1L << 43, false);
         memory(more, 1L << 41, true);
-        Machine beside = open(new Table().drhd(1, 0, BASE).rmrr(0, 0xfed8f000L, 0xfed8ffffL).rmrr(0, 0xfed91000L, 0xfed91fffL));
+        Machine beside = open(
+            new Table().drhd(1, 0, BASE).rmrr(0, 0xfed8f000L, 0xfed8ffffL).rmrr(0, 0xfed91000L, 0xfed91fffL));
         assertEquals(List.of(), beside.warnings());
         piece(beside, 0xfed8f000L, 0xfed90000L);
         piece(beside, 0xfed91000L, 0xfed92000L);
@@ -293,7 +315,8 @@ class AcpiMachineTest {
         assertEquals(List.of(new Node.Range(0x7ffffff000L, 0x1000)), node(machine, "/rmrr@7ffffff000").registers());
         assertEquals(1, machine.warnings().size(), machine.warnings().toString());
         Machine empty = open(new Table().drhd(1, 0, BASE).rmrr(0, 0x70000000L, 0x6fffffffL));
-        assertTrue(empty.warnings().get(0).endsWith("RMRR 0x70000000..0x6fffffff ends before it starts; the region is left out"));
+        assertTrue(empty.warnings().get(0)
+            .endsWith("RMRR 0x70000000..0x6fffffff ends before it starts; the region is left out"));
         assertTrue(open(new Table().drhd(1, 0, BASE).rmrr(0, 0, 0)).warnings().get(0).contains("is empty"));
     }
 
@@ -310,35 +333,43 @@ class AcpiMachineTest {
         ErrnoException e = assertThrows(ErrnoException.class, () -> slot.requester(0, 0));
         assertTrue(e.getMessage().endsWith("0000:00:1f.6, 0000:00:1f.7] and no unit for all others"), e.getMessage());
         ErrnoException more = assertThrows(ErrnoException.class, () -> open(new Table().drhd(0, 0, BASE, scopes)
-            .drhd(0, 1, BASE + 0x1000, scope(ENDPOINT, 0, 0, "09.0")).drhd(0, 0, BASE + 0x2000, scope(ENDPOINT, 0, 0, "1e.0")))
+            .drhd(0, 1, BASE + 0x1000, scope(ENDPOINT, 0, 0, "09.0"))
+            .drhd(0, 0, BASE + 0x2000, scope(ENDPOINT, 0, 0, "1e.0")))
             .slots().get(0).requester(0, 0));
         assertTrue(more.getMessage().endsWith("0000:00:1f.6] and more and no unit for all others"), more.getMessage());
         for (int[] place : new int[][] {{-1, 0}, {32, 0}, {0, -1}, {0, 8}}) {
-            assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> slot.covers(place[0], place[1])).errno());
-            assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class, () -> slot.address(place[0], place[1])).errno());
+            assertEquals(Errno.EINVAL,
+                assertThrows(ErrnoException.class, () -> slot.covers(place[0], place[1])).errno());
+            assertEquals(Errno.EINVAL,
+                assertThrows(ErrnoException.class, () -> slot.address(place[0], place[1])).errno());
         }
         assertTrue(slot.pcie());
         assertEquals("/pci0", slot.node().path());
     }
 
     @Test
-    @DisplayName("bridge.<name>: on a bridge of the table by its address, whichever option comes first; buses from 1 to ff")
+    @DisplayName("bridge.<name>: on a bridge of the table by its address, whichever option comes first; buses from 1 "
+        + "to ff")
     void bridges() {
         Table table = new Table().drhd(1, 0, BASE, scope(BRIDGE, 0, 0, "1c.0"), scope(BRIDGE, 0, 0x10, "02.0"));
         Machine machine = open(table, Map.of("bridge.a", "b/0.0", "bridge.b", "0000:10:02.0/1f.7,pcie,bus=ff",
             "bridge.c", "pci0.10/1.0,bus=1"));
-        assertEquals(List.of("pci0 0", "pci0.10 10", "0000:00:1c.0 2", "c 1", "0000:10:02.0 3", "b ff", "a 4"), machine.slots().stream()
+        assertEquals(List.of("pci0 0", "pci0.10 10", "0000:00:1c.0 2", "c 1", "0000:10:02.0 3", "b ff", "a 4"),
+            machine.slots().stream()
             .map(slot -> String.format("%s %x", slot.name(), slot.node().cells("bus")[0])).toList());
         assertEquals("/pci0.10/bridge@2,0/bridge@1f,7/bridge@0,0", slot(machine, "a").node().path());
         assertEquals("a bridge stands at 0000:03:1f.7; plug the device in behind it, at slot b",
             assertThrows(ErrnoException.class, () -> slot(machine, "0000:10:02.0").requester(31, 7)).reason());
         assertFalse(slot(machine, "0000:10:02.0").covers(31, 7));
-        assertEquals("option bridge.a: no slot is called nowhere; there are [0000:00:1c.0, 0000:10:02.0, pci0, pci0.10]",
+        assertEquals(
+            "option bridge.a: no slot is called nowhere; there are [0000:00:1c.0, 0000:10:02.0, pci0, pci0.10]",
             refused(table, Map.of("bridge.a", "nowhere/0.0")));
-        assertEquals("option bridge.a: bus number 0x10 is taken; choose another", refused(table, Map.of("bridge.a", "pci0/1.0,bus=10")));
+        assertEquals("option bridge.a: bus number 0x10 is taken; choose another",
+            refused(table, Map.of("bridge.a", "pci0/1.0,bus=10")));
         assertEquals("option bridge.a: device 0x1c function 0x0 on pci0 is another bridge; choose another place",
             refused(new Table().drhd(1, 0, BASE), Map.of("bridge.a", "pci0/1c.0", "bridge.A", "pci0/1c.0")));
-        Machine twice = open(new Table().drhd(1, 0, BASE).drhd(1, 1, BASE + 0x1000), Map.of("bridge.a", "pci0/1.0,bus=9", "bridge.b",
+        Machine twice = open(new Table().drhd(1, 0, BASE).drhd(1, 1, BASE + 0x1000),
+            Map.of("bridge.a", "pci0/1.0,bus=9", "bridge.b",
             "pci1/1.0,bus=9"));
         assertEquals("0001:09:00.0", slot(twice, "b").address(0, 0), "each segment has bus numbers of its own");
     }
@@ -360,7 +391,8 @@ class AcpiMachineTest {
     @Test
     @DisplayName("An RMRR's requesters: of a device of the namespace what is said, ascending")
     void requestersOfRmrr() {
-        Machine machine = open(new Table().drhd(1, 0, BASE).rmrr(0, 0x7f800000L, 0x7f800fffL, scope(NAMESPACE, 1, 0x20, "03.1"),
+        Machine machine = open(
+            new Table().drhd(1, 0, BASE).rmrr(0, 0x7f800000L, 0x7f800fffL, scope(NAMESPACE, 1, 0x20, "03.1"),
             scope(ENDPOINT, 0, 0, "02.0")));
         cells(node(machine, "/rmrr@7f800000"), "requesters", 0x10, 0x2019);
         assertEquals(List.of("pci0"), machine.slots().stream().map(Slot::name).toList());

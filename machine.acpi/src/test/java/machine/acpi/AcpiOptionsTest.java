@@ -37,7 +37,8 @@ class AcpiOptionsTest {
     @DisplayName("memory=base+size,...: decimal or hex, K, M, G; the lowest 16 MiB and the RMRR are not free")
     void memory() {
         assertEquals((64L << 20) - (16 << 20), open(Map.of("memory", "0x0+64M")).memory().available());
-        assertEquals((48L << 20) + (1 << 20), open(Map.of("memory", "0+65536K, 0x100000000+0x100000")).memory().available());
+        assertEquals((48L << 20) + (1 << 20),
+            open(Map.of("memory", "0+65536K, 0x100000000+0x100000")).memory().available());
         refused("whole 4 KiB pages", "memory", "64M");
         refused("whole 4 KiB pages", "memory", "0+64X");
         refused("whole 4 KiB pages", "memory", "");
@@ -72,11 +73,13 @@ class AcpiOptionsTest {
         assertEquals(new Requester(0x4008, ALL, 0x40 << 5 | 1), slot(machine, "below").requester(1, 0));
         assertEquals("0000:40:00.0", slot(machine, "below").address(0, 0));
         assertEquals(0x200, slot(machine, "0000:00:1c.0").requester(0, 0).id(), "numbered depth first");
-        assertEquals(Errno.ENXIO, assertThrows(ErrnoException.class, () -> slot(machine, "rp").requester(0, 1)).errno());
+        assertEquals(Errno.ENXIO,
+            assertThrows(ErrnoException.class, () -> slot(machine, "rp").requester(0, 1)).errno());
     }
 
     @Test
-    @DisplayName("bridge.<name>=...,pci: everything behind speaks as secondary bus, 00.0, and is one group with the bridge's device")
+    @DisplayName("bridge.<name>=...,pci: everything behind speaks as secondary bus, 00.0, and is one group with the "
+        + "bridge's device")
     void conventional() {
         Machine machine = open(Map.of("bridge.conv", "pci0/1e.0,pci", "bridge.deep", "conv/02.0",
             "bridge.graphics", "0000:00:1c.0/1.0,pci"));

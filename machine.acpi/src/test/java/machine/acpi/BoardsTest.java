@@ -38,7 +38,8 @@ class BoardsTest {
     /** Skips the test where the table is not there: not to be called where something is expected to be thrown. */
     private static byte[] content(String name) throws IOException {
         Path file = REAL.resolve(name);
-        Assumptions.assumeTrue(Files.exists(file), () -> "SKIPPED: no test data " + name + " beside the project; real tables are not shipped");
+        Assumptions.assumeTrue(Files.exists(file),
+            () -> "SKIPPED: no test data " + name + " beside the project; real tables are not shipped");
         return Files.readAllBytes(file);
     }
 
@@ -71,7 +72,9 @@ class BoardsTest {
         assertEquals(1, machine.slots().size());
         assertEquals(new Requester(8, "/drhd@fed90000", 1), machine.slots().get(0).requester(1, 0));
         ErrnoException e = assertThrows(ErrnoException.class, () -> machine.slots().get(0).requester(3, 0));
-        assertEquals("ENXIO: no remapping unit covers 0000:00:03.0 (0x18); the DMAR names [0000:00:00.0, 0000:00:01.0, 0000:00:1f.0,"
+        assertEquals(
+            "ENXIO: no remapping unit covers 0000:00:03.0 (0x18); the DMAR names [0000:00:00.0, 0000:00:01.0, "
+                + "0000:00:1f.0,"
             + " 0000:00:1f.2, 0000:00:1f.3] and no unit for all others", e.getMessage());
     }
 
@@ -79,7 +82,8 @@ class BoardsTest {
     @DisplayName("Laptop: four DRHDs: graphics, two bridges, the rest; an RMRR for 00:02.0 above the default memory")
     void laptop() throws IOException {
         Machine machine = board("surface-laptop-studio.dmar");
-        assertEquals(List.of("pci0", "0000:00:07.0", "0000:00:07.1"), machine.slots().stream().map(Slot::name).toList());
+        assertEquals(List.of("pci0", "0000:00:07.0", "0000:00:07.1"),
+            machine.slots().stream().map(Slot::name).toList());
         Slot root = slot(machine, "pci0");
         assertEquals("/drhd@fed90000", root.requester(2, 0).unit());
         assertEquals("/drhd@fed91000", root.requester(3, 0).unit());
@@ -96,17 +100,20 @@ class BoardsTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "qemu-q35.dmar | 1 | 0 | ", "surface-laptop-studio.dmar | 4 | 1 | ", "apple-imacpro1,1.dmar | 4 | 1 | ",
-        "fwts-snb.dmar | 2 | 2 | ", "dell-5drhd.dmar | 5 | 1 | ", "surface-pro-10.dmar | 2 | 0 | ", "supermicro-icelake-2s.dmar | 10 | 2 | ",
+        "fwts-snb.dmar | 2 | 2 | ", "dell-5drhd.dmar | 5 | 1 | ", "surface-pro-10.dmar | 2 | 0 | ",
+        "supermicro-icelake-2s.dmar | 10 | 2 | ",
         "edk2-mtl-satc-sidp.dmar | 2 | 0 | ",
         // Each entry twice but the RMRR: the second one is for the same device and another region.
         "apple-imacpro1,1-double.dmar | 4 | 2 | 0x98 0xb8 0xe0 0x128 0x1b8", "drhd-twice.dmar | 2 | 2 | 0x48",
         "include-all-first.dmar | 2 | 2 | 0x50", "tail-zero-padded-in-length.dmar | 2 | 2 | 0xb8",
-        "rmrr-end-before-start.dmar | 2 | 1 | 0x70", "rmrr-zero-zero.dmar | 2 | 1 | 0x70", "one-covered-place.dmar | 1 | 0 | "})
+        "rmrr-end-before-start.dmar | 2 | 1 | 0x70", "rmrr-zero-zero.dmar | 2 | 1 | 0x70",
+        "one-covered-place.dmar | 1 | 0 | "})
     void summary(String file, int units, int rmrrs, String warned) throws IOException {
         Machine machine = board(file);
         assertEquals(units, machine.nodes().stream().filter(node -> node.compatibleWith("intel,vt-d")).count());
         assertEquals(rmrrs, machine.nodes().stream().filter(node -> node.compatibleWith("intel,rmrr")).count());
-        assertEquals(warned == null ? "" : warned, machine.warnings().stream().map(warning -> warning.replaceAll("DMAR at offset (\\w+): .*", "$1"))
+        assertEquals(warned == null ? "" : warned,
+            machine.warnings().stream().map(warning -> warning.replaceAll("DMAR at offset (\\w+): .*", "$1"))
             .collect(Collectors.joining(" ")), machine.warnings().toString());
     }
 
@@ -115,7 +122,8 @@ class BoardsTest {
     void switchedOff() throws IOException {
         byte[] table = content("lenovo-flex15-drhd0.dmar");
         ErrnoException e = assertThrows(ErrnoException.class, () -> open(table));
-        assertTrue(e.getMessage().contains("0x38: DRHD base 0x0: this unit is switched off by firmware"), e.getMessage());
+        assertTrue(e.getMessage().contains("0x38: DRHD base 0x0: this unit is switched off by firmware"),
+            e.getMessage());
     }
 
     @Test
@@ -128,17 +136,20 @@ class BoardsTest {
     }
 
     @Test
-    @DisplayName("The example: endpoint, bridge and INCLUDE_PCI_ALL each find their unit; the RMRR is kept from the pool")
+    @DisplayName("The example: endpoint, bridge and INCLUDE_PCI_ALL each find their unit; the RMRR is kept from the "
+        + "pool")
     void example() {
         Machine machine = open(Q35Table.bytes());
         assertEquals("ACPI DMAR GANTRY Q35BOARD", machine.model());
         assertEquals(4, machine.cpus().size());
-        assertEquals(List.of("/", "/lapic", "/drhd@fed91000", "/drhd@fed90000", "/rmrr@7f800000", "/pci0", "/pci0/bridge@1c,0"),
+        assertEquals(
+            List.of("/", "/lapic", "/drhd@fed91000", "/drhd@fed90000", "/rmrr@7f800000", "/pci0", "/pci0/bridge@1c,0"),
             machine.nodes().stream().map(Node::path).toList());
         Slot root = slot(machine, "pci0");
         assertEquals(new Requester(0x18, "/drhd@fed90000", 3), root.requester(3, 0));
         assertEquals(new Requester(0x10, "/drhd@fed91000", 2), root.requester(2, 0));
-        assertEquals(new Requester(0x11, "/drhd@fed90000", 2), root.requester(2, 1), "the scope names function 0 alone");
+        assertEquals(new Requester(0x11, "/drhd@fed90000", 2), root.requester(2, 1),
+            "the scope names function 0 alone");
         assertEquals("0000:00:03.0", root.address(3, 0));
         Slot behind = slot(machine, "0000:00:1c.0");
         assertEquals(new Requester(0x100, "/drhd@fed91000", 0x20), behind.requester(0, 0));
@@ -150,8 +161,10 @@ class BoardsTest {
         assertTrue(root.interrupt(3, 1).isEmpty());
 
         assertEquals((4L << 30) - (16 << 20) - 0x20000, machine.memory().available());
-        assertEquals(Errno.ENOMEM, assertThrows(ErrnoException.class, () -> machine.memory().allocateAt(0x7f810000L, 0x1000)).errno());
-        assertEquals(Errno.ENOMEM, assertThrows(ErrnoException.class, () -> machine.memory().allocateAt(0xfff000L, 0x1000)).errno());
+        assertEquals(Errno.ENOMEM,
+            assertThrows(ErrnoException.class, () -> machine.memory().allocateAt(0x7f810000L, 0x1000)).errno());
+        assertEquals(Errno.ENOMEM,
+            assertThrows(ErrnoException.class, () -> machine.memory().allocateAt(0xfff000L, 0x1000)).errno());
         machine.memory().allocateAt(0x1000000L, 0x1000).close();
         machine.memory().allocateAt(0x17ffff000L, 0x1000).close();
         assertEquals(List.of(new Node.Range(0xfee00000L, 0x100000)), node(machine, "/lapic").registers());

@@ -32,9 +32,11 @@ final class Table {
     static byte[] scope(int type, int enumerationId, int startBus, String path) {
         String[] hops = path.split(" ");
         ByteBuffer bytes = ByteBuffer.allocate(6 + 2 * hops.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.put((byte) type).put((byte) bytes.capacity()).putShort((short) 0).put((byte) enumerationId).put((byte) startBus);
+        bytes.put((byte) type).put((byte) bytes.capacity()).putShort((short) 0).put((byte) enumerationId)
+            .put((byte) startBus);
         for (String hop : hops) {
-            bytes.put((byte) Integer.parseInt(hop.substring(0, 2), 16)).put((byte) Integer.parseInt(hop.substring(3), 16));
+            bytes.put((byte) Integer.parseInt(hop.substring(0, 2), 16))
+                .put((byte) Integer.parseInt(hop.substring(3), 16));
         }
         return bytes.array();
     }
@@ -44,7 +46,8 @@ final class Table {
     }
 
     Table rmrr(int segment, long base, long limit, byte[]... scopes) {
-        return structure(1, head(20).putShort((short) 0).putShort((short) segment).putLong(base).putLong(limit), scopes);
+        return structure(1, head(20).putShort((short) 0).putShort((short) segment).putLong(base).putLong(limit),
+            scopes);
     }
 
     Table atsr(int segment, int all, byte[]... scopes) {

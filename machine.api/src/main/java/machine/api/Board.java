@@ -8,20 +8,22 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * The description of a machine, whatever it was read from: what a {@link MachineSource} makes of bytes, and all that {@code machine.local}
- * needs to build the machine. A value.
+ * The description of a machine, whatever it was read from: what a {@link MachineSource} makes of bytes, and all that
+ * {@code machine.local} needs to build the machine. A value.
  *
  * @param model what the machine is called in its description, e.g. {@code fsl,P4080DS}
  * @param memory where there is memory, no two pieces of which overlap
- * @param free what of it is handed out; the rest is reserved: the firmware's, or what the description keeps for somebody
+ * @param free what of it is handed out; the rest is reserved: the firmware's, or what the description keeps for
+ *     somebody
  * @param nodes all nodes, parents before children
- * @param slots the places for devices, PCIe controllers first: as whom a device there speaks, behind which unit, in which group, and where
- *     its pins are wired to
+ * @param slots the places for devices, PCIe controllers first: as whom a device there speaks, behind which unit, in
+ *     which group, and where its pins are wired to
  * @param cores how many there are
  * @param warnings what is wrong with the description and was gone on with, one line each
  */
 @ProviderType
-public record Board(String model, List<Node.Range> memory, List<Node.Range> free, List<Node> nodes, List<Slot> slots, int cores,
+public record Board(String model, List<Node.Range> memory, List<Node.Range> free, List<Node> nodes, List<Slot> slots,
+    int cores,
         List<String> warnings) {
     /**
      * Copies.

@@ -14,8 +14,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * asserts the pin then; if nobody does, it goes on. So nobody ever waits for another thread, and no assertion is left
  * to a thread that may not come.
  *
- * <p>What the handler throws is logged with its class, whatever it is, and is not the asserting thread's concern. The handler is called
- * again when the pin is asserted next.
+ * <p>What the handler throws is logged with its class, whatever it is, and is not the asserting thread's concern. The
+ * handler is called again when the pin is asserted next.
  */
 @ProviderType
 public interface Cpu {
@@ -29,15 +29,15 @@ public interface Cpu {
     void pin(boolean level);
 
     /**
-     * The first half of {@link #pin}, for a unit that must not run handlers where it drives the pin, or that looks again whether the
-     * level is right before it lets them run: notes the level. Who asserts it so calls {@link #serve} afterwards, or has it called on
-     * another thread. Lock-free.
+     * The first half of {@link #pin}, for a unit that must not run handlers where it drives the pin, or that looks
+     * again whether the level is right before it lets them run: notes the level. Who asserts it so calls {@link #serve}
+     * afterwards, or has it called on another thread. Lock-free.
      */
     void level(boolean level);
 
     /**
-     * The second half: runs the handler, if there is one, for as long as the pin is asserted; or leaves that to the thread that is
-     * doing so, or hands it to one that asserts the pin meanwhile.
+     * The second half: runs the handler, if there is one, for as long as the pin is asserted; or leaves that to the
+     * thread that is doing so, or hands it to one that asserts the pin meanwhile.
      */
     void serve();
 
@@ -51,8 +51,8 @@ public interface Cpu {
     Attachment attach(Runnable interruptHandler);
 
     /**
-     * Waits until what has been asserted is served: the pin is low and no handler runs. Who has seen to it that nothing new comes
-     * knows then that nothing is left in the controller.
+     * Waits until what has been asserted is served: the pin is low and no handler runs. Who has seen to it that nothing
+     * new comes knows then that nothing is left in the controller.
      *
      * @param boundNanos how long at most, in nanoseconds: a level may stay asserted
      * @return whether it rests

@@ -5,7 +5,8 @@ import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Physical memory a program owns and lets devices reach: a run of bytes made of physical extents. From {@link DmaMemory}.
+ * Physical memory a program owns and lets devices reach: a run of bytes made of physical extents. From
+ * {@link DmaMemory}.
  *
  * <p>Counted: the allocator's caller holds it once, and each mapping for a device holds it once more, so memory never
  * goes back to the pool while a device can still reach it. Thread-safe; contents are as ordered as {@link Bus} makes

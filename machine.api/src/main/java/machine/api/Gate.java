@@ -18,8 +18,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * An access inside another one of the same thread is part of that one, which is: the thread that shuts the gate waits
  * for it, until the bound lets it go.
  *
- * <p>Where a method waits for what is in flight and an access does not end, it waits as long as {@link Bus#sync} does and logs which; the gate
- * has moved all the same. Who gives memory back relies on {@link Bus#sync}, which throws then.
+ * <p>Where a method waits for what is in flight and an access does not end, it waits as long as {@link Bus#sync} does
+ * and logs which; the gate has moved all the same. Who gives memory back relies on {@link Bus#sync}, which throws then.
  *
  * <p>Control path. Belongs to its creator, which calls one method at a time; the counts may be read by any thread.
  */
@@ -65,7 +65,8 @@ public interface Gate extends AutoCloseable {
     @ConsumerType
     interface Keeper {
         /**
-         * A device writes 4 bytes at a shut gate. Called on the device's thread, inside its access: must be quick and must not block.
+         * A device writes 4 bytes at a shut gate. Called on the device's thread, inside its access: must be quick and
+         * must not block.
          *
          * @param iova the address, a multiple of 4
          * @param data the value
@@ -83,15 +84,16 @@ public interface Gate extends AutoCloseable {
     void requesters(Set<Integer> requesters);
 
     /**
-     * Shuts it. When this returns, nothing of its requesters is in flight. A gate that is shut already begins a new bound.
+     * Shuts it. When this returns, nothing of its requesters is in flight. A gate that is shut already begins a new
+     * bound.
      *
      * @param boundNanos how long accesses may wait from now on, in nanoseconds; 0 or less refuses them at once
      */
     void shut(long boundNanos);
 
     /**
-     * Shuts it for messages alone: writes of 4 bytes to some pages, that the keeper takes. Everything else passes, and what waits goes
-     * on. When this returns, nothing that it would stop is in flight.
+     * Shuts it for messages alone: writes of 4 bytes to some pages, that the keeper takes. Everything else passes, and
+     * what waits goes on. When this returns, nothing that it would stop is in flight.
      *
      * @param pages one device address of each page of 4 KiB
      */

@@ -11,7 +11,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * of their arrival, and take over when the holder leaves, whatever version they are: two drivers of one node would each
  * write its registers. Any thread.
  *
- * <p>A lock for each who takes or stands by is held while what it builds is built; none while it is taken down, or while another one's is.
+ * <p>A lock for each who takes or stands by is held while what it builds is built; none while it is taken down, or
+ * while another one's is.
  */
 @ProviderType
 public interface Holds {
@@ -33,8 +34,8 @@ public interface Holds {
      *     Machine#ready} by then, so a driver looks
      * @return takes down the result of building, releases the nodes, and lets the next one take over; or ends standing
      *     by. Idempotent
-     * @throws RuntimeException what {@code take} throws before this returns; nothing is held then. What it throws later is logged, and the
-     *     next one takes over
+     * @throws RuntimeException what {@code take} throws before this returns; nothing is held then. What it throws later
+     *     is logged, and the next one takes over
      */
     Attachment take(Role role, Collection<Node> nodes, String holder, Supplier<Attachment> take);
 

@@ -32,8 +32,8 @@ public interface Machine extends AutoCloseable {
     List<Cpu> cpus();
 
     /**
-     * {@return what is wrong with the machine's description and was gone on with, in the order it was found: one line each, with the place
-     * (node or offset) and what was done about it; empty if nothing is}
+     * {@return what is wrong with the machine's description and was gone on with, in the order it was found: one line
+     * each, with the place (node or offset) and what was done about it; empty if nothing is}
      */
     default List<String> warnings() {
         return List.of();
@@ -43,17 +43,17 @@ public interface Machine extends AutoCloseable {
      * Plugs a hardware model into the place a node describes: its register windows onto the bus, its translation units
      * in front of the ports behind them, its interrupt inputs onto the wires; then the node is ready. All or nothing.
      *
-     * @return takes the unit out again: the node is not ready any more, the ports behind it are blocked, never bypassed,
-     *     what was in flight has left, and only then the windows are gone; an access that does not end is waited for as long as
-     *     {@link Bus#sync} does, then logged. Idempotent
-     * @throws ErrnoException EBUSY if a unit is attached to the node or to one of its instances; EEXIST if a window is taken; EOPNOTSUPP if
-     *     the machine's hardware is its own
+     * @return takes the unit out again: the node is not ready any more, the ports behind it are blocked, never
+     *     bypassed, what was in flight has left, and only then the windows are gone; an access that does not end is
+     *     waited for as long as {@link Bus#sync} does, then logged. Idempotent
+     * @throws ErrnoException EBUSY if a unit is attached to the node or to one of its instances; EEXIST if a window is
+     *     taken; EOPNOTSUPP if the machine's hardware is its own
      */
     Attachment attach(Node node, Unit unit);
 
     /**
-     * {@return who holds the nodes, as their hardware and as their drivers; a bundle takes hold before it attaches a unit, or writes a
-     *     register}
+     * {@return who holds the nodes, as their hardware and as their drivers; a bundle takes hold before it attaches a
+     *     unit, or writes a register}
      */
     Holds holds();
 
@@ -66,8 +66,8 @@ public interface Machine extends AutoCloseable {
     /**
      * Opens a device's door to memory at a slot.
      *
-     * @throws ErrnoException EBUSY if there is a device at that place already; EOPNOTSUPP if the machine's devices are its own; see
-     *     {@link Slot#requester} for others
+     * @throws ErrnoException EBUSY if there is a device at that place already; EOPNOTSUPP if the machine's devices are
+     *     its own; see {@link Slot#requester} for others
      */
     DmaPort openPort(Slot slot, int device, int function);
 
@@ -81,11 +81,13 @@ public interface Machine extends AutoCloseable {
     }
 
     /**
-     * The device's end of a wire whose level follows from the device's state. The machine asks for the level rather than being told,
-     * so that of two threads that change it the later one wins; and it remembers it for a controller that comes later.
+     * The device's end of a wire whose level follows from the device's state. The machine asks for the level rather
+     * than being told, so that of two threads that change it the later one wins; and it remembers it for a controller
+     * that comes later.
      *
-     * @param level whether the device asserts the wire now; asked by any thread with a lock held: must be quick, must take no lock that is
-     *     held while the result of this is run; if it throws, that is logged and the wire stays as it is
+     * @param level whether the device asserts the wire now; asked by any thread with a lock held: must be quick, must
+     *     take no lock that is held while the result of this is run; if it throws, that is logged and the wire stays as
+     *     it is
      * @return what to run whenever the level may have changed; it may run interrupt handlers
      */
     Runnable line(Wire wire, BooleanSupplier level);

@@ -20,7 +20,8 @@ public interface MachineSource {
     /**
      * @param options see {@link Machines#load}; an unknown option is an error
      * @return a new machine
-     * @throws ErrnoException EINVAL if the description is malformed or contradicts itself, with the offset and the reason
+     * @throws ErrnoException EINVAL if the description is malformed or contradicts itself, with the offset and the
+     *     reason
      */
     Machine open(String locator, byte[] content, Map<String, String> options);
 }

@@ -14,8 +14,8 @@ public interface Machines {
     /**
      * @param locator a file, or whatever else a source understands
      * @param options overrides of what the description says; which ones there are says the source's README
-     * @throws ErrnoException ENOENT or EACCES if the file cannot be read; EINVAL if no source knows it or it is malformed;
-     *     EBUSY if a machine is loaded
+     * @throws ErrnoException ENOENT or EACCES if the file cannot be read; EINVAL if no source knows it or it is
+     *     malformed; EBUSY if a machine is loaded
      */
     Machine load(String locator, Map<String, String> options);
 

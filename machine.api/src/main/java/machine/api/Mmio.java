@@ -4,12 +4,12 @@ package machine.api;
 import org.osgi.annotation.versioning.ConsumerType;
 
 /**
- * Registers behind a window of the bus. Stop 4 of the road for an MSI; before it {@link TranslationUnit#translate} and a look-up among the
- * windows. A core's accesses come by {@link Bus#write}.
+ * Registers behind a window of the bus. Stop 4 of the road for an MSI; before it {@link TranslationUnit#translate} and
+ * a look-up among the windows. A core's accesses come by {@link Bus#write}.
  *
- * <p>Called by any thread, device threads included: must not block and must not call {@link Bus#sync}, but for a register that is
- * there for that (VT-d's drain bits) and that no interrupt handler writes. Values are little-endian; a big-endian block reverses
- * them here and nowhere else.
+ * <p>Called by any thread, device threads included: must not block and must not call {@link Bus#sync}, but for a
+ * register that is there for that (VT-d's drain bits) and that no interrupt handler writes. Values are little-endian; a
+ * big-endian block reverses them here and nowhere else.
  */
 @ConsumerType
 public interface Mmio {

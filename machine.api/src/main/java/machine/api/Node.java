@@ -11,29 +11,32 @@ import java.util.Objects;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * One piece of hardware as the machine's description names it: a node of a device tree, a unit of an ACPI table. A value.
+ * One piece of hardware as the machine's description names it: a node of a device tree, a unit of an ACPI table. A
+ * value.
  *
  * <p>Every node is a service, so that a driver binds to its hardware as in a kernel, by {@code compatible}:
  * <pre>
  *  &#64;Reference(name = "node", target = "(&amp;(compatible=fsl,pamu)(machine.ready=true))") Node node
  * </pre>
- * Service properties: {@link #COMPATIBLE} (all strings of the node), {@link #PATH}, {@link #BUILT_IN}, and {@link #READY}, true while
- * the hardware answers: a unit is attached to the node, or it is there by itself.
+ * Service properties: {@link #COMPATIBLE} (all strings of the node), {@link #PATH}, {@link #BUILT_IN}, and
+ * {@link #READY}, true while the hardware answers: a unit is attached to the node, or it is there by itself.
  *
- * <p>Made from the leaves up: {@link #at}, then what it has. Numbers that do not fit what the description says are refused when the
- * machine is read, not here.
+ * <p>Made from the leaves up: {@link #at}, then what it has. Numbers that do not fit what the description says are
+ * refused when the machine is read, not here.
  *
  * @param path the full path, unique in the machine, e.g. {@code /soc@ffe000000/pic@40000}
  * @param compatible the {@code compatible} strings, most specific first; empty if there are none
  * @param registers the register ranges as physical addresses, translated through every {@code ranges} on the way up
  * @param interrupts the interrupt specifiers, in order
- * @param properties the raw bytes of each property, numbers big-endian as in a device tree; copied on the way in and out
+ * @param properties the raw bytes of each property, numbers big-endian as in a device tree; copied on the way in and
+ *     out
  * @param children in order; their paths begin with this one's
  * @param builtIn whether the hardware is there by itself, in another process or as a chip, so that no {@link Unit} can
  *     be plugged in: a bundle with a unit looks at nodes that are not
  */
 @ProviderType
-public record Node(String path, List<String> compatible, List<Range> registers, List<Wire> interrupts, Map<String, byte[]> properties,
+public record Node(String path, List<String> compatible, List<Range> registers, List<Wire> interrupts,
+    Map<String, byte[]> properties,
         List<Node> children, boolean builtIn) {
     /** Service property, String[]: the {@code compatible} strings. */
     public static final String COMPATIBLE = "compatible";
@@ -138,7 +141,10 @@ public record Node(String path, List<String> compatible, List<Range> registers, 
         return cells;
     }
 
-    /** {@return the property as text up to its first NUL, a question mark for what is not printable; empty string if it does not exist} */
+    /**
+     * {@return the property as text up to its first NUL, a question mark for what is not printable; empty string if it
+     * does not exist}
+     */
     public String text(String property) {
         byte[] value = value(property);
         int end = 0;
@@ -168,9 +174,11 @@ public record Node(String path, List<String> compatible, List<Range> registers, 
     @Override
     public boolean equals(Object other) {
         return this == other || other instanceof Node node && path.equals(node.path) && builtIn == node.builtIn
-            && compatible.equals(node.compatible) && registers.equals(node.registers) && interrupts.equals(node.interrupts)
+            && compatible.equals(node.compatible) && registers.equals(node.registers)
+            && interrupts.equals(node.interrupts)
             && properties.keySet().equals(node.properties.keySet())
-            && properties.entrySet().stream().allMatch(one -> Arrays.equals(one.getValue(), node.properties.get(one.getKey())))
+            && properties.entrySet().stream()
+                .allMatch(one -> Arrays.equals(one.getValue(), node.properties.get(one.getKey())))
             && children.equals(node.children);
     }
 

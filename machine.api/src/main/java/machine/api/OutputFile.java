@@ -48,8 +48,8 @@ public final class OutputFile implements AutoCloseable {
      * Opens a file for writing.
      *
      * @param name a path, or {@value #STANDARD} for standard output
-     * @throws ErrnoException naming the file, if it cannot be written: ENOENT without its directory, EACCES, EISDIR, ENOTDIR, EROFS; EINVAL
-     *     if it is no name of a file; EIO for what has no better name
+     * @throws ErrnoException naming the file, if it cannot be written: ENOENT without its directory, EACCES, EISDIR,
+     *     ENOTDIR, EROFS; EINVAL if it is no name of a file; EIO for what has no better name
      */
     public static OutputFile open(String name) {
         if (name.equals(STANDARD)) {
@@ -63,10 +63,12 @@ public final class OutputFile implements AutoCloseable {
         }
         try {
             try {
-                return new OutputFile(name, path, FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), true);
+                return new OutputFile(name, path,
+                    FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), true);
             } catch (FileAlreadyExistsException e) {
                 // A link that leads nowhere is there, too, and what it leads to is made.
-                return new OutputFile(name, path, FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE), false);
+                return new OutputFile(name, path,
+                    FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE), false);
             }
         } catch (IOException e) {
             throw refusal(name, path, e);
@@ -86,8 +88,8 @@ public final class OutputFile implements AutoCloseable {
     /**
      * Writes the whole result, in UTF-8, in place of what was there. To be called once.
      *
-     * @throws ErrnoException naming the file: ENOSPC if the place is full, EPIPE if nobody reads it any more, EIO for what has no better
-     *     name; part of it may be written then
+     * @throws ErrnoException naming the file: ENOSPC if the place is full, EPIPE if nobody reads it any more, EIO for
+     *     what has no better name; part of it may be written then
      */
     public void write(String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
@@ -135,7 +137,8 @@ public final class OutputFile implements AutoCloseable {
     }
 
     private static ErrnoException refusal(String name, Path path, IOException e) {
-        String said = e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : String.valueOf(e.getMessage());
+        String said = e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
+            : String.valueOf(e.getMessage());
         // The JVM has the text of the C library, and no number.
         Errno errno = e instanceof NoSuchFileException ? Errno.ENOENT
             : e instanceof AccessDeniedException ? Errno.EACCES

@@ -43,9 +43,9 @@ public interface PciFunction {
     void writeBar(int bar, long offset, int size, long value);
 
     /**
-     * Function-level reset: as after power-up; DMA that was running is finished or dropped when this returns. Called with no lock of the
-     * caller's held. A model that waits here for a thread of its own, whose DMA may wait at a shut gate, dismisses that first
-     * ({@link DmaPort#dismiss}).
+     * Function-level reset: as after power-up; DMA that was running is finished or dropped when this returns. Called
+     * with no lock of the caller's held. A model that waits here for a thread of its own, whose DMA may wait at a shut
+     * gate, dismisses that first ({@link DmaPort#dismiss}).
      */
     void reset();
 }

@@ -12,7 +12,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * @param unit path of the node of the IOMMU instance this requester sits behind; no unit there means blocked
  * @param group number of the isolation group: devices that hardware cannot tell apart share it
  * @param busId what its bus calls it: bus/device/function on PCI; what {@code id} is where the bus has no number for it
- * @param messageId the requester id that the interrupt controller, and every other register window, sees behind its writes
+ * @param messageId the requester id that the interrupt controller, and every other register window, sees behind its
+ *     writes
  */
 @ProviderType
 public record Requester(int id, String unit, int group, int busId, int messageId) {

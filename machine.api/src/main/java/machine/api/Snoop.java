@@ -34,8 +34,10 @@ public interface Snoop extends Attachment {
         }
     };
 
-    /** {@return what to keep with what is read after this; {@link #NONE}, and it must not be kept, while a store is under way, before
-     * the first {@link Bus#sync} and after the end} */
+    /**
+     * {@return what to keep with what is read after this; {@link #NONE}, and it must not be kept, while a store is
+     * under way, before the first {@link Bus#sync} and after the end}
+     */
     long stamp();
 
     /** {@return whether no store has begun since that stamp was taken; false for {@link #NONE}} */

@@ -16,8 +16,10 @@ import org.junit.jupiter.api.Test;
 
 /** A node is a value: what it was made of may change, and what it gives away, and it does not. */
 class NodeTest {
-    private static final Node BANK = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi", "msi").registers(new Node.Range(0x41600, 0x200))
-        .interrupts(new Wire("/pic", 0xe0, false, "224 0")).with("msi-available-ranges", 0, 0x100).with("label", "first");
+    private static final Node BANK = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi", "msi")
+        .registers(new Node.Range(0x41600, 0x200))
+        .interrupts(new Wire("/pic", 0xe0, false, "224 0")).with("msi-available-ranges", 0, 0x100)
+        .with("label", "first");
 
     @DisplayName("A node has what was said of it and nothing else")
     @Test
@@ -39,7 +41,8 @@ class NodeTest {
     @DisplayName("Cells are whole, text ends at its first NUL, and what is not printable is a question mark")
     @Test
     void odd() {
-        Node node = Node.at("/odd").with("odd", new byte[] {0, 0, 0, 1, 2}).with("text", new byte[] {'a', 0x1b, (byte) 0xe4, 0, 'b'});
+        Node node = Node.at("/odd").with("odd", new byte[] {0, 0, 0, 1, 2}).with("text",
+            new byte[] {'a', 0x1b, (byte) 0xe4, 0, 'b'});
         assertArrayEquals(new int[] {1}, node.cells("odd"));
         assertEquals("a??", node.text("text"));
         assertArrayEquals(new byte[] {0, 0, 0, 1, 2}, node.bytes("odd"));
@@ -62,11 +65,14 @@ class NodeTest {
     @DisplayName("Nodes are equal if all they have is, bytes too")
     @Test
     void equal() {
-        Node same = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi", "msi").registers(new Node.Range(0x41600, 0x200))
-            .interrupts(new Wire("/pic", 0xe0, false, "224 0")).with("msi-available-ranges", 0, 0x100).with("label", "first");
+        Node same = Node.at("/soc/msi@41600").compatible("fsl,mpic-msi", "msi")
+            .registers(new Node.Range(0x41600, 0x200))
+            .interrupts(new Wire("/pic", 0xe0, false, "224 0")).with("msi-available-ranges", 0, 0x100)
+            .with("label", "first");
         assertEquals(BANK, same);
         assertEquals(BANK.hashCode(), same.hashCode());
-        for (Node other : List.of(Node.at("/"), same.compatible("msi"), same.registers(new Node.Range[0]), same.interrupts(new Wire[0]), same.with("label", "second"),
+        for (Node other : List.of(Node.at("/"), same.compatible("msi"), same.registers(new Node.Range[0]),
+            same.interrupts(new Wire[0]), same.with("label", "second"),
                 same.with("more", 1), same.children(Node.at("/soc/msi@41600/x")), same.builtIn(true))) {
             assertNotEquals(BANK, other, other.properties().keySet().toString());
         }
@@ -78,6 +84,7 @@ class NodeTest {
         Node leaf = Node.at("/a/b");
         Node first = Node.at("/a").children(leaf);
         assertEquals(List.of(first, leaf, BANK), Board.flat(List.of(first, BANK)));
-        assertThrows(IllegalArgumentException.class, () -> new Board("", List.of(), List.of(), List.of(), List.of(), -1, List.of()));
+        assertThrows(IllegalArgumentException.class,
+            () -> new Board("", List.of(), List.of(), List.of(), List.of(), -1, List.of()));
     }
 }

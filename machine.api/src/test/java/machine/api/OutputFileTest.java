@@ -18,7 +18,8 @@ class OutputFileTest {
     @TempDir
     private Path directory;
 
-    @DisplayName("A file that cannot be written is refused when it is opened, by its name and the reason, and nothing is left there")
+    @DisplayName("A file that cannot be written is refused when it is opened, by its name and the reason, and "
+        + "nothing is left there")
     @Test
     void refused() throws IOException {
         Path file = Files.writeString(directory.resolve("file"), "there");
@@ -46,7 +47,8 @@ class OutputFileTest {
         assertEquals("µs\n", Files.readString(file));
     }
 
-    @DisplayName("A new file nothing was written to is deleted; one that something was written to stays; a link that led nowhere leads to it")
+    @DisplayName("A new file nothing was written to is deleted; one that something was written to stays; a link that "
+        + "led nowhere leads to it")
     @Test
     void made() throws IOException {
         Path file = directory.resolve("new");

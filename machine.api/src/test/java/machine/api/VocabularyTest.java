@@ -19,7 +19,8 @@ class VocabularyTest {
     @DisplayName("Refusals have names; a number that is none is shown as it is; what is not negative is an address")
     @Test
     void refusals() {
-        assertEquals(List.of("OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET", "UNSUPPORTED",
+        assertEquals(List.of("OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET",
+            "UNSUPPORTED",
             "NO_MEMORY", "-10"), IntStream.rangeClosed(0, 10).mapToObj(code -> Refusal.name(-code)).toList());
         assertEquals("OK", Refusal.name(Long.MAX_VALUE));
         assertEquals(Refusal.BLOCKED, TranslationUnit.NONE.translate(1, 0, 4, Access.READ));
@@ -38,7 +39,8 @@ class VocabularyTest {
     @DisplayName("Errors: Linux's numbers, each once; a reason without arguments is not taken for a format")
     @Test
     void errors() {
-        assertEquals(List.of(1, 2, 5, 22, 28, 110), List.of(Errno.EPERM, Errno.ENOENT, Errno.EIO, Errno.EINVAL, Errno.ENOSPC,
+        assertEquals(List.of(1, 2, 5, 22, 28, 110),
+            List.of(Errno.EPERM, Errno.ENOENT, Errno.EIO, Errno.EINVAL, Errno.ENOSPC,
             Errno.ETIMEDOUT).stream().map(Errno::number).toList());
         Set<Integer> numbers = new HashSet<>();
         assertTrue(Arrays.stream(Errno.values()).allMatch(errno -> numbers.add(errno.number())));
@@ -58,7 +60,8 @@ class VocabularyTest {
         assertFalse(node.compatibleWith("nobody,this"));
     }
 
-    @DisplayName("A gate in front of devices that cannot be held back does nothing; a snoop that hears nothing gives no stamp")
+    @DisplayName("A gate in front of devices that cannot be held back does nothing; a snoop that hears nothing gives "
+        + "no stamp")
     @Test
     void none() {
         Gate.NONE.requesters(Set.of(0x11));

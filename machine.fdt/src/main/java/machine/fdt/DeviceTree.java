@@ -22,8 +22,8 @@ import machine.api.Wire;
  * not enabled ({@code status} other than okay) are left out with all below them: no driver must bind to them. Immutable
  * once built.
  *
- * <p>What is malformed is read as far as it can be, as Linux reads it, and warned of. Refused is what leaves in doubt whether there is a
- * PAMU or an interrupt controller, or where.
+ * <p>What is malformed is read as far as it can be, as Linux reads it, and warned of. Refused is what leaves in doubt
+ * whether there is a PAMU or an interrupt controller, or where.
  */
 final class DeviceTree {
     private static final int MAX_PAMUS = 64;
@@ -61,7 +61,8 @@ final class DeviceTree {
         /** {@return the node with all below it that is enabled; not before the tree is understood} */
         Node node() {
             if (node == null) {
-                node = new Node(path, compatible, registers, interrupts, properties, children.stream().map(TreeNode::node).toList(), false);
+                node = new Node(path, compatible, registers, interrupts, properties,
+                    children.stream().map(TreeNode::node).toList(), false);
             }
             return node;
         }
@@ -168,7 +169,10 @@ final class DeviceTree {
         enabled(node -> node.has(INTERRUPT_MAP)).forEach(nexus -> mapped(nexus, 0, 0, true));
     }
 
-    /** {@return whether an enabled node is a PAMU, or says how ids at an IOMMU are written: known before any property is understood} */
+    /**
+     * {@return whether an enabled node is a PAMU, or says how ids at an IOMMU are written: known before any property is
+     * understood}
+     */
     static boolean hasIommu(FlatTree.Raw root) {
         return contains(root, PAMU) || root.properties.containsKey(IOMMU_CELLS)
             || root.children.stream().anyMatch(child -> enabled(child) && hasIommu(child));
@@ -189,7 +193,8 @@ final class DeviceTree {
     }
 
     static boolean isPcie(TreeNode node) {
-        return node.text("device_type").equals("pci") && node.compatible().stream().anyMatch(one -> one.contains("pci"));
+        return node.text("device_type").equals("pci")
+            && node.compatible().stream().anyMatch(one -> one.contains("pci"));
     }
 
     static boolean isDma(TreeNode node) {
@@ -215,12 +220,17 @@ final class DeviceTree {
         return Collections.unmodifiableList(nodes);
     }
 
-    /** {@return what the children of {@code /reserved-memory} keep from being used. (Devicetree specification 0.4, section 3.5.)} */
+    /**
+     * {@return what the children of {@code /reserved-memory} keep from being used. (Devicetree specification 0.4,
+     * section 3.5.)}
+     */
     List<Node.Range> reserved() {
         return nodes.stream().filter(DeviceTree::inReservedMemory).flatMap(node -> node.registers.stream()).toList();
     }
 
-    /** {@return what of a node of memory may be used: a kernel that starts another one says so beside its {@code reg}} */
+    /**
+     * {@return what of a node of memory may be used: a kernel that starts another one says so beside its {@code reg}}
+     */
     List<Node.Range> memory(TreeNode node) {
         return node.has(USABLE_MEMORY) ? registers(node, USABLE_MEMORY) : node.registers;
     }
@@ -269,8 +279,9 @@ final class DeviceTree {
     }
 
     /**
-     * Where a pin of a PCI device is wired to, by the {@code interrupt-map} of its controller or of the root port in it. A device
-     * with a number the map does not know sits behind a switch, whose ports pass pins on turned by the device number.
+     * Where a pin of a PCI device is wired to, by the {@code interrupt-map} of its controller or of the root port in
+     * it. A device with a number the map does not know sits behind a switch, whose ports pass pins on turned by the
+     * device number.
      *
      * @param pin 1..4
      */
@@ -288,9 +299,10 @@ final class DeviceTree {
 
     private void build(TreeNode parent, FlatTree.Raw raw, boolean above) {
         TreeNode node = new TreeNode(parent, raw.name, raw.properties);
-        // Nobody asks whether a root is enabled. A core that waits in a loop of the boot loader's (ePAPR, section 5.5) is disabled until
-        // it is fetched: a tree from a running board has all cores but one like this.
-        node.enabled = parent == null || above && (enabled(raw) || isCore(node) && node.text("enable-method").equals("spin-table"));
+        // Nobody asks whether a root is enabled. A core that waits in a loop of the boot loader's (ePAPR, section 5.5)
+        // is disabled until it is fetched: a tree from a running board has all cores but one like this.
+        node.enabled = parent == null
+            || above && (enabled(raw) || isCore(node) && node.text("enable-method").equals("spin-table"));
         present.add(node);
         if (node.enabled) {
             nodes.add(node);
@@ -317,7 +329,8 @@ final class DeviceTree {
     }
 
     /**
-     * Leaves out what cannot be driven: nodes of a kind without registers, and all but the first of those that have the same.
+     * Leaves out what cannot be driven: nodes of a kind without registers, and all but the first of those that have the
+     * same.
      *
      * @param needed whether there is no going on without any
      */
@@ -326,7 +339,8 @@ final class DeviceTree {
         List<TreeNode> all = enabled(kind);
         if (needed && !all.isEmpty() && all.stream().allMatch(node -> node.registers.isEmpty())) {
             throw new ErrnoException(Errno.EINVAL,
-                "device tree, %s: no registers that every bus above passes on; correct its reg or their ranges", all.get(0).path);
+                "device tree, %s: no registers that every bus above passes on; correct its reg or their ranges",
+                all.get(0).path);
         }
         for (TreeNode node : all) {
             if (node.registers.isEmpty()) {
@@ -354,7 +368,9 @@ final class DeviceTree {
         node.parent.children.remove(node);
     }
 
-    /** Warns of a node: what is wrong there, and what was done about it. Nobody is warned of one that is not enabled. */
+    /**
+     * Warns of a node: what is wrong there, and what was done about it. Nobody is warned of one that is not enabled.
+     */
     void warn(TreeNode node, String format, Object... arguments) {
         if (node.enabled) {
             warnings.add("device tree, %s: %s", node.path, String.format(format, arguments));
@@ -362,14 +378,15 @@ final class DeviceTree {
     }
 
     /**
-     * Gives a PAMU node its instances: one for each 4 KiB of its registers, whether or not a child says so, as Linux counts
-     * (fsl_pamu_probe). A child is the instance at its offset; where there is none (T4240) one is made.
+     * Gives a PAMU node its instances: one for each 4 KiB of its registers, whether or not a child says so, as Linux
+     * counts (fsl_pamu_probe). A child is the instance at its offset; where there is none (T4240) one is made.
      */
     private void complete(TreeNode pamu) {
         Node.Range block = pamu.registers.get(0);
         long count = block.size() / PAMU_BLOCK;
         if (count < 1 || count > MAX_PAMUS) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: 0x%x bytes of registers are no 1..%d PAMUs", pamu.path,
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: 0x%x bytes of registers are no 1..%d PAMUs",
+                pamu.path,
                 block.size(), MAX_PAMUS);
         }
         TreeNode[] instances = new TreeNode[(int) count];
@@ -381,7 +398,9 @@ final class DeviceTree {
                 described = true;
                 instances[(int) (offset / PAMU_BLOCK)] = child;
             } else if (child.enabled) {
-                leaveOut(child, fits ? "there is an instance at offset 0x%x already" : "no instance of 0x%2$x bytes of registers", offset,
+                leaveOut(child,
+                    fits ? "there is an instance at offset 0x%x already" : "no instance of 0x%2$x bytes of registers",
+                    offset,
                     block.size());
             }
         }
@@ -392,7 +411,8 @@ final class DeviceTree {
             if (instance == null) {
                 instance = new TreeNode(pamu, String.format("pamu@%x", i * PAMU_BLOCK), Map.of());
                 if (described) {
-                    warn(pamu, "no instance at offset 0x%x of 0x%x bytes of registers; there is one all the same", i * PAMU_BLOCK,
+                    warn(pamu, "no instance at offset 0x%x of 0x%x bytes of registers; there is one all the same",
+                        i * PAMU_BLOCK,
                         block.size());
                 }
             }
@@ -438,16 +458,22 @@ final class DeviceTree {
         return List.copyOf(found);
     }
 
-    /** Warns of a property that does not consist of entries of so many cells: what is more than whole entries is not read. */
+    /**
+     * Warns of a property that does not consist of entries of so many cells: what is more than whole entries is not
+     * read.
+     */
     private void whole(TreeNode node, String property, int width) {
         int bytes = node.properties.getOrDefault(property, new byte[0]).length;
         if (bytes % (4 * width) != 0) {
             warn(node, "%s has %s, no multiple of %d; whole entries count", property,
-                bytes % 4 == 0 ? bytes / 4 + " cells" : String.format("0x%x bytes", bytes), bytes % 4 == 0 ? width : 4 * width);
+                bytes % 4 == 0 ? bytes / 4 + " cells" : String.format("0x%x bytes", bytes),
+                bytes % 4 == 0 ? width : 4 * width);
         }
     }
 
-    /** {@return the physical address of an address on a bus; negative if no {@code ranges} on the way up passes it on} */
+    /**
+     * {@return the physical address of an address on a bus; negative if no {@code ranges} on the way up passes it on}
+     */
     private long translate(TreeNode bus, long address, long size) {
         for (TreeNode at = bus; at.parent != null && !reservedMemory(at); at = at.parent) {
             if (!at.has("ranges")) {
@@ -472,9 +498,13 @@ final class DeviceTree {
         return address;
     }
 
-    /** {@return whether its children are places in physical memory: Linux reads them as such whatever its {@code ranges} say} */
+    /**
+     * {@return whether its children are places in physical memory: Linux reads them as such whatever its {@code ranges}
+     * say}
+     */
     private static boolean reservedMemory(TreeNode node) {
-        return node.parent != null && node.parent.parent == null && node.name.split("@", 2)[0].equals("reserved-memory");
+        return node.parent != null && node.parent.parent == null
+            && node.name.split("@", 2)[0].equals("reserved-memory");
     }
 
     /** {@return child address, parent address, size of each entry; PCI's first cell, a space code, is left out} */
@@ -497,7 +527,8 @@ final class DeviceTree {
         int width = child + parent + size;
         whole(bus, "ranges", width);
         if (cells.length / width > MAX_RANGES) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has more than %d entries", bus.path, MAX_RANGES);
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: ranges has more than %d entries", bus.path,
+                MAX_RANGES);
         }
         List<long[]> found = new ArrayList<>();
         for (int i = 0; i + width <= cells.length; i += width) {
@@ -518,8 +549,10 @@ final class DeviceTree {
                 int width = cells[i] == 0 ? 0 : controller == null ? -1 : controller.cell(INTERRUPT_CELLS, -1);
                 if (width < 0 || width > cells.length - i - 1) {
                     warn(node, width < 0
-                        ? "interrupts-extended, cell %d: 0x%x leads to no interrupt controller; the interrupts before it count"
-                        : "interrupts-extended ends inside the entry at cell %d; the interrupts before it count", i, cells[i]);
+                        ? "interrupts-extended, cell %d: 0x%x leads to no interrupt controller; the interrupts "
+                            + "before it count"
+                        : "interrupts-extended ends inside the entry at cell %d; the interrupts before it count", i,
+                        cells[i]);
                     break;
                 }
                 if (width > 0) {
@@ -535,7 +568,8 @@ final class DeviceTree {
         }
         int width = controller.cell(INTERRUPT_CELLS, 0);
         if (width < 1) {
-            warn(node, "its interrupt controller %s has no #interrupt-cells; the interrupts are left out", controller.path);
+            warn(node, "its interrupt controller %s has no #interrupt-cells; the interrupts are left out",
+                controller.path);
             return List.of();
         }
         whole(node, "interrupts", width);
@@ -547,8 +581,8 @@ final class DeviceTree {
     }
 
     /**
-     * As of_irq_find_parent of Linux: a node's {@code interrupt-parent} or else its parent, and on from there until one has
-     * {@code #interrupt-cells}.
+     * As of_irq_find_parent of Linux: a node's {@code interrupt-parent} or else its parent, and on from there until one
+     * has {@code #interrupt-cells}.
      */
     private TreeNode interruptParent(TreeNode node) {
         // A tree whose interrupt parents go in a circle has no more steps than nodes.
@@ -563,8 +597,9 @@ final class DeviceTree {
     }
 
     /**
-     * MPIC specifiers: number, sense (0 rising edge, 1 low, 2 high, 3 falling edge), type, type data. Types 2 and 3 count inter-processor
-     * interrupts and timers, not inputs: no wire leads there, nor to a controller that is not enabled.
+     * MPIC specifiers: number, sense (0 rising edge, 1 low, 2 high, 3 falling edge), type, type data. Types 2 and 3
+     * count inter-processor interrupts and timers, not inputs: no wire leads there, nor to a controller that is not
+     * enabled.
      */
     private static Optional<Wire> wire(TreeNode controller, int[] specifier) {
         if (!controller.enabled || specifier.length > 2 && (specifier[2] == 2 || specifier[2] == 3)) {
@@ -597,7 +632,8 @@ final class DeviceTree {
             if (parentAddress < 0 || parentAddress > 3 || width < 1 || width > 4 || specifier + width > map.length) {
                 if (check) {
                     warn(nexus, "interrupt-map, entry at cell %d %s; the entries before it count", i,
-                        i + 5 <= map.length && width == 0 ? String.format("leads to no interrupt controller (0x%x)", map[i + 4])
+                        i + 5 <= map.length && width == 0
+                            ? String.format("leads to no interrupt controller (0x%x)", map[i + 4])
                             : "ends outside of it");
                 }
                 return Optional.empty();
@@ -610,7 +646,9 @@ final class DeviceTree {
         return Optional.empty();
     }
 
-    /** Texts end on people's terminals: what is not printable becomes a question mark. NUL stays, it separates strings. */
+    /**
+     * Texts end on people's terminals: what is not printable becomes a question mark. NUL stays, it separates strings.
+     */
     private static String printable(byte[] value, int length) {
         return new String(value, 0, length, StandardCharsets.ISO_8859_1).replaceAll("[^\\x00\\x20-\\x7e]", "?");
     }

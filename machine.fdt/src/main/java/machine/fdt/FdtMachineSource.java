@@ -63,11 +63,13 @@ public final class FdtMachineSource implements MachineSource {
 
     /** @param model of the board; may be empty */
     static ErrnoException noIommu(String model) {
-        return new ErrnoException(Errno.ENXIO, "this board has no IOMMU: no enabled node of %s is compatible with fsl,pamu",
+        return new ErrnoException(Errno.ENXIO,
+            "this board has no IOMMU: no enabled node of %s is compatible with fsl,pamu",
             model.isEmpty() ? "the device tree" : model);
     }
 
-    private static Board board(String locator, FlatTree flat, DeviceTree tree, Map<String, String> options, Warnings warnings) {
+    private static Board board(String locator, FlatTree flat, DeviceTree tree, Map<String, String> options,
+        Warnings warnings) {
         Map<String, String> unused = new TreeMap<>(options);
         List<Node.Range> said = new ArrayList<>();
         String option = unused.remove(MEMORY);
@@ -79,17 +81,20 @@ public final class FdtMachineSource implements MachineSource {
         FdtMemory memory = new FdtMemory(tree, said, flat.reserved(), warnings);
         List<TreeSlot> slots = slots(tree, unused, warnings);
         if (!unused.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s and %s", unused.keySet().iterator().next(), MEMORY,
+            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s and %s",
+                unused.keySet().iterator().next(), MEMORY,
                 slots.stream().map(slot -> LIODN + slot.name()).toList());
         }
         String model = tree.root().text("model");
-        return new Board(model.isEmpty() ? locator : model, memory.pieces(), memory.free(), Board.flat(List.of(tree.root().node())),
+        return new Board(model.isEmpty() ? locator : model, memory.pieces(), memory.free(),
+            Board.flat(List.of(tree.root().node())),
             List.copyOf(slots), cores(tree, warnings), warnings.list());
     }
 
     private static int cores(DeviceTree tree, Warnings warnings) {
         // A core's reg lists its hardware threads, and each has an interrupt pin of its own.
-        int threads = tree.nodes().stream().filter(DeviceTree::isCore).mapToInt(node -> Math.max(1, node.cells("reg").length)).sum();
+        int threads = tree.nodes().stream().filter(DeviceTree::isCore)
+            .mapToInt(node -> Math.max(1, node.cells("reg").length)).sum();
         if (threads > MOST_CORES) {
             warnings.add("device tree: %d cores; the first %d count", threads, MOST_CORES);
         }
@@ -134,24 +139,27 @@ public final class FdtMachineSource implements MachineSource {
         int[] given = node.cells(FSL_LIODN);
         int liodn = given.length > 0 ? given[0] : usual;
         if (liodn < 0 || liodn > MOST_LIODN) {
-            throw new ErrnoException(Errno.EINVAL, "device tree, %s: fsl,liodn 0x%x is above 0x%x; say %s%s=0x%x", node.path(), liodn,
+            throw new ErrnoException(Errno.EINVAL, "device tree, %s: fsl,liodn 0x%x is above 0x%x; say %s%s=0x%x",
+                node.path(), liodn,
                 MOST_LIODN, LIODN, slot, usual);
         }
         return liodn;
     }
 
     /**
-     * The PAMU instance the tree names, of whichever PAMU node; the first one where it names none. All of a node have the same tables, so
-     * Linux does not look.
+     * The PAMU instance the tree names, of whichever PAMU node; the first one where it names none. All of a node have
+     * the same tables, so Linux does not look.
      */
-    private static String unit(DeviceTree tree, DeviceTree.TreeNode pamu, DeviceTree.TreeNode master, Warnings warnings) {
+    private static String unit(DeviceTree tree, DeviceTree.TreeNode pamu, DeviceTree.TreeNode master,
+        Warnings warnings) {
         DeviceTree.TreeNode named = tree.follow(master, IOMMU_PARENT);
         String first = pamu.children().get(0).path();
         if (named != null && named.parent() != null && named.parent().compatibleWith(DeviceTree.PAMU)) {
             return named.path();
         }
         if (master.has(IOMMU_PARENT) && (named == null || !named.path().equals(pamu.path()))) {
-            warnings.add("device tree, %s: fsl,iommu-parent leads to no PAMU; it is taken to be behind %s", master.path(), first);
+            warnings.add("device tree, %s: fsl,iommu-parent leads to no PAMU; it is taken to be behind %s",
+                master.path(), first);
         }
         return first;
     }

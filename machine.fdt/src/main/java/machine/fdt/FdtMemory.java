@@ -36,8 +36,9 @@ final class FdtMemory {
     private final List<Range> free;
 
     /**
-     * @param option what the user says, refused if it is not as it should be; empty: what the tree says, as far as it can be had; if that
-     *     is nothing, what a boot loader would have found: 8 GiB at 0, as far as they are clear of registers
+     * @param option what the user says, refused if it is not as it should be; empty: what the tree says, as far as it
+     *     can be had; if that is nothing, what a boot loader would have found: 8 GiB at 0, as far as they are clear of
+     *     registers
      * @param reserved the tree's memory reservations
      * @param warnings gets a line for each piece of the tree's that cannot be had
      * @throws ErrnoException EINVAL for an option that is refused, too much memory, or none
@@ -83,7 +84,8 @@ final class FdtMemory {
         List<Place> places = new ArrayList<>();
         for (DeviceTree.TreeNode node : tree.nodes()) {
             if (DeviceTree.isMemory(node)) {
-                tree.memory(node).stream().filter(range -> range.size() > 0).forEach(range -> places.add(new Place(range, node.path())));
+                tree.memory(node).stream().filter(range -> range.size() > 0)
+                    .forEach(range -> places.add(new Place(range, node.path())));
             }
         }
         places.sort(Comparator.comparingLong(place -> place.range.physical()));
@@ -91,7 +93,8 @@ final class FdtMemory {
         for (Place place : places) {
             Range range = inward(place.range);
             if (!range.equals(place.range)) {
-                warnings.add("device tree, %s: memory 0x%x+0x%x: no whole 4 KiB pages; 0x%x+0x%x counts", place.who, place.range.physical(),
+                warnings.add("device tree, %s: memory 0x%x+0x%x: no whole 4 KiB pages; 0x%x+0x%x counts", place.who,
+                    place.range.physical(),
                     place.range.size(), range.physical(), range.size());
             }
             Range last = joined.isEmpty() ? null : joined.get(joined.size() - 1);
@@ -99,7 +102,8 @@ final class FdtMemory {
                 continue;
             }
             if (last != null && touch(last, range)) {
-                warnings.add("device tree, %s: memory 0x%x+0x%x overlaps 0x%x+0x%x; what both have counts once", place.who,
+                warnings.add("device tree, %s: memory 0x%x+0x%x overlaps 0x%x+0x%x; what both have counts once",
+                    place.who,
                     range.physical(), range.size(), last.physical(), last.size());
                 long end = Math.max(last.physical() + last.size(), range.physical() + range.size());
                 joined.set(joined.size() - 1, new Range(last.physical(), end - last.physical()));
@@ -109,7 +113,8 @@ final class FdtMemory {
         }
         limit(joined);
         joined.forEach(range -> touching(range).forEach(place -> warnings.add(
-            "device tree: memory 0x%x+0x%x lies over 0x%x+0x%x of %s; there is no memory", range.physical(), range.size(),
+            "device tree: memory 0x%x+0x%x lies over 0x%x+0x%x of %s; there is no memory", range.physical(),
+            range.size(),
             place.range.physical(), place.range.size(), place.who)));
         return subtract(joined, windows);
     }
@@ -124,13 +129,15 @@ final class FdtMemory {
                 throw refused(ranges, "memory 0x%x+0x%x: no whole 4 KiB pages", range.physical(), range.size());
             }
             if (before != null && touch(before, range)) {
-                throw refused(ranges, "memory 0x%x+0x%x and 0x%x+0x%x overlap", before.physical(), before.size(), range.physical(),
+                throw refused(ranges, "memory 0x%x+0x%x and 0x%x+0x%x overlap", before.physical(), before.size(),
+                    range.physical(),
                     range.size());
             }
             List<Place> touched = touching(range);
             if (!touched.isEmpty()) {
                 Place place = touched.get(0);
-                throw refused(ranges, "memory 0x%x+0x%x touches 0x%x+0x%x of %s", range.physical(), range.size(), place.range.physical(),
+                throw refused(ranges, "memory 0x%x+0x%x touches 0x%x+0x%x of %s", range.physical(), range.size(),
+                    place.range.physical(),
                     place.range.size(), place.who);
             }
             before = range;
@@ -141,7 +148,8 @@ final class FdtMemory {
     private List<Range> assumed() {
         List<Range> found = large(new Range(0, DEFAULT));
         if (found.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "the device tree says no memory, and below 0x%x there are registers everywhere%s",
+            throw new ErrnoException(Errno.EINVAL,
+                "the device tree says no memory, and below 0x%x there are registers everywhere%s",
                 DEFAULT, say(large(REACHED)));
         }
         return found;
@@ -149,14 +157,16 @@ final class FdtMemory {
 
     /** The larger pieces of a range that are clear of registers. */
     private List<Range> large(Range range) {
-        return subtract(List.of(range), windows).stream().filter(piece -> piece.size() >= LEAST).limit(MOST_PIECES).toList();
+        return subtract(List.of(range), windows).stream().filter(piece -> piece.size() >= LEAST).limit(MOST_PIECES)
+            .toList();
     }
 
     private void limit(List<Range> ranges) {
         // Sizes are below 2^52 each; a tree has too few cells for so many that they wrap around.
         long total = ranges.stream().mapToLong(Range::size).sum();
         if (ranges.size() > MOST_PIECES || total > MOST) {
-            throw new ErrnoException(Errno.EINVAL, "memory: %d pieces of 0x%x bytes together; at most %d of 0x%x%s", ranges.size(), total,
+            throw new ErrnoException(Errno.EINVAL, "memory: %d pieces of 0x%x bytes together; at most %d of 0x%x%s",
+                ranges.size(), total,
                 MOST_PIECES, MOST, say(large(new Range(0, DEFAULT))));
         }
     }
@@ -173,7 +183,8 @@ final class FdtMemory {
                 clear.add(new Range(start, end - start));
             }
         }
-        return new ErrnoException(Errno.EINVAL, "%s%s", String.format(format, arguments), say(subtract(clear, windows)));
+        return new ErrnoException(Errno.EINVAL, "%s%s", String.format(format, arguments),
+            say(subtract(clear, windows)));
     }
 
     /** A value of the option that is taken; nothing where there is none. */

@@ -115,7 +115,9 @@ final class FlatTree {
         return root;
     }
 
-    /** {@return what the memory reservation block (/memreserve/) keeps from being used, as far as there can be memory} */
+    /**
+     * {@return what the memory reservation block (/memreserve/) keeps from being used, as far as there can be memory}
+     */
     List<Node.Range> reserved() {
         List<Node.Range> found = new ArrayList<>();
         for (int entry = reservations; ; entry += 16) {
@@ -199,10 +201,12 @@ final class FlatTree {
         int name = bytes.getInt(at + 4);
         at += 8;
         if (length < 0 || length > structureEnd - at) {
-            throw broken(begin, "a property of node '%s' has 0x%x bytes, 0x%x are left", node.name, length, structureEnd - at);
+            throw broken(begin, "a property of node '%s' has 0x%x bytes, 0x%x are left", node.name, length,
+                structureEnd - at);
         }
         if (name < 0 || name >= stringsEnd - strings) {
-            throw broken(begin, "a property of node '%s' has its name at 0x%x of a strings block of 0x%x bytes", node.name, name,
+            throw broken(begin, "a property of node '%s' has its name at 0x%x of a strings block of 0x%x bytes",
+                node.name, name,
                 stringsEnd - strings);
         }
         String text = text(strings + name, stringsEnd, "property name");

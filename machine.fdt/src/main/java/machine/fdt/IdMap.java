@@ -5,9 +5,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * An {@code iommu-map} or {@code msi-map} of a PCI controller: what the devices on its bus are called elsewhere, read as of_map_id of Linux
- * reads it. Entries are first id on the bus, controller, first id there, how many; the ids on the bus are taken through the mask first, and
- * the first entry that has one counts. (Devicetree bindings pci/pci-iommu.txt, pci/pci-msi.txt.)
+ * An {@code iommu-map} or {@code msi-map} of a PCI controller: what the devices on its bus are called elsewhere, read
+ * as of_map_id of Linux reads it. Entries are first id on the bus, controller, first id there, how many; the ids on the
+ * bus are taken through the mask first, and the first entry that has one counts. (Devicetree bindings
+ * pci/pci-iommu.txt, pci/pci-msi.txt.)
  */
 final class IdMap {
     private static final int WIDTH = 4;
@@ -23,7 +24,8 @@ final class IdMap {
     private final List<Entry> entries = new ArrayList<>();
 
     /**
-     * Reads the property of a node; empty if there is none. Entries that lead to no enabled controller are left out, with a warning.
+     * Reads the property of a node; empty if there is none. Entries that lead to no enabled controller are left out,
+     * with a warning.
      *
      * @param map the name of the property; that of its mask is made of it
      * @param cells name of the property in which the controller says how many cells an id has; one is read
@@ -42,7 +44,9 @@ final class IdMap {
                 tree.warn(node, "%s, entry at cell %d: 0x%x %s; the entry is left out", map, i, all[i + 1],
                     controller == null ? "leads to no enabled node" : "has ids of " + width[0] + " cells");
             } else if ((all[i] & ~mask) != 0) {
-                tree.warn(node, "%s, entry at cell %d: 0x%x has bits that the mask 0x%x takes away; the entry is left out", map, i, all[i],
+                tree.warn(node,
+                    "%s, entry at cell %d: 0x%x has bits that the mask 0x%x takes away; the entry is left out", map, i,
+                    all[i],
                     mask);
             } else {
                 entries.add(new Entry(all[i], controller, all[i + 2], all[i + 3]));

@@ -6,9 +6,9 @@ import java.util.Map;
 import machine.api.Requester;
 
 /**
- * As whom masters speak where the tree says so in the words that all architectures share: {@code iommus} of a master, {@code iommu-map} and
- * {@code msi-map} of a PCI controller. (Devicetree bindings iommu/iommu.txt, pci/pci-iommu.txt, pci/pci-msi.txt.) QorIQ's trees have words of
- * their own, which {@link FdtMachineSource} reads.
+ * As whom masters speak where the tree says so in the words that all architectures share: {@code iommus} of a master,
+ * {@code iommu-map} and {@code msi-map} of a PCI controller. (Devicetree bindings iommu/iommu.txt, pci/pci-iommu.txt,
+ * pci/pci-msi.txt.) QorIQ's trees have words of their own, which {@link FdtMachineSource} reads.
  */
 final class Naming {
     private static final String IOMMUS = "iommus";
@@ -19,7 +19,9 @@ final class Naming {
     /** As whom the devices of one controller speak. */
     @FunctionalInterface
     interface Names {
-        /** {@return the requester of what its bus calls so; null if the tree says of no IOMMU that it is in front of it} */
+        /**
+         * {@return the requester of what its bus calls so; null if the tree says of no IOMMU that it is in front of it}
+         */
         Requester of(int busId);
     }
 

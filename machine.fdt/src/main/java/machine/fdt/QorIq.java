@@ -13,9 +13,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The LIODNs a boot loader gives the DMA masters of a QorIQ chip; the trees in the kernel's sources do not have them. Numbers as
- * U-Boot's tables have them, by chip: PCIe controllers, then DMA engines. U-Boot knows each by its address, not by whether others
- * are enabled.
+ * The LIODNs a boot loader gives the DMA masters of a QorIQ chip; the trees in the kernel's sources do not have them.
+ * Numbers as U-Boot's tables have them, by chip: PCIe controllers, then DMA engines. U-Boot knows each by its address,
+ * not by whether others are enabled.
  */
 final class QorIq {
     /** Offsets in the block of configuration registers (CCSR): of the first PCIe controller, from one to the next. */
@@ -33,7 +33,9 @@ final class QorIq {
         int index(boolean isPcie, long offset) {
             long distance = offset - (isPcie ? firstPcie : FIRST_DMA);
             long step = isPcie ? nextPcie : NEXT_DMA;
-            return distance >= 0 && distance % step == 0 && distance / step < (isPcie ? pcie : dma).length ? (int) (distance / step) : -1;
+            return distance >= 0 && distance % step == 0 && distance / step < (isPcie ? pcie : dma).length
+                ? (int) (distance / step)
+                : -1;
         }
     }
 
@@ -73,21 +75,25 @@ final class QorIq {
         return Map.copyOf(table);
     }
 
-    /** {@return the chip of a board in small letters: the one most of its nodes name; empty if none names a known one} */
+    /**
+     * {@return the chip of a board in small letters: the one most of its nodes name; empty if none names a known one}
+     */
     static String chip(List<List<String>> compatibles) {
         Map<String, Integer> votes = new LinkedHashMap<>();
         for (List<String> compatible : compatibles) {
             for (String text : compatible) {
                 Matcher matcher = CHIP.matcher(text);
                 if (matcher.matches()) {
-                    String chip = (matcher.group(1) != null ? matcher.group(1) : matcher.group(2)).toLowerCase(Locale.ROOT);
+                    String chip = (matcher.group(1) != null ? matcher.group(1) : matcher.group(2))
+                        .toLowerCase(Locale.ROOT);
                     if (TABLE.containsKey(chip)) {
                         votes.merge(chip, 1, Integer::sum);
                     }
                 }
             }
         }
-        return votes.entrySet().stream().max(Comparator.comparingInt(Map.Entry::getValue)).map(Map.Entry::getKey).orElse("");
+        return votes.entrySet().stream().max(Comparator.comparingInt(Map.Entry::getValue)).map(Map.Entry::getKey)
+            .orElse("");
     }
 
     /**

@@ -10,13 +10,15 @@ import machine.api.Slot;
 import machine.api.Wire;
 
 /**
- * A place behind a PCIe controller, or of a DMA engine. On QorIQ every device there speaks with the controller's LIODN, hence shares its
- * group: on these chips the IOMMU cannot tell them apart. Where the tree has an {@code iommu-map}, each speaks as the map says.
+ * A place behind a PCIe controller, or of a DMA engine. On QorIQ every device there speaks with the controller's LIODN,
+ * hence shares its group: on these chips the IOMMU cannot tell them apart. Where the tree has an {@code iommu-map},
+ * each speaks as the map says.
  *
  * @param index of the controller in its kind
  * @param names give null where nothing is in front of a device, which then cannot be there
  */
-record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTree.TreeNode controller, Naming.Names names)
+record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTree.TreeNode controller,
+    Naming.Names names)
         implements Slot {
     /** PCI's number of the bus behind the controller's root port. */
     static final int BUS = 1;
@@ -31,12 +33,14 @@ record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTre
     @Override
     public Requester requester(int device, int function) {
         if (device < 0 || device > 31 || function < 0 || function > 7) {
-            throw new ErrnoException(Errno.EINVAL, "device %d function %d; there are devices 0..31 with functions 0..7", device, function);
+            throw new ErrnoException(Errno.EINVAL, "device %d function %d; there are devices 0..31 with functions 0..7",
+                device, function);
         }
         int place = device << 3 | function;
         Requester requester = names.of(pcie ? BUS << 8 | place : place);
         if (requester == null && tree.hasIommu()) {
-            throw new ErrnoException(Errno.ENXIO, "device tree, %s: no IOMMU is in front of %s; its iommu-map has no entry for it",
+            throw new ErrnoException(Errno.ENXIO,
+                "device tree, %s: no IOMMU is in front of %s; its iommu-map has no entry for it",
                 controller.path(), address(device, function));
         }
         if (requester == null) {

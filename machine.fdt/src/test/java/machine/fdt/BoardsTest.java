@@ -29,7 +29,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class BoardsTest {
-    @DisplayName("Boards: PAMUs, MSI banks, PCIe controllers and their LIODNs, cores as the summary tables have them; what is warned of")
+    @DisplayName("Boards: PAMUs, MSI banks, PCIe controllers and their LIODNs, cores as the summary tables have "
+        + "them; what is warned of")
     @ParameterizedTest
     @CsvSource({
         "p4080ds.dtb, fsl P4080DS, 5, fsl mpic-msi, 3, 3, 193 194 195, 8, ",
@@ -42,13 +43,15 @@ class BoardsTest {
             + "/soc@ffe000000/fman@400000/mdio@e1000/ethernet-phy@0",
         "kmcent2.dtb, keymile kmcent2, 1, fsl mpic-msi, 3, 1, 148, 4, ",
         "b4420qds.dtb, fsl B4420QDS, 4, fsl mpic-msi-v4.3, 4, 1, 148, 4, "})
-    void summary(String file, String model, int pamus, String msi, int banks, int pcie, String liodns, int cpus, String warned) {
+    void summary(String file, String model, int pamus, String msi, int banks, int pcie, String liodns, int cpus,
+        String warned) {
         Machine machine = TestData.open(TestData.real(file));
         assertEquals(model.replace(' ', ','), machine.model());
         Node pamu = only(machine, "fsl,pamu");
         assertEquals(pamus, pamu.children().size());
         for (int i = 0; i < pamus; i++) {
-            assertEquals(List.of(new Node.Range(0xffe020000L + i * 0x1000L, 0x1000)), pamu.children().get(i).registers());
+            assertEquals(List.of(new Node.Range(0xffe020000L + i * 0x1000L, 0x1000)),
+                pamu.children().get(i).registers());
         }
         assertEquals("24 2 0 0", pamu.interrupts().get(0).specifier());
         assertEquals(new Wire("/soc@ffe000000/pic@40000", 24, true, "24 2 0 0"), pamu.interrupts().get(0));
@@ -67,7 +70,8 @@ class BoardsTest {
         assertEquals(cpus, machine.cpus().size());
         assertEquals(new Node.Range(0xffe040000L, 0x40000), only(machine, "fsl,mpic").registers().get(0));
         assertEquals(8L << 30, machine.memory().available() + (16 << 20));
-        assertEquals(warned == null ? "" : warned, machine.warnings().stream().map(line -> line.replaceAll("device tree, (\\S+): .*", "$1"))
+        assertEquals(warned == null ? "" : warned,
+            machine.warnings().stream().map(line -> line.replaceAll("device tree, (\\S+): .*", "$1"))
             .collect(Collectors.joining(" ")));
     }
 
@@ -76,7 +80,8 @@ class BoardsTest {
     void all() throws IOException {
         for (Path file : TestData.allReal()) {
             Machine machine = TestData.open(Files.readAllBytes(file));
-            machine.warnings().forEach(line -> assertTrue(line.startsWith("device tree, /") && line.lines().count() == 1,
+            machine.warnings()
+                .forEach(line -> assertTrue(line.startsWith("device tree, /") && line.lines().count() == 1,
                 file + ": " + line));
             boolean iommu = machine.nodes().stream().anyMatch(node -> node.compatibleWith("fsl,pamu"));
             for (Slot slot : machine.slots()) {
@@ -90,7 +95,8 @@ class BoardsTest {
         }
     }
 
-    @DisplayName("Boards: requesters sit behind the PAMU the tree names, or behind the first where it names none (T4240)")
+    @DisplayName("Boards: requesters sit behind the PAMU the tree names, or behind the first where it names none "
+        + "(T4240)")
     @Test
     void unitOfRequester() {
         String first = "/soc@ffe000000/iommu@20000/pamu@0";
@@ -110,14 +116,17 @@ class BoardsTest {
         assertErrno(Errno.EINVAL, () -> slots.get(0).requester(32, 0));
     }
 
-    @DisplayName("interrupt-map: INTA..INTD of the first device, and of devices behind a switch, turned by their number")
+    @DisplayName("interrupt-map: INTA..INTD of the first device, and of devices behind a switch, turned by their "
+        + "number")
     @Test
     void interruptMap() {
         Slot own = TestData.open(TestData.own()).slots().get(0);
-        assertEquals(List.of(40, 1, 2, 3), List.of(1, 2, 3, 4).stream().map(pin -> own.interrupt(0, pin).orElseThrow().input()).toList());
+        assertEquals(List.of(40, 1, 2, 3),
+            List.of(1, 2, 3, 4).stream().map(pin -> own.interrupt(0, pin).orElseThrow().input()).toList());
         assertEquals(1, own.interrupt(1, 1).orElseThrow().input());
         Slot real = TestData.open(TestData.real("p4080ds.dtb")).slots().get(0);
-        assertEquals(List.of(40, 1, 2, 3), List.of(1, 2, 3, 4).stream().map(pin -> real.interrupt(0, pin).orElseThrow().input()).toList());
+        assertEquals(List.of(40, 1, 2, 3),
+            List.of(1, 2, 3, 4).stream().map(pin -> real.interrupt(0, pin).orElseThrow().input()).toList());
         assertTrue(real.interrupt(0, 1).orElseThrow().level());
     }
 
@@ -133,12 +142,16 @@ class BoardsTest {
     @DisplayName("Options override what the tree and the tables say; unknown ones are refused by name")
     @Test
     void options() {
-        Machine machine = TestData.open(TestData.own(), Map.of("memory", "0x0+0x40000000, 0x100000000+0x40000000", "liodn.pcie1", "0xc1"));
+        Machine machine = TestData.open(TestData.own(),
+            Map.of("memory", "0x0+0x40000000, 0x100000000+0x40000000", "liodn.pcie1", "0xc1"));
         assertEquals(0x80000000L - (16 << 20), machine.memory().available());
         assertEquals(machine.slots().get(0).requester(0, 0).group(), machine.slots().get(1).requester(0, 0).group());
-        assertEquals(0x100000000L, machine.memory().allocate(0x40000000L, 0x40000000L, DmaMemory.Layout.CONTIGUOUS).physical(0));
-        for (Map<String, String> wrong : List.of(Map.of("liodn.pcie9", "1"), Map.of("memory", "12"), Map.of("memory", "x+1"),
-                Map.of("memory", "0xffe040000+0x1000"), Map.of("memory", "0+0x2000,0x1000+0x2000"), Map.of("liodn.dma0", "0x10000"))) {
+        assertEquals(0x100000000L,
+            machine.memory().allocate(0x40000000L, 0x40000000L, DmaMemory.Layout.CONTIGUOUS).physical(0));
+        for (Map<String, String> wrong : List.of(Map.of("liodn.pcie9", "1"), Map.of("memory", "12"),
+            Map.of("memory", "x+1"),
+                Map.of("memory", "0xffe040000+0x1000"), Map.of("memory", "0+0x2000,0x1000+0x2000"),
+            Map.of("liodn.dma0", "0x10000"))) {
             assertErrno(Errno.EINVAL, () -> TestData.open(TestData.own(), wrong));
         }
     }
@@ -147,7 +160,8 @@ class BoardsTest {
     @Test
     void disabled() {
         FlatTree.Raw root = new FlatTree(TestData.own(), new Warnings()).root();
-        FlatTree.Raw pcie = root.children.stream().filter(node -> node.name.equals("pcie@ffe201000")).findFirst().orElseThrow();
+        FlatTree.Raw pcie = root.children.stream().filter(node -> node.name.equals("pcie@ffe201000")).findFirst()
+            .orElseThrow();
         pcie.properties.put("status", "disabled\0".getBytes());
         DeviceTree tree = new DeviceTree(root, new Warnings());
         assertEquals(2, tree.nodes().stream().filter(node -> node.name().startsWith("pcie@")).count());
@@ -197,11 +211,13 @@ class BoardsTest {
     void secondPamu() {
         TreeWriter tree = new TreeWriter().memory(0, 0, 0, 0x1000_0000);
         for (int i = 0; i < 2; i++) {
-            tree.begin("iommu@f002000" + i).text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000 + i * 0x10_0000, 0, 0x1000)
+            tree.begin("iommu@f002000" + i).text("compatible", "fsl,pamu")
+                .cells("reg", 0, 0xf002_0000 + i * 0x10_0000, 0, 0x1000)
                 .cells("#address-cells", 1).cells("#size-cells", 1)
                 .begin("pamu@0").cells("reg", 0, 0x1000).cells("phandle", 70 + i).end().end();
             tree.begin("pcie@e000000" + i).text("device_type", "pci").text("compatible", "fsl,p4080-pcie")
-                .cells("reg", 0, 0xe000_0000 + i * 0x10_0000, 0, 0x1000).cells("fsl,liodn", 5 + i).cells("fsl,iommu-parent", 70 + i).end();
+                .cells("reg", 0, 0xe000_0000 + i * 0x10_0000, 0, 0x1000).cells("fsl,liodn", 5 + i)
+                .cells("fsl,iommu-parent", 70 + i).end();
         }
         assertEquals(List.of("/iommu@f0020000/pamu@0", "/iommu@f0020001/pamu@0"),
             TestData.open(tree.done()).slots().stream().map(slot -> slot.requester(0, 0).unit()).toList());

@@ -27,7 +27,8 @@ class DeviceTreeTest {
 
     private static TreeWriter board() {
         return new TreeWriter().memory(0, 0, 0, 0x1000_0000).begin("pic@f0040000").text("compatible", "fsl,mpic")
-            .cells("reg", 0, 0xf004_0000, 0, 0x40000).cells("phandle", PIC).cells("#interrupt-cells", 4).cells("interrupt-controller").end()
+            .cells("reg", 0, 0xf004_0000, 0, 0x40000).cells("phandle", PIC).cells("#interrupt-cells", 4)
+            .cells("interrupt-controller").end()
             .begin("iommu@f0020000").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x1000)
             .cells("interrupt-parent", PIC).cells("interrupts", 24, 2, 0, 0).end();
     }
@@ -57,7 +58,8 @@ class DeviceTreeTest {
     @DisplayName("A node: path, name, children; properties as cells, text and bytes of one's own")
     @Test
     void properties() {
-        Machine machine = open(board().begin("bus@1").text("compatible", "a,b\0c,d").cells("empty").text("label", "ab\u0001d\0e")
+        Machine machine = open(
+            board().begin("bus@1").text("compatible", "a,b\0c,d").cells("empty").text("label", "ab\u0001d\0e")
             .cells("word", 0x61626364, 0x65666768).text("odd", "12345").begin("d").end().end());
         Node root = machine.nodes().get(0);
         assertEquals("/", root.path());
@@ -89,26 +91,34 @@ class DeviceTreeTest {
     @Test
     void status() {
         Machine machine = open(new TreeWriter().text("status", "disabled").begin("a").text("status", "ok").end()
-            .begin("b").text("status", "okay").begin("b").end().end().begin("c").text("status", "fail").begin("d").end().end()
+            .begin("b").text("status", "okay").begin("b").end().end().begin("c").text("status", "fail").begin("d").end()
+            .end()
             .begin("e").text("status", "").end());
         assertEquals(List.of("/", "/a", "/b", "/b/b"), machine.nodes().stream().map(Node::path).toList());
         assertEquals(2, machine.nodes().get(0).children().size());
     }
 
-    @DisplayName("reg: two cells for addresses and one for sizes where the parent does not say; one or two of each are read")
+    @DisplayName("reg: two cells for addresses and one for sizes where the parent does not say; one or two of each "
+        + "are read")
     @Test
     void cells() {
         Machine machine = open(board()
             .begin("usual").cells("ranges").begin("d").cells("reg", 1, 2, 3).end().end()
-            .begin("one").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0xf100_0000, 4)
+            .begin("one").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d")
+            .cells("reg", 0xf100_0000, 4)
             .end().end()
-            .begin("two").cells("#address-cells", 1).cells("#size-cells", 2).cells("ranges").begin("d").cells("reg", 0xf100_0000, 1, 4)
+            .begin("two").cells("#address-cells", 1).cells("#size-cells", 2).cells("ranges").begin("d")
+            .cells("reg", 0xf100_0000, 1, 4)
             .end().end()
-            .begin("none").cells("#address-cells", 0).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 5, 4).end().end()
-            .begin("three").cells("#address-cells", 3).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0, 0, 5, 4)
+            .begin("none").cells("#address-cells", 0).cells("#size-cells", 1).cells("ranges").begin("d")
+            .cells("reg", 5, 4).end().end()
+            .begin("three").cells("#address-cells", 3).cells("#size-cells", 1).cells("ranges").begin("d")
+            .cells("reg", 0, 0, 5, 4)
             .end().end()
-            .begin("cpus").cells("#address-cells", 1).cells("#size-cells", 0).cells("ranges").begin("d").cells("reg", 5).end().end()
-            .begin("wide").cells("#address-cells", 1).cells("#size-cells", 3).cells("ranges").begin("d").cells("reg", 5, 0, 0, 4)
+            .begin("cpus").cells("#address-cells", 1).cells("#size-cells", 0).cells("ranges").begin("d").cells("reg", 5)
+            .end().end()
+            .begin("wide").cells("#address-cells", 1).cells("#size-cells", 3).cells("ranges").begin("d")
+            .cells("reg", 5, 0, 0, 4)
             .end().end());
         assertEquals(List.of(new Range(0x1_0000_0002L, 3)), node(machine, "/usual/d").registers());
         assertEquals(List.of(new Range(0xf100_0000L, 4)), node(machine, "/one/d").registers());
@@ -118,18 +128,23 @@ class DeviceTreeTest {
         }
     }
 
-    @DisplayName("ranges: through every bus above; all of a register range has to fit into one entry; without any nothing is passed on")
+    @DisplayName("ranges: through every bus above; all of a register range has to fit into one entry; without any "
+        + "nothing is passed on")
     @Test
     void ranges() {
         Machine machine = open(board().begin("outer").cells("#address-cells", 1).cells("#size-cells", 1)
             .cells("ranges", 0x1000_0000, 0xf, 0xfe00_0000, 0x10_0000, 0x2000_0000, 0xe, 0, 0x1000)
-            .begin("inner").cells("#address-cells", 2).cells("#size-cells", 1).cells("ranges", 0, 0x400, 0x1000_8000, 0x1000)
+            .begin("inner").cells("#address-cells", 2).cells("#size-cells", 1)
+            .cells("ranges", 0, 0x400, 0x1000_8000, 0x1000)
             .begin("d").cells("reg", 0, 0x400, 0x1000, 0, 0x13ff, 1, 0, 0x400, 0).end()
             .begin("e").cells("reg", 0, 0x3ff, 1, 0, 0x1400, 1, 0, 0x400, 0x1001, 1, 0x400, 1).end().end()
-            .begin("same").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d").cells("reg", 0x2000_0800, 0x800)
+            .begin("same").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges").begin("d")
+            .cells("reg", 0x2000_0800, 0x800)
             .end().end()
-            .begin("closed").cells("#address-cells", 1).cells("#size-cells", 1).begin("d").cells("reg", 0x2000_0000, 4).end().end().end());
-        assertEquals(List.of(new Range(0xf_fe00_8000L, 0x1000), new Range(0xf_fe00_8fffL, 1), new Range(0xf_fe00_8000L, 0)),
+            .begin("closed").cells("#address-cells", 1).cells("#size-cells", 1).begin("d").cells("reg", 0x2000_0000, 4)
+            .end().end().end());
+        assertEquals(
+            List.of(new Range(0xf_fe00_8000L, 0x1000), new Range(0xf_fe00_8fffL, 1), new Range(0xf_fe00_8000L, 0)),
             node(machine, "/outer/inner/d").registers());
         assertEquals(List.of(), node(machine, "/outer/inner/e").registers());
         assertEquals(List.of(new Range(0xe_0000_0800L, 0x800)), node(machine, "/outer/same/d").registers());
@@ -152,11 +167,13 @@ class DeviceTreeTest {
         TreeWriter tree = board();
         int[][] odd = {{0, 2, 1}, {4, 2, 1}, {1, 2, 0}, {1, 2, 3}};
         for (int i = 0; i < odd.length; i++) {
-            tree.begin("bus" + i).cells("#address-cells", odd[i][0]).cells("#size-cells", odd[i][2]).cells("ranges", new int[2 * 12])
+            tree.begin("bus" + i).cells("#address-cells", odd[i][0]).cells("#size-cells", odd[i][2])
+                .cells("ranges", new int[2 * 12])
                 .begin("inner").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", 0, 0, 4)
                 .begin("d").cells("reg", 0, 4).end().end().end();
         }
-        Machine machine = open(tree.begin("many").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", many())
+        Machine machine = open(
+            tree.begin("many").cells("#address-cells", 1).cells("#size-cells", 1).cells("ranges", many())
             .begin("d").cells("reg", 0x1000 * 1023 + 4, 4).end().end());
         for (int i = 0; i < odd.length; i++) {
             assertEquals(List.of(), node(machine, "/bus" + i + "/inner/d").registers());
@@ -177,11 +194,14 @@ class DeviceTreeTest {
     @DisplayName("reg: registers end at 2^52 at most")
     @Test
     void addressLimit() {
-        Machine machine = TestData.open(board().begin("d").cells("reg", 0xf_ffff, 0xffff_f000, 0, 0x1000, 0xf_ffff, 0xffff_f000, 0, 0x1001,
+        Machine machine = TestData
+            .open(board().begin("d").cells("reg", 0xf_ffff, 0xffff_f000, 0, 0x1000, 0xf_ffff, 0xffff_f000, 0, 0x1001,
             0x10_0000, 0, 0, 0, 0x10_0000, 1, 0, 0, 0, 0xf100_0000, 0x8000_0000, 0).end().done());
-        assertEquals(List.of(new Range(0xf_ffff_ffff_f000L, 0x1000), new Range(1L << 52, 0)), node(machine, "/d").registers());
+        assertEquals(List.of(new Range(0xf_ffff_ffff_f000L, 0x1000), new Range(1L << 52, 0)),
+            node(machine, "/d").registers());
         assertEquals(3, machine.warnings().size(), machine.warnings().toString());
-        assertTrue(machine.warnings().get(0).endsWith("/d: reg 0xffffffffff000+0x1001 ends above 2^52; it is left out"));
+        assertTrue(
+            machine.warnings().get(0).endsWith("/d: reg 0xffffffffff000+0x1001 ends above 2^52; it is left out"));
     }
 
     @DisplayName("PAMU: 64 of them at most, each a page of the node's registers")
@@ -195,18 +215,22 @@ class DeviceTreeTest {
         assertEquals(List.of(new Range(0xf005_f000L, 0x1000)), pamus.get(63).registers());
         assertTrue(machine.nodes().containsAll(pamus));
         for (int size : new int[] {0xfff, 0x4_1000}) {
-            ErrnoException e = assertErrno(Errno.EINVAL, () -> TestData.open(new TreeWriter().begin("iommu").text("compatible", "fsl,pamu")
+            ErrnoException e = assertErrno(Errno.EINVAL,
+                () -> TestData.open(new TreeWriter().begin("iommu").text("compatible", "fsl,pamu")
                 .cells("reg", 0, 0xf002_0000, 0, size).end().done()));
             assertTrue(e.getMessage().endsWith("bytes of registers are no 1..64 PAMUs"), e.getMessage());
         }
     }
 
-    @DisplayName("PAMU: a child that is the instance at its offset keeps its name and properties; one whose offset is not said is none")
+    @DisplayName("PAMU: a child that is the instance at its offset keeps its name and properties; one whose offset "
+        + "is not said is none")
     @Test
     void instances() {
         TreeWriter tree = new TreeWriter().begin("pic").cells("phandle", PIC).cells("#interrupt-cells", 2)
-            .cells("interrupt-controller").end().begin("iommu").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x3000)
-            .cells("interrupt-parent", PIC).cells("interrupts", 24, 2).cells("#address-cells", 1).cells("#size-cells", 1)
+            .cells("interrupt-controller").end().begin("iommu").text("compatible", "fsl,pamu")
+            .cells("reg", 0, 0xf002_0000, 0, 0x3000)
+            .cells("interrupt-parent", PIC).cells("interrupts", 24, 2).cells("#address-cells", 1)
+            .cells("#size-cells", 1)
             .cells("ranges", 0, 0, 0xf002_0000, 0x3000, 0x8000, 0, 0xf001_f000, 0x1000);
         Machine machine = TestData.open(tree.begin("second").cells("reg", 0x1000, 0x1000).cells("geometry", 5).end()
             .begin("first").cells("reg", 0, 0x1000).end().begin("below").cells("reg", 0x8000, 0x1000).end()
@@ -222,18 +246,25 @@ class DeviceTreeTest {
         assertTrue(find(machine, "/iommu/below").isEmpty());
     }
 
-    @DisplayName("interrupts: the parent's, or of the bus above; types 2 and 3 are no wires, nor is one to a disabled controller")
+    @DisplayName("interrupts: the parent's, or of the bus above; types 2 and 3 are no wires, nor is one to a "
+        + "disabled controller")
     @Test
     void interrupts() {
-        Machine machine = open(board().begin("soc").cells("interrupt-parent", PIC).begin("bus").cells("#address-cells", 1)
-            .begin("d").cells("interrupts", 1, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5, 2, 1, 9, 6, 0, 2, 0, 7, 0, 3, 0,
+        Machine machine = open(
+            board().begin("soc").cells("interrupt-parent", PIC).begin("bus").cells("#address-cells", 1)
+            .begin("d")
+                .cells("interrupts", 1, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5, 2, 1, 9, 6, 0, 2, 0, 7, 0, 3, 0,
                 8, 0, 4, -1).end().end().end());
-        assertEquals(List.of(wire(1, false, "1 0 0 0"), wire(2, true, "2 1 0 0"), wire(3, true, "3 2 0 0"), wire(4, false, "4 3 0 0"),
+        assertEquals(
+            List.of(wire(1, false, "1 0 0 0"), wire(2, true, "2 1 0 0"), wire(3, true, "3 2 0 0"),
+                wire(4, false, "4 3 0 0"),
             wire(5, true, "5 2 1 9"), wire(8, false, "8 0 4 4294967295")), node(machine, "/soc/bus/d").interrupts());
-        Machine off = TestData.open(board().begin("off").text("status", "disabled").cells("phandle", 9).cells("#interrupt-cells", 1)
+        Machine off = TestData.open(board().begin("off").text("status", "disabled").cells("phandle", 9)
+            .cells("#interrupt-cells", 1)
             .cells("interrupt-controller").end().begin("bare").cells("phandle", 10).cells("#interrupt-cells", 1).end()
             .begin("d").cells("interrupts-extended", 9, 1, PIC, 5, 0, 0, 0).end()
-            .begin("e").cells("interrupt-parent", 10).cells("interrupts", 1).end().begin("f").cells("interrupts", 1, 2, 3, 4).end().done());
+            .begin("e").cells("interrupt-parent", 10).cells("interrupts", 1).end().begin("f")
+            .cells("interrupts", 1, 2, 3, 4).end().done());
         assertEquals(List.of(wire(5, false, "5 0 0 0")), node(off, "/d").interrupts());
         assertEquals(List.of(), node(off, "/e").interrupts(), "no interrupt controller");
         assertEquals(List.of(), node(off, "/f").interrupts(), "no interrupt parent");
@@ -244,18 +275,22 @@ class DeviceTreeTest {
     }
 
     private static TreeWriter mapped(TreeWriter tree, int... map) {
-        return controller(tree, "pcie", 0xf020_0000).cells("#address-cells", 3).cells("#size-cells", 2).cells("#interrupt-cells", 1)
+        return controller(tree, "pcie", 0xf020_0000).cells("#address-cells", 3).cells("#size-cells", 2)
+            .cells("#interrupt-cells", 1)
             .cells("interrupt-map", map);
     }
 
     @DisplayName("A property that ends one cell early is not filled up: interrupts-extended, interrupt-map")
     @Test
     void endsEarly() {
-        Machine machine = TestData.open(mapped(board().begin("d").cells("interrupts-extended", PIC, 3, 2, 0, 0, PIC, 4, 2, 0).end(),
+        Machine machine = TestData
+            .open(mapped(board().begin("d").cells("interrupts-extended", PIC, 3, 2, 0, 0, PIC, 4, 2, 0).end(),
             0, 0, 0, 1, PIC, 40, 1, 0, 0, 0, 0, 0).end().done());
         assertEquals(List.of(wire(3, true, "3 2 0 0")), node(machine, "/d").interrupts());
-        assertEquals(List.of("device tree, /d: interrupts-extended ends inside the entry at cell 5; the interrupts before it count",
-            "device tree, /pcie@f0200000: interrupt-map, entry at cell 9 ends outside of it; the entries before it count"),
+        assertEquals(List.of(
+            "device tree, /d: interrupts-extended ends inside the entry at cell 5; the interrupts before it count",
+            "device tree, /pcie@f0200000: interrupt-map, entry at cell 9 ends outside of it; the entries before it "
+                + "count"),
             machine.warnings());
         assertEquals("40 - - -", pins(machine.slots().get(0), 0));
     }
@@ -268,10 +303,12 @@ class DeviceTreeTest {
         return found.toString().strip();
     }
 
-    @DisplayName("interrupt-map: by device and pin as the mask says; without a mask both have to be equal; else as behind a switch")
+    @DisplayName("interrupt-map: by device and pin as the mask says; without a mask both have to be equal; else as "
+        + "behind a switch")
     @Test
     void interruptMap() {
-        int[] map = {0, 0, 0, 1, PIC, 40, 1, 0, 0, 0, 0, 0, 2, PIC, 41, 1, 0, 0, 0, 0, 0, 3, PIC, 42, 1, 0, 0, 0, 0, 0, 4, PIC, 43, 1, 0, 0,
+        int[] map = {0, 0, 0, 1, PIC, 40, 1, 0, 0, 0, 0, 0, 2, PIC, 41, 1, 0, 0, 0, 0, 0, 3, PIC, 42, 1, 0, 0, 0, 0, 0,
+            4, PIC, 43, 1, 0, 0,
             0x0800, 0, 0, 2, PIC, 50, 1, 0, 0};
         Slot all = open(mapped(board(), map).cells("interrupt-map-mask", 0xf800, 0, 0, 7).end()).slots().get(0);
         assertEquals("40 41 42 43", pins(all, 0));
@@ -286,34 +323,44 @@ class DeviceTreeTest {
         assertEquals(wire(40, true, "40 1 0 0"), low.interrupt(0, 1).orElseThrow());
     }
 
-    @DisplayName("interrupt-map: controllers with an address of their own, entry by entry; that of the root port in a controller counts")
+    @DisplayName("interrupt-map: controllers with an address of their own, entry by entry; that of the root port in "
+        + "a controller counts")
     @Test
     void interruptMapWidths() {
-        TreeWriter tree = board().begin("gpio").cells("phandle", 8).cells("#address-cells", 2).cells("#interrupt-cells", 1)
-            .cells("interrupt-controller").end().begin("wide").cells("phandle", 9).cells("#address-cells", 3).cells("#interrupt-cells", 4)
+        TreeWriter tree = board().begin("gpio").cells("phandle", 8).cells("#address-cells", 2)
+            .cells("#interrupt-cells", 1)
+            .cells("interrupt-controller").end().begin("wide").cells("phandle", 9).cells("#address-cells", 3)
+            .cells("#interrupt-cells", 4)
             .cells("interrupt-controller").end();
-        Slot slot = open(mapped(tree, 0, 0, 0, 1, 8, 0xa, 0xb, 6, 0, 0, 0, 2, 9, 1, 2, 3, 7, 0, 0, 0, 0, 0, 0, 3, PIC, 42, 1, 0, 0).end())
+        Slot slot = open(
+            mapped(tree, 0, 0, 0, 1, 8, 0xa, 0xb, 6, 0, 0, 0, 2, 9, 1, 2, 3, 7, 0, 0, 0, 0, 0, 0, 3, PIC, 42, 1, 0, 0)
+                .end())
             .slots().get(0);
         assertEquals(new Wire("/gpio", 6, false, "6"), slot.interrupt(0, 1).orElseThrow());
         assertEquals(new Wire("/wide", 7, false, "7 0 0 0"), slot.interrupt(0, 2).orElseThrow());
         assertEquals(wire(42, true, "42 1 0 0"), slot.interrupt(0, 3).orElseThrow());
-        Slot port = open(controller(board(), "pcie", 0xf020_0000).begin("other").end().begin("pcie@0").cells("#interrupt-cells", 1)
-            .cells("#address-cells", 3).cells("interrupt-map", 0, 0, 0, 1, PIC, 44, 1, 0, 0).end().end()).slots().get(0);
+        Slot port = open(
+            controller(board(), "pcie", 0xf020_0000).begin("other").end().begin("pcie@0").cells("#interrupt-cells", 1)
+            .cells("#address-cells", 3).cells("interrupt-map", 0, 0, 0, 1, PIC, 44, 1, 0, 0).end().end())
+            .slots().get(0);
         assertEquals("44 - - -", pins(port, 0));
         assertEquals("- - - -", pins(open(controller(board(), "pcie", 0xf020_0000).end()).slots().get(0), 0));
     }
 
-    @DisplayName("interrupt-map: a mask of other than 4 cells, or cells of other than PCI's numbers, and there is no wire")
+    @DisplayName("interrupt-map: a mask of other than 4 cells, or cells of other than PCI's numbers, and there is no "
+        + "wire")
     @Test
     void interruptMapOdd() {
         int[] map = {0, 0, 0, 1, PIC, 40, 1, 0, 0};
-        assertEquals("- - - -", pins(open(mapped(board(), map).cells("interrupt-map-mask", 0xf800, 0, 7).end()).slots().get(0), 0));
+        assertEquals("- - - -",
+            pins(open(mapped(board(), map).cells("interrupt-map-mask", 0xf800, 0, 7).end()).slots().get(0), 0));
         for (int[] cells : new int[][] {{2, 1}, {3, 2}}) {
             assertEquals("- - - -", pins(open(controller(board(), "pcie", 0xf020_0000).cells("#address-cells", cells[0])
                 .cells("#interrupt-cells", cells[1]).cells("interrupt-map", map).end()).slots().get(0), 0));
         }
         for (int[] odd : new int[][] {{4, 1}, {-1, 1}, {0, 5}, {0, 0}}) {
-            TreeWriter tree = board().begin("odd").cells("phandle", 8).cells("#address-cells", odd[0]).cells("#interrupt-cells", odd[1])
+            TreeWriter tree = board().begin("odd").cells("phandle", 8).cells("#address-cells", odd[0])
+                .cells("#interrupt-cells", odd[1])
                 .cells("interrupt-controller").end();
             Machine machine = TestData.open(mapped(tree, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 9).end().done());
             assertTrue(machine.slots().get(0).interrupt(0, 1).isEmpty());
@@ -325,16 +372,21 @@ class DeviceTreeTest {
     @Test
     void slots() {
         TreeWriter tree = board();
-        controller(tree, "dma", 0xf010_1300).cells("interrupt-parent", PIC).cells("interrupts", 28, 2, 0, 0, 29, 2, 0, 0).end();
+        controller(tree, "dma", 0xf010_1300).cells("interrupt-parent", PIC)
+            .cells("interrupts", 28, 2, 0, 0, 29, 2, 0, 0).end();
         tree.begin("dma3").text("compatible", "fsl,elo3-dma").cells("reg", 0, 0xf010_0300, 0, 4).end();
         controller(tree, "pcie", 0xf020_1000).end();
         controller(tree, "pcie", 0xf020_0000).end();
-        tree.begin("pci").text("device_type", "pci").text("compatible", "some,bridge").cells("reg", 0, 0xf030_0000, 0, 4).end();
+        tree.begin("pci").text("device_type", "pci").text("compatible", "some,bridge")
+            .cells("reg", 0, 0xf030_0000, 0, 4).end();
         tree.begin("nopci").text("compatible", "fsl,qoriq-pcie").cells("reg", 0, 0xf031_0000, 0, 4).end();
         List<Slot> slots = open(tree).slots();
-        assertEquals(List.of("pcie0 /pcie@f0200000 true", "pcie1 /pcie@f0201000 true", "dma0 /dma3 false", "dma1 /dma@f0101300 false"),
+        assertEquals(
+            List.of("pcie0 /pcie@f0200000 true", "pcie1 /pcie@f0201000 true", "dma0 /dma3 false",
+                "dma1 /dma@f0101300 false"),
             slots.stream().map(slot -> slot.name() + " " + slot.node().path() + " " + slot.pcie()).toList());
-        assertEquals(List.of("0001:01:1f.7", "f0101300.dma-3.1"), List.of(slots.get(1).address(31, 7), slots.get(3).address(3, 1)));
+        assertEquals(List.of("0001:01:1f.7", "f0101300.dma-3.1"),
+            List.of(slots.get(1).address(31, 7), slots.get(3).address(3, 1)));
         assertEquals(wire(28, true, "28 2 0 0"), slots.get(3).interrupt(0, 1).orElseThrow());
         assertTrue(slots.get(2).interrupt(0, 1).isEmpty());
         assertEquals(List.of(0, 1, 2, 3), slots.stream().map(slot -> slot.requester(31, 7).group()).toList());
@@ -354,14 +406,16 @@ class DeviceTreeTest {
         List<Slot> slots = TestData.open(content).slots();
         assertEquals(List.of(0xffff, 0, 0xffff), slots.stream().map(slot -> slot.requester(0, 0).id()).toList());
         assertEquals(List.of(0, 1, 0), slots.stream().map(slot -> slot.requester(0, 0).group()).toList());
-        assertEquals(0xffff, TestData.open(content, Map.of("liodn.pcie1", "65535")).slots().get(1).requester(0, 0).id());
+        assertEquals(0xffff,
+            TestData.open(content, Map.of("liodn.pcie1", "65535")).slots().get(1).requester(0, 0).id());
         assertEquals(0, TestData.open(content, Map.of("liodn.pcie0", "0")).slots().get(0).requester(0, 0).id());
         for (String wrong : List.of("65536", "-1", "x", "")) {
             assertErrno(Errno.EINVAL, () -> TestData.open(content, Map.of("liodn.pcie0", wrong)));
         }
         assertEquals("EINVAL: unknown option liodn.pcie2; there are memory and [liodn.pcie0, liodn.pcie1, liodn.dma0]",
             assertErrno(Errno.EINVAL, () -> TestData.open(content, Map.of("liodn.pcie2", "1"))).getMessage());
-        assertErrno(Errno.EINVAL, () -> TestData.open(controller(board(), "pcie", 0xf020_0000).cells("fsl,liodn", -1).end().done()));
+        assertErrno(Errno.EINVAL,
+            () -> TestData.open(controller(board(), "pcie", 0xf020_0000).cells("fsl,liodn", -1).end().done()));
     }
 
     @DisplayName("Without a PAMU there are slots, and whoever asks for a requester is told which board it is")
@@ -372,7 +426,8 @@ class DeviceTreeTest {
         assertEquals("ENXIO: this board has no IOMMU: no enabled node of some,board is compatible with fsl,pamu",
             assertErrno(Errno.ENXIO, () -> slot.requester(0, 0)).getMessage());
         assertErrno(Errno.EINVAL, () -> slot.requester(32, 0));
-        ErrnoException e = assertErrno(Errno.ENXIO, () -> TestData.open(new TreeWriter().text("model", "some,board\0rest")
+        ErrnoException e = assertErrno(Errno.ENXIO,
+            () -> TestData.open(new TreeWriter().text("model", "some,board\0rest")
             .memory(0, 0, 0x0010_0000, 0).done()));
         assertTrue(e.getMessage().contains("node of some,board is"), e.getMessage());
     }
@@ -385,9 +440,11 @@ class DeviceTreeTest {
         assertEquals(1, machine.cpus().size());
         assertEquals("some,board", open(new TreeWriter().text("model", "some,board")).model());
         TreeWriter tree = board().begin("cpus").cells("#address-cells", 1).cells("#size-cells", 0);
-        tree.begin("cpu@0").text("device_type", "cpu").end().begin("cpu@1").text("device_type", "cpu").cells("reg", 1, 2).end();
+        tree.begin("cpu@0").text("device_type", "cpu").end().begin("cpu@1").text("device_type", "cpu")
+            .cells("reg", 1, 2).end();
         assertEquals(3, open(tree.end()).cpus().size());
-        assertEquals(32, open(board().begin("cpu").text("device_type", "cpu").cells("reg", new int[32]).end()).cpus().size());
+        assertEquals(32,
+            open(board().begin("cpu").text("device_type", "cpu").cells("reg", new int[32]).end()).cpus().size());
         assertEquals("flattened device tree (.dtb)", new FdtMachineSource().reads());
     }
 }

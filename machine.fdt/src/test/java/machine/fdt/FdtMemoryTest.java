@@ -91,7 +91,8 @@ class FdtMemoryTest {
             .map(line -> line.replaceAll(".* of /(\\w+); there is no memory", "$1")).toList());
     }
 
-    @DisplayName("Memory said in pieces: next to each other is no fault; one in another, or the same again, counts once")
+    @DisplayName("Memory said in pieces: next to each other is no fault; one in another, or the same again, counts "
+        + "once")
     @Test
     void piecesOfTheTree() {
         Machine beside = open(tree(0, 0x2000_2000, 0, 0x2000, 0, 0x2000_0000, 0, 0x2000));
@@ -103,11 +104,13 @@ class FdtMemoryTest {
         Machine disorder = open(tree(0, 0x2000_1000, 0, 0x2000, 0, 0x2000_0000, 0, 0x2000, 0, 0x3000_0800, 0, 0));
         piece(disorder, 0x2000_0000, 0x2000_3000);
         assertEquals(1, warnings(disorder).size(), disorder.warnings().toString());
-        assertEquals(List.of("0x20001000+0x1000 overlaps 0x20000000+0x8000", "0x20004000+0x1000 overlaps 0x20000000+0x8000"),
+        assertEquals(
+            List.of("0x20001000+0x1000 overlaps 0x20000000+0x8000", "0x20004000+0x1000 overlaps 0x20000000+0x8000"),
             warnings(inside).stream().map(line -> line.replaceAll(".*: memory (.*); .*", "$1")).toList());
     }
 
-    @DisplayName("Memory that begins or ends inside a page ends with its last whole page; whole pages are not warned of")
+    @DisplayName("Memory that begins or ends inside a page ends with its last whole page; whole pages are not warned "
+        + "of")
     @Test
     void wholePages() {
         Machine machine = open(tree(0, 0x2000_0001, 0, 0x2fff, 0, 0x3000_0000, 0, 0x2fff, 0, 0x4000_0000, 0, 0x1000));
@@ -137,7 +140,9 @@ class FdtMemoryTest {
         }
         assertEquals(64 * 0x1000, open(tree(Arrays.copyOf(reg, 4 * 64))).memory().available());
         assertTrue(assertErrno(Errno.EINVAL, () -> open(tree(reg))).getMessage()
-            .contains("memory: 65 pieces of 0x41000 bytes together; at most 64 of 0x10000000000; say memory=0x0+0xf0020000,0xf0022000+"));
+            .contains(
+                "memory: 65 pieces of 0x41000 bytes together; at most 64 of 0x10000000000; say "
+                    + "memory=0x0+0xf0020000,0xf0022000+"));
         String pieces = IntStream.range(0, 64).mapToObj(i -> String.format("0x%x+4096", 0x1000_0000 + 0x2000 * i))
             .collect(Collectors.joining(","));
         assertEquals(64 * 0x1000, open(silent(), pieces).memory().available());
@@ -147,13 +152,15 @@ class FdtMemoryTest {
             registers[4 * i + 1] = 0x2000_0000 + 0x2000 * i;
             registers[4 * i + 3] = 0x1000;
         }
-        assertTrue(assertErrno(Errno.EINVAL, () -> open(tree(0, 0x1000_0000, 0, 0x4000_0000).begin("d").cells("reg", registers).end()))
+        assertTrue(assertErrno(Errno.EINVAL,
+            () -> open(tree(0, 0x1000_0000, 0, 0x4000_0000).begin("d").cells("reg", registers).end()))
             .getMessage().contains("65 pieces"), "cut by registers");
         open(tree(1, 0, 0x100, 0));
         assertErrno(Errno.EINVAL, () -> open(tree(1, 0, 0x100, 0x1000)));
     }
 
-    @DisplayName("The user's memory: in any order, next to each other and up to the registers' pages; ranges are split at + and ,")
+    @DisplayName("The user's memory: in any order, next to each other and up to the registers' pages; ranges are "
+        + "split at + and ,")
     @Test
     void option() {
         Machine machine = open(silent().begin("d").cells("reg", 0, 0x1000_0800, 0, 0x100).end(),
@@ -164,7 +171,8 @@ class FdtMemoryTest {
             refused(silent(), wrong);
         }
         assertEquals("EINVAL: memory '0x1000+0' is empty", refused(silent(), "0x1000+0"));
-        assertEquals("EINVAL: option memory: '0x8000000000001' is not in 0..0x8000000000000", refused(silent(), "0x8000000000001+0x1000"));
+        assertEquals("EINVAL: option memory: '0x8000000000001' is not in 0..0x8000000000000",
+            refused(silent(), "0x8000000000001+0x1000"));
         assertEquals("EINVAL: option memory: '-4096' is not in 0..0x8000000000000", refused(silent(), "0x1000+-4096"));
         open(silent(), "0x8000000000000+0x1000");
     }
@@ -175,14 +183,18 @@ class FdtMemoryTest {
         TreeWriter tree = silent().begin("d").cells("reg", 0, 0x1000_0800, 0, 0x100).end();
         byte[] content = tree.done();
         for (Map.Entry<String, String> each : Map.of(
-                "0xffff000+0x2000", "memory 0xffff000+0x2000 touches 0x10000800+0x100 of /d; say memory=0xffff000+0x1000",
-                "0x10000000+0x2000", "memory 0x10000000+0x2000 touches 0x10000800+0x100 of /d; say memory=0x10001000+0x1000",
+                "0xffff000+0x2000", "memory 0xffff000+0x2000 touches 0x10000800+0x100 of /d; say "
+                    + "memory=0xffff000+0x1000",
+                "0x10000000+0x2000",
+            "memory 0x10000000+0x2000 touches 0x10000800+0x100 of /d; say memory=0x10001000+0x1000",
                 "0x10000000+0x1000", "memory 0x10000000+0x1000 touches 0x10000800+0x100 of /d",
                 "0x1000001+0x2fff", "memory 0x1000001+0x2fff: no whole 4 KiB pages; say memory=0x1001000+0x2000",
                 "0x1000000+0x2800", "memory 0x1000000+0x2800: no whole 4 KiB pages; say memory=0x1000000+0x2000",
-                "0x1000000+0x3000,0x1002000+0x2000", "memory 0x1000000+0x3000 and 0x1002000+0x2000 overlap; say memory=0x1000000+0x3000,"
+                "0x1000000+0x3000,0x1002000+0x2000",
+            "memory 0x1000000+0x3000 and 0x1002000+0x2000 overlap; say memory=0x1000000+0x3000,"
                     + "0x1003000+0x1000",
-                "0x1000000+0x9000,0x1002000+0x2000", "memory 0x1000000+0x9000 and 0x1002000+0x2000 overlap; say memory=0x1000000+0x9000")
+                "0x1000000+0x9000,0x1002000+0x2000",
+            "memory 0x1000000+0x9000 and 0x1002000+0x2000 overlap; say memory=0x1000000+0x9000")
                 .entrySet()) {
             ErrnoException e = assertErrno(Errno.EINVAL, () -> TestData.open(content, Map.of("memory", each.getKey())));
             assertEquals("EINVAL: " + each.getValue(), e.getMessage());
@@ -192,7 +204,8 @@ class FdtMemoryTest {
     @DisplayName("Memory that nobody mentions: a piece of exactly 64 MiB counts, one of a page less does not")
     @Test
     void leastPiece() {
-        Machine machine = open(silent().begin("d").cells("reg", 0, 0x0400_0000, 0, 0x1000, 0, 0x0800_0000, 0, 0x1000).end());
+        Machine machine = open(
+            silent().begin("d").cells("reg", 0, 0x0400_0000, 0, 0x1000, 0, 0x0800_0000, 0, 0x1000).end());
         memory(machine, 0, true);
         memory(machine, 0x03ff_fff8, true);
         memory(machine, 0x0400_1000, false);
@@ -201,27 +214,33 @@ class FdtMemoryTest {
         memory(machine, 0x2_0000_0000L, false);
     }
 
-    @DisplayName("A range that a PCIe controller passes on is no memory; the same of another bus is, and so is one that the bus above does not pass on")
+    @DisplayName("A range that a PCIe controller passes on is no memory; the same of another bus is, and so is one "
+        + "that the bus above does not pass on")
     @Test
     void outbound() {
         int[] ranges = {0x0200_0000, 0, 0xe000_0000, 0, 0, 0, 0x0010_0000};
         memory(open(silent().begin("pcie@f0200000").text("device_type", "pci").text("compatible", "fsl,qoriq-pcie")
-            .cells("reg", 0, 0xf020_0000, 0, 0x1000).cells("#address-cells", 3).cells("#size-cells", 2).cells("ranges", ranges)
+            .cells("reg", 0, 0xf020_0000, 0, 0x1000).cells("#address-cells", 3).cells("#size-cells", 2)
+            .cells("ranges", ranges)
             .end()), 0, false);
         ranges[4] = 0x2000_0000;
         TreeWriter tree = tree(0, 0, 0, 0x4000_0000);
-        tree.begin("pcie@f0200000").text("device_type", "pci").text("compatible", "fsl,qoriq-pcie").cells("reg", 0, 0xf020_0000, 0, 0x1000)
+        tree.begin("pcie@f0200000").text("device_type", "pci").text("compatible", "fsl,qoriq-pcie")
+            .cells("reg", 0, 0xf020_0000, 0, 0x1000)
             .cells("#address-cells", 3).cells("#size-cells", 2).cells("ranges", ranges).end();
         ranges[4] = 0x3000_0000;
         tree.begin("local").cells("#address-cells", 3).cells("#size-cells", 2).cells("ranges", ranges).end();
-        tree.begin("soc").cells("#address-cells", 2).cells("#size-cells", 2).cells("ranges", 0, 0, 0, 0xf000_0000, 0, 0x0100_0000)
-            .begin("pcie@300000").text("device_type", "pci").text("compatible", "fsl,qoriq-pcie").cells("reg", 0, 0x30_0000, 0, 0x1000)
+        tree.begin("soc").cells("#address-cells", 2).cells("#size-cells", 2)
+            .cells("ranges", 0, 0, 0, 0xf000_0000, 0, 0x0100_0000)
+            .begin("pcie@300000").text("device_type", "pci").text("compatible", "fsl,qoriq-pcie")
+            .cells("reg", 0, 0x30_0000, 0, 0x1000)
             .cells("#address-cells", 3).cells("#size-cells", 2).cells("ranges", ranges).end().end();
         Machine machine = open(tree);
         piece(machine, 0x2010_0000, 0x4000_0000);
         memory(machine, 0x1fff_fff8, true);
         memory(machine, 0x2000_0000, false);
-        assertEquals(List.of("device tree: memory 0x0+0x40000000 lies over 0x20000000+0x100000 of /pcie@f0200000; there is no memory"),
+        assertEquals(List.of(
+            "device tree: memory 0x0+0x40000000 lies over 0x20000000+0x100000 of /pcie@f0200000; there is no memory"),
             warnings(machine));
     }
 }

@@ -65,7 +65,8 @@ class HostileTreeTest {
         refused("a path is longer than 1024", tree);
     }
 
-    @DisplayName("PAMU nodes that ask for 64 instances each: one has them, and not every other one has a warning of its own")
+    @DisplayName("PAMU nodes that ask for 64 instances each: one has them, and not every other one has a warning of "
+        + "its own")
     @Test
     void pamus() {
         TreeWriter tree = new TreeWriter();
@@ -81,8 +82,10 @@ class HostileTreeTest {
     @DisplayName("Interrupt parents that go in a circle")
     @Test
     void circle() {
-        assertEquals(List.of(), TestData.open(new TreeWriter().pamu().begin("a").cells("phandle", 1).cells("interrupt-parent", 2).end()
-            .begin("b").cells("phandle", 2).cells("interrupt-parent", 1).cells("interrupts", 5).end().done()).nodes().get(2).interrupts());
+        assertEquals(List.of(),
+            TestData.open(new TreeWriter().pamu().begin("a").cells("phandle", 1).cells("interrupt-parent", 2).end()
+            .begin("b").cells("phandle", 2).cells("interrupt-parent", 1).cells("interrupts", 5).end().done())
+                .nodes().get(2).interrupts());
     }
 
     @DisplayName("A bus whose ranges have thousands of entries")

@@ -26,9 +26,11 @@ class NamingTest {
     /** An SMMU and an ITS, one more that is disabled and one whose ids have two cells; no PAMU. */
     private static TreeWriter board() {
         return new TreeWriter().memory(0, 0, 0, 0x1000_0000)
-            .begin("iommu@10000000").text("compatible", "arm,smmu-v3").cells("reg", 0, 0x1000_0000, 0, 0x20000).cells("phandle", SMMU)
+            .begin("iommu@10000000").text("compatible", "arm,smmu-v3").cells("reg", 0, 0x1000_0000, 0, 0x20000)
+            .cells("phandle", SMMU)
             .cells("#iommu-cells", 1).end()
-            .begin("its@11000000").text("compatible", "arm,gic-v3-its").cells("reg", 0, 0x1100_0000, 0, 0x20000).cells("phandle", ITS)
+            .begin("its@11000000").text("compatible", "arm,gic-v3-its").cells("reg", 0, 0x1100_0000, 0, 0x20000)
+            .cells("phandle", ITS)
             .cells("#msi-cells", 1).end()
             .begin("iommu@12000000").cells("#iommu-cells", 1).cells("phandle", OFF).text("status", "disabled").end()
             .begin("iommu@13000000").cells("#iommu-cells", 2).cells("phandle", WIDE).end();
@@ -53,10 +55,12 @@ class NamingTest {
         return assertThrows(ErrnoException.class, () -> slot.requester(device, function)).errno();
     }
 
-    @DisplayName("A device behind an iommu-map and an msi-map has three ids, and stands behind the IOMMU that its entry names")
+    @DisplayName("A device behind an iommu-map and an msi-map has three ids, and stands behind the IOMMU that its "
+        + "entry names")
     @Test
     void threeIds() {
-        Board board = read(pcie(board()).cells("iommu-map", 0x100, SMMU, 0x4000, 0x80).cells("msi-map", 0, ITS, 0x2_0000, 0x1_0000));
+        Board board = read(
+            pcie(board()).cells("iommu-map", 0x100, SMMU, 0x4000, 0x80).cells("msi-map", 0, ITS, 0x2_0000, 0x1_0000));
         assertEquals(List.of(), board.warnings());
         Requester requester = only(board).requester(2, 1);
         assertEquals(new Requester(0x4011, "/iommu@10000000", requester.group(), 0x111, 0x2_0111), requester);
@@ -64,7 +68,8 @@ class NamingTest {
         assertTrue(requester.group() != only(board).requester(2, 0).group(), "the IOMMU tells them apart");
     }
 
-    @DisplayName("An entry has its first id and its last, and not those beside them: whom no entry has cannot be there (ENXIO)")
+    @DisplayName("An entry has its first id and its last, and not those beside them: whom no entry has cannot be "
+        + "there (ENXIO)")
     @Test
     void edges() {
         Slot slot = only(read(pcie(board()).cells("iommu-map", 0x109, SMMU, 0x10, 2, 0x120, SMMU, 0x20, 0)));
@@ -76,14 +81,16 @@ class NamingTest {
         assertEquals(0x10a, slot.requester(1, 2).messageId(), "without an msi-map it is what the bus says");
     }
 
-    @DisplayName("Ids go through the mask first: functions of one device that the IOMMU cannot tell apart share id and group; numbers follow the tree")
+    @DisplayName("Ids go through the mask first: functions of one device that the IOMMU cannot tell apart share id "
+        + "and group; numbers follow the tree")
     @Test
     void mask() {
         Slot slot = only(read(pcie(board()).cells("iommu-map", 0, SMMU, 0, 0x10000).cells("iommu-map-mask", 0xfff8)));
         assertEquals(0x108, slot.requester(1, 7).id());
         assertEquals(0x10f, slot.requester(1, 7).busId());
         assertEquals(slot.requester(1, 0).group(), slot.requester(1, 7).group());
-        assertEquals(List.of(5, 3, 0), List.of(slot.requester(5, 0).group(), slot.requester(3, 0).group(), slot.requester(0, 0).group()));
+        assertEquals(List.of(5, 3, 0),
+            List.of(slot.requester(5, 0).group(), slot.requester(3, 0).group(), slot.requester(0, 0).group()));
     }
 
     @DisplayName("The first entry that has an id counts; ids are unsigned")
@@ -94,32 +101,39 @@ class NamingTest {
         assertEquals(0x8000_0101, slot.requester(0, 1).id());
     }
 
-    @DisplayName("Entries that lead to no enabled IOMMU, have ids of other widths, or bits beyond the mask, are left out with a warning")
+    @DisplayName("Entries that lead to no enabled IOMMU, have ids of other widths, or bits beyond the mask, are left "
+        + "out with a warning")
     @Test
     void faulty() {
-        Board board = read(pcie(board()).cells("iommu-map", 0x100, OFF, 0, 8, 0x108, WIDE, 0, 8, 0x118, 99, 0, 8, 0x111, SMMU, 0, 8, 0x110, SMMU,
+        Board board = read(pcie(board())
+            .cells("iommu-map", 0x100, OFF, 0, 8, 0x108, WIDE, 0, 8, 0x118, 99, 0, 8, 0x111, SMMU, 0, 8, 0x110, SMMU,
             0, 8, 5).cells("iommu-map-mask", 0xfff8));
         assertEquals(List.of("iommu-map has 21 cells, no multiple of 4; whole entries count",
                 "iommu-map, entry at cell 0: 0x3 leads to no enabled node; the entry is left out",
                 "iommu-map, entry at cell 4: 0x4 has ids of 2 cells; the entry is left out",
                 "iommu-map, entry at cell 8: 0x63 leads to no enabled node; the entry is left out",
-                "iommu-map, entry at cell 12: 0x111 has bits that the mask 0xfff8 takes away; the entry is left out").stream()
+                "iommu-map, entry at cell 12: 0x111 has bits that the mask 0xfff8 takes away; the entry is left out")
+            .stream()
             .map(line -> "device tree, /pcie@20000000: " + line).toList(), board.warnings());
         assertEquals(0, only(board).requester(2, 0).id());
         assertEquals(Errno.ENXIO, errno(only(board), 0, 0));
         assertEquals(Errno.ENXIO, errno(only(board), 1, 0));
     }
 
-    @DisplayName("iommus of a controller: all behind it speak as one, with the first id; an id of no cells is 0; several are warned of")
+    @DisplayName("iommus of a controller: all behind it speak as one, with the first id; an id of no cells is 0; "
+        + "several are warned of")
     @Test
     void iommus() {
         Board board = read(pcie(board()).cells("iommus", WIDE, 0x21, 0x7f, SMMU, 5));
-        assertEquals(List.of("device tree, /pcie@20000000: iommus has more than one id; the first counts, and what comes with others is blocked"),
+        assertEquals(List.of(
+            "device tree, /pcie@20000000: iommus has more than one id; the first counts, and what comes with others "
+                + "is blocked"),
             board.warnings());
         assertEquals(0x21, only(board).requester(1, 0).id());
         assertEquals("/iommu@13000000", only(board).requester(1, 0).unit());
         assertEquals(only(board).requester(1, 0).group(), only(board).requester(9, 3).group());
-        Board none = read(pcie(board().begin("iommu@14000000").cells("#iommu-cells", 0).cells("phandle", 9).end()).cells("iommus", 9));
+        Board none = read(pcie(board().begin("iommu@14000000").cells("#iommu-cells", 0).cells("phandle", 9).end())
+            .cells("iommus", 9));
         assertEquals(0, only(none).requester(1, 0).id());
         assertEquals(List.of(), none.warnings());
     }
@@ -129,7 +143,9 @@ class NamingTest {
     void nowhere() {
         for (int[] cells : new int[][] {{}, {99}, {OFF, 1}, {ITS, 1}, {SMMU}, {WIDE, 1}}) {
             Board board = read(pcie(board()).cells("iommus", cells));
-            assertEquals(List.of("device tree, /pcie@20000000: iommus leads to no enabled IOMMU, or ends inside an id; nobody can be there"),
+            assertEquals(List.of(
+                "device tree, /pcie@20000000: iommus leads to no enabled IOMMU, or ends inside an id; nobody can be "
+                    + "there"),
                 board.warnings());
             assertEquals(Errno.ENXIO, errno(only(board), 1, 0));
         }

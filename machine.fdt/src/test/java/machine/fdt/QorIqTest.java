@@ -50,7 +50,8 @@ class QorIqTest {
         }
     }
 
-    @DisplayName("A master that is not in the table gets a unique number above the table's, even places for PCIe and odd ones for DMA")
+    @DisplayName("A master that is not in the table gets a unique number above the table's, even places for PCIe and "
+        + "odd ones for DMA")
     @Test
     void beside() {
         assertEquals(198, pcie("p4080", 0x20_3000, 0), "one controller more than the chip has");
@@ -77,9 +78,12 @@ class QorIqTest {
     @Test
     void chip() {
         assertEquals("", QorIq.chip(List.of()));
-        assertEquals("", QorIq.chip(List.of(List.of("fsl,p9999-pcie"), List.of("simple-bus"), List.of("fsl,qoriq-pcie"))));
+        assertEquals("",
+            QorIq.chip(List.of(List.of("fsl,p9999-pcie"), List.of("simple-bus"), List.of("fsl,qoriq-pcie"))));
         assertEquals("p4080", QorIq.chip(List.of(List.of("gantry,example", "fsl,P4080"))));
-        assertEquals("t1040", QorIq.chip(List.of(List.of("fsl,p4080-guts"), List.of("fsl,t1040-guts", "fsl,t1040-dma"))));
-        assertEquals("t4240", QorIq.chip(List.of(List.of("fsl,T4240QDS"), List.of("fsl,b4860-pcie"), List.of("fsl,t4240-pcie"))));
+        assertEquals("t1040",
+            QorIq.chip(List.of(List.of("fsl,p4080-guts"), List.of("fsl,t1040-guts", "fsl,t1040-dma"))));
+        assertEquals("t4240",
+            QorIq.chip(List.of(List.of("fsl,T4240QDS"), List.of("fsl,b4860-pcie"), List.of("fsl,t4240-pcie"))));
     }
 }

@@ -41,12 +41,14 @@ class ReservedMemoryTest {
         assertEquals(0x1234, machine.bus().read(start, 8), "it is memory all the same");
     }
 
-    @DisplayName("/reserved-memory: children, no-map or not, with one range or more, are not handed out; a disabled one is")
+    @DisplayName("/reserved-memory: children, no-map or not, with one range or more, are not handed out; a disabled "
+        + "one is")
     @Test
     void children() {
         Machine machine = open(reservedMemory().cells("ranges")
             .begin("fw@2000000").cells("reg", 0, 0x0200_0000, 0, 0x10_0000).end()
-            .begin("qman@3000000").cells("reg", 0, 0x0300_0000, 0, 0x1000, 0, 0x0400_0800, 0, 0x1000).cells("no-map").end()
+            .begin("qman@3000000").cells("reg", 0, 0x0300_0000, 0, 0x1000, 0, 0x0400_0800, 0, 0x1000).cells("no-map")
+            .end()
             .begin("off@5000000").cells("reg", 0, 0x0500_0000, 0, 0x1000).text("status", "disabled").end()
             .begin("last@ffff000").cells("reg", 0, 0x0fff_f000, 0, 0x1_0000).end().end());
         kept(machine, 0x0200_0000, 0x0210_0000);
@@ -57,15 +59,18 @@ class ReservedMemoryTest {
         assertEquals(MEMORY - FIRMWARE - 0x10_0000 - 0x1000 - 0x2000 - 0x1000, machine.memory().available());
     }
 
-    @DisplayName("/reserved-memory: its children are physical memory without ranges, or with ranges that lead elsewhere, too")
+    @DisplayName("/reserved-memory: its children are physical memory without ranges, or with ranges that lead "
+        + "elsewhere, too")
     @Test
     void ranges() {
-        kept(open(reservedMemory().begin("fw@2000000").cells("reg", 0, 0x0200_0000, 0, 0x1000).end().end()), 0x0200_0000, 0x0200_1000);
+        kept(open(reservedMemory().begin("fw@2000000").cells("reg", 0, 0x0200_0000, 0, 0x1000).end().end()),
+            0x0200_0000, 0x0200_1000);
         kept(open(reservedMemory().cells("ranges", 0, 0, 0, 0x0800_0000, 0, 0x0800_0000)
             .begin("fw@2000000").cells("reg", 0, 0x0200_0000, 0, 0x1000).end().end()), 0x0200_0000, 0x0200_1000);
     }
 
-    @DisplayName("/reserved-memory: a child without a place of its own, an empty one and one outside of memory keep nothing")
+    @DisplayName("/reserved-memory: a child without a place of its own, an empty one and one outside of memory keep "
+        + "nothing")
     @Test
     void nothingToKeep() {
         Machine machine = open(reservedMemory().cells("ranges").begin("linux,cma").cells("size", 0, 0x400_0000).end()
@@ -77,18 +82,22 @@ class ReservedMemoryTest {
     @DisplayName("Only /reserved-memory itself has such children: what is called like it, or lies deeper, is a device")
     @Test
     void others() {
-        Machine machine = open(board().begin("reserved-memory-controller").cells("#address-cells", 2).cells("#size-cells", 2)
+        Machine machine = open(
+            board().begin("reserved-memory-controller").cells("#address-cells", 2).cells("#size-cells", 2)
             .begin("d@20000000").cells("reg", 0, 0x2000_0000, 0, 0x1000).end().end());
         assertEquals(MEMORY - FIRMWARE, machine.memory().available());
-        assertEquals(List.of("device tree: memory 0x0+0x10000000 lies over 0x2000000+0x1000 of /reserved-memory-controller/d@2000000;"
+        assertEquals(List.of(
+            "device tree: memory 0x0+0x10000000 lies over 0x2000000+0x1000 of /reserved-memory-controller/d@2000000;"
             + " there is no memory"), open(board().begin("reserved-memory-controller").cells("#address-cells", 2)
-            .cells("#size-cells", 2).cells("ranges").begin("d@2000000").cells("reg", 0, 0x0200_0000, 0, 0x1000).end().end()).warnings());
+            .cells("#size-cells", 2).cells("ranges").begin("d@2000000").cells("reg", 0, 0x0200_0000, 0, 0x1000)
+                .end().end()).warnings());
     }
 
     @DisplayName("/memreserve/: not handed out, in whole pages, in the middle of memory and at its end")
     @Test
     void memreserve() {
-        Machine machine = open(board().reserve(0x0200_0800, 0x1000).reserve(0x0fff_f000, 0x1000).reserve(0x0300_0800, 0));
+        Machine machine = open(
+            board().reserve(0x0200_0800, 0x1000).reserve(0x0fff_f000, 0x1000).reserve(0x0300_0800, 0));
         kept(machine, 0x0200_0000, 0x0200_2000);
         kept(machine, 0x0fff_f000, MEMORY);
         assertEquals(MEMORY - FIRMWARE - 0x2000 - 0x1000, machine.memory().available());

@@ -119,7 +119,8 @@ class TreeLimitsTest {
         int last = more.length - 16;
         assertEquals(List.of(), new FlatTree(with(more, 16, last, 4, more.length), new Warnings()).reserved());
         ByteBuffer.wrap(more).putLong(last + 8, 1);
-        refused(String.format("offset 0x%x: the memory reservations have no end", last + 16), with(more, 16, last, 4, more.length));
+        refused(String.format("offset 0x%x: the memory reservations have no end", last + 16),
+            with(more, 16, last, 4, more.length));
         TreeWriter most = new TreeWriter();
         for (int i = 0; i < 1024; i++) {
             most.reserve(0x1000L * i, 8);
@@ -134,9 +135,13 @@ class TreeLimitsTest {
     @Test
     void reservedRanges() {
         long end = 1L << 52;
-        assertEquals(List.of(new Node.Range(0, 0x1000), new Node.Range(end - 0x1000, 0x1000), new Node.Range(0x2000, end - 0x2000),
-            new Node.Range(0x3000, end - 0x3000)), new FlatTree(new TreeWriter().reserve(0, 0x1000).reserve(end - 0x1000, 0x2000)
-                .reserve(0x2000, Long.MIN_VALUE).reserve(0x3000, end).reserve(end, 0x1000).reserve(-0x1000, 0x1000).done(),
+        assertEquals(
+            List.of(new Node.Range(0, 0x1000), new Node.Range(end - 0x1000, 0x1000),
+                new Node.Range(0x2000, end - 0x2000),
+            new Node.Range(0x3000, end - 0x3000)),
+            new FlatTree(new TreeWriter().reserve(0, 0x1000).reserve(end - 0x1000, 0x2000)
+                .reserve(0x2000, Long.MIN_VALUE).reserve(0x3000, end).reserve(end, 0x1000).reserve(-0x1000, 0x1000)
+                .done(),
                 new Warnings()).reserved());
     }
 
@@ -147,7 +152,8 @@ class TreeLimitsTest {
         refused("nested deeper than 64", nested(65, "a"));
         // Four times a slash and 255 characters are the whole of it.
         read(nested(4, "x".repeat(255)));
-        refused("a path is longer than 1024", new TreeWriter().begin("x".repeat(255)).begin("x".repeat(255)).begin("x".repeat(255))
+        refused("a path is longer than 1024",
+            new TreeWriter().begin("x".repeat(255)).begin("x".repeat(255)).begin("x".repeat(255))
             .begin("x".repeat(254)).begin("x").end().end().end().end().end());
         assertEquals(16_383, read(nodes(16_383)).children.size());
         refused("more than 16384 nodes", nodes(16_384));
@@ -174,7 +180,8 @@ class TreeLimitsTest {
         refused("a property name is longer than 255", new TreeWriter().cells("x".repeat(256)));
         byte[] content = new TreeWriter().done();
         int structure = field(content, 8);
-        refused("offset 0x" + Integer.toHexString(structure) + ": token 0x3 where the root node must begin", with(content, structure, 3));
+        refused("offset 0x" + Integer.toHexString(structure) + ": token 0x3 where the root node must begin",
+            with(content, structure, 3));
         refused("the root node has the name 'a'", with(content, structure + 4, 'a' << 24));
         refused("token 0x5 inside node ''", new TreeWriter().ints(5));
         read(new TreeWriter().ints(4, 4).begin("a").ints(4).end().ints(4));
@@ -198,7 +205,8 @@ class TreeLimitsTest {
         refused("has 0xffffffff bytes", with(content, property + 4, -1));
         int strings = field(content, 32);
         assertTrue(read(with(content, property + 8, strings - 1)).properties.containsKey(""));
-        refused(String.format("offset 0x%x: a property of node '' has its name at 0x%x of a strings block of 0x%<x bytes", property,
+        refused(String.format(
+            "offset 0x%x: a property of node '' has its name at 0x%x of a strings block of 0x%<x bytes", property,
             strings), with(content, property + 8, strings));
         refused("has its name at 0xffffffff", with(content, property + 8, -1));
         refused("a property name does not end", with(content, 32, strings - 1));
@@ -210,6 +218,7 @@ class TreeLimitsTest {
     @Test
     void alignment() {
         FlatTree.Raw root = read(new TreeWriter().text("a", "").text("b", "123").text("c", "1234").text("d", "x"));
-        assertEquals(List.of(1, 4, 5, 2), List.of("a", "b", "c", "d").stream().map(name -> root.properties.get(name).length).toList());
+        assertEquals(List.of(1, 4, 5, 2),
+            List.of("a", "b", "c", "d").stream().map(name -> root.properties.get(name).length).toList());
     }
 }

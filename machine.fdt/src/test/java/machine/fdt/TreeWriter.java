@@ -65,7 +65,8 @@ final class TreeWriter {
         int total = tables + structure.size() + strings.size();
         ByteArrayOutputStream file = new ByteArrayOutputStream();
         try (DataOutputStream all = new DataOutputStream(file)) {
-            for (int word : new int[] {FlatTree.MAGIC, total, tables, tables + structure.size(), HEADER, 17, 16, 0, strings.size(),
+            for (int word : new int[] {FlatTree.MAGIC, total, tables, tables + structure.size(), HEADER, 17, 16, 0,
+                strings.size(),
                 structure.size()}) {
                 all.writeInt(word);
             }

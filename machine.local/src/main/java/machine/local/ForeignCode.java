@@ -19,7 +19,8 @@ final class ForeignCode {
         try {
             LOG.log(System.Logger.Level.ERROR, role + " failed (" + code.getClass().getName() + ")", thrown);
         } catch (Throwable again) {
-            // A log that cannot be written to, as on a stack that is full: there is nobody else to tell, and the caller has to go on.
+            // A log that cannot be written to, as on a stack that is full: there is nobody else to tell, and the caller
+            // has to go on.
             thrown.addSuppressed(again);
         }
     }

@@ -15,15 +15,16 @@ import machine.api.ErrnoException;
  * Counts the accesses of one port that are between their translation and their last byte, so that a driver can wait
  * for those that may still use what it has just taken away.
  *
- * <p>The first {@value #OWNERS} threads own a word each: odd while the thread is inside an access. Only its owner writes it, so
- * beginning is a store with a full fence behind it, ending a store, and neither is an atomic addition. {@link #drain} looks at all
- * words and waits for each that was odd to change; an access that begins later makes another value and cannot delay it. An access inside an
- * access of the same thread, as when an interrupt's handler makes its device move data, is part of the outer one.
+ * <p>The first {@value #OWNERS} threads own a word each: odd while the thread is inside an access. Only its owner
+ * writes it, so beginning is a store with a full fence behind it, ending a store, and neither is an atomic addition.
+ * {@link #drain} looks at all words and waits for each that was odd to change; an access that begins later makes
+ * another value and cannot delay it. An access inside an access of the same thread, as when an interrupt's handler
+ * makes its device move data, is part of the outer one.
  *
  * <p>Threads beyond these share two phases, each with a count of accesses begun and of accesses ended (the scheme of
- * sleepable RCU). New accesses join the current phase. {@link #drain} waits for the leftovers of the other phase, turns the phase,
- * and waits for the one it turned away from. An access that read the phase before the turn but counted itself after the wait has
- * not translated yet when the wait ends, so it sees the tables as they are then.
+ * sleepable RCU). New accesses join the current phase. {@link #drain} waits for the leftovers of the other phase, turns
+ * the phase, and waits for the one it turned away from. An access that read the phase before the turn but counted
+ * itself after the wait has not translated yet when the wait ends, so it sees the tables as they are then.
  *
  * <p>Each word has a cache line pair of its own. {@link #enter} and {@link #exit} are lock-free.
  *
@@ -56,9 +57,9 @@ final class InFlight {
     private static final int BEGUN = (OWNERS + 1) * LINE;
     private static final int ENDED = BEGUN + 2 * LINE;
     /**
-     * What {@link #enter} gives: a phase, 0 or 1; this and above, the place of an owned word; or {@link #OUT}. All but the last are also
-     * the place of what to add one to for an access that could not call {@link #exit}: an owned word, or those of a phase's accesses
-     * ended that no atomic addition counts.
+     * What {@link #enter} gives: a phase, 0 or 1; this and above, the place of an owned word; or {@link #OUT}. All but
+     * the last are also the place of what to add one to for an access that could not call {@link #exit}: an owned word,
+     * or those of a phase's accesses ended that no atomic addition counts.
      */
     private static final int OWNED = LINE;
     /** Not counted: by {@link #exit}, or as part of an outer access of the same thread. */
@@ -115,8 +116,8 @@ final class InFlight {
     /**
      * Waits for the accesses that had begun. If one takes longer than a second, says once which.
      *
-     * <p>The fence orders what the caller has taken away before the look at the words; with the one in {@link #begin} either the
-     * word is seen odd, or the access sees what the caller left.
+     * <p>The fence orders what the caller has taken away before the look at the words; with the one in {@link #begin}
+     * either the word is seen odd, or the access sees what the caller left.
      *
      * @throws ErrnoException ETIMEDOUT if the patience ends before: then the next drain waits for them, too
      */
@@ -132,7 +133,8 @@ final class InFlight {
             phase = 1 - now;
             await(now, patience);
             for (int i = 0; i < OWNERS; i++) {
-                for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i] && !left(i); spins++) {
+                for (int spins = 0; (seen[i] & 1) != 0 && (long) WORD.getAcquire(words, OWNED + i * LINE) == seen[i]
+                    && !left(i); spins++) {
                     pause(spins, i, patience);
                 }
             }
@@ -196,8 +198,10 @@ final class InFlight {
         }
 
         private ErrnoException exhausted(Supplier<String> what) {
-            return new ErrnoException(Errno.ETIMEDOUT, "%s; not waited for any longer than %d ms. End what keeps that thread: a listener of "
-                + "refused accesses, a register window or an interrupt handler that does not return", what.get(), limit.toMillis());
+            return new ErrnoException(Errno.ETIMEDOUT,
+                "%s; not waited for any longer than %d ms. End what keeps that thread: a listener of "
+                + "refused accesses, a register window or an interrupt handler that does not return",
+                what.get(), limit.toMillis());
         }
     }
 
@@ -253,8 +257,8 @@ final class InFlight {
     }
 
     /**
-     * Whether the owner of a word has ended. One that has is in no access, whatever its word says: a stack may end where no handler of a
-     * throwable runs. Nobody else writes the word then, so it is put right.
+     * Whether the owner of a word has ended. One that has is in no access, whatever its word says: a stack may end
+     * where no handler of a throwable runs. Nobody else writes the word then, so it is put right.
      */
     private boolean left(int i) {
         Thread owner = (Thread) OWNER.getAcquire(owners, i);

@@ -6,11 +6,12 @@ import java.util.function.Function;
 import machine.api.InterruptInputs;
 
 /**
- * One input of an interrupt controller with all the wires that end there: asserted while any of them is. Levels reach the
- * controller in order and only when they change.
+ * One input of an interrupt controller with all the wires that end there: asserted while any of them is. Levels reach
+ * the controller in order and only when they change.
  *
  * <p>The lock is held while the controller takes note of a level, which is short and calls nobody; it is not held while
- * the controller drives the cores, because a handler that runs then lowers this very pin, or waits for a thread that does.
+ * the controller drives the cores, because a handler that runs then lowers this very pin, or waits for a thread that
+ * does.
  */
 final class InterruptPin {
     private final String controller;

@@ -12,8 +12,8 @@ import machine.api.ErrnoException;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * A core whose handler runs in this process. {@value #TURN} runs of the handler are a thread's turn before it offers the duty to another
- * that asserts the pin (decision 19).
+ * A core whose handler runs in this process. {@value #TURN} runs of the handler are a thread's turn before it offers
+ * the duty to another that asserts the pin (decision 19).
  */
 @ProviderType
 public final class LocalCpu implements Cpu {
@@ -89,7 +89,8 @@ public final class LocalCpu implements Cpu {
         Handler fresh = new Handler(interruptHandler);
         synchronized (this) {
             if (handler != null) {
-                throw new ErrnoException(Errno.EBUSY, "core %d has an interrupt handler; stop that driver first", number);
+                throw new ErrnoException(Errno.EBUSY, "core %d has an interrupt handler; stop that driver first",
+                    number);
             }
             handler = fresh;
         }
@@ -177,7 +178,10 @@ public final class LocalCpu implements Cpu {
         }
     }
 
-    /** No handler runs. Ordered behind all that it did; what orders it before the next look at the pin is a change of the words. */
+    /**
+     * No handler runs. Ordered behind all that it did; what orders it before the next look at the pin is a change of
+     * the words.
+     */
     private void rested() {
         RUNNING.setRelease(this, null);
         serving = null;

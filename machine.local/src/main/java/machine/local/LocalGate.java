@@ -8,7 +8,10 @@ import machine.api.Gate;
 import machine.api.Refusal;
 import machine.api.TranslationUnit;
 
-/** A gate of a {@link LocalMachine}: open, no port knows of it; shut, each port has a {@link Bar} in the place of its unit. */
+/**
+ * A gate of a {@link LocalMachine}: open, no port knows of it; shut, each port has a {@link Bar} in the place of its
+ * unit.
+ */
 final class LocalGate implements Gate {
     /** The gate of a port without one: never shut. */
     static final LocalGate OPEN = new LocalGate(null, (requester, iova, data) -> false);
@@ -54,12 +57,15 @@ final class LocalGate implements Gate {
             return Refusal.BLOCKED;
         }
 
-        /** Waits until the port meets something else, or the bound has passed. An interrupt of the thread waits, too. */
+        /**
+         * Waits until the port meets something else, or the bound has passed. An interrupt of the thread waits, too.
+         */
         void await(LocalPort port) {
             boolean interrupted = false;
             gate.stalled.incrementAndGet();
             synchronized (gate) {
-                for (long left = deadline - System.nanoTime(); left > 0 && port.waitsAt(this); left = deadline - System.nanoTime()) {
+                for (long left = deadline - System.nanoTime(); left > 0
+                    && port.waitsAt(this); left = deadline - System.nanoTime()) {
                     try {
                         gate.wait(left / 1_000_000, (int) (left % 1_000_000));
                     } catch (InterruptedException e) {

@@ -96,7 +96,8 @@ public final class LocalHolds implements Holds {
     @Override
     public Optional<String> holder(Role role, Node node) {
         synchronized (queue) {
-            return queue.stream().filter(entry -> entry.holds && entry.role == role && entry.paths.contains(node.path()))
+            return queue.stream()
+                .filter(entry -> entry.holds && entry.role == role && entry.paths.contains(node.path()))
                 .map(entry -> entry.holder).findFirst();
         }
     }
@@ -105,7 +106,8 @@ public final class LocalHolds implements Holds {
         for (Entry entry : queue) {
             for (String path : entry.paths) {
                 if (entry.holds && entry.role == wants.role && wants.paths.contains(path)) {
-                    return new ErrnoException(Errno.EBUSY, "%s is held by %s as its %s; stop that bundle, and this one takes over", path,
+                    return new ErrnoException(Errno.EBUSY,
+                        "%s is held by %s as its %s; stop that bundle, and this one takes over", path,
                         entry.holder, entry.role == Role.UNIT ? "hardware" : "driver");
                 }
             }

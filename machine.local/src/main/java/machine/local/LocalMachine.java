@@ -188,7 +188,8 @@ public final class LocalMachine implements Machine {
                     address, slot.name());
             }
         }
-        return open(requester, String.format("device %s (requester 0x%x)", address, requester.id()), () -> taken.remove(address));
+        return open(requester, String.format("device %s (requester 0x%x)", address, requester.id()),
+            () -> taken.remove(address));
     }
 
     /** Opens a port for any requester, at no slot: for tests and for masters that have no place of their own. */
@@ -208,7 +209,8 @@ public final class LocalMachine implements Machine {
         synchronized (this) {
             for (int requester : requesters) {
                 if (gates.getOrDefault(requester, gate) != gate) {
-                    throw new IllegalArgumentException(String.format("requester 0x%x is behind another gate", requester));
+                    throw new IllegalArgumentException(
+                        String.format("requester 0x%x is behind another gate", requester));
                 }
             }
             for (LocalPort port : ports) {
@@ -224,7 +226,9 @@ public final class LocalMachine implements Machine {
         drain(changed);
     }
 
-    /** Every port behind the gate meets it as it is now; when this returns, nothing is in flight that met it as it was. */
+    /**
+     * Every port behind the gate meets it as it is now; when this returns, nothing is in flight that met it as it was.
+     */
     void moved(LocalGate gate) {
         List<LocalPort> moved;
         synchronized (this) {
@@ -235,8 +239,9 @@ public final class LocalMachine implements Machine {
     }
 
     /**
-     * Waits for what is in flight there, at each port as long as the bus has patience. What does not end by then is logged and left
-     * behind: it is where no gate and no unit can stop it any more, and who gives memory back waits for it once more, in {@link Bus#sync}.
+     * Waits for what is in flight there, at each port as long as the bus has patience. What does not end by then is
+     * logged and left behind: it is where no gate and no unit can stop it any more, and who gives memory back waits for
+     * it once more, in {@link Bus#sync}.
      */
     private void drain(List<LocalPort> ports) {
         for (LocalPort port : ports) {
@@ -296,7 +301,8 @@ public final class LocalMachine implements Machine {
             throw exception;
         }
         if (failure != null) {
-            throw new ErrnoException(Errno.EIO, failure, "a listener that was told of %s threw %s", node.path(), failure);
+            throw new ErrnoException(Errno.EIO, failure, "a listener that was told of %s threw %s", node.path(),
+                failure);
         }
     }
 
@@ -330,12 +336,14 @@ public final class LocalMachine implements Machine {
         }
         for (String instance : unit.translations().keySet()) {
             if (translations.containsKey(instance)) {
-                throw new ErrnoException(Errno.EBUSY, "%s translates already; stop the bundle that brought it", instance);
+                throw new ErrnoException(Errno.EBUSY, "%s translates already; stop the bundle that brought it",
+                    instance);
             }
         }
         Plugged here = new Plugged(unit);
         try {
-            unit.windows().forEach(window -> here.windows.add(bus.attach(window.physical(), window.size(), window.mmio())));
+            unit.windows()
+                .forEach(window -> here.windows.add(bus.attach(window.physical(), window.size(), window.mmio())));
         } catch (RuntimeException | Error e) {
             here.windows.forEach(Attachment::close);
             throw e;
@@ -354,7 +362,8 @@ public final class LocalMachine implements Machine {
     }
 
     private synchronized InterruptPin pin(String controller, int input) {
-        return pins.computeIfAbsent(controller + '#' + input, name -> new InterruptPin(controller, input, this::inputs));
+        return pins.computeIfAbsent(controller + '#' + input,
+            name -> new InterruptPin(controller, input, this::inputs));
     }
 
     private InterruptInputs inputs(String controller) {

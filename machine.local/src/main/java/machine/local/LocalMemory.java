@@ -80,7 +80,8 @@ public final class LocalMemory implements DmaMemory {
             }
         }
         throw new ErrnoException(Errno.ENOMEM,
-            "no free memory of 0x%x bytes aligned to 0x%x; 0x%x bytes are free in %d pieces", bytes, alignment, available(),
+            "no free memory of 0x%x bytes aligned to 0x%x; 0x%x bytes are free in %d pieces", bytes, alignment,
+            available(),
             free.size());
     }
 

@@ -15,8 +15,9 @@ import machine.api.Requester;
 import machine.api.TranslationUnit;
 
 /**
- * A port of a {@link LocalMachine}: counts itself in, asks the unit, and goes on to the bus's memory or, where there is none, to its
- * register windows. It asks the bus for these itself rather than through {@link Bus#write}: what a device stores is counted here already.
+ * A port of a {@link LocalMachine}: counts itself in, asks the unit, and goes on to the bus's memory or, where there is
+ * none, to its register windows. It asks the bus for these itself rather than through {@link Bus#write}: what a device
+ * stores is counted here already.
  */
 final class LocalPort implements DmaPort {
     private static final int BOUNDARY = 4096;
@@ -41,7 +42,8 @@ final class LocalPort implements DmaPort {
     private boolean closed;
 
     /** @param device whose it is, for messages */
-    LocalPort(Requester requester, String device, PhysicalBus bus, TranslationUnit unit, LocalGate gate, FaultListener faults,
+    LocalPort(Requester requester, String device, PhysicalBus bus, TranslationUnit unit, LocalGate gate,
+        FaultListener faults,
             Attachment registration) {
         this.requester = requester;
         this.id = requester.id();
@@ -147,7 +149,10 @@ final class LocalPort implements DmaPort {
         return Bus.OK;
     }
 
-    /** Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits behind the block. */
+    /**
+     * Asks for none of its arguments after the copy, so none has to be kept during it: what is stored there waits
+     * behind the block.
+     */
     private int transferPiece(long iova, byte[] block, int offset, int length, int access) {
         int status = Bus.OK;
         int entered = inFlight.enter();
@@ -171,7 +176,8 @@ final class LocalPort implements DmaPort {
                 Ram ram = physical < 0 ? null : bus.ram(physical, length);
                 if (ram == null) {
                     status = physical < 0 ? (int) physical : access == Access.WRITE
-                        ? bus.registers(messageId, physical, block, offset, length) : bus.read(physical, block, offset, length);
+                        ? bus.registers(messageId, physical, block, offset, length)
+                            : bus.read(physical, block, offset, length);
                     if (status != Bus.OK && access == Access.READ) {
                         Arrays.fill(block, offset, offset + length, (byte) -1);
                     }
@@ -262,7 +268,8 @@ final class LocalPort implements DmaPort {
         synchronized (this) {
             closed = true;
             last = unit;
-            // Who keeps a closed port, a thread that drove its device for one, keeps no unit and none of a bundle's classes with it.
+            // Who keeps a closed port, a thread that drove its device for one, keeps no unit and none of a bundle's
+            // classes with it.
             behind = TranslationUnit.NONE;
             unit = TranslationUnit.NONE;
         }

@@ -9,8 +9,8 @@ import machine.api.Node;
 import machine.api.Snoop;
 
 /**
- * A snoop of a {@link PhysicalBus}: its state is a number that every store into its ranges changes twice, before the first byte and after
- * the last.
+ * A snoop of a {@link PhysicalBus}: its state is a number that every store into its ranges changes twice, before the
+ * first byte and after the last.
  */
 final class LocalSnoop implements Snoop {
     private static final VarHandle STATE;

@@ -20,8 +20,8 @@ import org.osgi.annotation.versioning.ProviderType;
 
 /**
  * A bus in this process. Memory is looked at first, then the register windows by binary search in a sorted array that
- * is replaced as a whole when a window comes or goes. Cores come by {@link Bus#write}; a {@link LocalPort} asks for the memory and the
- * window itself, because it counts its accesses where it begins them.
+ * is replaced as a whole when a window comes or goes. Cores come by {@link Bus#write}; a {@link LocalPort} asks for the
+ * memory and the window itself, because it counts its accesses where it begins them.
  */
 @ProviderType
 public final class PhysicalBus implements Bus {
@@ -50,12 +50,14 @@ public final class PhysicalBus implements Bus {
 
     /**
      * @param memory the machine's memory, in any order
-     * @param limit how long {@link #sync}, a gate, and who takes something out, wait for accesses under way; more than nothing
+     * @param limit how long {@link #sync}, a gate, and who takes something out, wait for accesses under way; more than
+     *     nothing
      * @throws IllegalArgumentException if two pieces overlap, or the limit is nothing or less
      */
     public PhysicalBus(List<Ram> memory, Duration limit) {
         if (limit.isNegative() || limit.isZero()) {
-            throw new IllegalArgumentException("accesses under way are waited for " + limit + "; more than nothing is meant");
+            throw new IllegalArgumentException(
+                "accesses under way are waited for " + limit + "; more than nothing is meant");
         }
         this.limit = limit;
         this.memory = memory.toArray(Ram[]::new);
@@ -257,7 +259,9 @@ public final class PhysicalBus implements Bus {
         }
     }
 
-    /** {@return the memory in which all of that lies, which a port counts its own stores into; null if there is none} */
+    /**
+     * {@return the memory in which all of that lies, which a port counts its own stores into; null if there is none}
+     */
     Ram ram(long physical, int length) {
         return largest != null && holds(largest, physical, length) ? largest : other(physical, length);
     }
@@ -320,7 +324,8 @@ public final class PhysicalBus implements Bus {
     }
 
     private static ErrnoException taken(Window fresh, String by, long start, long end) {
-        return new ErrnoException(Errno.EEXIST, "register window 0x%x..0x%x touches %s at 0x%x..0x%x; attach it elsewhere",
+        return new ErrnoException(Errno.EEXIST,
+            "register window 0x%x..0x%x touches %s at 0x%x..0x%x; attach it elsewhere",
             fresh.start, fresh.end - 1, by, start, end - 1);
     }
 

@@ -20,16 +20,17 @@ import org.osgi.annotation.versioning.ProviderType;
 /**
  * Memory: the end of the road for data. Before it a port, which knows the physical address, or {@link Bus#write}.
  *
- * <p>Sparse: memory outside the Java heap is taken in pieces of 2 MiB when they are first written, so a machine of 64 GiB costs
- * what its programs touch. Untouched memory reads as zero. Offsets are from {@link #base()}; the caller
+ * <p>Sparse: memory outside the Java heap is taken in pieces of 2 MiB when they are first written, so a machine of 64
+ * GiB costs what its programs touch. Untouched memory reads as zero. Offsets are from {@link #base()}; the caller
  * ({@link PhysicalBus}) has checked them. Thread-safe and lock-free; aligned accesses of 2, 4 and 8 bytes are atomic.
  *
- * <p>A store looks its piece up among those that may be written without further ado. A piece is not there before its first
- * store, nor while a {@link Snoop} listens to some of it; then the store goes the careful way and announces itself to the
- * snoops it concerns. So snoops cost nothing where nobody listens.
+ * <p>A store looks its piece up among those that may be written without further ado. A piece is not there before its
+ * first store, nor while a {@link Snoop} listens to some of it; then the store goes the careful way and announces
+ * itself to the snoops it concerns. So snoops cost nothing where nobody listens.
  *
- * <p>The host may have no memory for a piece. A store that needs one is refused then, with {@link Exhausted}, and has changed nothing in
- * that piece; {@link DmaPort} makes a {@link Refusal} of it. The log says once which option to raise.
+ * <p>The host may have no memory for a piece. A store that needs one is refused then, with {@link Exhausted}, and has
+ * changed nothing in that piece; {@link DmaPort} makes a {@link Refusal} of it. The log says once which option to
+ * raise.
  */
 @ProviderType
 public final class Ram {
@@ -83,7 +84,8 @@ public final class Ram {
      */
     Ram(long base, long size, IntFunction<ByteBuffer> host, LongSupplier clock) {
         if (base < 0 || size <= 0 || ((base | size) & 0xfff) != 0 || base + size > 1L << 52 || base + size < 0) {
-            throw new IllegalArgumentException(String.format("RAM 0x%x+0x%x: not whole 4 KiB pages below 2^52", base, size));
+            throw new IllegalArgumentException(
+                String.format("RAM 0x%x+0x%x: not whole 4 KiB pages below 2^52", base, size));
         }
         this.host = host;
         this.clock = clock;
@@ -306,8 +308,10 @@ public final class Ram {
     }
 
     private Exhausted exhausted(long physical) {
-        return new Exhausted(String.format("the host has no memory for 0x%x bytes at physical 0x%x, which are touched for the first time (%s). "
-            + "What is stored there is refused. Raise -XX:MaxDirectMemorySize, which is -Xmx if it is not given; ./gantry takes options from "
+        return new Exhausted(String.format(
+            "the host has no memory for 0x%x bytes at physical 0x%x, which are touched for the first time (%s). "
+            + "What is stored there is refused. Raise -XX:MaxDirectMemorySize, which is -Xmx if it is not given; "
+            + "./gantry takes options from "
             + "GANTRY_JAVA_OPTS", CHUNK, physical, refusal));
     }
 

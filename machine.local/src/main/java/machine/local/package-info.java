@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A machine in this process: what {@code machine.*} bundles, which read descriptions, make machines of. Nobody else imports it: hardware
- * models, drivers and devices know {@code machine.api} alone.
+ * A machine in this process: what {@code machine.*} bundles, which read descriptions, make machines of. Nobody else
+ * imports it: hardware models, drivers and devices know {@code machine.api} alone.
  *
- * <p>{@link machine.local.LocalMachine} is the wiring, {@link machine.local.PhysicalBus} and {@link machine.local.Ram} the address space.
- * {@link machine.local.LocalMemory}, {@link machine.local.LocalCpu} and {@link machine.local.LocalHolds} are of use to machines of other
- * processes, too: memory is handed out, handlers run and bundles stand by in this one.
+ * <p>{@link machine.local.LocalMachine} is the wiring, {@link machine.local.PhysicalBus} and {@link machine.local.Ram}
+ * the address space. {@link machine.local.LocalMemory}, {@link machine.local.LocalCpu} and
+ * {@link machine.local.LocalHolds} are of use to machines of other processes, too: memory is handed out, handlers run
+ * and bundles stand by in this one.
  *
  * <pre>
  *  List&lt;Node.Range&gt; memory = List.of(new Node.Range(0, 1L &lt;&lt; 30));

@@ -44,7 +44,8 @@ class DrainTest {
     private static final int DEVICES = 3;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
+    private final LocalMachine machine = new LocalMachine(
+        new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final AtomicBoolean stop = new AtomicBoolean();
     private final AtomicLong landed = new AtomicLong();
     private final List<Thread> devices = new ArrayList<>();
@@ -61,7 +62,10 @@ class DrainTest {
         ports.forEach(DmaPort::close);
     }
 
-    /** A unit with a table of one entry in memory: the physical page, 0 if nothing is mapped. It dawdles after reading it. */
+    /**
+     * A unit with a table of one entry in memory: the physical page, 0 if nothing is mapped. It dawdles after reading
+     * it.
+     */
     private void devicesWriting(int count) {
         machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> {
             long entry = bus.read(ENTRY, 8);
@@ -93,7 +97,9 @@ class DrainTest {
         }
     }
 
-    /** One page taken away under fire: whatever is in it after the sync stays. Runs for a while, and 20 rounds at least. */
+    /**
+     * One page taken away under fire: whatever is in it after the sync stays. Runs for a while, and 20 rounds at least.
+     */
     private void withdraw(long page, long table, long millis) {
         byte[] now = new byte[4096];
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
@@ -224,7 +230,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("InFlight: a thread with a word of its own is waited for until its outermost access ends, and not for the next one")
+    @DisplayName("InFlight: a thread with a word of its own is waited for until its outermost access ends, and not "
+        + "for the next one")
     void ownWord() throws InterruptedException {
         InFlight inFlight = new InFlight(1, "a device");
         int outer = inFlight.enter();
@@ -258,7 +265,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("InFlight: an access that read the phase, slept over a whole drain and joined is waited for by the next one")
+    @DisplayName("InFlight: an access that read the phase, slept over a whole drain and joined is waited for by the "
+        + "next one")
     void leftover() throws InterruptedException {
         InFlight inFlight = new InFlight(1, "a device");
         inFlight.drain(new InFlight.Patience(Duration.ofSeconds(20)));
@@ -338,7 +346,10 @@ class DrainTest {
         inFlight.exit(own);
     }
 
-    /** Registers whose write makes the device write there again, so that one write is as many nested accesses as the stack holds. */
+    /**
+     * Registers whose write makes the device write there again, so that one write is as many nested accesses as the
+     * stack holds.
+     */
     private DmaPort echo() {
         DmaPort[] self = new DmaPort[1];
         machine.attach(Node.at("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000, new Mmio() {
@@ -388,7 +399,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("Bus.sync: nested accesses that end in a StackOverflowError have left, with a word of their own or without")
+    @DisplayName("Bus.sync: nested accesses that end in a StackOverflowError have left, with a word of their own or "
+        + "without")
     void overflown() throws Exception {
         DmaPort port = echo();
         AtomicInteger overflown = new AtomicInteger();
@@ -410,7 +422,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("Bus.sync: accesses begun where the stack ends have left, and later ones of the same thread are waited for as ever")
+    @DisplayName("Bus.sync: accesses begun where the stack ends have left, and later ones of the same thread are "
+        + "waited for as ever")
     void atTheEndOfTheStack() throws InterruptedException {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
@@ -451,7 +464,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("Bus.sync: a thread that has ended is in no access, whatever its word says; whoever has the word next is waited for as ever")
+    @DisplayName("Bus.sync: a thread that has ended is in no access, whatever its word says; whoever has the word "
+        + "next is waited for as ever")
     void ownerGone() throws InterruptedException {
         InFlight flight = new InFlight(1, "requester 0x1");
         Thread lost = new Thread(flight::enter);
@@ -476,7 +490,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("Bus.sync: an access that waits at a shut gate and ends in a StackOverflowError there is counted out once")
+    @DisplayName("Bus.sync: an access that waits at a shut gate and ends in a StackOverflowError there is counted "
+        + "out once")
     void overflownAtGate() throws Exception {
         DmaPort port = echo();
         crowd(() -> port.write(0, 4, 1));
@@ -485,7 +500,8 @@ class DrainTest {
         // On a busy machine a device may come when the gate's bound has passed already.
         for (int round = 0; round < 20 || gate.stalled() == 0 && round < 500; round++) {
             returns(() -> gate.shut(TimeUnit.MILLISECONDS.toNanos(60)));
-            Thread device = new Thread(null, () -> atTheEnd(new int[] {200}, () -> port.write(0, 4, 1)), "deep", (200 << 10) + round * 64L);
+            Thread device = new Thread(null, () -> atTheEnd(new int[] {200}, () -> port.write(0, 4, 1)), "deep",
+                (200 << 10) + round * 64L);
             device.start();
             device.join();
             returns(gate::open);
@@ -494,10 +510,13 @@ class DrainTest {
         assertTrue(gate.stalled() > 0, "nothing waited at the gate");
     }
 
-    /** Machines of little patience, with two devices; the listener of the first one's refused accesses does not return. */
+    /**
+     * Machines of little patience, with two devices; the listener of the first one's refused accesses does not return.
+     */
     private final class Stuck {
         final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)), Duration.ofMillis(300));
-        final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
+        final LocalMachine machine = new LocalMachine(
+            new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
         final CountDownLatch inside = new CountDownLatch(1);
         final CountDownLatch go = new CountDownLatch(1);
         final Attachment unit = machine.attach(Node.at("/iommu"), new Unit(List.of(new Unit.Window(0x10000000, 0x1000,
@@ -533,7 +552,8 @@ class DrainTest {
     }
 
     @Test
-    @DisplayName("Bus.sync: an access that does not end is waited for to a bound; ETIMEDOUT names its device, its thread and where it is")
+    @DisplayName("Bus.sync: an access that does not end is waited for to a bound; ETIMEDOUT names its device, its "
+        + "thread and where it is")
     void bounded() throws InterruptedException {
         Stuck stuck = new Stuck();
         ErrnoException e = assertThrows(ErrnoException.class, stuck.bus::sync);
@@ -585,7 +605,8 @@ class DrainTest {
         InFlight inFlight = new InFlight(1, "a device");
         int entered = inFlight.enter();
         Thread first = draining(inFlight);
-        ErrnoException e = assertThrows(ErrnoException.class, () -> inFlight.drain(new InFlight.Patience(Duration.ofMillis(50))));
+        ErrnoException e = assertThrows(ErrnoException.class,
+            () -> inFlight.drain(new InFlight.Patience(Duration.ofMillis(50))));
         assertEquals(Errno.ETIMEDOUT, e.errno());
         inFlight.exit(entered);
         first.join(5_000);

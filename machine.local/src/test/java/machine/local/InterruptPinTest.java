@@ -26,7 +26,8 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 class InterruptPinTest {
     private final LocalMachine machine =
-        new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), new PhysicalBus(List.of()));
+        new LocalMachine(
+        new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), new PhysicalBus(List.of()));
     private final List<String> told = new ArrayList<>();
 
     private Attachment controller(InterruptInputs inputs) {

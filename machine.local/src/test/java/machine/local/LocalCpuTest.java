@@ -220,12 +220,14 @@ class LocalCpuTest {
     }
 
     static List<Throwable> anything() {
-        return List.of(new IllegalStateException("a bad driver"), new StackOverflowError(), new IOException("a checked one"));
+        return List.of(new IllegalStateException("a bad driver"), new StackOverflowError(),
+            new IOException("a checked one"));
     }
 
     @ParameterizedTest
     @MethodSource("anything")
-    @DisplayName("Cpu: a handler that throws, whatever it is, is not its caller's concern, and loses nobody else's assertion")
+    @DisplayName("Cpu: a handler that throws, whatever it is, is not its caller's concern, and loses nobody else's "
+        + "assertion")
     void handlerThrows(Throwable thrown) {
         AtomicInteger runs = new AtomicInteger();
         cpu.attach(() -> {
@@ -254,7 +256,8 @@ class LocalCpuTest {
     }
 
     @Test
-    @DisplayName("Cpu: who asserted a pin that stays asserted is relieved by another thread that asserts it; the handler is never on two")
+    @DisplayName("Cpu: who asserted a pin that stays asserted is relieved by another thread that asserts it; the "
+        + "handler is never on two")
     void relieved() throws InterruptedException {
         AtomicBoolean relieved = new AtomicBoolean();
         AtomicInteger inside = new AtomicInteger();
@@ -286,7 +289,8 @@ class LocalCpuTest {
     }
 
     @Test
-    @DisplayName("Cpu: of four threads that assert an endless storm each is let go again and again, and nothing is lost at its end")
+    @DisplayName("Cpu: of four threads that assert an endless storm each is let go again and again, and nothing is "
+        + "lost at its end")
     void storm() throws InterruptedException {
         int threads = 4;
         int each = 2_000;
@@ -325,7 +329,8 @@ class LocalCpuTest {
     }
 
     @Test
-    @DisplayName("Cpu: a level is noted where no handler may run, and served elsewhere; one that is low again by then is not served")
+    @DisplayName("Cpu: a level is noted where no handler may run, and served elsewhere; one that is low again by "
+        + "then is not served")
     void levelAndServe() {
         AtomicInteger runs = new AtomicInteger();
         cpu.attach(() -> {
@@ -344,7 +349,8 @@ class LocalCpuTest {
     }
 
     @Test
-    @DisplayName("Cpu: it rests while nothing is asserted or nobody is behind the pin; a handler that asks is told no at once")
+    @DisplayName("Cpu: it rests while nothing is asserted or nobody is behind the pin; a handler that asks is told "
+        + "no at once")
     void rest() {
         Cpu cpu = new LocalCpu(7);
         assertEquals(7, cpu.number());

@@ -40,7 +40,8 @@ class LocalGateTest {
     private static final int MESSAGE = 0x7000;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
+    private final LocalMachine machine = new LocalMachine(
+        new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final ConcurrentLinkedQueue<Fault> faults = new ConcurrentLinkedQueue<>();
     private final ConcurrentLinkedQueue<String> kept = new ConcurrentLinkedQueue<>();
     private final AtomicLong translated = new AtomicLong();
@@ -80,14 +81,17 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("open: it is not on the road; shut with no bound: refused BLOCKED, one fault, no unit is asked; others pass")
+    @DisplayName("open: it is not on the road; shut with no bound: refused BLOCKED, one fault, no unit is asked; "
+        + "others pass")
     void refuses() {
         assertEquals(Bus.OK, port.write(0, 4, 1));
         gate.shut(0);
         assertEquals(Refusal.BLOCKED, port.write(0, 4, 2));
         assertEquals(Refusal.BLOCKED, port.read(0, new byte[4], 0, 4));
         assertEquals(1, translated.get());
-        assertEquals(List.of(new Fault(0x11, 0, 4, Access.WRITE, Refusal.BLOCKED), new Fault(0x11, 0, 4, Access.READ, Refusal.BLOCKED)),
+        assertEquals(
+            List.of(new Fault(0x11, 0, 4, Access.WRITE, Refusal.BLOCKED),
+                new Fault(0x11, 0, 4, Access.READ, Refusal.BLOCKED)),
             List.copyOf(faults));
         assertEquals(Bus.OK, other.write(4, 4, 3));
         gate.open();
@@ -98,7 +102,8 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("stall: an access waits and then happens once, without a fault; Bus.sync does not wait for a waiting access (P3)")
+    @DisplayName("stall: an access waits and then happens once, without a fault; Bus.sync does not wait for a "
+        + "waiting access (P3)")
     void waits() throws Exception {
         gate.shut(LONG);
         FutureTask<Integer> write = waiting(() -> port.write(0, 8, 0x55));
@@ -237,7 +242,8 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("a device that is being reset: who waits is refused BLOCKED at once, so is who comes; messages are kept, others wait on")
+    @DisplayName("a device that is being reset: who waits is refused BLOCKED at once, so is who comes; messages are "
+        + "kept, others wait on")
     void dismissed() throws Exception {
         DmaPort neighbour = machine.openPort(new Requester(0x11, "/iommu", 0));
         gate.shut(LONG);
@@ -305,7 +311,10 @@ class LocalGateTest {
         assertEquals(Bus.OK, port.write(0, 4, 1));
     }
 
-    /** Runs an operation while an access is between its translation and its last byte, and that it does not end before the access. */
+    /**
+     * Runs an operation while an access is between its translation and its last byte, and that it does not end before
+     * the access.
+     */
     private void waitsForAccess(DmaPort by, Runnable operation) throws Exception {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
@@ -348,7 +357,8 @@ class LocalGateTest {
     }
 
     @Test
-    @DisplayName("kept messages alone: of the two lists of pages the last counts, to the page; a shut that follows holds everything back")
+    @DisplayName("kept messages alone: of the two lists of pages the last counts, to the page; a shut that follows "
+        + "holds everything back")
     void pages() {
         gate.keepMessages(0x8000);
         assertEquals(Bus.OK, port.write(MESSAGE, 4, 1));

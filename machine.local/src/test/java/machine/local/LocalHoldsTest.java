@@ -48,7 +48,8 @@ class LocalHoldsTest {
         assertEquals(Optional.of("new"), holds.holder(Role.DRIVER, one));
         third.close();
         second.close();
-        assertEquals(List.of("old builds", "old takes down", "new builds", "new takes down"), events, "who stood by no more is not asked");
+        assertEquals(List.of("old builds", "old takes down", "new builds", "new takes down"), events,
+            "who stood by no more is not asked");
         assertEquals(Optional.empty(), holds.holder(Role.DRIVER, one));
     }
 
@@ -71,10 +72,12 @@ class LocalHoldsTest {
     }
 
     @Test
-    @DisplayName("A bundle that fails to build holds nothing: at once it gets the error; if it had taken over, the next one takes over")
+    @DisplayName("A bundle that fails to build holds nothing: at once it gets the error; if it had taken over, the "
+        + "next one takes over")
     void failing() {
         ErrnoException dead = new ErrnoException(Errno.ENODEV, "nothing answers");
-        assertEquals(dead, assertThrows(ErrnoException.class, () -> holds.take(Role.DRIVER, List.of(one), "dead", () -> {
+        assertEquals(dead,
+            assertThrows(ErrnoException.class, () -> holds.take(Role.DRIVER, List.of(one), "dead", () -> {
             throw dead;
         })));
         assertEquals(Optional.empty(), holds.holder(Role.DRIVER, one));

@@ -54,7 +54,8 @@ class LocalMachineTest {
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x10000)));
     private final Slot slot = new Pcie();
     private final Node iommu = Node.at("/iommu");
-    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(new Node.Range(0x1000, 0x1000)),
+    private final LocalMachine machine = new LocalMachine(
+        new Board("bench", List.of(), List.of(new Node.Range(0x1000, 0x1000)),
         List.of(iommu), List.of(slot), 2, List.of()), bus);
 
     private record Pcie() implements Slot {
@@ -147,7 +148,8 @@ class LocalMachineTest {
     @DisplayName("Machine.attach: a node that has a unit, or an instance that translates, is EBUSY")
     void busy() {
         Attachment first = machine.attach(iommu, unit(0x20000));
-        assertEquals(Errno.EBUSY, errno(() -> machine.attach(iommu, new Unit(List.of(), Map.of(), InterruptInputs.NONE))));
+        assertEquals(Errno.EBUSY,
+            errno(() -> machine.attach(iommu, new Unit(List.of(), Map.of(), InterruptInputs.NONE))));
         assertEquals(Errno.EBUSY, errno(() -> machine.attach(Node.at("/other"), unit(0x40000))));
         assertFalse(machine.ready(Node.at("/other")));
         assertEquals(0xffffffffL, bus.read(0x40000, 4));
@@ -169,7 +171,8 @@ class LocalMachineTest {
     }
 
     @Test
-    @DisplayName("Machine.onReady: told of coming and going; when it goes the registers still answer and ready is false")
+    @DisplayName("Machine.onReady: told of coming and going; when it goes the registers still answer and ready is "
+        + "false")
     void readyListener() {
         List<String> told = new ArrayList<>();
         Attachment listening = machine.onReady(node ->
@@ -200,7 +203,8 @@ class LocalMachineTest {
     }
 
     @Test
-    @DisplayName("Machine.attach: a listener that throws undoes the attachment; one that throws at the end cannot keep the unit in")
+    @DisplayName("Machine.attach: a listener that throws undoes the attachment; one that throws at the end cannot "
+        + "keep the unit in")
     void listenerThrows() {
         DmaPort port = machine.openPort(slot, 0, 0);
         AtomicBoolean bad = new AtomicBoolean(true);
@@ -242,7 +246,8 @@ class LocalMachineTest {
     }
 
     @Test
-    @DisplayName("Machine.openPort: a taken place is EBUSY and says which; a closed port frees it; a wrong number frees nothing")
+    @DisplayName("Machine.openPort: a taken place is EBUSY and says which; a closed port frees it; a wrong number "
+        + "frees nothing")
     void places() {
         DmaPort port = machine.openPort(slot, 3, 1);
         ErrnoException e = assertThrows(ErrnoException.class, () -> machine.openPort(slot, 3, 1));
@@ -275,10 +280,12 @@ class LocalMachineTest {
     }
 
     @Test
-    @DisplayName("Machine.onFault: what a listener throws, a checked exception too, is neither the device's concern nor another listener's")
+    @DisplayName("Machine.onFault: what a listener throws, a checked exception too, is neither the device's concern "
+        + "nor another listener's")
     void faultListenerThrows() {
         List<Fault> heard = new ArrayList<>();
-        for (Throwable thrown : List.of(new IllegalStateException("stale"), new NoClassDefFoundError("stale"), new IOException("stale"))) {
+        for (Throwable thrown : List.of(new IllegalStateException("stale"), new NoClassDefFoundError("stale"),
+            new IOException("stale"))) {
             machine.onFault(fault -> Throwing.any(thrown));
         }
         machine.onFault(heard::add);
@@ -335,9 +342,11 @@ class LocalMachineTest {
     @DisplayName("A line tells of changes alone; two lines of one wire are two devices")
     @Test
     void lines() {
-        LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()));
+        LocalMachine machine = new LocalMachine(
+            new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()));
         List<String> heard = new ArrayList<>();
-        machine.attach(Node.at("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
+        machine.attach(Node.at("/pic"),
+            new Unit(List.of(), Map.of(), (input, asserted) -> heard.add(input + " " + asserted)));
         InterruptLine one = machine.line(new Wire("/pic", 5, true, "5"));
         InterruptLine two = machine.line(new Wire("/pic", 5, true, "5"));
         one.set(false);

@@ -77,7 +77,8 @@ class LocalMemoryTest {
     }
 
     @Test
-    @DisplayName("DmaMemory: random allocate and close: no overlap, alignment kept, all given back and merged (naive oracle)")
+    @DisplayName("DmaMemory: random allocate and close: no overlap, alignment kept, all given back and merged (naive "
+        + "oracle)")
     void model() {
         long seed = Long.getLong("gantry.seed", System.nanoTime());
         System.out.println("DmaMemoryTest.model -Dgantry.seed=" + seed);
@@ -88,7 +89,8 @@ class LocalMemoryTest {
             if (random.nextInt(100) < 52 && !buffers.isEmpty()) {
                 DmaBuffer gone = buffers.remove(random.nextInt(buffers.size()));
                 gone.close();
-                gone.extents().forEach(extent -> used.clear(page(extent.physical()), page(extent.physical() + extent.length())));
+                gone.extents()
+                    .forEach(extent -> used.clear(page(extent.physical()), page(extent.physical() + extent.length())));
             } else {
                 Layout layout = random.nextInt(4) == 0 ? Layout.SCATTERED : Layout.CONTIGUOUS;
                 long alignment = 4096L << random.nextInt(7);
@@ -112,8 +114,10 @@ class LocalMemoryTest {
                 for (Extent extent : buffer.extents()) {
                     assertEquals(0, extent.physical() & (layout == Layout.CONTIGUOUS ? alignment - 1 : 4095));
                     assertTrue(extent.physical() >= 0x1000 && extent.physical() + extent.length() <= 3 * MIB + 0x1000
-                        || extent.physical() >= 8 * MIB && extent.physical() + extent.length() <= 12 * MIB, extent::toString);
-                    assertEquals(0, used.get(page(extent.physical()), page(extent.physical() + extent.length())).cardinality());
+                        || extent.physical() >= 8 * MIB && extent.physical() + extent.length() <= 12 * MIB,
+                        extent::toString);
+                    assertEquals(0,
+                        used.get(page(extent.physical()), page(extent.physical() + extent.length())).cardinality());
                     used.set(page(extent.physical()), page(extent.physical() + extent.length()));
                     assertTrue(before < 0 || before - extent.physical() > 4096, "adjacent pages");
                     before = extent.physical();
@@ -189,21 +193,25 @@ class LocalMemoryTest {
     @Test
     @DisplayName("DmaBuffer: memory that is handed out and not there is EIO")
     void notThere() {
-        DmaBuffer buffer = new LocalMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 4096))).allocateAt(0, 4096);
+        DmaBuffer buffer = new LocalMemory(new PhysicalBus(List.of()), List.of(new Node.Range(0, 4096))).allocateAt(0,
+            4096);
         assertEquals(Errno.EIO, errno(() -> buffer.write(0, new byte[4], 0, 4)));
         assertEquals(Errno.EIO, errno(() -> buffer.read(0, new byte[4], 0, 4)));
     }
 
     @Test
-    @DisplayName("DmaMemory: a range is cut out of the middle, the start and the end of what is free, and is not had twice")
+    @DisplayName("DmaMemory: a range is cut out of the middle, the start and the end of what is free, and is not had "
+        + "twice")
     void exactRanges() {
         DmaMemory small = new LocalMemory(bus, List.of(new Node.Range(0x1000, 0x8000)));
         DmaBuffer middle = small.allocateAt(0x4000, 0x1000);
         assertEquals(0x7000, small.available());
-        for (long[] taken : new long[][] {{0x4000, 0x1000}, {0x3000, 0x2000}, {0, 0x1000}, {0x9000, 0x1000}, {0x8000, 0x2000}}) {
+        for (long[] taken : new long[][] {{0x4000, 0x1000}, {0x3000, 0x2000}, {0, 0x1000}, {0x9000, 0x1000},
+            {0x8000, 0x2000}}) {
             assertEquals(Errno.ENOMEM, errno(() -> small.allocateAt(taken[0], taken[1])));
         }
-        for (long[] wrong : new long[][] {{-0x1000, 0x1000}, {0x5000, 0}, {0x5000, -0x1000}, {0x5001, 0x1000}, {0x5000, 0x800}}) {
+        for (long[] wrong : new long[][] {{-0x1000, 0x1000}, {0x5000, 0}, {0x5000, -0x1000}, {0x5001, 0x1000},
+            {0x5000, 0x800}}) {
             assertEquals(Errno.EINVAL, errno(() -> small.allocateAt(wrong[0], wrong[1])));
         }
         DmaBuffer start = small.allocateAt(0x1000, 0x1000);

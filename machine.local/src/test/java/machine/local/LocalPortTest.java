@@ -34,7 +34,8 @@ import org.junit.jupiter.api.Test;
 
 class LocalPortTest {
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 0x100000)));
-    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
+    private final LocalMachine machine = new LocalMachine(
+        new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final List<String> requests = new ArrayList<>();
     private final List<Fault> faults = new ArrayList<>();
     private final DmaPort port = machine.openPort(new Requester(193, "/iommu", 0));
@@ -67,7 +68,8 @@ class LocalPortTest {
     }
 
     @Test
-    @DisplayName("DmaPort: where the host has no memory a store is refused and reported as any other, and the port works on")
+    @DisplayName("DmaPort: where the host has no memory a store is refused and reported as any other, and the port "
+        + "works on")
     void noMemory() {
         int[] left = {1};
         Ram ram = new Ram(0, 4 << 20, bytes -> {
@@ -77,9 +79,11 @@ class LocalPortTest {
             return ByteBuffer.allocateDirect(bytes);
         }, System::nanoTime);
         PhysicalBus small = new PhysicalBus(List.of(ram));
-        LocalMachine full = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), small);
+        LocalMachine full = new LocalMachine(
+            new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), small);
         full.onFault(faults::add);
-        full.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
+        full.attach(Node.at("/iommu"),
+            new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova), InterruptInputs.NONE));
         DmaPort other = full.openPort(new Requester(194, "/iommu", 0));
         byte[] block = new byte[0x2000];
         Arrays.fill(block, (byte) 5);
@@ -221,7 +225,8 @@ class LocalPortTest {
     }
 
     @Test
-    @DisplayName("DmaPort: the unit sees the id at the IOMMU, register windows the one at the interrupt controller, word and block alike")
+    @DisplayName("DmaPort: the unit sees the id at the IOMMU, register windows the one at the interrupt controller, "
+        + "word and block alike")
     void twoIds() {
         List<String> seen = new ArrayList<>();
         bus.attach(0x20_0000, 0x1000, new Mmio() {

@@ -34,7 +34,8 @@ class LocalSnoopTest {
     private static final long SIZE = 0x2000;
 
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0, 4L * CHUNK), new Ram(0x1000_0000, CHUNK)));
-    private final LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
+    private final LocalMachine machine = new LocalMachine(
+        new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), bus);
     private final AtomicBoolean stop = new AtomicBoolean();
     private final List<Thread> threads = new ArrayList<>();
     private final Snoop snoop = bus.snoop(List.of(new Node.Range(TABLE, SIZE), new Node.Range(0x1000_0040, 0x40)));
@@ -76,11 +77,14 @@ class LocalSnoopTest {
         heard(true, () -> bus.write(TABLE - 3, 8, 1), "a value that is not aligned and ends inside");
         heard(true, () -> bus.write(0x1000_0078, 8, 1), "the second range");
         heard(false, () -> bus.write(0x1000_0080, 8, 1), "behind the second range");
-        heard(true, () -> bus.write(Bus.CPU, TABLE - 0x800, block, 0, 0x3000), "a block over all of it, and over two pieces");
-        heard(true, () -> bus.write(Bus.CPU, TABLE - 0x2000, new byte[0x3800], 0, 0x3800), "a block whose first piece begins far below");
+        heard(true, () -> bus.write(Bus.CPU, TABLE - 0x800, block, 0, 0x3000),
+            "a block over all of it, and over two pieces");
+        heard(true, () -> bus.write(Bus.CPU, TABLE - 0x2000, new byte[0x3800], 0, 0x3800),
+            "a block whose first piece begins far below");
         heard(true, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1001), "a block that ends inside");
         heard(false, () -> bus.write(Bus.CPU, TABLE - 0x1000, block, 0, 0x1000), "a block that ends before");
-        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
+        machine.attach(Node.at("/iommu"),
+            new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
             InterruptInputs.NONE));
         try (DmaPort port = machine.openPort(new Requester(1, "/iommu", 1))) {
             heard(true, () -> port.write(TABLE + 8, 4, 1), "a device's value");
@@ -114,7 +118,8 @@ class LocalSnoopTest {
     }
 
     @Test
-    @DisplayName("Snoop: hears stores into memory that was in use before it came, and the next one does after it has gone")
+    @DisplayName("Snoop: hears stores into memory that was in use before it came, and the next one does after it has "
+        + "gone")
     void memoryInUse() {
         long place = 3L * CHUNK;
         bus.write(place, 8, 1);
@@ -133,7 +138,8 @@ class LocalSnoopTest {
     @Test
     @DisplayName("Snoop: what is not in one piece of memory, or is too large, is never cached")
     void never() {
-        for (Node.Range range : List.of(new Node.Range(4L * CHUNK - 8, 16), new Node.Range(0x2000_0000, 8), new Node.Range(0, 17L << 20),
+        for (Node.Range range : List.of(new Node.Range(4L * CHUNK - 8, 16), new Node.Range(0x2000_0000, 8),
+            new Node.Range(0, 17L << 20),
                 new Node.Range(0, -1), new Node.Range(-8, 8), new Node.Range(0, Long.MAX_VALUE))) {
             Snoop none = bus.snoop(List.of(range));
             bus.sync();
@@ -151,7 +157,8 @@ class LocalSnoopTest {
         int mib = 1 << 20;
         PhysicalBus large = new PhysicalBus(List.of(new Ram(0x1000_0000, 32L * mib)));
         for (List<Node.Range> heard : List.of(List.of(new Node.Range(0x1000_0000, 16L * mib)),
-                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib)), List.of(new Node.Range(0x11ff_f000, 0x1000)))) {
+                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib)),
+            List.of(new Node.Range(0x11ff_f000, 0x1000)))) {
             Snoop one = large.snoop(heard);
             large.sync();
             assertTrue(one.unchanged(one.stamp()), heard::toString);
@@ -159,7 +166,8 @@ class LocalSnoopTest {
             one.close();
         }
         for (List<Node.Range> never : List.of(List.of(new Node.Range(0x1000_0000, 16L * mib + 1)),
-                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib + 1)), List.of(new Node.Range(0x11ff_f000, 0x1001)))) {
+                List.of(new Node.Range(0x1000_0000, 8L * mib), new Node.Range(0x1100_0000, 8L * mib + 1)),
+            List.of(new Node.Range(0x11ff_f000, 0x1001)))) {
             Snoop one = large.snoop(never);
             large.sync();
             assertEquals(Snoop.NONE, one.stamp(), never::toString);

@@ -68,7 +68,8 @@ class PhysicalBusTest {
     @DisplayName("Bus: where nothing answers reads are all ones of their size and writes are NO_TARGET")
     void nothing() {
         bus.attach(0x3000, 0x10, new Log());
-        for (long hole : new long[] {0x2000, 0x2ffc, 0x3010, 0x300e, 0x1ffe, 0xffffe, -8, Long.MIN_VALUE, Long.MAX_VALUE - 7}) {
+        for (long hole : new long[] {0x2000, 0x2ffc, 0x3010, 0x300e, 0x1ffe, 0xffffe, -8, Long.MIN_VALUE,
+            Long.MAX_VALUE - 7}) {
             assertEquals(0xffffffffL, bus.read(hole, 4), () -> Long.toHexString(hole));
             assertEquals(Refusal.NO_TARGET, bus.write(hole, 4, 0), () -> Long.toHexString(hole));
         }
@@ -81,7 +82,8 @@ class PhysicalBusTest {
     @DisplayName("Bus: a window on memory or on another window is EEXIST and names both; state is unchanged")
     void overlap() {
         Attachment window = bus.attach(0x3000, 0x1000, new Log());
-        for (long[] taken : new long[][] {{0x3000, 0x1000}, {0x2fff, 2}, {0x3fff, 1}, {0x2000, 0x4000}, {0x1fff, 1}, {0xff000, 0x1001}}) {
+        for (long[] taken : new long[][] {{0x3000, 0x1000}, {0x2fff, 2}, {0x3fff, 1}, {0x2000, 0x4000},
+            {0x1fff, 1}, {0xff000, 0x1001}}) {
             ErrnoException e = assertThrows(ErrnoException.class, () -> bus.attach(taken[0], taken[1], new Log()));
             assertEquals(Errno.EEXIST, e.errno());
             assertTrue(e.getMessage().contains("0x" + Long.toHexString(taken[0])), e.getMessage());
@@ -96,7 +98,8 @@ class PhysicalBusTest {
         assertEquals(Refusal.NO_TARGET, bus.write(0x3000, 4, 0));
         assertThrows(IllegalArgumentException.class, () -> bus.attach(0x3000, 0, new Log()));
         assertThrows(IllegalArgumentException.class, () -> bus.attach(Long.MAX_VALUE, 2, new Log()));
-        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(new Ram(0, 0x2000), new Ram(0x1000, 0x1000))));
+        assertThrows(IllegalArgumentException.class,
+            () -> new PhysicalBus(List.of(new Ram(0, 0x2000), new Ram(0x1000, 0x1000))));
     }
 
     @Test
@@ -131,13 +134,17 @@ class PhysicalBusTest {
     }
 
     @Test
-    @DisplayName("Bus, port: memory that does not begin at 0: values and blocks, by cores and by devices, the largest piece and the others")
+    @DisplayName("Bus, port: memory that does not begin at 0: values and blocks, by cores and by devices, the "
+        + "largest piece and the others")
     void bases() {
         long[] bases = {0, 1L << 32, 1L << 40};
-        PhysicalBus pieces = new PhysicalBus(List.of(new Ram(bases[1], 0x2000), new Ram(bases[0], 0x1000), new Ram(bases[2], 0x1000)));
+        PhysicalBus pieces = new PhysicalBus(
+            List.of(new Ram(bases[1], 0x2000), new Ram(bases[0], 0x1000), new Ram(bases[2], 0x1000)));
         assertEquals(List.of(bases[0], bases[1], bases[2]), pieces.memory().stream().map(Ram::base).toList());
-        LocalMachine machine = new LocalMachine(new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), pieces);
-        machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
+        LocalMachine machine = new LocalMachine(
+            new Board("bench", List.of(), List.of(), List.of(), List.of(), 1, List.of()), pieces);
+        machine.attach(Node.at("/iommu"),
+            new Unit(List.of(), Map.of("/iommu", (requester, iova, length, access) -> iova),
             InterruptInputs.NONE));
         DmaPort port = machine.openPort(new Requester(1, "/iommu", 0));
         byte[] block = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -166,7 +173,8 @@ class PhysicalBusTest {
     @DisplayName("Bus: memory side by side is no overlap; a window may begin at 0 and end where addresses end")
     void limits() {
         new PhysicalBus(List.of(new Ram(0x1000, 0x1000), new Ram(0, 0x1000)));
-        assertThrows(IllegalArgumentException.class, () -> new PhysicalBus(List.of(new Ram(0x1000, 0x2000), new Ram(0x2000, 0x1000))));
+        assertThrows(IllegalArgumentException.class,
+            () -> new PhysicalBus(List.of(new Ram(0x1000, 0x2000), new Ram(0x2000, 0x1000))));
         PhysicalBus bare = new PhysicalBus(List.of());
         bare.attach(0, 0x1000, new Log());
         bare.attach(Long.MAX_VALUE - 0xfff, 0xfff, new Log());
@@ -194,7 +202,8 @@ class PhysicalBusTest {
                 attached.remove(first).close();
                 sizes.remove(first);
             } else {
-                boolean free = sizes.entrySet().stream().noneMatch(e -> start < e.getKey() + e.getValue() && e.getKey() < start + size);
+                boolean free = sizes.entrySet().stream()
+                    .noneMatch(e -> start < e.getKey() + e.getValue() && e.getKey() < start + size);
                 long tag = start;
                 try {
                     attached.put(start, bus.attach(start, size, new Mmio() {
@@ -214,7 +223,8 @@ class PhysicalBusTest {
                 }
             }
             long probe = 0x10000 + 8L * random.nextInt(0x1000);
-            boolean hit = sizes.floorKey(probe) != null && probe < sizes.floorKey(probe) + sizes.floorEntry(probe).getValue();
+            boolean hit = sizes.floorKey(probe) != null
+                && probe < sizes.floorKey(probe) + sizes.floorEntry(probe).getValue();
             assertEquals(hit ? probe : -1, bus.read(probe, 8));
         }
     }

@@ -60,7 +60,8 @@ class RamTest {
     }
 
     @Test
-    @DisplayName("Ram: where the host has no memory left a store is refused, what is there works on, and it is asked again a second later")
+    @DisplayName("Ram: where the host has no memory left a store is refused, what is there works on, and it is asked "
+        + "again a second later")
     void exhausted() {
         Host host = new Host(1);
         long[] now = new long[1];
@@ -88,7 +89,8 @@ class RamTest {
             ram.write(0, 4, 1);
             ErrnoException refused = assertThrows(ErrnoException.class, () -> ram.write(CHUNK + 8, 4, 2));
             assertEquals(Errno.ENOMEM, refused.errno());
-            for (String said : List.of("physical 0x40200000", "0x200000 of this memory are in use", "Cannot reserve", "-XX:MaxDirectMemorySize",
+            for (String said : List.of("physical 0x40200000", "0x200000 of this memory are in use", "Cannot reserve",
+                "-XX:MaxDirectMemorySize",
                     "GANTRY_JAVA_OPTS")) {
                 assertTrue(refused.getMessage().contains(said), refused.getMessage());
             }
@@ -173,7 +175,8 @@ class RamTest {
     }
 
     @Test
-    @DisplayName("Ram: the last page below 2^52, and a last piece that is not whole; an odd width is a programmer's mistake")
+    @DisplayName("Ram: the last page below 2^52, and a last piece that is not whole; an odd width is a programmer's "
+        + "mistake")
     void lastPages() {
         Ram last = new Ram((1L << 52) - 0x1000, 0x1000);
         last.write(0xff8, 8, 0x1234);

@@ -32,8 +32,10 @@ import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
 
 /** Loads a machine and publishes it; see {@link Machines}. */
-@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.Machine\"", effective = "active")
-@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"machine.api.Node\"", effective = "active")
+@Capability(namespace = "osgi.service", effective = "active",
+    attribute = "objectClass:List<String>=\"machine.api.Machine\"")
+@Capability(namespace = "osgi.service", effective = "active",
+    attribute = "objectClass:List<String>=\"machine.api.Node\"")
 @Component(immediate = true)
 public final class MachinesComponent implements Machines {
     private static final long LARGEST_FILE = 16L << 20;
@@ -117,7 +119,8 @@ public final class MachinesComponent implements Machines {
             nodes.put(node.path(), context.registerService(Node.class, node, properties(node)));
         }
         listener = fresh.onReady(this::ready);
-        published = context.registerService(Machine.class, fresh, new Hashtable<>(Map.of("machine.model", fresh.model())));
+        published = context.registerService(Machine.class, fresh,
+            new Hashtable<>(Map.of("machine.model", fresh.model())));
     }
 
     /** Called by a thread that plugs a unit in, perhaps inside a service event of this component: takes no lock. */
@@ -149,7 +152,8 @@ public final class MachinesComponent implements Machines {
                 throw new ErrnoException(Errno.EINVAL, "%s is not a file", locator);
             }
             if (Files.size(file) > LARGEST_FILE) {
-                throw new ErrnoException(Errno.EINVAL, "%s has %d bytes; no description of a machine is larger than %d", locator,
+                throw new ErrnoException(Errno.EINVAL, "%s has %d bytes; no description of a machine is larger than %d",
+                    locator,
                     Files.size(file), LARGEST_FILE);
             }
             return Optional.of(Files.readAllBytes(file));

@@ -9,17 +9,19 @@ import java.util.HexFormat;
  * The program that QEMU's x86 core runs instead of firmware: 64 KiB that let it make accesses for {@link PcCore}.
  * Nothing else can reach a local APIC, which is inside the core and not on the bus.
  *
- * <p>It goes to 32-bit mode, masks the 8259s, stops the 8254, whose ticks would keep an idle QEMU busy, and halts with interrupts on. Then:
+ * <p>It goes to 32-bit mode, masks the 8259s, stops the 8254, whose ticks would keep an idle QEMU busy, and halts with
+ * interrupts on. Then:
  * <ul>
- *   <li>An NMI makes the access that the mailbox asks for, and sends the byte 2 and the word of the mailbox, lowest byte first, to port
- *     0xe9. If it was an end of interrupt, interrupts are on again when it is over.
- *   <li>An interrupt of the vectors 0x10 to 0xfe leaves interrupts off and sends its vector: one at a time, as a core that runs its
- *     handler.
+ *   <li>An NMI makes the access that the mailbox asks for, and sends the byte 2 and the word of the mailbox, lowest
+ *     byte first, to port 0xe9. If it was an end of interrupt, interrupts are on again when it is over.
+ *   <li>An interrupt of the vectors 0x10 to 0xfe leaves interrupts off and sends its vector: one at a time, as a core
+ *     that runs its handler.
  *   <li>0xff, the spurious vector, does nothing. An exception sends its number, and the core stops.
  * </ul>
  *
- * <p>The interrupt flag that counts is always at {@value #FLAGS}: below it on the stack is only the halted program, whose flags an
- * interrupt and an NMI that interrupt it both save there; an NMI inside an interrupt changes the interrupt's.
+ * <p>The interrupt flag that counts is always at {@value #FLAGS}: below it on the stack is only the halted program,
+ * whose flags an interrupt and an NMI that interrupt it both save there; an NMI inside an interrupt changes the
+ * interrupt's.
  *
  * <pre>
  *  mailbox 0x6000   +0 1 to read, 2 to write     +4 physical address     +8 value
@@ -71,8 +73,10 @@ final class CoreRom {
     static byte[] bytes() {
         ByteBuffer rom = ByteBuffer.allocate(SIZE).order(ByteOrder.LITTLE_ENDIAN);
         for (int vector = 0; vector < 256; vector++) {
-            int handler = BASE + (vector == SERVED ? NMI : vector == SPURIOUS ? NOTHING : VECTORS + vector * VECTOR_SIZE);
-            rom.putLong(IDT + 8 * vector, handler & 0xffffL | CODE << 16 | (long) GATE << 32 | (handler & 0xffff0000L) << 32);
+            int handler = BASE
+                + (vector == SERVED ? NMI : vector == SPURIOUS ? NOTHING : VECTORS + vector * VECTOR_SIZE);
+            rom.putLong(IDT + 8 * vector,
+                handler & 0xffffL | CODE << 16 | (long) GATE << 32 | (handler & 0xffff0000L) << 32);
             // push vector; jmp
             int at = VECTORS + vector * VECTOR_SIZE;
             rom.put(at, (byte) 0x6a).put(at + 1, (byte) vector).put(at + 2, (byte) 0xe9)

@@ -62,13 +62,16 @@ enum E500 {
     private QemuMachine assemble(Qemu qemu, long memory) {
         Node.Range registers = new Node.Range(ccsr + PIC, PIC_SIZE);
         String at = String.format("/soc@%x", ccsr);
-        Node pic = Node.at(at + String.format("/pic@%x", PIC)).compatible("fsl,mpic").registers(registers).builtIn(true);
+        Node pic = Node.at(at + String.format("/pic@%x", PIC)).compatible("fsl,mpic").registers(registers)
+            .builtIn(true);
         Node bank = Node.at(at + String.format("/msi@%x", PIC + MSI_BANK)).compatible("fsl,mpic-msi").builtIn(true)
-            .registers(new Node.Range(registers.physical() + MSI_BANK, MSI_BANK_SIZE)).with("msi-available-ranges", 0, 32 * MSI_REGISTERS)
+            .registers(new Node.Range(registers.physical() + MSI_BANK, MSI_BANK_SIZE))
+            .with("msi-available-ranges", 0, 32 * MSI_REGISTERS)
             .interrupts(IntStream.range(FIRST_MSI_SOURCE, FIRST_MSI_SOURCE + MSI_REGISTERS)
                 .mapToObj(source -> new Wire(pic.path(), source, true, source + " 0 0 0")).toArray(Wire[]::new));
         Node soc = Node.at(at).compatible("simple-bus").children(pic, bank).builtIn(true);
-        Node root = Node.at("/").compatible("qemu," + board).with("model", "QEMU " + qemu.version() + ' ' + board).children(soc)
+        Node root = Node.at("/").compatible("qemu," + board).with("model", "QEMU " + qemu.version() + ' ' + board)
+            .children(soc)
             .builtIn(true);
         List<Cpu> cpus = List.of(new LocalCpu(0));
         QemuBus bus = new QemuBus(qemu.qtest(), List.of(new Node.Range(0, memory)), List.of(registers), null, null);

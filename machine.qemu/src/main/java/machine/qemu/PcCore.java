@@ -14,9 +14,9 @@ import machine.qemu.process.Qtest;
  * QEMU's x86 core as seen from outside: makes accesses to its local APIC, and reports the interrupts it takes. The
  * other end is {@link CoreRom}.
  *
- * <p>A core that takes an interrupt asserts the pin of its {@link machine.api.Cpu}; reading {@link #ACKNOWLEDGE}, the register that
- * irq.apic has for the acknowledge cycle of a core, gives the vector and lowers it. Until the end of that interrupt the core takes no
- * other. Thread-safe; one access at a time.
+ * <p>A core that takes an interrupt asserts the pin of its {@link machine.api.Cpu}; reading {@link #ACKNOWLEDGE}, the
+ * register that irq.apic has for the acknowledge cycle of a core, gives the vector and lowers it. Until the end of that
+ * interrupt the core takes no other. Thread-safe; one access at a time.
  */
 final class PcCore implements QemuBus.Inside {
     /** The local APIC of the one core. */
@@ -73,7 +73,8 @@ final class PcCore implements QemuBus.Inside {
             synchronized (this) {
                 served = NONE;
             }
-            qtest.batch().writel(CoreRom.MAILBOX, operation).writel(CoreRom.MAILBOX + 4, physical).writel(CoreRom.MAILBOX + 8, value)
+            qtest.batch().writel(CoreRom.MAILBOX, operation).writel(CoreRom.MAILBOX + 4, physical)
+                .writel(CoreRom.MAILBOX + 8, value)
                 .writel(LAPIC.physical(), NMI).run();
             return await(physical);
         }
@@ -99,7 +100,8 @@ final class PcCore implements QemuBus.Inside {
                 return served;
             }
             if (exception != NONE) {
-                throw new ErrnoException(Errno.EIO, "QEMU's core stopped with exception 0x%x; its last access was to be at 0x%x", exception,
+                throw new ErrnoException(Errno.EIO,
+                    "QEMU's core stopped with exception 0x%x; its last access was to be at 0x%x", exception,
                     physical);
             }
         }

@@ -12,8 +12,8 @@ import machine.qemu.process.Batch;
 import machine.qemu.process.Qtest;
 
 /**
- * PCI bus 0 of a PC: a place for devices, and the way to their config space by the ports 0xcf8 and 0xcfc. Both ports are written and
- * read in one batch, which no other command comes between.
+ * PCI bus 0 of a PC: a place for devices, and the way to their config space by the ports 0xcf8 and 0xcfc. Both ports
+ * are written and read in one batch, which no other command comes between.
  *
  * @param unit path of the node of the IOMMU that all of the bus is behind
  */
@@ -77,7 +77,8 @@ record PciBus(Qtest qtest, Node node, String unit) implements Slot {
 
     private static int place(int device, int function) {
         if (device < 0 || device > 31 || function < 0 || function > 7) {
-            throw new ErrnoException(Errno.EINVAL, "PCI device 0x%x function 0x%x: there are 0..0x1f and 0..7", device, function);
+            throw new ErrnoException(Errno.EINVAL, "PCI device 0x%x function 0x%x: there are 0..0x1f and 0..7", device,
+                function);
         }
         return device << 3 | function;
     }

@@ -20,7 +20,8 @@ final class PciSpace {
         long step = Math.max(size, PAGE);
         long at = next + step - 1 & -step;
         if (size <= 0 || at < next || at > END - step) {
-            throw new ErrnoException(Errno.ENOSPC, "%s wants 0x%x bytes; 0x%x of the 0x%x between 0x%x and 0x%x are left", what, size,
+            throw new ErrnoException(Errno.ENOSPC,
+                "%s wants 0x%x bytes; 0x%x of the 0x%x between 0x%x and 0x%x are left", what, size,
                 END - next, END - START, START, END);
         }
         next = at + step;

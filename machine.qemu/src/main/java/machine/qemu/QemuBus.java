@@ -15,14 +15,14 @@ import machine.qemu.process.Batch;
 import machine.qemu.process.Qtest;
 
 /**
- * The physical address space of a QEMU machine. Each access is a command of its own and QEMU carries them out one after the other,
- * in between devices' accesses, never within one: that makes each atomic and ordered.
+ * The physical address space of a QEMU machine. Each access is a command of its own and QEMU carries them out one after
+ * the other, in between devices' accesses, never within one: that makes each atomic and ordered.
  *
- * <p>QEMU answers where there is nothing with zeroes and does not say so. What answers is therefore known here: memory and the
- * register windows that the machine's description lists.
+ * <p>QEMU answers where there is nothing with zeroes and does not say so. What answers is therefore known here: memory
+ * and the register windows that the machine's description lists.
  *
- * <p>Every access throws {@link ErrnoException} EIO if the process has ended by itself, with its last words. After the machine was closed
- * nothing answers any more.
+ * <p>Every access throws {@link ErrnoException} EIO if the process has ended by itself, with its last words. After the
+ * machine was closed nothing answers any more.
  */
 final class QemuBus implements Bus {
     /** Carries out accesses to a window that is not on QEMU's bus but inside its core. */
@@ -131,8 +131,8 @@ final class QemuBus implements Bus {
     }
 
     /**
-     * {@inheritDoc} QEMU's devices make each of their accesses in one go on the thread that also serves qtest: once it has served
-     * something, none is under way.
+     * {@inheritDoc} QEMU's devices make each of their accesses in one go on the thread that also serves qtest: once it
+     * has served something, none is under way.
      */
     @Override
     public void sync() {
@@ -144,7 +144,8 @@ final class QemuBus implements Bus {
     /** @throws ErrnoException EOPNOTSUPP always: QEMU's address space takes no windows from outside */
     @Override
     public Attachment attach(long physical, long size, Mmio window) {
-        throw new ErrnoException(Errno.EOPNOTSUPP, "window 0x%x+0x%x: the bus is QEMU's, and only its own devices have registers on it",
+        throw new ErrnoException(Errno.EOPNOTSUPP,
+            "window 0x%x+0x%x: the bus is QEMU's, and only its own devices have registers on it",
             physical, size);
     }
 

@@ -12,8 +12,8 @@ import machine.qemu.process.Batch;
 import machine.qemu.process.Qtest;
 
 /**
- * A PCI function of QEMU's. Its memory BARs get an address when it is made, as firmware would give it, and keep it over a reset; BARs of
- * ports are left alone. Config space has the 256 bytes that the ports reach. Thread-safe.
+ * A PCI function of QEMU's. Its memory BARs get an address when it is made, as firmware would give it, and keep it over
+ * a reset; BARs of ports are left alone. Config space has the 256 bytes that the ports reach. Thread-safe.
  */
 final class QemuFunction implements PciFunction {
     private static final int CONFIG = 256;
@@ -154,8 +154,9 @@ final class QemuFunction implements PciFunction {
     }
 
     /**
-     * {@inheritDoc} A function with a function-level reset does that. Of any other, what config space holds is cleared; an edu's
-     * transfer is waited for and its registers are cleared, but not its buffer nor its factorial, for which it has no means.
+     * {@inheritDoc} A function with a function-level reset does that. Of any other, what config space holds is cleared;
+     * an edu's transfer is waited for and its registers are cleared, but not its buffer nor its factorial, for which it
+     * has no means.
      */
     @Override
     public synchronized void reset() {
@@ -203,8 +204,10 @@ final class QemuFunction implements PciFunction {
     }
 
     private void check(long offset, int size, long length, String what) {
-        if (size != 1 && size != 2 && size != 4 && size != 8 || (offset & size - 1) != 0 || offset < 0 || offset > length - size) {
-            throw new ErrnoException(Errno.EINVAL, "0x%x+%d is no access inside the 0x%x bytes of %s of %s", offset, size, length, what,
+        if (size != 1 && size != 2 && size != 4 && size != 8 || (offset & size - 1) != 0 || offset < 0
+            || offset > length - size) {
+            throw new ErrnoException(Errno.EINVAL, "0x%x+%d is no access inside the 0x%x bytes of %s of %s", offset,
+                size, length, what,
                 name());
         }
     }

@@ -13,14 +13,18 @@ import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
 
-/** Offers the PCI functions of a QEMU machine as services for as long as it is loaded; other machines have none of their own. */
+/**
+ * Offers the PCI functions of a QEMU machine as services for as long as it is loaded; other machines have none of their
+ * own.
+ */
 @Component(name = "machine.qemu.functions", service = {}, immediate = true)
 public final class QemuFunctionsComponent {
     private final Machine machine;
     private final List<ServiceRegistration<PciFunction>> functions = new ArrayList<>();
 
     /**
-     * Built by Declarative Services. Offers nothing yet: what has been built when the machine goes is dropped without another call.
+     * Built by Declarative Services. Offers nothing yet: what has been built when the machine goes is dropped without
+     * another call.
      */
     @Activate
     public QemuFunctionsComponent(@Reference(name = "machine") Machine machine) {
@@ -30,7 +34,8 @@ public final class QemuFunctionsComponent {
     @Activate
     void activate(BundleContext context) {
         if (machine instanceof QemuMachine qemu) {
-            qemu.functions().forEach(function -> functions.add(context.registerService(PciFunction.class, function, null)));
+            qemu.functions()
+                .forEach(function -> functions.add(context.registerService(PciFunction.class, function, null)));
         }
     }
 

@@ -31,7 +31,8 @@ import machine.qemu.process.Qtest;
  * plugged in; its devices are QEMU's own, so there is no port to open. What an IOMMU of QEMU's refuses is known from
  * its registers only: fault listeners are not called.
  *
- * <p>Interrupt handlers run on one thread of the machine's own, after the access that caused them, not inside it. Thread-safe.
+ * <p>Interrupt handlers run on one thread of the machine's own, after the access that caused them, not inside it.
+ * Thread-safe.
  */
 public final class QemuMachine implements Machine {
     /**
@@ -41,7 +42,8 @@ public final class QemuMachine implements Machine {
      * @param functions QEMU's PCI functions that programs may use
      * @param inputs QOM path of the interrupt controller whose wires can be driven, by the path of its node
      */
-    record Hardware(String model, QemuBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots, List<Cpu> cpus,
+    record Hardware(String model, QemuBus bus, List<Node.Range> free, List<Node> nodes, List<Slot> slots,
+        List<Cpu> cpus,
             List<PciFunction> functions, Map<String, String> inputs) {
     }
 
@@ -113,7 +115,8 @@ public final class QemuMachine implements Machine {
     /** @throws ErrnoException EOPNOTSUPP always: the hardware of each node is QEMU's */
     @Override
     public Attachment attach(Node node, Unit unit) {
-        throw new ErrnoException(Errno.EOPNOTSUPP, "the hardware of %s is QEMU's own; no model can take its place", node.path());
+        throw new ErrnoException(Errno.EOPNOTSUPP, "the hardware of %s is QEMU's own; no model can take its place",
+            node.path());
     }
 
     /** {@return true for a node of this machine: its hardware is there} */
@@ -132,7 +135,8 @@ public final class QemuMachine implements Machine {
     /** @throws ErrnoException EOPNOTSUPP always: qtest cannot make an access in a device's name */
     @Override
     public DmaPort openPort(Slot slot, int device, int function) {
-        throw new ErrnoException(Errno.EOPNOTSUPP, "no device of ours can be at %s of %s: devices there are QEMU's own, which the "
+        throw new ErrnoException(Errno.EOPNOTSUPP,
+            "no device of ours can be at %s of %s: devices there are QEMU's own, which the "
             + "machine's options name", slot.address(device, function), slot.name());
     }
 
@@ -141,7 +145,8 @@ public final class QemuMachine implements Machine {
     public Runnable line(Wire wire, BooleanSupplier level) {
         String device = board.inputs().get(wire.controller());
         if (device == null) {
-            throw new ErrnoException(Errno.EINVAL, "no interrupt controller %s has wires here; there are %s", wire.controller(),
+            throw new ErrnoException(Errno.EINVAL, "no interrupt controller %s has wires here; there are %s",
+                wire.controller(),
                 board.inputs().keySet());
         }
         Input input;

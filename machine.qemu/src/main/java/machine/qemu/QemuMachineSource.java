@@ -31,7 +31,8 @@ public final class QemuMachineSource implements MachineSource {
      * Starts the machine.
      *
      * @param options {@code memory}, {@code qemu}, for q35 {@code devices}, {@code iommu}; see the README
-     * @throws ErrnoException EINVAL for a machine or an option that is unknown; and see {@link machine.qemu.process.Qemu#start}
+     * @throws ErrnoException EINVAL for a machine or an option that is unknown; and see
+     *     {@link machine.qemu.process.Qemu#start}
      */
     @Override
     public Machine open(String locator, byte[] content, Map<String, String> options) {
@@ -48,6 +49,7 @@ public final class QemuMachineSource implements MachineSource {
     }
 
     private static List<String> names() {
-        return Stream.concat(Stream.of(Q35.NAME), Arrays.stream(E500.values()).map(E500::board)).map(SCHEME::concat).toList();
+        return Stream.concat(Stream.of(Q35.NAME), Arrays.stream(E500.values()).map(E500::board)).map(SCHEME::concat)
+            .toList();
     }
 }

@@ -44,13 +44,16 @@ record QemuOptions(int memory, List<String> devices, String iommu, String binary
             "devices, iommu, memory and qemu");
     }
 
-    private static QemuOptions read(Map<String, String> left, int memory, List<String> devices, String iommu, String known) {
+    private static QemuOptions read(Map<String, String> left, int memory, List<String> devices, String iommu,
+        String known) {
         String wanted = left.remove("memory");
         String binary = left.remove("qemu");
         if (!left.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s", left.keySet().iterator().next(), known);
+            throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s", left.keySet().iterator().next(),
+                known);
         }
-        return new QemuOptions(wanted == null ? memory : mebibytes(wanted), devices, iommu, binary == null ? "" : binary);
+        return new QemuOptions(wanted == null ? memory : mebibytes(wanted), devices, iommu,
+            binary == null ? "" : binary);
     }
 
     /** {@return the launch, by the binary that is wanted} */
@@ -67,7 +70,8 @@ record QemuOptions(int memory, List<String> devices, String iommu, String binary
         } catch (NumberFormatException e) {
             // Said below.
         }
-        throw new ErrnoException(Errno.EINVAL, "option memory: '%s' is no number of MiB from %d to %d", text, LEAST_MEMORY, MOST_MEMORY);
+        throw new ErrnoException(Errno.EINVAL, "option memory: '%s' is no number of MiB from %d to %d", text,
+            LEAST_MEMORY, MOST_MEMORY);
     }
 
     /** Devices are separated by spaces, the properties of one by commas. */

@@ -42,8 +42,9 @@ import vfio.container.VfioService;
 import vfio.msi.ReservedStrategy;
 
 /**
- * device.edu and QEMU's edu side by side: one description of the machine, one set of drivers, one script, through VFIO as a program
- * would. What a program can see is compared after each step: registers, memory, interrupts, and what the IOMMU recorded.
+ * device.edu and QEMU's edu side by side: one description of the machine, one set of drivers, one script, through VFIO
+ * as a program would. What a program can see is compared after each step: registers, memory, interrupts, and what the
+ * IOMMU recorded.
  */
 @Installed
 @Timeout(120)
@@ -81,7 +82,8 @@ class EduAgainstEduTest {
             this.machine = machine;
             resources.add(machine);
             iommu = keep(new VtdDriver(machine, List.of(node(machine, "intel,vt-d")), VtdDriverSettings.DEFAULT));
-            ApicDriver apic = keep(new ApicDriver(machine, node(machine, "intel,lapic"), iommu.remapping(), (what, cause) -> {
+            ApicDriver apic = keep(
+                new ApicDriver(machine, node(machine, "intel,lapic"), iommu.remapping(), (what, cause) -> {
                 throw new AssertionError(what, cause);
             }));
             vfio = keep(new VfioService(machine));
@@ -166,7 +168,8 @@ class EduAgainstEduTest {
     }
 
     private String told() {
-        return "seed " + SEED + ", after\n  " + String.join("\n  ", script.subList(Math.max(0, script.size() - 25), script.size())) + "\n";
+        return "seed " + SEED + ", after\n  "
+            + String.join("\n  ", script.subList(Math.max(0, script.size() - 25), script.size())) + "\n";
     }
 
     /** Does the same on both and compares what it gave. */
@@ -183,7 +186,10 @@ class EduAgainstEduTest {
         assertEquals(theirs.signals(), ours.signals(), () -> "interrupts, " + told());
     }
 
-    /** What a refused read leaves in the buffer: ones, as of a failed completion, and zeroes in QEMU's. Then both hold the same again. */
+    /**
+     * What a refused read leaves in the buffer: ones, as of a failed completion, and zeroes in QEMU's. Then both hold
+     * the same again.
+     */
     private void refusedRead(int at, int bytes) {
         transfer(BUFFER + at, SHARED, bytes, 3);
         for (Side side : List.of(ours, theirs)) {
@@ -209,7 +215,8 @@ class EduAgainstEduTest {
         both("registers", side -> {
             StringBuilder all = new StringBuilder();
             for (int offset : new int[] {0x00, 0x04, 0x08, 0x20, 0x24, 0x80, 0x88, 0x90, 0x98}) {
-                all.append(String.format("%02x=%x ", offset, side.device.read(Region.BAR0, offset, offset < 0x80 ? 4 : 8)));
+                all.append(
+                    String.format("%02x=%x ", offset, side.device.read(Region.BAR0, offset, offset < 0x80 ? 4 : 8)));
             }
             return all;
         });
@@ -227,12 +234,14 @@ class EduAgainstEduTest {
         List<String> seen = recorded(theirs);
         // QEMU 7.2 blocks a write to a read-only page that its IOTLB holds, but records nothing.
         boolean silent = to >= READ_ONLY && to < READ_ONLY + PAGE && seen.isEmpty();
-        assertEquals(silent ? "[0x18 0x200000 0x05 write: no write permission]" : seen.toString(), recorded(ours).toString(), this::told);
+        assertEquals(silent ? "[0x18 0x200000 0x05 write: no write permission]" : seen.toString(),
+            recorded(ours).toString(), this::told);
         interrupts();
     }
 
     private static List<String> recorded(Side side) {
-        return side.iommu.violations().stream().map(one -> String.format("0x%x 0x%x %s", one.requester(), one.iova(), one.reason()))
+        return side.iommu.violations().stream()
+            .map(one -> String.format("0x%x 0x%x %s", one.requester(), one.iova(), one.reason()))
             .toList();
     }
 
@@ -244,7 +253,10 @@ class EduAgainstEduTest {
         });
     }
 
-    /** Accesses of 1 and 2 bytes are refused by both; what a refused read gives is the bus's to say, and QEMU's gives zeroes. */
+    /**
+     * Accesses of 1 and 2 bytes are refused by both; what a refused read gives is the bus's to say, and QEMU's gives
+     * zeroes.
+     */
     @DisplayName("Config space, every register with every access size it takes, and a reset look the same to a program")
     @Test
     void faces() {
@@ -264,7 +276,8 @@ class EduAgainstEduTest {
             for (int size : new int[] {4, 8}) {
                 if (offset % size == 0) {
                     int at = offset;
-                    both(String.format("read 0x%02x+%d", offset, size), side -> Long.toHexString(side.device.read(Region.BAR0, at, size)));
+                    both(String.format("read 0x%02x+%d", offset, size),
+                        side -> Long.toHexString(side.device.read(Region.BAR0, at, size)));
                 }
             }
         }
@@ -278,12 +291,14 @@ class EduAgainstEduTest {
         both("reset", side -> {
             side.device.reset();
             side.device.write(Region.CONFIG, 4, 2, 6);
-            return Long.toHexString(side.device.read(Region.BAR0, 0x20, 4)) + " " + side.device.read(Region.BAR0, 0x24, 4) + " "
+            return Long.toHexString(side.device.read(Region.BAR0, 0x20, 4)) + " "
+                + side.device.read(Region.BAR0, 0x24, 4) + " "
                 + side.device.read(Region.BAR0, 0x80, 8) + " " + side.device.read(Region.BAR0, 0x90, 8);
         });
     }
 
-    @DisplayName("A random script of registers, factorials, transfers and interrupts gives the same on both, faults among it")
+    @DisplayName("A random script of registers, factorials, transfers and interrupts gives the same on both, faults "
+        + "among it")
     @Test
     void script() throws InterruptedException {
         SplittableRandom random = new SplittableRandom(SEED);

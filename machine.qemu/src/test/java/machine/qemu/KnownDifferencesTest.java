@@ -22,8 +22,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The list in docs/qemu-differences.md, shown: each known difference that {@link MpicTwins} and {@link VtdTwins} keep out is there in QEMU
- * 7.2 when it is let in, and only then. A later QEMU may have mended it: then it is said, and the exclusion can go.
+ * The list in docs/qemu-differences.md, shown: each known difference that {@link MpicTwins} and {@link VtdTwins} keep
+ * out is there in QEMU 7.2 when it is let in, and only then. A later QEMU may have mended it: then it is said, and the
+ * exclusion can go.
  */
 @Installed
 @Timeout(120)
@@ -44,25 +45,30 @@ class KnownDifferencesTest {
 
     static Stream<Arguments> mpic() {
         return Stream.of(
-            mpic(1, PPCE500, MpicStep.ring(7, 4), MpicStep.vpr(0xe7, 0x64a2e7), MpicStep.ctpr(0, 1), MpicStep.iack(0), MpicStep.iack(0)),
+            mpic(1, PPCE500, MpicStep.ring(7, 4), MpicStep.vpr(0xe7, 0x64a2e7), MpicStep.ctpr(0, 1), MpicStep.iack(0),
+                MpicStep.iack(0)),
             mpic(2, PPCE500, MpicStep.ipi(1, 1, 1), MpicStep.ipivpr(1, 0xe901), MpicStep.iack(0)),
-            mpic(3, PPCE500, MpicStep.ilr(0x10, 1), MpicStep.vpr(0x10, 0x909210), MpicStep.wire(0x10, 1), MpicStep.ilr(0x10, 0)),
+            mpic(3, PPCE500, MpicStep.ilr(0x10, 1), MpicStep.vpr(0x10, 0x909210), MpicStep.wire(0x10, 1),
+                MpicStep.ilr(0x10, 0)),
             mpic(4, PPCE500, MpicStep.ctpr(0, 0), MpicStep.ring(5, 0x19), MpicStep.vpr(0xe5, 0x5fae5), MpicStep.iack(0),
                 MpicStep.vpr(0xe5, 0xc94e5)),
             mpic(5, PPCE500, MpicStep.wire(0, 1), MpicStep.vpr(0, 0x45e600), MpicStep.vpr(0, 0x1f000)),
             mpic(6, PPCE500, MpicStep.ipi(0, 1, 0), MpicStep.ipivpr(1, 0x61b01)),
-            mpic(7, PPCE500, MpicStep.idr(3, 3), MpicStep.vpr(3, 0x5a803), MpicStep.ctpr(0, 0), MpicStep.ctpr(1, 0), MpicStep.wire(3, 1),
+            mpic(7, PPCE500, MpicStep.idr(3, 3), MpicStep.vpr(3, 0x5a803), MpicStep.ctpr(0, 0), MpicStep.ctpr(1, 0),
+                MpicStep.wire(3, 1),
                 MpicStep.iack(1)),
             mpic(8, MPC8544DS, MpicStep.idr(0, 0x4000_0000), MpicStep.wire(0, 1)),
             mpic(9, MPC8544DS, MpicStep.ring(3, 0x17), MpicStep.idr(0xe3, 0x4000_0001)),
             mpic(10, PPCE500, MpicStep.wire(0xb, 1), MpicStep.ctpr(0, 0), MpicStep.vpr(0xb, 0x65c40b)),
-            mpic(11, PPCE500, MpicStep.vpr(0xe0, 0x160e0), MpicStep.ctpr(0, 0), MpicStep.ring(0, 8), MpicStep.iack(0), MpicStep.ctpr(0, 3),
+            mpic(11, PPCE500, MpicStep.vpr(0xe0, 0x160e0), MpicStep.ctpr(0, 0), MpicStep.ring(0, 8), MpicStep.iack(0),
+                MpicStep.ctpr(0, 3),
                 MpicStep.eoi(0)),
             mpic(12, PPCE500, MpicStep.ilr(0x18, 2), MpicStep.reset()),
             mpic(13, PPCE500),
             mpic(14, MPC8544DS, MpicStep.base(3, 0x798c_30dd), MpicStep.base(3, 0x97c0_7bfd), MpicStep.all()),
             mpic(15, PPCE500, MpicStep.wire(0xb, 1), MpicStep.ctpr(0, 1), MpicStep.vpr(0xb, 0xfa00b), MpicStep.iack(0)),
-            mpic(16, MPC8544DS, MpicStep.ctpr(0, 1), MpicStep.ring(6, 0x1b), MpicStep.vpr(0xe6, 0xc9ace6), MpicStep.iack(0),
+            mpic(16, MPC8544DS, MpicStep.ctpr(0, 1), MpicStep.ring(6, 0x1b), MpicStep.vpr(0xe6, 0xc9ace6),
+                MpicStep.iack(0),
                 MpicStep.ctpr(0, 3)));
     }
 
@@ -80,7 +86,8 @@ class KnownDifferencesTest {
             vtd(NEVER - 7, remapping, VtdStep.irte(0, 0x41_0001, 2 << 18 | 0x00ff), VtdStep.iec(0, 0, 0), interrupt),
             vtd(8, List.of(VtdStep.qie(1)), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.qie(0)),
             vtd(NEVER - 9, List.of(VtdStep.qie(1)), VtdStep.descriptor(5, 0)),
-            vtd(10, List.of(VtdStep.te(1)), VtdStep.rtaddr(0), VtdStep.root(0, 0x10_2001, 0), VtdStep.context(0, 0, 0x11_1001, 0x20_1101),
+            vtd(10, List.of(VtdStep.te(1)), VtdStep.rtaddr(0), VtdStep.root(0, 0x10_2001, 0),
+                VtdStep.context(0, 0, 0x11_1001, 0x20_1101),
                 VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.write(0, 0, 16, 0)),
             vtd(NEVER - 11, List.of(VtdStep.qie(1)), VtdStep.descriptor(7, 0)),
             vtd(NEVER - 11, List.of(VtdStep.qie(1)), VtdStep.descriptor(3, 0)),
@@ -116,7 +123,8 @@ class KnownDifferencesTest {
         if (measured) {
             assertNotNull(difference, name + " does not show");
         } else if (difference == null) {
-            System.out.println("KnownDifferencesTest: " + name + " does not show in this QEMU: what keeps it out can go");
+            System.out
+                .println("KnownDifferencesTest: " + name + " does not show in this QEMU: what keeps it out can go");
         }
     }
 
@@ -136,7 +144,8 @@ class KnownDifferencesTest {
     }
 
     private static List<VtdStep> mapped(long leaf, VtdStep context) {
-        return List.of(VtdStep.pte(1, 0, 0x11_2003), VtdStep.pte(2, 0, 0x11_3003), VtdStep.pte(3, 0, leaf), VtdStep.root(0, 0x10_2001, 0),
+        return List.of(VtdStep.pte(1, 0, 0x11_2003), VtdStep.pte(2, 0, 0x11_3003), VtdStep.pte(3, 0, leaf),
+            VtdStep.root(0, 0x10_2001, 0),
             context, VtdStep.rtaddr(0), VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.te(1));
     }
 }

@@ -6,8 +6,9 @@ import java.util.List;
 import java.util.function.Predicate;
 
 /**
- * Delta debugging: of a list that fails, a part that still fails and from which nothing can be taken. Steps keep their order. Each
- * try is a run from the reset state, so there is a limit to them; the shortest list found by then is the answer.
+ * Delta debugging: of a list that fails, a part that still fails and from which nothing can be taken. Steps keep their
+ * order. Each try is a run from the reset state, so there is a limit to them; the shortest list found by then is the
+ * answer.
  */
 final class Minimiser {
     private Minimiser() {

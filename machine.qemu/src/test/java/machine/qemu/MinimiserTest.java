@@ -15,7 +15,8 @@ class MinimiserTest {
     @DisplayName("The minimised sequence is the steps the failure needs, in order, wherever they stood")
     @Test
     void needed() {
-        for (List<Integer> needed : List.of(List.of(0), List.of(499), List.of(3, 4, 5), List.of(0, 123, 250, 499), List.of(17, 400))) {
+        for (List<Integer> needed : List.of(List.of(0), List.of(499), List.of(3, 4, 5), List.of(0, 123, 250, 499),
+            List.of(17, 400))) {
             assertEquals(needed, Minimiser.minimise(MANY, list -> list.containsAll(needed), 1000));
         }
     }

@@ -15,8 +15,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Our MPIC against QEMU's: random steps on both, registers and pins compared after each. Fixed seeds, and one that is new each time
- * and can be given with {@code -Dgantry.seed}.
+ * Our MPIC against QEMU's: random steps on both, registers and pins compared after each. Fixed seeds, and one that is
+ * new each time and can be given with {@code -Dgantry.seed}.
  */
 @Installed
 @Timeout(300)
@@ -57,9 +57,11 @@ class MpicDifferentialTest {
     }
 
     private static void report(Board board, int watched, List<MpicStep> list, String where, String first) {
-        List<MpicStep> least = Minimiser.minimise(list, part -> MpicTwins.run(board, watched, part).difference() != null, TRIES);
+        List<MpicStep> least = Minimiser.minimise(list,
+            part -> MpicTwins.run(board, watched, part).difference() != null, TRIES);
         String last = MpicTwins.run(board, watched, least).difference();
-        fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", board, where, first, least.size(), list.size(), last,
+        fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", board, where, first, least.size(),
+            list.size(), last,
             paste(board, watched, least)));
     }
 
@@ -145,7 +147,8 @@ class MpicDifferentialTest {
     private static MpicStep vpr(Random random, int source, int masked) {
         int priority = random.nextInt(3) == 0 ? random.nextInt(16) : 1 + random.nextInt(5);
         // Bits that cannot be written are tried, too.
-        return MpicStep.vpr(source, masked << 31 | random.nextInt(4) << 28 & 0x7000_0000 | random.nextInt(16) << 20 | priority << 16
+        return MpicStep.vpr(source,
+            masked << 31 | random.nextInt(4) << 28 & 0x7000_0000 | random.nextInt(16) << 20 | priority << 16
             | random.nextInt(128) << 9 | source);
     }
 

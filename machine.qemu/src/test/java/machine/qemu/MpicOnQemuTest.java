@@ -43,7 +43,8 @@ class MpicOnQemuTest {
     private final List<String> reports = new CopyOnWriteArrayList<>();
     private Machine machine = start("ppce500");
     private Node pic = pic();
-    private MpicDriver driver = new MpicDriver(machine, pic, MpicSettings.DEFAULTS, (what, cause) -> reports.add(what + ": " + cause));
+    private MpicDriver driver = new MpicDriver(machine, pic, MpicSettings.DEFAULTS,
+        (what, cause) -> reports.add(what + ": " + cause));
 
     @AfterEach
     void stop() {
@@ -66,7 +67,8 @@ class MpicOnQemuTest {
 
     private void ring(MsiVector vector) {
         MsiMessage message = driver.doorbells().compose(vector);
-        assertEquals(Bus.OK, machine.bus().write(DEVICE, driver.doorbells().banks().get(message.bank()).page() + message.offset(), 4,
+        assertEquals(Bus.OK,
+            machine.bus().write(DEVICE, driver.doorbells().banks().get(message.bank()).page() + message.offset(), 4,
             message.data() & 0xffffffffL));
     }
 
@@ -136,7 +138,8 @@ class MpicOnQemuTest {
         reports.clear();
     }
 
-    @DisplayName("MPIC 2: a level-sensitive wire, shared by two devices, calls its handler while any of them asserts it; masked, it waits")
+    @DisplayName("MPIC 2: a level-sensitive wire, shared by two devices, calls its handler while any of them asserts "
+        + "it; masked, it waits")
     @Test
     void wires() {
         InterruptLine one = machine.line(wire(5));
@@ -181,7 +184,8 @@ class MpicOnQemuTest {
         MsiVector vector = driver.doorbells().allocate(new MsiRequest(DEVICE, List.of(0), calls::incrementAndGet));
         MsiMessage message = driver.doorbells().compose(vector);
         long doorbell = driver.doorbells().banks().get(0).page() + message.offset();
-        assertEquals(Errno.EBUSY, assertThrows(ErrnoException.class, () -> new MpicDriver(machine, pic, MpicSettings.DEFAULTS,
+        assertEquals(Errno.EBUSY,
+            assertThrows(ErrnoException.class, () -> new MpicDriver(machine, pic, MpicSettings.DEFAULTS,
             (what, cause) -> reports.add(what))).errno());
         driver.close();
         machine.bus().write(DEVICE, doorbell, 4, message.data());
@@ -215,7 +219,8 @@ class MpicOnQemuTest {
         eventually(() -> calls.get() == 1, "source 3");
     }
 
-    @DisplayName("The bus: little-endian over a big-endian target; all ones and NO_TARGET where nothing answers; no windows, no units")
+    @DisplayName("The bus: little-endian over a big-endian target; all ones and NO_TARGET where nothing answers; no "
+        + "windows, no units")
     @Test
     void bus() {
         Bus bus = machine.bus();
@@ -244,13 +249,15 @@ class MpicOnQemuTest {
         long pics = pic.registers().get(0).physical();
         assertEquals(Bus.OK, bus.read(pics, registers, 0, 4));
         assertEquals("[0, 64, 4, 2]", java.util.Arrays.toString(registers), "BRR1 0x00400402, big-endian");
-        assertEquals(Errno.EOPNOTSUPP, assertThrows(ErrnoException.class, () -> bus.attach(0xe_0000_0000L, 4096, null)).errno());
+        assertEquals(Errno.EOPNOTSUPP,
+            assertThrows(ErrnoException.class, () -> bus.attach(0xe_0000_0000L, 4096, null)).errno());
         assertEquals(Errno.EOPNOTSUPP, assertThrows(ErrnoException.class, () -> machine.attach(pic, null)).errno());
         assertTrue(machine.ready(pic));
         assertTrue(pic.builtIn());
     }
 
-    @DisplayName("QEMU dies while the driver works: the call in progress says so, with QEMU's end; closing still ends everything")
+    @DisplayName("QEMU dies while the driver works: the call in progress says so, with QEMU's end; closing still "
+        + "ends everything")
     @Test
     void death() {
         ((QemuMachine) machine).qemu().process().destroyForcibly();

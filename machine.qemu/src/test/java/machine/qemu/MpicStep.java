@@ -5,13 +5,14 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * One thing that software or a device does to an MPIC. Its text is the call that makes it, so that a printed sequence can be pasted
- * into {@link MpicDifferentialTest}.
+ * One thing that software or a device does to an MPIC. Its text is the call that makes it, so that a printed sequence
+ * can be pasted into {@link MpicDifferentialTest}.
  */
 record MpicStep(Op op, int... values) {
     /** What can be done; how many numbers it takes. */
     enum Op {
-        VPR, MASK, IDR, ILR, WIRE, RING, MSIR, CTPR, IACK, EOI, IPIVPR, IPI, SVR, TFRR, MODE, BASE, TIMERVPR, TIMERDR, RESET, ALL
+        VPR, MASK, IDR, ILR, WIRE, RING, MSIR, CTPR, IACK, EOI, IPIVPR, IPI, SVR, TFRR, MODE, BASE, TIMERVPR, TIMERDR,
+        RESET, ALL
     }
 
     /** Sets vector, priority, sense and polarity of a source, as software should: masked first if it asks. */

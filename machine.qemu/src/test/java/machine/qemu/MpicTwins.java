@@ -20,12 +20,13 @@ import machine.qemu.process.Qemu;
 import machine.qemu.process.Qtest;
 
 /**
- * An MPIC of ours and one of QEMU's to which the same is done. Ours goes first and says what is to be expected; then QEMU is sent all
- * of it in one piece.
+ * An MPIC of ours and one of QEMU's to which the same is done. Ours goes first and says what is to be expected; then
+ * QEMU is sent all of it in one piece.
  *
- * <p>What QEMU's is known to do differently (docs/qemu-differences.md, by the numbers M1.. given here) is kept out as narrowly as
- * possible: by not taking a step where the two would part, by not comparing a bit, or by a write to QEMU alone that has no meaning
- * for an MPIC and makes QEMU's work out its state anew. What that needs to be known of pending sources is kept beside.
+ * <p>What QEMU's is known to do differently (docs/qemu-differences.md, by the numbers M1.. given here) is kept out as
+ * narrowly as possible: by not taking a step where the two would part, by not comparing a bit, or by a write to QEMU
+ * alone that has no meaning for an MPIC and makes QEMU's work out its state anew. What that needs to be known of
+ * pending sources is kept beside.
  */
 final class MpicTwins {
     /** The sources that steps use: external, internal, MSI. */
@@ -115,7 +116,8 @@ final class MpicTwins {
      * Takes the steps on both, from the reset state.
      *
      * @param watched the core whose pins are compared; QEMU shows those of one only
-     * @return how many steps have been taken (some have no place where they stand), and the first difference; null if there is none
+     * @return how many steps have been taken (some have no place where they stand), and the first difference; null if
+     *     there is none
      */
     static Result run(Board board, int watched, List<MpicStep> steps) {
         return run(board, watched, 0, steps);
@@ -129,7 +131,8 @@ final class MpicTwins {
     static Result run(Board board, int watched, int lifted, List<MpicStep> steps) {
         try (Qemu qemu = Qemu.start(board.launch())) {
             Qtest qtest = qemu.qtest();
-            String core = qemu.qmp().execute("query-cpus-fast").getAsJsonArray().get(watched).getAsJsonObject().get("qom-path")
+            String core = qemu.qmp().execute("query-cpus-fast").getAsJsonArray().get(watched).getAsJsonObject()
+                .get("qom-path")
                 .getAsString();
             qtest.interceptIrqIn(core);
             List<Integer> pins = new ArrayList<>();
@@ -223,7 +226,8 @@ final class MpicTwins {
         int old = peekVpr(source);
         int next = value;
         if (serves(source) && known(4)) {
-            // M4: the priority in service is that of the acknowledge; QEMU reads the register anew. Software must not change it.
+            // M4: the priority in service is that of the acknowledge; QEMU reads the register anew. Software must not
+            // change it.
             next = next & ~MpicRegisters.PRIORITY_MASK | old & MpicRegisters.PRIORITY_MASK;
         }
         if (source < EXTERNALS) {
@@ -231,7 +235,8 @@ final class MpicTwins {
             boolean keep = known(5) && (wire[source] || latched[source]);
             // M7, M8: edges for several cores, and for other outputs than INT.
             boolean level = keep ? (old & MpicRegisters.LEVEL) != 0
-                : (next & MpicRegisters.LEVEL) != 0 || known(7) && Integer.bitCount(peekIdr(source)) > 1 || known(8) && critical(source);
+                : (next & MpicRegisters.LEVEL) != 0 || known(7) && Integer.bitCount(peekIdr(source)) > 1
+                    || known(8) && critical(source);
             next = next & ~MpicRegisters.LEVEL | (level ? MpicRegisters.LEVEL : 0);
         }
         // As in quietly.
@@ -337,7 +342,8 @@ final class MpicTwins {
     private void ipiVpr(int ipi, int value) {
         int at = MpicRegisters.IPIVPR + 0x10 * ipi;
         int old = mpic.peek(at) & ~MpicRegisters.ACTIVITY;
-        int next = serves(FIRST_IPI + ipi) ? value & ~MpicRegisters.PRIORITY_MASK | old & MpicRegisters.PRIORITY_MASK : value;
+        int next = serves(FIRST_IPI + ipi) ? value & ~MpicRegisters.PRIORITY_MASK | old & MpicRegisters.PRIORITY_MASK
+            : value;
         if (ipiPending[ipi] != 0 && old >= 0) {
             both(at, old | MpicRegisters.MASKED);
         }
@@ -383,7 +389,8 @@ final class MpicTwins {
             batch.writel(board.pic + core(core, MpicRegisters.CTPR), 0);
         }
         for (int ipi = 0; ipi < 4; ipi++) {
-            batch.writel(board.pic + MpicRegisters.IPIVPR + 0x10 * ipi, ipiPending[ipi] == 0 ? MpicRegisters.MASKED : 15 << 16);
+            batch.writel(board.pic + MpicRegisters.IPIVPR + 0x10 * ipi,
+                ipiPending[ipi] == 0 ? MpicRegisters.MASKED : 15 << 16);
             for (int core = 0; core < board.cores; core++) {
                 if ((ipiPending[ipi] >> core & 1) != 0) {
                     batch.readl(board.pic + core(core, MpicRegisters.IACK));
@@ -422,7 +429,8 @@ final class MpicTwins {
     private void observe() {
         used.forEach(this::observe);
         for (int ipi = 0; ipi < 4; ipi++) {
-            compared(MpicRegisters.IPIVPR + 0x10 * ipi, known(15) && serves(FIRST_IPI + ipi) ? ~MpicRegisters.ACTIVITY : -1);
+            compared(MpicRegisters.IPIVPR + 0x10 * ipi,
+                known(15) && serves(FIRST_IPI + ipi) ? ~MpicRegisters.ACTIVITY : -1);
         }
         compared(MsiLayout.BANK + MsiLayout.MSISR, -1);
         compared(MpicRegisters.GCR, -1);
@@ -433,8 +441,8 @@ final class MpicTwins {
     }
 
     private void observe(int source) {
-        // M15: QEMU's takes the activity bit back when a source is acknowledged or its line drops. M9: it shows it for a critical source
-        // that is masked.
+        // M15: QEMU's takes the activity bit back when a source is acknowledged or its line drops. M9: it shows it for
+        // a critical source that is masked.
         boolean activity = !(known(15) && serves(source)) && !(known(9) && critical(source) && !board.ilr());
         compared(vprAt(source), activity ? -1 : ~MpicRegisters.ACTIVITY);
     }
@@ -475,7 +483,9 @@ final class MpicTwins {
         }
     }
 
-    /** QEMU's works out which sources are best only when one changes: one of priority 0, which is never delivered, does. */
+    /**
+     * QEMU's works out which sources are best only when one changes: one of priority 0, which is never delivered, does.
+     */
     private void refresh(int core) {
         line(SCRATCH + core, true);
         line(SCRATCH + core, false);
@@ -489,7 +499,8 @@ final class MpicTwins {
 
     private boolean pending(int source) {
         return edge(source) ? latched[source]
-            : wire[source] || source >= 0xe0 && mpic.peek(MsiLayout.BANK + MsiLayout.MSIR_STRIDE * (source - 0xe0)) != 0;
+            : wire[source]
+                || source >= 0xe0 && mpic.peek(MsiLayout.BANK + MsiLayout.MSIR_STRIDE * (source - 0xe0)) != 0;
     }
 
     private boolean asks(int source) {
@@ -545,7 +556,8 @@ final class MpicTwins {
         for (Expected each : expected) {
             int got = each.command < 0 ? pins.get(-1 - each.command) : (int) replies[each.command];
             if (((got ^ each.value) & each.mask) != 0) {
-                String what = each.command < 0 ? "pins of core " + watched + " (INT 0x10, CINT 8)" : name(each.register);
+                String what = each.command < 0 ? "pins of core " + watched + " (INT 0x10, CINT 8)"
+                    : name(each.register);
                 return String.format("%s: %s: Gantry 0x%x, QEMU 0x%x%s", each.step == 0 ? "at the start"
                     : "after step " + each.step + ", " + steps.get(each.step - 1), what, each.value, got,
                     each.mask == -1 ? "" : String.format(" under 0x%x", each.mask));

@@ -10,12 +10,13 @@ import java.util.function.IntFunction;
 import java.util.function.LongUnaryOperator;
 
 /**
- * Where VT-d promises what a translation gives. After a table has changed and until the invalidations that belong to the change are
- * done, a unit may use the old entry, the new one, or now this and now that; what it does there is not compared.
+ * Where VT-d promises what a translation gives. After a table has changed and until the invalidations that belong to
+ * the change are done, a unit may use the old entry, the new one, or now this and now that; what it does there is not
+ * compared.
  *
- * <p>VT-d: an entry of a page table wants an invalidation of the pages it leads to, for a superpage with a mask that covers it; a context
- * entry one of the context, and then one of the translations of the domain it had; a root table both of everything. Without caching
- * mode an entry that was not present wants nothing.
+ * <p>VT-d: an entry of a page table wants an invalidation of the pages it leads to, for a superpage with a mask that
+ * covers it; a context entry one of the context, and then one of the translations of the domain it had; a root table
+ * both of everything. Without caching mode an entry that was not present wants nothing.
  */
 final class Promises {
     /** A context entry's tables. */
@@ -62,7 +63,8 @@ final class Promises {
 
     /** {@return whether it is certain what an access of the device to the page gives} */
     boolean certain(int source, long iova) {
-        return !everyContext && !everyTranslation && !contexts.contains(source) && domainsToInvalidate.get(source).isEmpty()
+        return !everyContext && !everyTranslation && !contexts.contains(source)
+            && domainsToInvalidate.get(source).isEmpty()
             && !doubtful.containsKey(new Page(domainOf.get(source), iova & -4096));
     }
 
@@ -147,8 +149,8 @@ final class Promises {
                 domainsBefore.get(source).add(domainOf.get(source));
                 read(source, entries.apply(source));
                 if (unchanged && left.equals(Set.of(domainOf.get(source)))) {
-                    // Still the same entry. One of the same domain that was written wants its translations invalidated, too: until then
-                    // they may be used though the entry is malformed by now.
+                    // Still the same entry. One of the same domain that was written wants its translations invalidated,
+                    // too: until then they may be used though the entry is malformed by now.
                     left.clear();
                 }
             }

@@ -14,8 +14,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Our VT-d unit against QEMU's: random tables, commands and DMA on both; registers, faults, memory and delivered interrupts compared
- * after each step. A fixed seed, and one that is new each time and can be given with {@code -Dgantry.seed}.
+ * Our VT-d unit against QEMU's: random tables, commands and DMA on both; registers, faults, memory and delivered
+ * interrupts compared after each step. A fixed seed, and one that is new each time and can be given with
+ * {@code -Dgantry.seed}.
  */
 @Installed
 @Timeout(300)
@@ -41,7 +42,8 @@ class VtdDifferentialTest {
         random(kind, FRESH);
     }
 
-    @DisplayName("VT-d: a context entry that is malformed by now may go on being used until the domain's translations are invalidated, too")
+    @DisplayName("VT-d: a context entry that is malformed by now may go on being used until the domain's "
+        + "translations are invalidated, too")
     @Test
     void contextInvalidatedAlone() {
         same(Kind.DEVICE_TLB,
@@ -65,7 +67,8 @@ class VtdDifferentialTest {
     private static void random(Kind kind, long seed) {
         int taken = 0;
         for (int sequence = 0; taken < STEPS; sequence++) {
-            List<VtdStep> list = new VtdSequence(kind, new Random(seed * 1_000_003 + 31 * kind.ordinal() + 1000L * sequence)).steps(LENGTH);
+            List<VtdStep> list = new VtdSequence(kind,
+                new Random(seed * 1_000_003 + 31 * kind.ordinal() + 1000L * sequence)).steps(LENGTH);
             VtdTwins.Result result = VtdTwins.run(kind, list);
             taken += result.taken();
             if (result.difference() != null) {
@@ -76,7 +79,8 @@ class VtdDifferentialTest {
 
     private static void report(Kind kind, List<VtdStep> list, String where, String first) {
         List<VtdStep> least = Minimiser.minimise(list, part -> VtdTwins.run(kind, part).difference() != null, TRIES);
-        fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", kind, where, first, least.size(), list.size(),
+        fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", kind, where, first, least.size(),
+            list.size(),
             VtdTwins.run(kind, least).difference(), paste(kind, least)));
     }
 

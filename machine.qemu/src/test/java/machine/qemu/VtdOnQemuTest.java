@@ -109,7 +109,8 @@ class VtdOnQemuTest {
         }
     }
 
-    @DisplayName("VT-d 3.4: mapped memory is reached, scattered pages and superpages alike; all else is refused and recorded")
+    @DisplayName("VT-d 3.4: mapped memory is reached, scattered pages and superpages alike; all else is refused and "
+        + "recorded")
     @ParameterizedTest
     @ValueSource(strings = {"intremap=on", "intremap=on,caching-mode=on", "intremap=on,aw-bits=48"})
     void translation(String iommu) {
@@ -152,7 +153,8 @@ class VtdOnQemuTest {
         }
     }
 
-    @DisplayName("A page that was used is gone for the device when unmap returns, however often; its successor is seen at once")
+    @DisplayName("A page that was used is gone for the device when unmap returns, however often; its successor is "
+        + "seen at once")
     @Test
     void remap() {
         start();
@@ -168,7 +170,8 @@ class VtdOnQemuTest {
                 one.fetch(0x10000, 256);
                 one.store(0x20_0000, 256);
                 byte[] seen = Arrays.copyOf(read(target), 256);
-                assertArrayEquals(Arrays.copyOfRange(content, page * PAGE, page * PAGE + 256), seen, () -> "seed " + SEED);
+                assertArrayEquals(Arrays.copyOfRange(content, page * PAGE, page * PAGE + 256), seen,
+                    () -> "seed " + SEED);
                 assertEquals(PAGE, domain.unmap(0x10000, PAGE));
                 one.fetch(0x10000, 256);
                 violated("0x06", first);
@@ -206,7 +209,8 @@ class VtdOnQemuTest {
     @Test
     void messageToMemory() {
         start();
-        try (IommuDomain domain = driver.open(); DmaBuffer page = machine.memory().allocate(PAGE, PAGE, Layout.CONTIGUOUS)) {
+        try (IommuDomain domain = driver.open();
+            DmaBuffer page = machine.memory().allocate(PAGE, PAGE, Layout.CONTIGUOUS)) {
             domain.attach(first);
             domain.map(0x14000, page, 0, PAGE, Access.READ_WRITE);
             page.write(0, new byte[PAGE], 0, PAGE);
@@ -216,7 +220,8 @@ class VtdOnQemuTest {
         }
     }
 
-    @DisplayName("VT-d 5: a remapped message interrupts QEMU's core, irq.apic acknowledges and ends it; a released entry lets none through")
+    @DisplayName("VT-d 5: a remapped message interrupts QEMU's core, irq.apic acknowledges and ends it; a released "
+        + "entry lets none through")
     @Test
     void interrupts() {
         start();

@@ -7,12 +7,16 @@ import java.util.Random;
 import machine.qemu.VtdTwins.Kind;
 
 /**
- * Makes random steps for {@link VtdTwins}. A sequence keeps to a few pages and to their tables, so that what is cached is met again, and
- * most of what it changes it invalidates, so that devices may speak.
+ * Makes random steps for {@link VtdTwins}. A sequence keeps to a few pages and to their tables, so that what is cached
+ * is met again, and most of what it changes it invalidates, so that devices may speak.
  */
 final class VtdSequence {
-    /** Pages that devices speak to: neighbours, ends of tables, superpages, the end of 39 bits; in a wide unit the first page after it. */
-    private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000, 0x40_5000,
+    /**
+     * Pages that devices speak to: neighbours, ends of tables, superpages, the end of 39 bits; in a wide unit the first
+     * page after it.
+     */
+    private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000,
+        0x40_5000,
         0x4020_0000L, 0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
     private static final int FOCUS = 5;
     /** For each page table its level. Two trees: 0, 1, 2, 3 and 4 for addresses from 2 MiB on; 5, 6, 7, 8. */
@@ -148,7 +152,8 @@ final class VtdSequence {
         access(device, iova, reads);
         if (random.nextInt(3) == 0) {
             // Where it is cached now, the other way.
-            access(random.nextInt(3) == 0 ? random.nextInt(VtdTwins.SOURCES.length) : device, iova & -4096 | random.nextInt(4096), !reads);
+            access(random.nextInt(3) == 0 ? random.nextInt(VtdTwins.SOURCES.length) : device,
+                iova & -4096 | random.nextInt(4096), !reads);
         }
         if (random.nextInt(3) == 0) {
             steps.add(VtdStep.clear(3));
@@ -185,7 +190,8 @@ final class VtdSequence {
         int dice = random.nextInt(10);
         int level = dice < 4 ? 1 : dice < 7 ? 2 : dice < 9 ? 3 : 4;
         int table = table(tree, level, page);
-        steps.add(VtdStep.pte(table, index(level, page), random.nextInt(5) < 2 ? good(table, page) : entry(table, page)));
+        steps.add(
+            VtdStep.pte(table, index(level, page), random.nextInt(5) < 2 ? good(table, page) : entry(table, page)));
         if (random.nextInt(6) > 0) {
             int top = wide() && random.nextBoolean() ? 0 : 1;
             invalidate(domain(tree + top, 2 - top), page, level);
@@ -242,7 +248,8 @@ final class VtdSequence {
             steps.add(VtdStep.tlbInv(2, random.nextInt(6) == 0 ? domain() : domain, 0, 0));
         } else {
             int least = Math.max(0, 9 * (Math.min(level, 3) - 1));
-            int mask = random.nextInt(12) == 0 ? 19 : random.nextInt(3) == 0 ? least : Math.min(18, least + random.nextInt(5));
+            int mask = random.nextInt(12) == 0 ? 19
+                : random.nextInt(3) == 0 ? least : Math.min(18, least + random.nextInt(5));
             steps.add(VtdStep.tlbInv(3, domain, page & -1L << 12 + mask, mask));
             if (mask > 18) {
                 // Too much: ignored by register, an error by queue.
@@ -264,7 +271,8 @@ final class VtdSequence {
     }
 
     private VtdStep context(int device) {
-        int table = random.nextInt(8) == 0 ? random.nextInt(LEVELS.length) : (wide() ? random.nextInt(2) : 1) + TREE * random.nextInt(2);
+        int table = random.nextInt(8) == 0 ? random.nextInt(LEVELS.length)
+            : (wide() ? random.nextInt(2) : 1) + TREE * random.nextInt(2);
         int depth = random.nextInt(8) == 0 ? random.nextInt(8) : table % TREE == 0 ? 2 : 1;
         int type = random.nextInt(3) > 0 ? 0 : random.nextInt(4);
         long low = tableAt(table) | (random.nextInt(8) == 0 ? 0 : 1) | (random.nextInt(4) == 0 ? 2 : 0) | type << 2;
@@ -278,7 +286,8 @@ final class VtdSequence {
             low = low & 0xfff | VtdTwins.NOWHERE;
         }
         // All context entries of a domain have the same tables.
-        int domain = type == 2 ? PASSING_DOMAIN : (low & ADDRESS) == tableAt(table) ? domain(table, depth) : UNUSED_DOMAIN;
+        int domain = type == 2 ? PASSING_DOMAIN
+            : (low & ADDRESS) == tableAt(table) ? domain(table, depth) : UNUSED_DOMAIN;
         return VtdStep.context(random.nextInt(12) == 0 ? 1 : 0, device, low, high | domain << 8);
     }
 
@@ -380,15 +389,18 @@ final class VtdSequence {
     }
 
     private long remapping() {
-        long low = (random.nextInt(8) == 0 ? 0 : 1) | (random.nextInt(4) == 0 ? 2 : 0) | (random.nextInt(8) == 0 ? 4 : 0)
-            | random.nextInt(2) << 3 | (random.nextInt(3) == 0 ? 0x10 : 0) | random.nextInt(2) << 5 | random.nextInt(16) << 8
+        long low = (random.nextInt(8) == 0 ? 0 : 1) | (random.nextInt(4) == 0 ? 2 : 0)
+            | (random.nextInt(8) == 0 ? 4 : 0)
+            | random.nextInt(2) << 3 | (random.nextInt(3) == 0 ? 0x10 : 0) | random.nextInt(2) << 5
+            | random.nextInt(16) << 8
             | (0x20 + random.nextInt(0xd0)) << 16;
         low |= random.nextInt(5) == 0 ? (long) random.nextInt(256) << 40 : random.nextInt(8) == 0 ? 0xffL << 40 : 0;
         return random.nextInt(10) == 0 ? low | 1L << new int[] {12, 13, 14, 24, 31}[random.nextInt(5)] : low;
     }
 
     private long verification() {
-        int source = VtdTwins.SOURCES[random.nextInt(VtdTwins.SOURCES.length)] ^ (random.nextInt(4) == 0 ? 1 << random.nextInt(4) : 0);
+        int source = VtdTwins.SOURCES[random.nextInt(VtdTwins.SOURCES.length)]
+            ^ (random.nextInt(4) == 0 ? 1 << random.nextInt(4) : 0);
         int type = random.nextInt(4);
         // V7: QEMU's has first and last bus swapped; one bus alone is the same.
         long high = (type == 2 ? random.nextInt(3) / 2 * 0x0101 : source) | random.nextInt(4) << 16 | type << 18;

@@ -5,13 +5,14 @@ import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 
 /**
- * One thing that software or a device does to a VT-d unit. Its text is the call that makes it, so that a printed sequence can be
- * pasted into {@link VtdDifferentialTest}.
+ * One thing that software or a device does to a VT-d unit. Its text is the call that makes it, so that a printed
+ * sequence can be pasted into {@link VtdDifferentialTest}.
  */
 record VtdStep(Op op, long... values) {
     /** What can be done. */
     enum Op {
-        PTE, CONTEXT, ROOT, RTADDR, TE, CTX_INV, TLB_INV, QIE, DESCRIPTOR, MEND, WAIT, WRITE, READ, STALE, MSI, IRTE, IEC, IRTA, IRE, CLEAR,
+        PTE, CONTEXT, ROOT, RTADDR, TE, CTX_INV, TLB_INV, QIE, DESCRIPTOR, MEND, WAIT, WRITE, READ, STALE, MSI, IRTE,
+        IEC, IRTA, IRE, CLEAR,
         EVENT, ICS
     }
 
@@ -147,7 +148,9 @@ record VtdStep(Op op, long... values) {
         for (String word : op.name().toLowerCase().split("_")) {
             name.append(name.isEmpty() ? word : Character.toUpperCase(word.charAt(0)) + word.substring(1));
         }
-        return (op == Op.WAIT ? "await" : name) + LongStream.of(values).mapToObj(v -> v >= 0 && v < 10 ? Long.toString(v)
-            : "0x" + Long.toHexString(v) + (v > Integer.MAX_VALUE || v < 0 ? "L" : "")).collect(Collectors.joining(", ", "(", ")"));
+        return (op == Op.WAIT ? "await" : name) + LongStream.of(values)
+            .mapToObj(v -> v >= 0 && v < 10 ? Long.toString(v)
+            : "0x" + Long.toHexString(v) + (v > Integer.MAX_VALUE || v < 0 ? "L" : ""))
+            .collect(Collectors.joining(", ", "(", ")"));
     }
 }

@@ -32,8 +32,9 @@ import machine.qemu.process.Qemu;
 import machine.qemu.process.Qtest;
 
 /**
- * A VT-d unit of ours and one of QEMU's to which the same is done, and behind each of them four devices that do the same: QEMU's edu, and
- * ports of ours with the same source ids. Ours is built to the CAP and ECAP that QEMU's shows, and goes first.
+ * A VT-d unit of ours and one of QEMU's to which the same is done, and behind each of them four devices that do the
+ * same: QEMU's edu, and ports of ours with the same source ids. Ours is built to the CAP and ECAP that QEMU's shows,
+ * and goes first.
  *
  * <p>Where {@link Promises} says that nothing is promised, devices do not speak. What QEMU's is known to do differently
  * (docs/qemu-differences.md, by the numbers V1.. given here) is kept out as narrowly as possible.
@@ -133,7 +134,8 @@ final class VtdTwins {
         capabilities = new VtdCapabilities(qtest.readq(UNIT + VtdRegisters.CAP), qtest.readq(UNIT + VtdRegisters.ECAP));
         int host = capabilities.addressWidth();
         VtdUnit unit = new VtdUnit(bus, new VtdSettings(capabilities, host, true, false, 1 << 10), UNIT);
-        Node node = Node.at(SLOT).compatible("intel,vt-d").registers(new Node.Range(UNIT, VtdRegisters.SIZE)).builtIn(true);
+        Node node = Node.at(SLOT).compatible("intel,vt-d").registers(new Node.Range(UNIT, VtdRegisters.SIZE))
+            .builtIn(true);
         LocalMachine machine = new LocalMachine(TestBoard.named("twin").nodes(node).board(), bus);
         machine.attach(node, unit.plug(SLOT));
         bus.attach(MESSAGES, 1 << 20, new Mmio() {
@@ -187,7 +189,8 @@ final class VtdTwins {
         }
         String edu = ",dma_mask=0xffffffffffffffff";
         String options = kind.options.isEmpty() ? "" : ',' + kind.options;
-        Launch launch = Launch.q35((int) (MEMORY >> 20), "intel-iommu,intremap=on" + options, "edu,addr=3.0,multifunction=on" + edu,
+        Launch launch = Launch.q35((int) (MEMORY >> 20), "intel-iommu,intremap=on" + options,
+            "edu,addr=3.0,multifunction=on" + edu,
             "edu,addr=3.2" + edu, "edu,addr=3.4" + edu, "edu,addr=4.0" + edu);
         int taken = 0;
         try (Qemu qemu = Qemu.start(launch)) {
@@ -377,11 +380,13 @@ final class VtdTwins {
 
     private boolean invalidateContexts(int granularity, int domain, int source, int mask) {
         if (queued()) {
-            if (!submit(1 | granularity << 4 | (long) domain << 16 | (long) source << 32 | (long) mask << 48, 0) || stopped()) {
+            if (!submit(1 | granularity << 4 | (long) domain << 16 | (long) source << 32 | (long) mask << 48, 0)
+                || stopped()) {
                 return stopped();
             }
         } else {
-            both8(VtdRegisters.CCMD, VtdRegisters.START | (long) granularity << 61 | (long) mask << 32 | (long) source << 16 | domain);
+            both8(VtdRegisters.CCMD,
+                VtdRegisters.START | (long) granularity << 61 | (long) mask << 32 | (long) source << 16 | domain);
             compared8("CCMD", VtdRegisters.CCMD, VtdRegisters.START | (long) GRANTED << 32);
         }
         if (granularity != 0) {
@@ -486,7 +491,8 @@ final class VtdTwins {
         boolean denied = false;
         for (int done = 0; done < length;) {
             int piece = Math.min(length - done, 4096 - (int) (iova + done & 0xfff));
-            int status = toMemory ? port.write(iova + done, data, place + done, piece) : port.read(iova + done, data, place + done, piece);
+            int status = toMemory ? port.write(iova + done, data, place + done, piece)
+                : port.read(iova + done, data, place + done, piece);
             complete &= status == Bus.OK;
             denied |= status == Refusal.DENIED;
             done += piece;
@@ -531,7 +537,8 @@ final class VtdTwins {
             boolean certain = !walks || promises.certain(source, at) && !stopped();
             LongUnaryOperator context = context(source);
             // V4: QEMU's lets anything pass through. V14: FPD does not silence its reason 0xb.
-            boolean passes = !walks || !(known(4) && at >>> capabilities.addressWidth() != 0 && (context.applyAsLong(0) & 0xd) == 9)
+            boolean passes = !walks
+                || !(known(4) && at >>> capabilities.addressWidth() != 0 && (context.applyAsLong(0) & 0xd) == 9)
                 && !(known(14) && silencedReserved(context));
             long physical = walk != null ? walk.physical() : at;
             // Devices do not write to tables and queues.
@@ -545,18 +552,21 @@ final class VtdTwins {
 
     private boolean silencedReserved(LongUnaryOperator context) {
         long low = context.applyAsLong(0);
-        long reserved = low & (0xff0 | -1L << capabilities.addressWidth()) | context.applyAsLong(8) & 0xffff_ffff_ff00_0080L;
+        long reserved = low & (0xff0 | -1L << capabilities.addressWidth())
+            | context.applyAsLong(8) & 0xffff_ffff_ff00_0080L;
         return (low & 3) == 3 && reserved != 0;
     }
 
     private boolean stale(int device, long iova, long frame) throws Different {
         long page = iova & -4096;
         Promises.Walk walk = translating() ? promises.walk(SOURCES[device], page) : null;
-        if (walk == null || walk.shift() != 12 || walk.physical() < FRAMES || walk.physical() >= FRAMES + 0x1000 * FRAME_COUNT
+        if (walk == null || walk.shift() != 12 || walk.physical() < FRAMES
+            || walk.physical() >= FRAMES + 0x1000 * FRAME_COUNT
                 || walk.physical() == frame || !mayAccess(device, page, 16, true)) {
             return false;
         }
-        long leaf = walk.entries().stream().filter(each -> (bus.read(each, 8) & 0x000f_ffff_ffff_f000L) == walk.physical()).findFirst()
+        long leaf = walk.entries().stream()
+            .filter(each -> (bus.read(each, 8) & 0x000f_ffff_ffff_f000L) == walk.physical()).findFirst()
             .orElse(0L);
         long old = walk.physical();
         int at = 0x40;
@@ -616,7 +626,8 @@ final class VtdTwins {
         boolean overflow = (read(VtdRegisters.FSTS, 4) & VtdRegisters.PFO) != 0;
         int status = ports.get(device).write(address, 4, data & 0xffff_ffffL);
         if (interrupt) {
-            if (known(2) && recorded() != recorded || known(2) && ((read(VtdRegisters.FSTS, 4) & VtdRegisters.PFO) != 0) != overflow) {
+            if (known(2) && recorded() != recorded
+                || known(2) && ((read(VtdRegisters.FSTS, 4) & VtdRegisters.PFO) != 0) != overflow) {
                 // V2: QEMU's drops what is refused, too, but records nothing.
                 if (recorded() != recorded) {
                     write4(capabilities.faultOffset() + 12, VtdRegisters.FAULT & 0xffff_ffffL);
@@ -675,9 +686,11 @@ final class VtdTwins {
             compared8("FRCD", capabilities.faultOffset(), known(15) ? (1L << capabilities.addressWidth()) - 1 : -1);
         }
         // V10: QEMU's writes a PASID value although none is present.
-        compared8("FRCD high", capabilities.faultOffset() + 8, !recorded() ? 1L << 63 : recordedPasid() || !known(10) ? -1 : ~PASID);
+        compared8("FRCD high", capabilities.faultOffset() + 8,
+            !recorded() ? 1L << 63 : recordedPasid() || !known(10) ? -1 : ~PASID);
         for (int word = 0; word < STATUS_WORDS; word += 2) {
-            expected.add(new Expected(batch.size(), "status words " + word + ", " + (word + 1), -1, bus.read(STATUS + 4 * word, 8)));
+            expected.add(new Expected(batch.size(), "status words " + word + ", " + (word + 1), -1,
+                bus.read(STATUS + 4 * word, 8)));
             batch.readq(STATUS + 4 * word);
         }
     }
@@ -687,7 +700,8 @@ final class VtdTwins {
         byte[] theirs = qtest.memread(FRAMES, 0x1000 * FRAME_COUNT);
         int at = Arrays.mismatch(ours, theirs);
         if (at >= 0) {
-            throw new Different(String.format("memory at 0x%x: Gantry 0x%x, QEMU 0x%x", FRAMES + at, ours[at], theirs[at]));
+            throw new Different(
+                String.format("memory at 0x%x: Gantry 0x%x, QEMU 0x%x", FRAMES + at, ours[at], theirs[at]));
         }
     }
 
@@ -701,7 +715,8 @@ final class VtdTwins {
     private void requests() throws Different {
         String ours = requested.entrySet().stream().map(each -> each.getKey() + (each.getValue() ? "(level)" : ""))
             .collect(Collectors.joining(" "));
-        String theirs = qemu.qmp().hmp("info lapic").lines().filter(line -> line.startsWith("IRR")).findFirst().orElse("").substring(3)
+        String theirs = qemu.qmp().hmp("info lapic").lines().filter(line -> line.startsWith("IRR")).findFirst()
+            .orElse("").substring(3)
             .replace("(none)", "").strip();
         if (!ours.equals(theirs)) {
             throw new Different("requests of the local APIC: Gantry " + ours + ", QEMU " + theirs);
@@ -722,7 +737,8 @@ final class VtdTwins {
         long[] results = batch.run();
         for (Expected each : expected) {
             if (((results[each.command] ^ each.value) & each.mask) != 0) {
-                throw new Different(String.format("%s: Gantry 0x%x, QEMU 0x%x%s", each.what, each.value, results[each.command],
+                throw new Different(
+                    String.format("%s: Gantry 0x%x, QEMU 0x%x%s", each.what, each.value, results[each.command],
                     each.mask == -1 ? "" : String.format(" under 0x%x", each.mask)));
             }
         }

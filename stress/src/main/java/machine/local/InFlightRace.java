@@ -24,7 +24,8 @@ import org.openjdk.jcstress.infra.results.II_Result;
 public class InFlightRace {
     private static final int SLOTS = 256;
     /** Used again and again: a thread's first access is another one than those that follow. */
-    private static final InFlight[] ALL = Stream.generate(() -> new InFlight(1, "a device")).limit(SLOTS).toArray(InFlight[]::new);
+    private static final InFlight[] ALL = Stream.generate(() -> new InFlight(1, "a device")).limit(SLOTS)
+        .toArray(InFlight[]::new);
     private static final AtomicInteger NEXT = new AtomicInteger();
 
     private final InFlight inFlight = ALL[NEXT.getAndIncrement() & SLOTS - 1];

@@ -44,8 +44,8 @@ public interface Container extends AutoCloseable {
     Optional<String> iommu();
 
     /**
-     * {@return the kind of hardware that translates for it now, such as {@code vtd} for {@code type1v2}; empty while there
-     *     is none}
+     * {@return the kind of hardware that translates for it now, such as {@code vtd} for {@code type1v2}; empty while
+     *     there is none}
      */
     Optional<String> iommuKind();
 
@@ -61,16 +61,17 @@ public interface Container extends AutoCloseable {
     /**
      * Adds a group; all its devices come under this container's translations.
      *
-     * @throws machine.api.ErrnoException EBUSY if some mapping's vaddr is invalid, or the group is in another container; EINVAL if it is
-     *     in this one, if its devices cannot be attached to the IOMMU that is set or sit behind another one, if a mapping or a doorbell
-     *     touches a region reserved for them, or if no valid address would be left; EPERM as {@link #setIommu}; EAGAIN while the IOMMU is
-     *     away
+     * @throws machine.api.ErrnoException EBUSY if some mapping's vaddr is invalid, or the group is in another
+     *     container; EINVAL if it is in this one, if its devices cannot be attached to the IOMMU that is set or sit
+     *     behind another one, if a mapping or a doorbell touches a region reserved for them, or if no valid address
+     *     would be left; EPERM as {@link #setIommu}; EAGAIN while the IOMMU is away
      * @throws IllegalArgumentException for a group of another VFIO service
      */
     void addGroup(Group group);
 
     /**
-     * Takes a group out; its devices are blocked. When the last group leaves, the IOMMU is unset and all mappings are dropped.
+     * Takes a group out; its devices are blocked. When the last group leaves, the IOMMU is unset and all mappings are
+     * dropped.
      *
      * @throws machine.api.ErrnoException EINVAL if it is not in this container; EBUSY while a device of it is open
      */
@@ -79,10 +80,11 @@ public interface Container extends AutoCloseable {
     /**
      * Chooses the IOMMU type and attaches all groups.
      *
-     * @throws machine.api.ErrnoException EINVAL without a group, if one is set, or if what is reserved for the devices leaves no valid
-     *     address, or if a device sits behind an IOMMU that no provider of the type drives; ENODEV if no provider has that type; EPERM if
-     *     doorbells lie outside its translation and no interrupt controller verifies who rings them, unless the host allows that, or if
-     *     firmware wants memory mapped for a device (an RMRR) that is not of a class that can do without; what the provider throws
+     * @throws machine.api.ErrnoException EINVAL without a group, if one is set, or if what is reserved for the devices
+     *     leaves no valid address, or if a device sits behind an IOMMU that no provider of the type drives; ENODEV if
+     *     no provider has that type; EPERM if doorbells lie outside its translation and no interrupt controller
+     *     verifies who rings them, unless the host allows that, or if firmware wants memory mapped for a device (an
+     *     RMRR) that is not of a class that can do without; what the provider throws
      */
     void setIommu(String type);
 
@@ -96,8 +98,8 @@ public interface Container extends AutoCloseable {
     /**
      * Sets an attribute of the translations (VFIO_IOMMU_PAMU_SET_ATTR). Protection never lapses meanwhile.
      *
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set or for a value it cannot take; ENOTTY if the type has
-     *     no such attribute; EBUSY while something is mapped that depends on it
+     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set or for a value it cannot take; ENOTTY if the type
+     *     has no such attribute; EBUSY while something is mapped that depends on it
      */
     void set(DomainAttribute attribute);
 
@@ -109,8 +111,9 @@ public interface Container extends AutoCloseable {
     <A extends DomainAttribute> A get(Class<A> attribute);
 
     /**
-     * Lets the devices reach part of a buffer (VFIO_IOMMU_MAP_DMA). The container holds the memory until it is unmapped.
-     * The part must begin and end at multiples of {@link ContainerInfo#pageSizes}' lowest. Checked in this order:
+     * Lets the devices reach part of a buffer (VFIO_IOMMU_MAP_DMA). The container holds the memory until it is
+     * unmapped. The part must begin and end at multiples of {@link ContainerInfo#pageSizes}' lowest. Checked in this
+     * order:
      * <ul>
      * <li>EINVAL: an unknown flag; no access at all, or an access with MAP_VADDR; a windowed type and MAP_VADDR
      * <li>EINVAL: length 0; iova, offset or length not aligned; iova + length or offset + length wraps
@@ -123,9 +126,9 @@ public interface Container extends AutoCloseable {
      * <li>what the IOMMU throws, such as EFAULT for memory of a shape it cannot map
      * </ul>
      *
-     * <p>With {@link DmaFlags#MAP_VADDR} nothing is mapped: the mapping of exactly that iova and length, whose vaddr is invalid, from
-     * now on belongs to this buffer. Its memory must be the very same, byte by byte; devices go on reaching it. Instead of
-     * EEXIST and all that follows:
+     * <p>With {@link DmaFlags#MAP_VADDR} nothing is mapped: the mapping of exactly that iova and length, whose vaddr is
+     * invalid, from now on belongs to this buffer. Its memory must be the very same, byte by byte; devices go on
+     * reaching it. Instead of EEXIST and all that follows:
      * <ul>
      * <li>ENOENT: no mapping touches the range
      * <li>EINVAL: iova or length is not exactly the mapping's; its vaddr is valid
@@ -145,10 +148,10 @@ public interface Container extends AutoCloseable {
      * Takes mappings away (VFIO_IOMMU_UNMAP_DMA). When it returns, no access in flight uses them.
      *
      * @return bytes unmapped, 0 if nothing was mapped there
-     * @throws machine.api.ErrnoException EINVAL for a wrong alignment, a length of 0, a wrap, or if the range would cut a mapping where
-     *     the type does not allow it: {@code type1v2} never; {@code type1} takes each mapping whole whose first address is in the
-     *     range, but none at all if the range begins inside one; a windowed type cuts between windows. ETIMEDOUT, naming the device,
-     *     if one of its accesses does not end: all stays mapped
+     * @throws machine.api.ErrnoException EINVAL for a wrong alignment, a length of 0, a wrap, or if the range would cut
+     *     a mapping where the type does not allow it: {@code type1v2} never; {@code type1} takes each mapping whole
+     *     whose first address is in the range, but none at all if the range begins inside one; a windowed type cuts
+     *     between windows. ETIMEDOUT, naming the device, if one of its accesses does not end: all stays mapped
      */
     long unmap(long iova, long length);
 
@@ -157,18 +160,19 @@ public interface Container extends AutoCloseable {
      *
      * <ul>
      * <li>{@link DmaFlags#UNMAP_ALL} takes everything.
-     * <li>{@link DmaFlags#UNMAP_VADDR}, alone or with ALL, takes nothing away: it makes the vaddr of what would go invalid. The memory
-     *     stays held and reachable by devices; no group can be added until {@link DmaFlags#MAP_VADDR} or a true unmap.
-     * <li>{@link DmaFlags#UNMAP_GET_DIRTY_BITMAP} reports the pages that go as {@link #dirtyPages} does, beginning at {@code iova}. The
-     *     report is written before they go; if they cannot go, the bitmap is as it was.
+     * <li>{@link DmaFlags#UNMAP_VADDR}, alone or with ALL, takes nothing away: it makes the vaddr of what would go
+     *     invalid. The memory stays held and reachable by devices; no group can be added until
+     *     {@link DmaFlags#MAP_VADDR} or a true unmap.
+     * <li>{@link DmaFlags#UNMAP_GET_DIRTY_BITMAP} reports the pages that go as {@link #dirtyPages} does, beginning at
+     *     {@code iova}. The report is written before they go; if they cannot go, the bitmap is as it was.
      * </ul>
      *
      * @param bitmap for UNMAP_GET_DIRTY_BITMAP; otherwise ignored and may be null
      * @return bytes unmapped, or whose vaddr became invalid
-     * @throws machine.api.ErrnoException EINVAL for an unknown flag; UNMAP_GET_DIRTY_BITMAP with another flag, without a bitmap, while
-     *     tracking is off, or with a wrong page size or bitmap size; UNMAP_ALL with an iova or length that is not 0; UNMAP_VADDR
-     *     where some vaddr is invalid already, and then none has changed; and what {@link #unmap(long, long)} says. EFAULT for a
-     *     read-only bitmap
+     * @throws machine.api.ErrnoException EINVAL for an unknown flag; UNMAP_GET_DIRTY_BITMAP with another flag, without
+     *     a bitmap, while tracking is off, or with a wrong page size or bitmap size; UNMAP_ALL with an iova or length
+     *     that is not 0; UNMAP_VADDR where some vaddr is invalid already, and then none has changed; and what
+     *     {@link #unmap(long, long)} says. EFAULT for a read-only bitmap
      */
     long unmap(long iova, long length, int flags, DirtyBitmap bitmap);
 
@@ -176,18 +180,18 @@ public interface Container extends AutoCloseable {
      * Controls and reports dirty tracking, the pages that devices may have written (VFIO_IOMMU_DIRTY_PAGES). Only
      * {@code type1v2} has it.
      *
-     * <p>No device here reports what it writes, so with tracking on every page that is mapped is dirty, each time it is asked, as in
-     * Linux with such devices. A report may span several mappings and holes, but not cut a mapping.
+     * <p>No device here reports what it writes, so with tracking on every page that is mapped is dirty, each time it is
+     * asked, as in Linux with such devices. A report may span several mappings and holes, but not cut a mapping.
      *
      * @param flags one of {@link DmaFlags#DIRTY_START}, {@link DmaFlags#DIRTY_STOP}, {@link DmaFlags#DIRTY_GET_BITMAP}
      * @param iova first device address of a report, otherwise ignored, as are the others
      * @param length bytes of a report
      * @param bitmap where a report goes; may be null for START and STOP
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set; ENOTTY for a windowed type; EACCES for {@code type1}; EINVAL
-     *     for none or more than one of the flags, or an unknown one; for GET_BITMAP: EINVAL without a bitmap, if iova or length is
-     *     not aligned, length is 0, the range wraps, the bitmap's size is less than {@link DirtyBitmap#bytes} says or more than
-     *     {@link ContainerInfo.Migration#maxDirtyBitmapSize}, its page size is not the smallest, tracking is off, or the range
-     *     cuts a mapping; EFAULT if the bitmap is read-only
+     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set; ENOTTY for a windowed type; EACCES for
+     *     {@code type1}; EINVAL for none or more than one of the flags, or an unknown one; for GET_BITMAP: EINVAL
+     *     without a bitmap, if iova or length is not aligned, length is 0, the range wraps, the bitmap's size is less
+     *     than {@link DirtyBitmap#bytes} says or more than {@link ContainerInfo.Migration#maxDirtyBitmapSize}, its page
+     *     size is not the smallest, tracking is off, or the range cuts a mapping; EFAULT if the bitmap is read-only
      */
     void dirtyPages(int flags, long iova, long length, DirtyBitmap bitmap);
 
@@ -195,8 +199,8 @@ public interface Container extends AutoCloseable {
     List<Mapping> mappings();
 
     /**
-     * {@return the ranges a user must not map, by ascending start: the hardware's, those of the devices in its groups, and what
-     *     the MSI strategy announces that it keeps}
+     * {@return the ranges a user must not map, by ascending start: the hardware's, those of the devices in its groups,
+     *     and what the MSI strategy announces that it keeps}
      */
     List<ReservedRegion> reserved();
 
@@ -204,7 +208,8 @@ public interface Container extends AutoCloseable {
      * Calls an operation of the active MSI strategy, one of {@link vfio.api.msi.MsiStrategy#operations}.
      *
      * @return the operation's result, 0 if it has none
-     * @throws machine.api.ErrnoException ENOTTY, naming the active strategy, if it does not have the operation; what the operation throws
+     * @throws machine.api.ErrnoException ENOTTY, naming the active strategy, if it does not have the operation; what
+     *     the operation throws
      */
     long msi(String operation, long... arguments);
 
@@ -234,12 +239,12 @@ public interface Container extends AutoCloseable {
     /**
      * Selects the MSI strategy by name; an empty name, the default, leaves the choice to the resolver.
      *
-     * <p>Vectors that are enabled move along and stay enabled: a strategy that can takes over the banks where they are, another
-     * places them anew, and devices get new messages. An MSI sent meanwhile arrives when the road is open, several as one. If that
-     * fails, everything is as before.
+     * <p>Vectors that are enabled move along and stay enabled: a strategy that can takes over the banks where they are,
+     * another places them anew, and devices get new messages. An MSI sent meanwhile arrives when the road is open,
+     * several as one. If that fails, everything is as before.
      *
-     * @throws machine.api.ErrnoException ENOENT if there is no such strategy; EINVAL, with its reason, if it is not feasible here;
-     *     EBUSY if vectors are enabled and it cannot make their banks reachable, saying why
+     * @throws machine.api.ErrnoException ENOENT if there is no such strategy; EINVAL, with its reason, if it is not
+     *     feasible here; EBUSY if vectors are enabled and it cannot make their banks reachable, saying why
      */
     void msiStrategy(String name);
 
@@ -258,26 +263,30 @@ public interface Container extends AutoCloseable {
     Duration stallBound();
 
     /**
-     * Moves the container to another provider of its IOMMU type or to another type, with all it holds. DMA is held back meanwhile, see
-     * {@link #stallBound}; operations of other threads wait. Of several providers of the type that serve its devices, the best ranked takes
-     * over that is not the present one; if there is only the present one, it builds everything anew.
+     * Moves the container to another provider of its IOMMU type or to another type, with all it holds. DMA is held back
+     * meanwhile, see {@link #stallBound}; operations of other threads wait. Of several providers of the type that serve
+     * its devices, the best ranked takes over that is not the present one; if there is only the present one, it builds
+     * everything anew.
      *
-     * <p>What can be seen beforehand not to fit is refused before anything is touched; if the newcomer fails later, the present provider
-     * gets everything back, and only if that fails, too, the container is {@link ContainerState#BLOCKED} until {@link #retry}. A move to a
-     * type that does not track dirty pages ends the tracking.
+     * <p>What can be seen beforehand not to fit is refused before anything is touched; if the newcomer fails later, the
+     * present provider gets everything back, and only if that fails, too, the container is
+     * {@link ContainerState#BLOCKED} until {@link #retry}. A move to a type that does not track dirty pages ends the
+     * tracking.
      *
      * @param type as {@link #setIommu}
      * @return the report
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set, or naming the first attribute or mapping that does not fit the type and
-     *     what would have to change; ENODEV if no provider has that type; EPERM as {@link #setIommu}; EAGAIN while the IOMMU is away; what
-     *     the newcomer throws, ETIMEDOUT if it hangs
+     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set, or naming the first attribute or mapping that does
+     *     not fit the type and what would have to change; ENODEV if no provider has that type; EPERM as
+     *     {@link #setIommu}; EAGAIN while the IOMMU is away; what the newcomer throws, ETIMEDOUT if it hangs
      */
     Swap swap(String type);
 
     /**
-     * Tries once more to restore a blocked container, and to route what waits for a vector, on the backends that are there now.
+     * Tries once more to restore a blocked container, and to route what waits for a vector, on the backends that are
+     * there now.
      *
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set; ENODEV if there is no provider of its type; otherwise what was in the way
+     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set; ENODEV if there is no provider of its type;
+     *     otherwise what was in the way
      */
     void retry();
 

@@ -28,8 +28,8 @@ public interface Device extends AutoCloseable {
      * Reads from a region; larger reads are cut into naturally aligned pieces.
      *
      * @param size 1, 2, 4 or 8
-     * @throws machine.api.ErrnoException EINVAL outside the region, for a region the device does not have; EIO for a BAR while
-     *     memory is not enabled; ENODEV when the device is gone or closed
+     * @throws machine.api.ErrnoException EINVAL outside the region, for a region the device does not have; EIO for a
+     *     BAR while memory is not enabled; ENODEV when the device is gone or closed
      */
     long read(int region, long offset, int size);
 
@@ -43,16 +43,17 @@ public interface Device extends AutoCloseable {
     /**
      * VFIO_DEVICE_SET_IRQS. When it returns, an eventfd that has been replaced or taken away is not signalled any more.
      *
-     * @return 0, or the number of vectors there are when more were asked for than the device or the controller has: then
-     *     nothing is enabled
-     * @throws machine.api.ErrnoException EINVAL, ENOTTY as {@link IrqSet} says; ENODEV if the MSI strategy needs something the
-     *     user has not done; ENOSPC if no vector is free; EAGAIN if an MSI is to be enabled while the IOMMU is away
+     * @return 0, or the number of vectors there are when more were asked for than the device or the controller has:
+     *     then nothing is enabled
+     * @throws machine.api.ErrnoException EINVAL, ENOTTY as {@link IrqSet} says; ENODEV if the MSI strategy needs
+     *     something the user has not done; ENOSPC if no vector is free; EAGAIN if an MSI is to be enabled while the
+     *     IOMMU is away
      */
     int setIrqs(IrqSet set);
 
     /**
-     * Function-level reset. What the device was doing is over; interrupts stay enabled, and the command register stays as the user has it,
-     * bus mastering included.
+     * Function-level reset. What the device was doing is over; interrupts stay enabled, and the command register stays
+     * as the user has it, bus mastering included.
      *
      * @throws machine.api.ErrnoException ENODEV when the device is closed
      */

@@ -30,8 +30,8 @@ public interface Group {
     /**
      * Opens a device (VFIO_GROUP_GET_DEVICE_FD). It is reset, and its bus mastering is off.
      *
-     * @throws machine.api.ErrnoException ENODEV if the group has no such device; EINVAL unless the group is in a container with an
-     *     IOMMU set; EBUSY if it is open
+     * @throws machine.api.ErrnoException ENODEV if the group has no such device; EINVAL unless the group is in a
+     *     container with an IOMMU set; EBUSY if it is open
      */
     Device device(String name);
 }

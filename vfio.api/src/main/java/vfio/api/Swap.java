@@ -20,7 +20,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * @param blockedNanos how long DMA was held back, in nanoseconds, until now; 0 if it was not
  * @param stalled number of accesses that waited during the swap
  * @param refused number of accesses that were refused during the swap because the bound had passed
- * @param carried MSIs that devices sent meanwhile and that were delivered afterwards; several of one vector are delivered as one
+ * @param carried MSIs that devices sent meanwhile and that were delivered afterwards; several of one vector are
+ *     delivered as one
  * @param failure empty after success, else the obstacle; {@link Container#state} gives the container's state
  */
 @ProviderType

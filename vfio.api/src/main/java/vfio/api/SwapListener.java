@@ -8,8 +8,8 @@ import org.osgi.annotation.versioning.ConsumerType;
 @ConsumerType
 public interface SwapListener {
     /**
-     * A swap has ended, or an attempt has failed. Called on the thread that did it, when the container can be used again; must not block.
-     * What it throws is logged and changes nothing.
+     * A swap has ended, or an attempt has failed. Called on the thread that did it, when the container can be used
+     * again; must not block. What it throws is logged and changes nothing.
      */
     void swapped(Swap swap);
 }

@@ -9,9 +9,9 @@ import machine.api.ErrnoException;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * {@link ContainerInfo} as the bytes of {@code struct vfio_iommu_type1_info} and its capability chain, little-endian, laid out as
- * Linux 6.1 does: MIGRATION at 24, DMA_AVAIL right behind its 32 bytes, IOVA_RANGE right behind the 12 of that, at 68. (Later
- * kernels round a capability up to 8 bytes.)
+ * {@link ContainerInfo} as the bytes of {@code struct vfio_iommu_type1_info} and its capability chain, little-endian,
+ * laid out as Linux 6.1 does: MIGRATION at 24, DMA_AVAIL right behind its 32 bytes, IOVA_RANGE right behind the 12 of
+ * that, at 68. (Later kernels round a capability up to 8 bytes.)
  */
 @ProviderType
 public final class Type1Info {
@@ -38,8 +38,8 @@ public final class Type1Info {
     /**
      * {@return what GET_INFO writes into a caller's {@code argsz} bytes}
      *
-     * <p>If the capabilities do not fit, that is the first 20 bytes (16 if there is room for no more): argsz is the size that is
-     * needed and cap_offset is 0, and the caller asks again. Otherwise it is all, argsz as given.
+     * <p>If the capabilities do not fit, that is the first 20 bytes (16 if there is room for no more): argsz is the
+     * size that is needed and cap_offset is 0, and the caller asks again. Otherwise it is all, argsz as given.
      *
      * @param argsz bytes the caller provides
      * @throws ErrnoException EINVAL if that is less than 16
@@ -52,12 +52,14 @@ public final class Type1Info {
             + (info.ranges().isEmpty() ? 0 : RANGES_HEAD + RANGE_SIZE * info.ranges().size());
         boolean fits = argsz >= total;
         ByteBuffer bytes = ByteBuffer.allocate(total).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.putInt(fits ? argsz : total).putInt(PGSIZES | CAPS).putLong(info.pageSizes()).putInt(fits ? HEAD : 0).putInt(0);
+        bytes.putInt(fits ? argsz : total).putInt(PGSIZES | CAPS).putLong(info.pageSizes()).putInt(fits ? HEAD : 0)
+            .putInt(0);
         if (!fits) {
             return Arrays.copyOf(bytes.array(), argsz < WITH_OFFSET ? MANDATORY : WITH_OFFSET);
         }
         info.migration().ifPresent(migration -> header(bytes, MIGRATION, MIGRATION_SIZE, true)
-            .putInt(migration.flags()).putInt(0).putLong(migration.pageSizes()).putLong(migration.maxDirtyBitmapSize()));
+            .putInt(migration.flags()).putInt(0).putLong(migration.pageSizes())
+            .putLong(migration.maxDirtyBitmapSize()));
         header(bytes, DMA_AVAIL, DMA_AVAIL_SIZE, !info.ranges().isEmpty()).putInt(info.mappingsAvailable());
         if (!info.ranges().isEmpty()) {
             header(bytes, IOVA_RANGE, 0, false).putInt(info.ranges().size()).putInt(0);

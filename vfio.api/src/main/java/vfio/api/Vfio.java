@@ -27,7 +27,10 @@ public interface Vfio {
      */
     Group groupOf(String device);
 
-    /** {@return the names {@link Container#setIommu} takes on this machine, most capable rules first; empty while there is no provider} */
+    /**
+     * {@return the names {@link Container#setIommu} takes on this machine, most capable rules first; empty while there
+     * is no provider}
+     */
     List<String> iommuTypes();
 
     /**

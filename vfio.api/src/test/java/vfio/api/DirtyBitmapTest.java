@@ -15,7 +15,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 class DirtyBitmapTest {
     @ParameterizedTest
     @DisplayName("vfio_bitmap: 8 bytes for each 64 pages begun")
-    @CsvSource({"0, 0", "1, 8", "63, 8", "64, 8", "65, 16", "2147483648, 268435456", "9223372036854775807, 1152921504606846976"})
+    @CsvSource({"0, 0", "1, 8", "63, 8", "64, 8", "65, 16", "2147483648, 268435456",
+        "9223372036854775807, 1152921504606846976"})
     void bytes(long pages, long bytes) {
         assertEquals(bytes, DirtyBitmap.bytes(pages));
     }

@@ -69,7 +69,8 @@ class EventFdTest {
     @DisplayName("eventfd: a second reader waits its own time only while the first waits longer")
     void secondReader() throws InterruptedException {
         EventFd eventFd = new EventFd(0);
-        Thread first = new Thread(() -> assertThrows(InterruptedException.class, () -> eventFd.read(60, TimeUnit.SECONDS)));
+        Thread first = new Thread(
+            () -> assertThrows(InterruptedException.class, () -> eventFd.read(60, TimeUnit.SECONDS)));
         first.start();
         while (first.getState() != Thread.State.TIMED_WAITING) {
             Thread.onSpinWait();

@@ -29,7 +29,8 @@ class Type1InfoTest {
     }
 
     @Test
-    @DisplayName("GET_INFO: MIGRATION at 24, DMA_AVAIL at 24 + 32, IOVA_RANGE at 24 + 32 + 12 = 68, little-endian, 116 bytes")
+    @DisplayName("GET_INFO: MIGRATION at 24, DMA_AVAIL at 24 + 32, IOVA_RANGE at 24 + 32 + 12 = 68, little-endian, "
+        + "116 bytes")
     void golden() {
         assertEquals(
             // type1_info: argsz 116, flags PGSIZES + CAPS, 4 KiB + 2 MiB + 1 GiB, cap_offset 24, padding
@@ -51,8 +52,10 @@ class Type1InfoTest {
     }
 
     @ParameterizedTest
-    @DisplayName("GET_INFO: argsz too small for the capabilities: the call succeeds, argsz is what is needed, cap_offset 0")
-    @CsvSource({"115, 74000000030000000010204000000000" + "00000000", "24, 74000000030000000010204000000000" + "00000000",
+    @DisplayName("GET_INFO: argsz too small for the capabilities: the call succeeds, argsz is what is needed, "
+        + "cap_offset 0")
+    @CsvSource({"115, 74000000030000000010204000000000" + "00000000",
+        "24, 74000000030000000010204000000000" + "00000000",
         "20, 74000000030000000010204000000000" + "00000000", "19, 74000000030000000010204000000000",
         "16, 74000000030000000010204000000000"})
     void small(int argsz, String expected) {
@@ -70,9 +73,12 @@ class Type1InfoTest {
     @DisplayName("GET_INFO: without migration DMA_AVAIL is the first capability; without ranges it is the last")
     void fewer() {
         ContainerInfo bare = new ContainerInfo(PC, List.of(), 7, Optional.empty());
-        assertEquals("24000000" + "03000000" + "0010204000000000" + "18000000" + "00000000" + "0300" + "0100" + "00000000" + "07000000",
+        assertEquals(
+            "24000000" + "03000000" + "0010204000000000" + "18000000" + "00000000" + "0300" + "0100" + "00000000"
+                + "07000000",
             encode(bare, 36));
         String ranges = encode(new ContainerInfo(PC, RANGES, 7, Optional.empty()), 84);
-        assertEquals("03000100" + "24000000" + "07000000" + "01000100" + "00000000" + "02000000", ranges.substring(48, 96));
+        assertEquals("03000100" + "24000000" + "07000000" + "01000100" + "00000000" + "02000000",
+            ranges.substring(48, 96));
     }
 }

@@ -39,8 +39,8 @@ final class SwapLog {
 
     /**
      * Tells the listeners of what this thread has reported. What other threads have reported is theirs to announce: a
-     * user's call does not wait for the listeners of an unrelated swap. The caller holds no lock: a listener may take as
-     * long as it likes, and ask whatever it likes of any thread.
+     * user's call does not wait for the listeners of an unrelated swap. The caller holds no lock: a listener may take
+     * as long as it likes, and ask whatever it likes of any thread.
      */
     void announce() {
         for (Report report = next(); report != null; report = next()) {

@@ -42,7 +42,8 @@ class AttachTest {
     }
 
     private static String everything(Board board, Container container) {
-        return board.iommu.state() + container.groups() + container.mappings() + container.msiPlacements() + container.reserved()
+        return board.iommu.state() + container.groups() + container.mappings() + container.msiPlacements()
+            + container.reserved()
             + container.state() + container.iommu() + board.vfio.group(2).container();
     }
 
@@ -53,7 +54,8 @@ class AttachTest {
     }
 
     @ParameterizedTest
-    @DisplayName("attach (4.1): some mapping has an invalidated vaddr: EBUSY, before anything else; updating it lets the group in")
+    @DisplayName("attach (4.1): some mapping has an invalidated vaddr: EBUSY, before anything else; updating it lets "
+        + "the group in")
     @ValueSource(strings = {"type1", "type1v2"})
     void invalidVaddr(String type) {
         Board board = Board.type1();
@@ -96,9 +98,12 @@ class AttachTest {
 
     // Mappings 0x10000+0x4000 and 0x20000+0x1000, bank 0 at 0x50000.
     @ParameterizedTest(name = "reserved {0}..{1} ({2})")
-    @DisplayName("attach (4.1): a mapping or a doorbell inside a reserved region of the group: EINVAL, naming it, nothing changed")
-    @CsvSource({"0x10000, 0x10fff, RESERVED", "0x13fff, 0x14fff, RESERVED", "0xf000, 0x10000, MSI", "0x0, 0xffffffff, RESERVED",
-        "0x11000, 0x11fff, RESERVED", "0x14000, 0x20000, RESERVED", "0x50000, 0x50fff, RESERVED", "0x50fff, 0x51fff, RESERVED",
+    @DisplayName("attach (4.1): a mapping or a doorbell inside a reserved region of the group: EINVAL, naming it, "
+        + "nothing changed")
+    @CsvSource({"0x10000, 0x10fff, RESERVED", "0x13fff, 0x14fff, RESERVED", "0xf000, 0x10000, MSI",
+        "0x0, 0xffffffff, RESERVED",
+        "0x11000, 0x11fff, RESERVED", "0x14000, 0x20000, RESERVED", "0x50000, 0x50fff, RESERVED",
+        "0x50fff, 0x51fff, RESERVED",
         "0x4f000, 0x50000, RESERVED"})
     void reservedConflict(long start, long end, Kind kind) {
         for (String type : List.of("type1", "type1v2")) {
@@ -108,14 +113,16 @@ class AttachTest {
             container.map(0x10000, memory, 0, 0x4000, RW);
             container.map(0x20000, memory, 0, 0x1000, RW);
             container.msi("MAP", 0, 0x50000);
-            board.iommu.own.put(0x21, List.of(new ReservedRegion(0x60000, 0x60fff, Kind.RESERVED), new ReservedRegion(start, end, kind)));
+            board.iommu.own.put(0x21,
+                List.of(new ReservedRegion(0x60000, 0x60fff, Kind.RESERVED), new ReservedRegion(start, end, kind)));
             refusesGroup(board, container, Errno.EINVAL, "(" + kind + ") for requester 0x21");
             container.map(0x70000, memory, 0, 0x1000, RW);
         }
     }
 
     @Test
-    @DisplayName("attach: a device plugged into a group of the container whose own reserved region holds a mapping: EINVAL, it stays out, nothing changed")
+    @DisplayName("attach: a device plugged into a group of the container whose own reserved region holds a mapping: "
+        + "EINVAL, it stays out, nothing changed")
     void plugged() {
         Board board = Board.type1();
         Container container = container(board, "type1v2");
@@ -130,14 +137,16 @@ class AttachTest {
     private static final ReservedRegion RMRR = new ReservedRegion(0x7f80_0000, 0x7f81_ffff, Kind.DIRECT);
 
     @ParameterizedTest
-    @DisplayName("attach: firmware wants memory mapped for it (RMRR): EPERM for a group that joins, SET_IOMMU, a move and a plug; none is touched")
+    @DisplayName("attach: firmware wants memory mapped for it (RMRR): EPERM for a group that joins, SET_IOMMU, a "
+        + "move and a plug; none is touched")
     @ValueSource(strings = {"type1", "type1v2"})
     void rmrr(String type) {
         Board board = Board.type1();
         board.iommu.own.put(0x21, List.of(RMRR));
         Container container = container(board, type);
         container.map(0x7f80_0000, board.memory(0x1000), 0, 0x1000, RW);
-        refusesGroup(board, container, Errno.EPERM, "requester 0x21 is ineligible for IOMMU domain attach due to platform RMRR requirement: "
+        refusesGroup(board, container, Errno.EPERM,
+            "requester 0x21 is ineligible for IOMMU domain attach due to platform RMRR requirement: "
             + "firmware wants 0x7f800000..0x7f81ffff");
         Container other = board.vfio.openContainer("two");
         other.addGroup(board.vfio.group(2));
@@ -156,12 +165,17 @@ class AttachTest {
     }
 
     @ParameterizedTest(name = "class 0x{0}, relaxable {1}: {2}")
-    @DisplayName("attach: RMRRs of USB and graphics are relaxable as in Linux, or of what is configured; they are no obstacle to a mapping")
-    @CsvSource(nullValues = "null", value = {"0c0330, null, true", "0c0300, null, true", "030000, null, true", "038000, null, true",
-        "0c0500, null, false", "0c8003, null, false", "00ff00, null, false", "020300, null, false", "00ff00, 00ff, true",
-        "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false", "00ff00, 00, true", "030000, 0c03, false", "030000, '', false"})
+    @DisplayName("attach: RMRRs of USB and graphics are relaxable as in Linux, or of what is configured; they are no "
+        + "obstacle to a mapping")
+    @CsvSource(nullValues = "null", value = {"0c0330, null, true", "0c0300, null, true", "030000, null, true",
+        "038000, null, true",
+        "0c0500, null, false", "0c8003, null, false", "00ff00, null, false", "020300, null, false",
+        "00ff00, 00ff, true",
+        "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false", "00ff00, 00, true", "030000, 0c03, false",
+        "030000, '', false"})
     void relaxable(String code, String classes, boolean relaxable) {
-        Board board = classes == null ? Board.type1() : Board.type1(new ContainerLimits(10, ContainerLimits.UNLIMITED, true,
+        Board board = classes == null ? Board.type1()
+            : Board.type1(new ContainerLimits(10, ContainerLimits.UNLIMITED, true,
             Duration.ZERO, Duration.ofSeconds(20), classes.isEmpty() ? List.of() : List.of(classes.split(" "))));
         FakeFunction function = board.function("0000:03:00.0", 0x31, 3);
         function.set(0x08, 4, Long.parseLong(code, 16) << 8 | 0x10);
@@ -194,13 +208,15 @@ class AttachTest {
     @DisplayName("relaxable.rmrr.classes: what is no class is refused, naming it")
     @ValueSource(strings = {"3", "0c033", "usb", "0x03", "0c033000", "-1"})
     void noClass(String text) {
-        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> new ContainerLimits(10, 10, false,
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
+            () -> new ContainerLimits(10, 10, false,
             Duration.ZERO, Duration.ofSeconds(1), List.of("03", text)));
         assertTrue(e.getMessage().contains('"' + text + '"'), e.getMessage());
     }
 
     @Test
-    @DisplayName("attach: a region beside all mappings is no obstacle; from then on it is no valid iova; when the group leaves it is again")
+    @DisplayName("attach: a region beside all mappings is no obstacle; from then on it is no valid iova; when the "
+        + "group leaves it is again")
     void reservedBeside() {
         Board board = Board.type1();
         Container container = container(board, "type1v2");
@@ -216,7 +232,8 @@ class AttachTest {
     }
 
     @Test
-    @DisplayName("attach (4.1): the list of valid iovas would be empty: EINVAL, for SET_IOMMU and for a group that joins")
+    @DisplayName("attach (4.1): the list of valid iovas would be empty: EINVAL, for SET_IOMMU and for a group that "
+        + "joins")
     void empty() {
         Board board = Board.type1();
         board.iommu.own.put(0x21, List.of(new ReservedRegion(0, 0xfedf_ffffL, Kind.RESERVED),
@@ -244,7 +261,8 @@ class AttachTest {
     // No interrupt remapping
 
     @ParameterizedTest
-    @DisplayName("attach (4.1): doorbells outside translation, no interrupt remapping, not allowed: EPERM, saying how to allow it")
+    @DisplayName("attach (4.1): doorbells outside translation, no interrupt remapping, not allowed: EPERM, saying "
+        + "how to allow it")
     @ValueSource(strings = {"type1", "type1v2"})
     void unsafe(String type) {
         Board board = Board.type1(SAFE);
@@ -284,7 +302,8 @@ class AttachTest {
     }
 
     @Test
-    @DisplayName("swap to a type whose doorbells lie outside translation, no interrupt remapping: EPERM, nothing touched; with it, it goes")
+    @DisplayName("swap to a type whose doorbells lie outside translation, no interrupt remapping: EPERM, nothing "
+        + "touched; with it, it goes")
     void swapToUnsafe() {
         Board board = Board.pamu(SAFE);
         VfioContainer container = board.container();
@@ -301,7 +320,8 @@ class AttachTest {
     }
 
     @Test
-    @DisplayName("a swap is not an attach: a container is restored while the interrupt controller is away, and keeps its groups")
+    @DisplayName("a swap is not an attach: a container is restored while the interrupt controller is away, and keeps "
+        + "its groups")
     void swap() {
         Board board = Board.type1(SAFE);
         board.controller.verifies = true;

@@ -17,7 +17,10 @@ import vfio.api.EventFd;
 import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
 
-/** {@link MsiEnvironment#move}: a bank's window moves under vectors that are enabled. a and b use bank 1, nobody the others. */
+/**
+ * {@link MsiEnvironment#move}: a bank's window moves under vectors that are enabled. a and b use bank 1, nobody the
+ * others.
+ */
 @Timeout(30)
 class BankMoveTest {
     private static final long FROM = 0x1000_0000;
@@ -50,7 +53,8 @@ class BankMoveTest {
     }
 
     @Test
-    @DisplayName("the window moves, and the devices' messages with it; the old window is closed; what passes passes when it returns")
+    @DisplayName("the window moves, and the devices' messages with it; the old window is closed; what passes passes "
+        + "when it returns")
     void moves() {
         board.trip.each = () -> {
             if (board.b.msiAddress() == TO + 0x140 && container.lookup(FROM, Access.WRITE) == Refusal.UNMAPPED) {
@@ -66,7 +70,8 @@ class BankMoveTest {
     }
 
     @Test
-    @DisplayName("P5: a message sent while its address is programmed in halves is kept, though it goes to neither window, and arrives once")
+    @DisplayName("P5: a message sent while its address is programmed in halves is kept, though it goes to neither "
+        + "window, and arrives once")
     void halves() {
         board.a.beforeWrite = (offset, value) -> assertEquals(0, board.a.raise());
         container.msi("MOVE", 1, TO);
@@ -85,7 +90,8 @@ class BankMoveTest {
         container.msi("MAP", 2, 0x3000_0000);
         container.msi("MOVE", 2, 0x3000_1000);
         assertEquals(FROM + 0x140, board.a.msiAddress());
-        assertEquals(List.of(new MsiPlacement(1, FROM, 0x1000), new MsiPlacement(2, 0x3000_1000, 0x1000)), container.msiPlacements());
+        assertEquals(List.of(new MsiPlacement(1, FROM, 0x1000), new MsiPlacement(2, 0x3000_1000, 0x1000)),
+            container.msiPlacements());
     }
 
     @Test
@@ -99,7 +105,8 @@ class BankMoveTest {
     }
 
     @Test
-    @DisplayName("P6: a device does not take its new message: all have their old ones, the new window is closed, nobody is held back")
+    @DisplayName("P6: a device does not take its new message: all have their old ones, the new window is closed, "
+        + "nobody is held back")
     void deviceGone() {
         board.b.gone = true;
         assertThrows(IllegalStateException.class, () -> container.msi("MOVE", 1, TO));

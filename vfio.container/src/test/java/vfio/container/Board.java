@@ -32,8 +32,8 @@ import vfio.api.IrqSet;
 import vfio.container.host.ContainerLimits;
 
 /**
- * A machine of fakes: 64 MiB of RAM of which 32 are free, one IOMMU, one interrupt controller with 3 banks of 4 vectors, and devices
- * a and b in group 1 (requesters 0x11, 0x12), c in group 2 (requester 0x21).
+ * A machine of fakes: 64 MiB of RAM of which 32 are free, one IOMMU, one interrupt controller with 3 banks of 4
+ * vectors, and devices a and b in group 1 (requesters 0x11, 0x12), c in group 2 (requester 0x21).
  */
 final class Board {
     static final long MB = 1L << 20;
@@ -71,7 +71,8 @@ final class Board {
         iommu = newIommu();
         acting = iommu;
         machine.attach(Node.at("/iommu"), new Unit(List.of(), Map.of("/iommu",
-            (requester, iova, length, access) -> acting.translate(requester, iova, length, access)), InterruptInputs.NONE));
+            (requester, iova, length, access) -> acting.translate(requester, iova, length, access)),
+            InterruptInputs.NONE));
         machine.onFault(fault -> inFault.run());
         vfio = new VfioService(machine, settings);
         portA = port(0x11, 1);
@@ -88,8 +89,8 @@ final class Board {
     }
 
     /**
-     * As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the same; devices do not
-     * wait over a swap.
+     * As Linux comes, but for the doorbells of {@link FakeController}, which verify nothing and are allowed all the
+     * same; devices do not wait over a swap.
      */
     static ContainerLimits settings(int entryLimit, long lockedMemoryLimit) {
         return new ContainerLimits(entryLimit, lockedMemoryLimit, true, Duration.ZERO, Duration.ofSeconds(20));

@@ -94,19 +94,25 @@ class ChangeTest {
         assertEquals(List.of("type1", "other"), board.vfio.iommus().stream().map(IommuProvider::label).toList());
 
         board.vfio.addStrategy(board.auto, -1);
-        assertEquals(List.of(board.manual, board.auto), board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
+        assertEquals(List.of(board.manual, board.auto),
+            board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
         board.vfio.addStrategy(board.auto, 1);
-        assertEquals(List.of(board.auto, board.manual), board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
+        assertEquals(List.of(board.auto, board.manual),
+            board.vfio.host().strategies().stream().map(RankedStrategy::strategy).toList());
     }
 
     @Test
-    @DisplayName("the component: what is not legal is refused in one line, and the value before stays; at first, the default")
+    @DisplayName("the component: what is not legal is refused in one line, and the value before stays; at first, the "
+        + "default")
     void component() {
         component = new VfioComponent(Map.of("dma.entry.limit", 0, "stall.bound", 250L), board.machine, log());
-        assertEquals(List.of("vfio.container: dma.entry.limit=0 is refused, legal is 1..2147483647; the default 65535 is used"), lines);
+        assertEquals(
+            List.of("vfio.container: dma.entry.limit=0 is refused, legal is 1..2147483647; the default 65535 is used"),
+            lines);
         assertEquals(Duration.ofMillis(250), component.openContainer("one").stallBound());
 
-        Map<String, Object> next = new HashMap<>(Map.of("dma.entry.limit", 7, "stall.bound", 3_600_001L, "provider.timeout", "soon",
+        Map<String, Object> next = new HashMap<>(
+            Map.of("dma.entry.limit", 7, "stall.bound", 3_600_001L, "provider.timeout", "soon",
             "allow.unsafe.interrupts", "perhaps", "locked.memory.limit", -1));
         lines.clear();
         component.modified(next);
@@ -125,7 +131,8 @@ class ChangeTest {
     }
 
     private Logger log() {
-        return (Logger) Proxy.newProxyInstance(Logger.class.getClassLoader(), new Class<?>[] {Logger.class}, (self, method, arguments) -> {
+        return (Logger) Proxy.newProxyInstance(Logger.class.getClassLoader(), new Class<?>[] {Logger.class},
+            (self, method, arguments) -> {
             assertEquals("error", method.getName());
             assertEquals(1, arguments.length);
             lines.add((String) arguments[0]);

@@ -62,7 +62,8 @@ class ConcurrencyTest {
     }
 
     @Test
-    @DisplayName("map and unmap while provider, controller, strategy, a device come and go: success or EAGAIN, never half, no deadlock")
+    @DisplayName("map and unmap while provider, controller, strategy, a device come and go: success or EAGAIN, never "
+        + "half, no deadlock")
     void comings() throws Exception {
         Board board = Board.type1();
         VfioContainer container = board.container();

@@ -34,8 +34,8 @@ import vfio.container.protocol.Script;
 import vfio.container.protocol.State;
 
 /**
- * The containers do what the model does: the same things happen to both, one after the other, and after each the states, ledgers and
- * vectors, what devices reach and what interrupts have arrived are compared.
+ * The containers do what the model does: the same things happen to both, one after the other, and after each the
+ * states, ledgers and vectors, what devices reach and what interrupts have arrived are compared.
  */
 @Timeout(600)
 class ConformanceTest {
@@ -92,7 +92,8 @@ class ConformanceTest {
     private static List<Event> alphabet(int containers) {
         List<Event> all = new ArrayList<>();
         add(all, 0, PROVIDER_LEAVES, Fault.NONE, Fault.CLOSE);
-        add(all, 0, PROVIDER_ARRIVES, Fault.NONE, Fault.OPEN, Fault.OPEN_ALWAYS, Fault.MAP, Fault.ATTACH, Fault.ATTACH_ALWAYS, Fault.LIE);
+        add(all, 0, PROVIDER_ARRIVES, Fault.NONE, Fault.OPEN, Fault.OPEN_ALWAYS, Fault.MAP, Fault.ATTACH,
+            Fault.ATTACH_ALWAYS, Fault.LIE);
         add(all, 0, RETRY, Fault.NONE, Fault.OPEN_ALWAYS, Fault.MAP);
         add(all, 0, RETRY_VECTOR, Fault.NONE, Fault.ALLOCATE_ALWAYS);
         add(all, 0, CONTROLLER_LEAVES, Fault.NONE);
@@ -100,7 +101,8 @@ class ConformanceTest {
         add(all, 0, STRATEGY_LEAVES, Fault.NONE);
         add(all, 0, STRATEGY_ARRIVES, Fault.NONE, Fault.ALLOCATE_ALWAYS);
         for (int who = 1; who <= containers; who++) {
-            add(all, who, SWAP, Fault.NONE, Fault.CLOSE, Fault.OPEN, Fault.OPEN_ALWAYS, Fault.MAP, Fault.ATTACH, Fault.ATTACH_ALWAYS);
+            add(all, who, SWAP, Fault.NONE, Fault.CLOSE, Fault.OPEN, Fault.OPEN_ALWAYS, Fault.MAP, Fault.ATTACH,
+                Fault.ATTACH_ALWAYS);
             add(all, who, MAPS, Fault.NONE);
             add(all, who, RINGS, Fault.NONE);
         }
@@ -203,7 +205,8 @@ class ConformanceTest {
                         controller.unplug();
                     }
                     case CONTROLLER_ARRIVES -> {
-                        controller = new FakeController(board.bus, board.trip, Board.BANKS, 3, 4, 0x40 + 0x10 * ++controllers);
+                        controller = new FakeController(board.bus, board.trip, Board.BANKS, 3, 4,
+                        0x40 + 0x10 * ++controllers);
                         board.vfio.addController(controller);
                     }
                     case STRATEGY_LEAVES -> board.vfio.removeStrategy(auto);
@@ -230,7 +233,8 @@ class ConformanceTest {
 
         private void retry(ContainerState which) {
             for (VfioContainer container : containers) {
-                if (container.state() == which && (which == ContainerState.BLOCKED || container.msiRoutes().isEmpty())) {
+                if (container.state() == which
+                    && (which == ContainerState.BLOCKED || container.msiRoutes().isEmpty())) {
                     try {
                         container.retry();
                     } catch (ErrnoException e) {
@@ -325,7 +329,8 @@ class ConformanceTest {
     /** What is left of earlier events and should not be shows now: everything there is again, and swapped once more. */
     private static List<Event> comeback(int containers) {
         List<Event> all = new ArrayList<>();
-        for (String what : List.of(CONTROLLER_ARRIVES, STRATEGY_ARRIVES, PROVIDER_ARRIVES, RETRY, RETRY_VECTOR, CONTROLLER_LEAVES,
+        for (String what : List.of(CONTROLLER_ARRIVES, STRATEGY_ARRIVES, PROVIDER_ARRIVES, RETRY, RETRY_VECTOR,
+            CONTROLLER_LEAVES,
                 CONTROLLER_ARRIVES)) {
             add(all, 0, what, Fault.NONE);
         }
@@ -373,7 +378,8 @@ class ConformanceTest {
                 }
             }
         }
-        System.out.printf("conformance, one container, windowed %s: %d states at rest, %d transitions%n", windowed, ways.size(), plays);
+        System.out.printf("conformance, one container, windowed %s: %d states at rest, %d transitions%n", windowed,
+            ways.size(), plays);
         assertTrue(ways.size() > 50, ways.size() + " states");
     }
 
@@ -384,7 +390,8 @@ class ConformanceTest {
         int depth = Integer.getInteger("gantry.depth", 2);
         int[] count = new int[1];
         sequences(new Script(scope(2)), new ArrayList<>(), depth, windowed, count);
-        System.out.printf("conformance, two containers, windowed %s: %d sequences of %d events%n", windowed, count[0], depth);
+        System.out.printf("conformance, two containers, windowed %s: %d sequences of %d events%n", windowed, count[0],
+            depth);
     }
 
     private void sequences(Script script, List<Event> events, int depth, boolean windowed, int[] count) {

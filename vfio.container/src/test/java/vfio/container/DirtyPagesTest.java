@@ -103,14 +103,16 @@ class DirtyPagesTest {
     }
 
     @Test
-    @DisplayName("DIRTY_PAGES: a move to type1 ends tracking, one back does not begin it; UNMAP_DMA writes nothing and unmaps nothing")
+    @DisplayName("DIRTY_PAGES: a move to type1 ends tracking, one back does not begin it; UNMAP_DMA writes nothing "
+        + "and unmaps nothing")
     void move() {
         container.dirtyPages(DIRTY_START, 0, 0, null);
         container.swap("type1");
         DirtyBitmap bitmap = bitmap(8);
         String before = board.iommu.state() + container.mappings();
         for (long length : new long[] {0x1000, 0x4000, 0x20000}) {
-            refused(Errno.EINVAL, "not tracked", () -> container.unmap(0x10000, length, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
+            refused(Errno.EINVAL, "not tracked",
+                () -> container.unmap(0x10000, length, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
         }
         refused(Errno.EACCES, "type1v2", () -> container.dirtyPages(DIRTY_STOP, 0, 0, null));
         assertEquals(0, bitmap.bits().getLong(0));
@@ -125,7 +127,8 @@ class DirtyPagesTest {
     }
 
     @Test
-    @DisplayName("UNMAP_DMA GET_DIRTY_BITMAP: a bitmap that shrinks meanwhile is written as it was given; whatever throws, nothing is reported")
+    @DisplayName("UNMAP_DMA GET_DIRTY_BITMAP: a bitmap that shrinks meanwhile is written as it was given; whatever "
+        + "throws, nothing is reported")
     void bitmapOfTheUser() {
         container.dirtyPages(DIRTY_START, 0, 0, null);
         DirtyBitmap bitmap = bitmap(8);
@@ -137,7 +140,8 @@ class DirtyPagesTest {
         board.trip.each = () -> {
             throw new StackOverflowError("a test's");
         };
-        refused(Errno.EIO, "StackOverflowError", () -> container.unmap(0x20000, 0x4000, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
+        refused(Errno.EIO, "StackOverflowError",
+            () -> container.unmap(0x20000, 0x4000, DmaFlags.UNMAP_GET_DIRTY_BITMAP, bitmap));
         assertEquals(0x55, bitmap.bits().getLong(0));
     }
 
@@ -180,7 +184,8 @@ class DirtyPagesTest {
 
     @ParameterizedTest
     @DisplayName("DIRTY_PAGES (4.4): bitmap of ceil(npages / 64) * 8 to 0x10000000 bytes, npages > 0")
-    @CsvSource({"0, 8, false", "1, 7, false", "1, 8, true", "64, 8, true", "65, 8, false", "65, 15, false", "65, 16, true",
+    @CsvSource({"0, 8, false", "1, 7, false", "1, 8, true", "64, 8, true", "65, 8, false", "65, 15, false",
+        "65, 16, true",
         "1, 268435456, true", "1, 268435457, false", "2147483648, 268435456, true", "2147483649, 268435456, false",
         "2147483649, 268435464, false", "9223372036854775807, 268435456, false"})
     void sizes(long pages, long bytes, boolean right) {
@@ -192,7 +197,8 @@ class DirtyPagesTest {
     }
 
     @Test
-    @DisplayName("DIRTY_PAGES (4.4): all pinned pages are dirty, read-only ones too, each time; bit (iova - start) / pgsize")
+    @DisplayName("DIRTY_PAGES (4.4): all pinned pages are dirty, read-only ones too, each time; bit (iova - start) / "
+        + "pgsize")
     void report() {
         container.dirtyPages(DIRTY_START, 0, 0, null);
         DirtyBitmap bitmap = new DirtyBitmap(0x1000, ByteBuffer.allocate(24).position(4).limit(20));
@@ -216,7 +222,8 @@ class DirtyPagesTest {
     @Test
     @DisplayName("DIRTY_PAGES (4.4): the largest report: 2^31 pages, the last bit of 0x10000000 bytes")
     void largest() {
-        Assumptions.assumeTrue(Runtime.getRuntime().maxMemory() > 1L << 30, "skipped: the largest bitmap takes 256 MiB of a 1 GiB heap");
+        Assumptions.assumeTrue(Runtime.getRuntime().maxMemory() > 1L << 30,
+            "skipped: the largest bitmap takes 256 MiB of a 1 GiB heap");
         long end = 0x800_0000_0000L;
         container.map(end - 0x14000, memory, 0, 0x14000, Access.READ_WRITE);
         container.map(end, memory, 0, 0x1000, Access.READ_WRITE);

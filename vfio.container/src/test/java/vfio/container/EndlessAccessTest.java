@@ -58,7 +58,8 @@ class EndlessAccessTest {
 
     @ParameterizedTest(name = "windowed: {0}")
     @ValueSource(booleans = {true, false})
-    @DisplayName("P3: unmap says ETIMEDOUT and which device, and all of it stays mapped; another container does not notice")
+    @DisplayName("P3: unmap says ETIMEDOUT and which device, and all of it stays mapped; another container does not "
+        + "notice")
     void unmap(boolean windowed) throws InterruptedException {
         endless(windowed);
         List<Mapping> before = container.mappings();

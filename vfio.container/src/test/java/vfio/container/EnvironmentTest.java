@@ -27,10 +27,12 @@ import vfio.api.msi.MsiPlacement;
 class EnvironmentTest {
     private static final long BANK = 0x1000_0000;
     private static final ReservedRegion MSI = new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Kind.MSI);
-    private static final ReservedRegion OWN = new ReservedRegion(0x7000_0000, 0x7000_0fff, ReservedRegion.Kind.RESERVED);
+    private static final ReservedRegion OWN = new ReservedRegion(0x7000_0000, 0x7000_0fff,
+        ReservedRegion.Kind.RESERVED);
 
     @Test
-    @DisplayName("windowed: geometry and windows are the domain's, without one the ledger's; banks say how many vectors are used here")
+    @DisplayName("windowed: geometry and windows are the domain's, without one the ledger's; banks say how many "
+        + "vectors are used here")
     void windowed() {
         Board board = Board.pamu();
         VfioContainer container = board.container();
@@ -59,7 +61,8 @@ class EnvironmentTest {
     }
 
     @Test
-    @DisplayName("paged: no geometry, no windows; reserved is what hardware and attached devices say, with the IOMMU away the hardware's")
+    @DisplayName("paged: no geometry, no windows; reserved is what hardware and attached devices say, with the IOMMU "
+        + "away the hardware's")
     void paged() {
         Board board = Board.type1();
         board.iommu.own.put(0x12, List.of(OWN));
@@ -73,7 +76,8 @@ class EnvironmentTest {
     }
 
     @Test
-    @DisplayName("what a session keeps is reserved for the user, in its place, and leaves the valid ranges, until it is not kept any more")
+    @DisplayName("what a session keeps is reserved for the user, in its place, and leaves the valid ranges, until it "
+        + "is not kept any more")
     void keeps() {
         Board board = Board.type1();
         board.iommu.own.put(0x12, List.of(OWN));
@@ -82,10 +86,14 @@ class EnvironmentTest {
         ReservedRegion high = new ReservedRegion(0x1_0000_0000L, 0x1_0000_0fffL, ReservedRegion.Kind.SOFTWARE_MSI);
         board.manual.keeps = List.of(high, kept);
         assertEquals(List.of(kept, OWN, MSI, high), container.reserved());
-        assertEquals(List.of(new IovaRange(0, 0x7ff_ffff), new IovaRange(0x810_0000, 0x6fff_ffff), new IovaRange(0x7000_1000, 0xfedf_ffffL),
-            new IovaRange(0xfef0_0000L, 0xffff_ffffL), new IovaRange(0x1_0000_1000L, 0xffff_ffff_ffffL)), container.info().ranges());
+        assertEquals(
+            List.of(new IovaRange(0, 0x7ff_ffff), new IovaRange(0x810_0000, 0x6fff_ffff),
+                new IovaRange(0x7000_1000, 0xfedf_ffffL),
+            new IovaRange(0xfef0_0000L, 0xffff_ffffL), new IovaRange(0x1_0000_1000L, 0xffff_ffff_ffffL)),
+            container.info().ranges());
         String before = board.iommu.state();
-        refused(Errno.EINVAL, "valid ranges", () -> container.map(0x80f_f000, board.memory(0x2000), 0, 0x2000, Access.READ));
+        refused(Errno.EINVAL, "valid ranges",
+            () -> container.map(0x80f_f000, board.memory(0x2000), 0, 0x2000, Access.READ));
         assertEquals(before, board.iommu.state());
         container.msi("MAP", 1, 0x800_0000);
         assertEquals(Board.BANKS + 0x1000, container.lookup(0x800_0000, Access.WRITE));
@@ -99,7 +107,8 @@ class EnvironmentTest {
     }
 
     @Test
-    @DisplayName("P7: a strategy whose turn is over places nothing, and neither sees nor takes away what the next one has placed")
+    @DisplayName("P7: a strategy whose turn is over places nothing, and neither sees nor takes away what the next "
+        + "one has placed")
     void retired() {
         Board board = Board.pamu();
         VfioContainer container = board.container();
@@ -120,7 +129,8 @@ class EnvironmentTest {
     }
 
     @Test
-    @DisplayName("mappings are shown as they are at each moment, by ascending address, and cannot be changed by who looks")
+    @DisplayName("mappings are shown as they are at each moment, by ascending address, and cannot be changed by who "
+        + "looks")
     void view() {
         Board board = Board.type1();
         VfioContainer container = board.container();

@@ -21,7 +21,10 @@ import machine.api.ErrnoException;
 import machine.api.Mmio;
 import machine.api.Wire;
 
-/** An interrupt controller whose banks hang on the bus: a 4-byte write at {@link #OFFSET} of a page rings vector {@code data - base}. */
+/**
+ * An interrupt controller whose banks hang on the bus: a 4-byte write at {@link #OFFSET} of a page rings vector
+ * {@code data - base}.
+ */
 final class FakeController implements InterruptController, MsiDoorbells {
     static final int OFFSET = 0x140;
     static final String PATH = "/pic";
@@ -122,7 +125,8 @@ final class FakeController implements InterruptController, MsiDoorbells {
 
     @Override
     public int free(int bank) {
-        return banks.get(bank).vectors() - (int) vectors.keySet().stream().filter(vector -> vector.bank() == bank).count();
+        return banks.get(bank).vectors()
+            - (int) vectors.keySet().stream().filter(vector -> vector.bank() == bank).count();
     }
 
     @Override

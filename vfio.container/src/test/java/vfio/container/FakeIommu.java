@@ -126,7 +126,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
     /** What all domains hold together, for "as before". */
     String state() {
         StringBuilder text = new StringBuilder();
-        new TreeMap<>(domains).forEach((requester, domain) -> text.append(requester).append(": ").append(domain.state()).append('\n'));
+        new TreeMap<>(domains)
+            .forEach((requester, domain) -> text.append(requester).append(": ").append(domain.state()).append('\n'));
         return text.append(opened.size()).append(" open").toString();
     }
 
@@ -198,9 +199,11 @@ final class FakeIommu implements Iommu, TranslationUnit {
                 throw new ErrnoException(Errno.EINVAL, "set the geometry, then the windows");
             }
             long size = geometry.size() / windows;
-            if (!geometry.contains(iova) || !geometry.contains(iova + length - 1) || (iova - geometry.start()) % size != 0
+            if (!geometry.contains(iova) || !geometry.contains(iova + length - 1)
+                || (iova - geometry.start()) % size != 0
                     || length > size && length % size != 0) {
-                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not fit windows of 0x%x", iova, length, size);
+                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not fit windows of 0x%x", iova, length,
+                    size);
             }
             return size;
         }
@@ -268,7 +271,8 @@ final class FakeIommu implements Iommu, TranslationUnit {
             } else if (windowed && attribute instanceof Windows wanted) {
                 idle();
                 if (geometry.size() == 0 || Integer.bitCount(wanted.count()) != 1 || wanted.count() > maxWindows) {
-                    throw new ErrnoException(Errno.EINVAL, "%d windows of at most %d; set the geometry first", wanted.count(), maxWindows);
+                    throw new ErrnoException(Errno.EINVAL, "%d windows of at most %d; set the geometry first",
+                        wanted.count(), maxWindows);
                 }
                 windows = wanted.count();
             } else if (attribute instanceof Enable wanted) {

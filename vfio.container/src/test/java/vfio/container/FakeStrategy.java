@@ -11,7 +11,10 @@ import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
-/** {@code auto}: places bank n on demand at {@code base + n * stride}. {@code manual}: the user does, by MAP, MOVE and UNMAP. */
+/**
+ * {@code auto}: places bank n on demand at {@code base + n * stride}. {@code manual}: the user does, by MAP, MOVE and
+ * UNMAP.
+ */
 class FakeStrategy implements MsiStrategy {
     final Trip trip;
     boolean feasible = true;
@@ -88,7 +91,8 @@ class FakeStrategy implements MsiStrategy {
             @Override
             public void disable(int bank) {
                 enabled--;
-                if (auto && !leaves && environment.banks().stream().noneMatch(one -> one.index() == bank && one.vectorsInUse() > 0)) {
+                if (auto && !leaves
+                    && environment.banks().stream().noneMatch(one -> one.index() == bank && one.vectorsInUse() > 0)) {
                     environment.remove(placed(bank));
                 }
             }
@@ -106,7 +110,8 @@ class FakeStrategy implements MsiStrategy {
 
             @Override
             public void mapping(long iova, long length) {
-                if (auto && Long.compareUnsigned(iova, base + stride) < 0 && Long.compareUnsigned(iova + length - 1, base) >= 0) {
+                if (auto && Long.compareUnsigned(iova, base + stride) < 0
+                    && Long.compareUnsigned(iova + length - 1, base) >= 0) {
                     throw new ErrnoException(Errno.EINVAL, "iova 0x%x is where bank 0 will be", iova);
                 }
             }

@@ -27,10 +27,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 
-/** What comes out of a provider and is not in its contract: the ledger is right, and the tables are made to say what it does. */
+/**
+ * What comes out of a provider and is not in its contract: the ledger is right, and the tables are made to say what it
+ * does.
+ */
 class GuardedDomainTest {
     private static final long BANK = 488 * MB;
-    private static final List<Supplier<Throwable>> THROWN = List.of(() -> new NoClassDefFoundError("a class that is gone"),
+    private static final List<Supplier<Throwable>> THROWN = List.of(
+        () -> new NoClassDefFoundError("a class that is gone"),
         () -> new OutOfMemoryError("a test's"), () -> new IllegalStateException("a mistake"));
 
     private final Board board = Board.pamu();
@@ -47,7 +51,8 @@ class GuardedDomainTest {
     void provider() {
         Iommu real = board.iommu;
         vfio.removeIommu(real);
-        vfio.addIommu((Iommu) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {Iommu.class}, (self, method, arguments) -> {
+        vfio.addIommu((Iommu) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {Iommu.class},
+            (self, method, arguments) -> {
             Object result = call(() -> method.invoke(real, arguments));
             return result instanceof IommuDomain domain ? guarded(domain) : result;
         }), "pamu");
@@ -113,7 +118,8 @@ class GuardedDomainTest {
     }
 
     @Test
-    @DisplayName("P1, P6: whatever a provider throws, before or after its work, has changed nothing: neither tables nor ledger")
+    @DisplayName("P1, P6: whatever a provider throws, before or after its work, has changed nothing: neither tables "
+        + "nor ledger")
     void eachCall() {
         DmaBuffer fresh = board.memory(0x1000);
         changesNothing("map", 1, () -> container.map(24 * MB, fresh, 0, 0x1000, Access.READ_WRITE));
@@ -131,7 +137,8 @@ class GuardedDomainTest {
     }
 
     @Test
-    @DisplayName("P1: memory of a map that has failed halfway goes back when the tables that may lead to it are gone, not before")
+    @DisplayName("P1: memory of a map that has failed halfway goes back when the tables that may lead to it are "
+        + "gone, not before")
     void memoryInDoubt() {
         long available = board.machine.memory().available();
         DmaBuffer fresh = board.memory(0x1000);
@@ -151,7 +158,8 @@ class GuardedDomainTest {
     }
 
     @Test
-    @DisplayName("P1: a group of which one device cannot be attached, nor the other detached again: the tables are made anew without it")
+    @DisplayName("P1: a group of which one device cannot be attached, nor the other detached again: the tables are "
+        + "made anew without it")
     void cannotLetGo() {
         vfio.addFunction(board.function("0000:02:00.1", 0x22, 2));
         String tables = board.iommu.state();
@@ -208,7 +216,8 @@ class GuardedDomainTest {
     }
 
     @Test
-    @DisplayName("P2, P3: where the tables cannot be made anew, the container is BLOCKED with both reasons, and a retry brings it back")
+    @DisplayName("P2, P3: where the tables cannot be made anew, the container is BLOCKED with both reasons, and a "
+        + "retry brings it back")
     void blocked() {
         String tables = board.iommu.state();
         String ledger = ledger();
@@ -223,7 +232,8 @@ class GuardedDomainTest {
         };
         refused(Errno.EIO, () -> container.unmap(0, 24 * MB));
         assertEquals(ContainerState.BLOCKED, container.state());
-        assertTrue(container.reason().contains("could not take over") && container.reason().contains("a class that is gone"),
+        assertTrue(
+            container.reason().contains("could not take over") && container.reason().contains("a class that is gone"),
             container.reason());
         assertEquals(Refusal.BLOCKED, board.portA.write(0x100, 4, 1));
         container.retry();

@@ -84,7 +84,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call returns, it is restored")
+    @DisplayName("a provider that hangs in a user's call and leaves: devices are held back at once; when the call "
+        + "returns, it is restored")
     void hangsInUsersCall() throws Exception {
         working();
         CountDownLatch go = new CountDownLatch(1);
@@ -133,7 +134,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider restores it")
+    @DisplayName("a domain that hangs when it is closed: the container is blocked by the gate, the next provider "
+        + "restores it")
     void hangsLeaving() {
         working();
         CountDownLatch go = new CountDownLatch(1);
@@ -155,7 +157,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held back, until it is")
+    @DisplayName("P1: a domain that could not be closed may still translate: the memory stays held, the devices held "
+        + "back, until it is")
     void unclosed() {
         working();
         container.addGroup(vfio.group(2));
@@ -180,7 +183,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("a domain that hangs when a swap closes it: BLOCKED, for it may be closed yet; when it has returned, retry restores")
+    @DisplayName("a domain that hangs when a swap closes it: BLOCKED, for it may be closed yet; when it has "
+        + "returned, retry restores")
     void hangsInSwap() throws Exception {
         working();
         String before = board.iommu.state();
@@ -206,7 +210,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("P5: a controller that comes while a provider hangs in a user's call is heard of when the call returns")
+    @DisplayName("P5: a controller that comes while a provider hangs in a user's call is heard of when the call "
+        + "returns")
     void comesMeanwhile() throws Exception {
         working();
         vfio.removeController(board.controller);
@@ -223,7 +228,8 @@ class HangTest {
     }
 
     @Test
-    @DisplayName("P6: an Error out of news that is heard late does not keep the lock: others go on, and the reason names it")
+    @DisplayName("P6: an Error out of news that is heard late does not keep the lock: others go on, and the reason "
+        + "names it")
     void errorInLateNews() throws Exception {
         working();
         CountDownLatch go = new CountDownLatch(1);

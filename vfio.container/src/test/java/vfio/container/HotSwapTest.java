@@ -39,7 +39,10 @@ import vfio.api.EventFd;
 import vfio.api.Mapping;
 import vfio.api.Swap;
 
-/** The swap that a user asks for, stalling, reports. What happens by itself is in {@link SwapTest}, what hangs in {@link HangTest}. */
+/**
+ * The swap that a user asks for, stalling, reports. What happens by itself is in {@link SwapTest}, what hangs in
+ * {@link HangTest}.
+ */
 @Timeout(30)
 class HotSwapTest {
     private static final long BANK = 0x1000_0000;
@@ -68,7 +71,8 @@ class HotSwapTest {
     // swap
 
     @Test
-    @DisplayName("P4: swap moves a working container to the other provider: the same tables there, nothing left here, a report")
+    @DisplayName("P4: swap moves a working container to the other provider: the same tables there, nothing left "
+        + "here, a report")
     void swaps() {
         working();
         String before = board.iommu.state();
@@ -82,7 +86,8 @@ class HotSwapTest {
         assertEquals("", container.reason());
         assertTrue(report.done());
         assertEquals(List.of("one", Swap.Backend.IOMMU, "pamu", "the second", 2, 2, 1, 1),
-            List.of(report.container(), report.backend(), report.from(), report.to(), report.attributes(), report.mappings(),
+            List.of(report.container(), report.backend(), report.from(), report.to(), report.attributes(),
+                report.mappings(),
                 report.placements(), report.routes()));
         assertTrue(report.blockedNanos() > 0);
         assertEquals(List.of(report), vfio.swaps());
@@ -105,7 +110,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a newcomer that throws at its n-th call: the container stays with its provider, all as before, the report says why")
+    @DisplayName("a newcomer that throws at its n-th call: the container stays with its provider, all as before, the "
+        + "report says why")
     void rollsBack() {
         working();
         String before = board.iommu.state();
@@ -118,7 +124,8 @@ class HotSwapTest {
                 container.swap("pamu");
                 break;
             } catch (ErrnoException e) {
-                assertTrue(e.getMessage().contains("container one stays with pamu; the second could not take over"), e.getMessage());
+                assertTrue(e.getMessage().contains("container one stays with pamu; the second could not take over"),
+                    e.getMessage());
             }
             assertTrue(board.trip.happened());
             assertEquals(ContainerState.ACTIVE, container.state());
@@ -150,7 +157,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("P4: a domain that throws when it has been closed does not leave an ACTIVE container behind that has none")
+    @DisplayName("P4: a domain that throws when it has been closed does not leave an ACTIVE container behind that "
+        + "has none")
     void closesAndThrows() {
         working();
         String before = board.iommu.state();
@@ -170,7 +178,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("P1: a container whose domain throws when it has been closed is BLOCKED; closed once more it gives its memory back")
+    @DisplayName("P1: a container whose domain throws when it has been closed is BLOCKED; closed once more it gives "
+        + "its memory back")
     void closesAndThrowsAtTheEnd() {
         long available = board.machine.memory().available();
         working();
@@ -206,7 +215,8 @@ class HotSwapTest {
         second.lie = -1;
         board.iommu.lie = -1;
         ErrnoException e = refused(Errno.EIO, "is BLOCKED", () -> container.swap("pamu"));
-        assertTrue(e.getMessage().contains("neither could the second take over") && e.getMessage().contains("nor pamu go on"),
+        assertTrue(
+            e.getMessage().contains("neither could the second take over") && e.getMessage().contains("nor pamu go on"),
             e.getMessage());
         assertEquals(ContainerState.BLOCKED, container.state());
         assertEquals(2, container.mappings().size());
@@ -226,7 +236,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("what does not fit is refused before anything is touched: windows, page size, reserved regions, another kind")
+    @DisplayName("what does not fit is refused before anything is touched: windows, page size, reserved regions, "
+        + "another kind")
     void unfit() {
         working();
         String before = board.iommu.state();
@@ -253,7 +264,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a newcomer with larger pages: EINVAL for what they cannot map, before anything is touched; what they can goes over")
+    @DisplayName("a newcomer with larger pages: EINVAL for what they cannot map, before anything is touched; what "
+        + "they can goes over")
     void largerPages() {
         Board paged = Board.type1();
         VfioContainer small = paged.container();
@@ -274,7 +286,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a move to a windowed type while a vaddr is invalid: EINVAL naming the mapping; with another vaddr, or unmapped, it goes")
+    @DisplayName("a move to a windowed type while a vaddr is invalid: EINVAL naming the mapping; with another vaddr, "
+        + "or unmapped, it goes")
     void invalidVaddr() {
         working();
         FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
@@ -284,7 +297,8 @@ class HotSwapTest {
         Mapping first = container.mappings().get(0);
         container.unmap(0, 0, DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR, null);
         String before = paged.state() + container.mappings();
-        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit: its vaddr is invalid", () -> container.swap("pamu"));
+        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit: its vaddr is invalid",
+            () -> container.swap("pamu"));
         assertEquals(before, paged.state() + container.mappings());
         assertEquals(Optional.of("type1v2"), container.iommu());
         container.swap("type1");
@@ -297,7 +311,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("to another kind and back: layout attributes rest in the ledger, the translations are the same; others make it unfit")
+    @DisplayName("to another kind and back: layout attributes rest in the ledger, the translations are the same; "
+        + "others make it unfit")
     void otherKind() {
         working();
         String before = board.iommu.state();
@@ -320,7 +335,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("to a kind where the strategy does not work: its banks are gone, another takes over; none: MSIs wait until one works")
+    @DisplayName("to a kind where the strategy does not work: its banks are gone, another takes over; none: MSIs "
+        + "wait until one works")
     void otherStrategy() {
         working();
         vfio.addIommu(new FakeIommu(false, board.bus, board.trip), "type1");
@@ -361,7 +377,8 @@ class HotSwapTest {
     // stall
 
     @Test
-    @DisplayName("stall: what a device does while the provider is away happens when the next is there; nothing is refused")
+    @DisplayName("stall: what a device does while the provider is away happens when the next is there; nothing is "
+        + "refused")
     void stalls() throws Exception {
         working();
         container.stallBound(LONG);
@@ -480,7 +497,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a swap that has succeeded has, whatever its listeners throw: Errors and checked exceptions, too; all are told")
+    @DisplayName("a swap that has succeeded has, whatever its listeners throw: Errors and checked exceptions, too; "
+        + "all are told")
     void listenersThrow() {
         working();
         second();
@@ -499,14 +517,16 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("listeners of swaps run with no lock held: another thread gets its answers while one of them waits for it")
+    @DisplayName("listeners of swaps run with no lock held: another thread gets its answers while one of them waits "
+        + "for it")
     void listenersAsk() throws Exception {
         working();
         VfioContainer other = board.container("other", 2);
         second();
         List<String> answers = new ArrayList<>();
         vfio.addSwapListener(swap -> {
-            FutureTask<String> asked = new FutureTask<>(() -> vfio.groups().size() + " groups, " + container.mappings().size() + " mappings");
+            FutureTask<String> asked = new FutureTask<>(
+                () -> vfio.groups().size() + " groups, " + container.mappings().size() + " mappings");
             new Thread(asked).start();
             try {
                 answers.add(asked.get(10, TimeUnit.SECONDS));
@@ -525,7 +545,8 @@ class HotSwapTest {
     // interrupts
 
     @Test
-    @DisplayName("P5: the controller is swapped: what was sent meanwhile is carried and counted, DMA is held back only for moments")
+    @DisplayName("P5: the controller is swapped: what was sent meanwhile is carried and counted, DMA is held back "
+        + "only for moments")
     void controller() {
         working();
         vfio.removeController(board.controller);
@@ -537,12 +558,14 @@ class HotSwapTest {
         assertEquals(1, eventFd.poll());
         Swap report = vfio.swaps().get(0);
         assertEquals(List.of(Swap.Backend.CONTROLLER, "interrupt controller", "the next", 1, 1, 2L),
-            List.of(report.backend(), report.from(), report.to(), report.placements(), report.routes(), report.carried()));
+            List.of(report.backend(), report.from(), report.to(), report.placements(), report.routes(),
+                report.carried()));
         assertTrue(report.done(), report.failure());
     }
 
     @Test
-    @DisplayName("P5: devices of two containers ring while the controller is swapped again and again: each ring arrives, none twice")
+    @DisplayName("P5: devices of two containers ring while the controller is swapped again and again: each ring "
+        + "arrives, none twice")
     void ringing() throws Exception {
         working();
         VfioContainer two = board.container("two", 2);
@@ -608,11 +631,13 @@ class HotSwapTest {
         vfio.addStrategy(board.auto, 10);
         assertEquals(1, eventFd.poll());
         Swap last = vfio.swaps().get(2);
-        assertEquals(List.of(Swap.Backend.STRATEGY, "auto", "auto", 1L), List.of(last.backend(), last.from(), last.to(), last.carried()));
+        assertEquals(List.of(Swap.Backend.STRATEGY, "auto", "auto", 1L),
+            List.of(last.backend(), last.from(), last.to(), last.carried()));
     }
 
     @Test
-    @DisplayName("a controller and a strategy are swapped while the IOMMU is away: both are reported when devices are let through again")
+    @DisplayName("a controller and a strategy are swapped while the IOMMU is away: both are reported when devices "
+        + "are let through again")
     void whileAway() {
         working();
         vfio.addStrategy(board.auto, 10);
@@ -636,7 +661,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a controller or strategy that could not be replaced: reported as what is there, or what was last; not of who uses none")
+    @DisplayName("a controller or strategy that could not be replaced: reported as what is there, or what was last; "
+        + "not of who uses none")
     void notReplacedElse() {
         VfioContainer two = (VfioContainer) vfio.openContainer("two");
         container.msi("MAP", 1, BANK);
@@ -653,13 +679,16 @@ class HotSwapTest {
         vfio.removeStrategy(board.manual);
         vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "not for this one");
         assertEquals("", two.reason());
-        assertEquals(List.of("STRATEGY manual>manual no zip", "CONTROLLER interrupt controller>interrupt controller no jar",
-            "CONTROLLER interrupt controller> broken"), vfio.swaps().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
+        assertEquals(
+            List.of("STRATEGY manual>manual no zip", "CONTROLLER interrupt controller>interrupt controller no jar",
+            "CONTROLLER interrupt controller> broken"),
+            vfio.swaps().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
                 + " " + one.failure()).toList());
     }
 
     @Test
-    @DisplayName("a strategy that could not be replaced and is gone: a container with interrupts reports it by its name")
+    @DisplayName("a strategy that could not be replaced and is gone: a container with interrupts reports it by its "
+        + "name")
     void strategyNotReplaced() {
         working();
         vfio.removeStrategy(board.manual);
@@ -669,7 +698,8 @@ class HotSwapTest {
     }
 
     @Test
-    @DisplayName("a backend that could not be replaced: whom it concerns gives the cause and reports it, works on, and forgets it in time")
+    @DisplayName("a backend that could not be replaced: whom it concerns gives the cause and reports it, works on, "
+        + "and forgets it in time")
     void notReplaced() {
         working();
         VfioContainer two = board.container("two", 2);
@@ -680,15 +710,19 @@ class HotSwapTest {
         vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "no manifest");
         assertEquals("no manifest", container.reason());
         assertEquals("no manifest", two.reason());
-        assertEquals(List.of("one CONTROLLER interrupt controller>interrupt controller no zip", "one IOMMU pamu>pamu no manifest",
-            "two IOMMU pamu>pamu no manifest"), vfio.swaps().stream().map(one -> one.container() + " " + one.backend() + " " + one.from()
+        assertEquals(
+            List.of("one CONTROLLER interrupt controller>interrupt controller no zip",
+                "one IOMMU pamu>pamu no manifest",
+            "two IOMMU pamu>pamu no manifest"),
+            vfio.swaps().stream().map(one -> one.container() + " " + one.backend() + " " + one.from()
                 + ">" + one.to() + " " + one.failure()).toList());
         assertEquals(0, board.portA.write(0, 4, 1));
         container.retry();
         assertEquals("", container.reason());
         vfio.removeIommu(board.iommu);
         vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "both are broken");
-        assertTrue(two.reason().startsWith("the provider of pamu is gone") && two.reason().endsWith("both are broken"), two.reason());
+        assertTrue(two.reason().startsWith("the provider of pamu is gone") && two.reason().endsWith("both are broken"),
+            two.reason());
         assertEquals("", vfio.swaps().get(vfio.swaps().size() - 1).to());
         vfio.addIommu(board.iommu, "pamu");
         assertEquals("", two.reason());

@@ -40,7 +40,10 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 
-/** A shared, level-triggered wire under everything that touches it at once: as in hardware, a core gets no rest while it is asserted. */
+/**
+ * A shared, level-triggered wire under everything that touches it at once: as in hardware, a core gets no rest while it
+ * is asserted.
+ */
 @Timeout(60)
 class IntxTest {
     private static final String PIC = "/level";
@@ -252,7 +255,10 @@ class IntxTest {
         threads.add(thread);
     }
 
-    /** For a moment, or longer until enough has been done. All have ended within some seconds of being told to; who has not, hangs. */
+    /**
+     * For a moment, or longer until enough has been done. All have ended within some seconds of being told to; who has
+     * not, hangs.
+     */
     private void stress(BooleanSupplier enough) throws InterruptedException {
         long latest = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
         do {
@@ -280,7 +286,8 @@ class IntxTest {
     }
 
     @Test
-    @DisplayName("UNMASK while the pin is asserted and a neighbour rings the wire: returns, and each is followed by one signal")
+    @DisplayName("UNMASK while the pin is asserted and a neighbour rings the wire: returns, and each is followed by "
+        + "one signal")
     void unmask() throws Exception {
         Device device = open();
         EventFd eventFd = new EventFd(0);
@@ -304,7 +311,8 @@ class IntxTest {
     }
 
     @Test
-    @DisplayName("enabling, UNMASK, RESET, disabling while the device and a neighbour ring the wire: all return, and the pin ends up masked")
+    @DisplayName("enabling, UNMASK, RESET, disabling while the device and a neighbour ring the wire: all return, and "
+        + "the pin ends up masked")
     void lifeCycle() throws Exception {
         Device device = open();
         device.write(Region.CONFIG, 4, 2, 0x0006);

@@ -20,7 +20,10 @@ import vfio.api.Container;
 import vfio.api.Mapping;
 import vfio.container.host.IommuProvider;
 
-/** Random maps and unmaps against an array with one cell a page (or window): which mapping it belongs to and where its memory is. */
+/**
+ * Random maps and unmaps against an array with one cell a page (or window): which mapping it belongs to and where its
+ * memory is.
+ */
 @Timeout(60)
 class LedgerModelTest {
     private static final int CELLS = 64;
@@ -147,7 +150,8 @@ class LedgerModelTest {
         long bytes = 0;
         for (int i = 0; i < CELLS; i++) {
             for (int bit : new int[] {Access.READ, Access.WRITE}) {
-                long expected = owner[i] == 0 ? Refusal.UNMAPPED : (access[i] & bit) == 0 ? Refusal.DENIED : physical[i] + 0xabc;
+                long expected = owner[i] == 0 ? Refusal.UNMAPPED
+                    : (access[i] & bit) == 0 ? Refusal.DENIED : physical[i] + 0xabc;
                 assertEquals(expected, container.lookup(i * 0x1000L + 0xabc, bit), type + " cell " + i);
             }
             if (owner[i] != 0) {

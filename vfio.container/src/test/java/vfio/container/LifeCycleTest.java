@@ -111,7 +111,8 @@ class LifeCycleTest {
         container.addGroup(group);
         refused(Errno.EINVAL, "no type smmuv2 but [type1v2, type1]", () -> container.setIommu("smmuv2"));
         assertEquals(Optional.empty(), container.iommu());
-        assertThrows(IllegalArgumentException.class, () -> vfio.addIommu(board.newIommu(), "smmu", List.of(), "none", 0));
+        assertThrows(IllegalArgumentException.class,
+            () -> vfio.addIommu(board.newIommu(), "smmu", List.of(), "none", 0));
     }
 
     @Test
@@ -267,7 +268,8 @@ class LifeCycleTest {
     }
 
     @Test
-    @DisplayName("SET_CONTAINER: in another container: EBUSY, naming it; in this one: EINVAL (4.1); not a group of ours: IllegalArgument")
+    @DisplayName("SET_CONTAINER: in another container: EBUSY, naming it; in this one: EINVAL (4.1); not a group of "
+        + "ours: IllegalArgument")
     void setContainer() {
         Container one = vfio.openContainer("one");
         one.addGroup(group);
@@ -353,7 +355,8 @@ class LifeCycleTest {
     }
 
     @Test
-    @DisplayName("hot-plug: with the last device gone nothing is reached: a look-up is refused though the domain has the mapping")
+    @DisplayName("hot-plug: with the last device gone nothing is reached: a look-up is refused though the domain has "
+        + "the mapping")
     void allUnplugged() {
         Container container = board.container();
         DmaBuffer memory = board.memory(0x1000);

@@ -48,8 +48,10 @@ class LocksTest {
     }
 
     private void free(String after) {
-        assertDoesNotThrow(() -> other.submit(container::mappings).get(5, TimeUnit.SECONDS), "the container's lock after " + after);
-        assertDoesNotThrow(() -> other.submit(vfio::groups).get(5, TimeUnit.SECONDS), "the topology's lock after " + after);
+        assertDoesNotThrow(() -> other.submit(container::mappings).get(5, TimeUnit.SECONDS),
+            "the container's lock after " + after);
+        assertDoesNotThrow(() -> other.submit(vfio::groups).get(5, TimeUnit.SECONDS),
+            "the topology's lock after " + after);
     }
 
     private void frees(String what, Executable call) throws Throwable {

@@ -77,14 +77,16 @@ class MapDmaTest {
             other.map(0x10000, memory, 0, 0x4000, RW);
             String before = board.iommu.state() + other.mappings();
             refused(errno, text, () -> other.map(Long.parseUnsignedLong(iova.substring(2), 16), memory,
-                Long.parseUnsignedLong(offset.substring(2), 16), Long.parseUnsignedLong(length.substring(2), 16), flags));
+                Long.parseUnsignedLong(offset.substring(2), 16), Long.parseUnsignedLong(length.substring(2), 16),
+                flags));
             assertEquals(before, board.iommu.state() + other.mappings());
             other.close();
         }
     }
 
     @ParameterizedTest
-    @DisplayName("MAP_DMA #9 and #12: what the IOMMU throws (no memory for a table: ENOMEM) is passed on, all as before, memory let go")
+    @DisplayName("MAP_DMA #9 and #12: what the IOMMU throws (no memory for a table: ENOMEM) is passed on, all as "
+        + "before, memory let go")
     @ValueSource(strings = {"type1", "type1v2"})
     void iommuFails(String type) {
         Container other = of(type);
@@ -103,7 +105,8 @@ class MapDmaTest {
     }
 
     @ParameterizedTest
-    @DisplayName("MAP_DMA #10: over the limit of locked memory: ENOMEM, after the valid ranges, before the memory; UNMAP gives it back")
+    @DisplayName("MAP_DMA #10: over the limit of locked memory: ENOMEM, after the valid ranges, before the memory; "
+        + "UNMAP gives it back")
     @ValueSource(strings = {"type1", "type1v2"})
     void lockedMemory(String type) {
         Board limited = Board.type1(Board.settings(10, 0x8000));
@@ -141,7 +144,8 @@ class MapDmaTest {
     }
 
     @Test
-    @DisplayName("locked memory, windowed: a window cut out of a mapping is given back; a doorbell and a swap are not charged")
+    @DisplayName("locked memory, windowed: a window cut out of a mapping is given back; a doorbell and a swap are "
+        + "not charged")
     void lockedWindows() {
         Board limited = Board.pamu(Board.settings(10, 0x30000));
         Container windowed = limited.container();
@@ -160,7 +164,8 @@ class MapDmaTest {
     }
 
     @Test
-    @DisplayName("MAP_DMA #7: no entries left: ENOSPC, before the range is looked at, after the overlap; UNMAP gives one back")
+    @DisplayName("MAP_DMA #7: no entries left: ENOSPC, before the range is looked at, after the overlap; UNMAP gives "
+        + "one back")
     void limit() {
         assertEquals(5, container.info().mappingsAvailable());
         for (int i = 0; i < 5; i++) {
@@ -211,12 +216,14 @@ class MapDmaTest {
     @Test
     @DisplayName("GET_INFO: x86 with 48 bits: 0..0xfedfffff, 0xfef00000..0xffffffffffff")
     void info() {
-        assertEquals(List.of(new IovaRange(0, 0xfedfffffL), new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)), container.info().ranges());
+        assertEquals(List.of(new IovaRange(0, 0xfedfffffL), new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)),
+            container.info().ranges());
         assertEquals(0x1000, container.info().capabilities().smallestPage());
     }
 
     @Test
-    @DisplayName("GET_INFO: page sizes, MIGRATION (smallest page, 0x10000000 bytes) and DMA_AVAIL; a windowed type has no MIGRATION")
+    @DisplayName("GET_INFO: page sizes, MIGRATION (smallest page, 0x10000000 bytes) and DMA_AVAIL; a windowed type "
+        + "has no MIGRATION")
     void capabilityChain() {
         assertEquals(0x1000, container.info().pageSizes());
         assertEquals(Optional.of(new Migration(0, 0x1000, 0x1000_0000)), container.info().migration());
@@ -227,7 +234,8 @@ class MapDmaTest {
     }
 
     @Test
-    @DisplayName("GET_INFO: a device's own reserved range leaves the valid ones; attaching it where something is mapped: EINVAL")
+    @DisplayName("GET_INFO: a device's own reserved range leaves the valid ones; attaching it where something is "
+        + "mapped: EINVAL")
     void ownReserved() {
         ReservedRegion own = new ReservedRegion(0x30000, 0x3ffff, ReservedRegion.Kind.RESERVED);
         board.iommu.own.put(0x21, List.of(own));
@@ -239,7 +247,8 @@ class MapDmaTest {
         refused(Errno.EINVAL, "valid ranges", () -> container.map(0x3f000, memory, 0, 0x1000, RW));
         assertEquals(List.of(new IovaRange(0, 0x2ffff), new IovaRange(0x40000, 0xfedfffffL),
             new IovaRange(0xfef00000L, 0xffff_ffff_ffffL)), container.info().ranges());
-        assertEquals(List.of(own, new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)), container.reserved());
+        assertEquals(List.of(own, new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)),
+            container.reserved());
     }
 
     // UNMAP_DMA. Three mappings of 0x4000: 0x10000, 0x14000 (adjacent), 0x20000.
@@ -299,7 +308,8 @@ class MapDmaTest {
     }
 
     @Test
-    @DisplayName("UNMAP_DMA windowed: a mapping of several windows is cut between them, not inside one; a doorbell is not touched")
+    @DisplayName("UNMAP_DMA windowed: a mapping of several windows is cut between them, not inside one; a doorbell "
+        + "is not touched")
     void windows() {
         Board pamu = Board.pamu();
         Container windowed = pamu.container();
@@ -313,7 +323,8 @@ class MapDmaTest {
         refused(Errno.EINVAL, "windows of 0x10000", () -> windowed.unmap(0x20000, 0x8000));
         refused(Errno.EINVAL, "0x10000..0x4ffff", () -> windowed.unmap(0x28000, 0x8000));
         assertEquals(0x10000, windowed.unmap(0x20000, 0x10000));
-        assertEquals(List.of(new Mapping(0x10000, block, 0, 0x10000, RW), new Mapping(0x30000, block, 0x20000, 0x20000, RW)),
+        assertEquals(
+            List.of(new Mapping(0x10000, block, 0, 0x10000, RW), new Mapping(0x30000, block, 0x20000, 0x20000, RW)),
             windowed.mappings());
         assertEquals(Refusal.UNMAPPED, windowed.lookup(0x20000, Access.READ));
         assertEquals(block.physical(0x20000), windowed.lookup(0x30000, Access.READ));
@@ -335,7 +346,8 @@ class MapDmaTest {
     // Attributes
 
     @Test
-    @DisplayName("SET_ATTR: ENOTTY for an attribute the type does not have, EBUSY while something is mapped; nothing recorded then")
+    @DisplayName("SET_ATTR: ENOTTY for an attribute the type does not have, EBUSY while something is mapped; nothing "
+        + "recorded then")
     void attributes() {
         refused(Errno.ENOTTY, () -> container.set(new Stash(0, 1)));
         refused(Errno.ENOTTY, () -> container.get(Geometry.class));
@@ -375,7 +387,8 @@ class MapDmaTest {
     }
 
     @Test
-    @DisplayName("P6: a map that ends in an Error has changed nothing, and holds no memory: what is closed then goes back")
+    @DisplayName("P6: a map that ends in an Error has changed nothing, and holds no memory: what is closed then goes "
+        + "back")
     void errorInMap() {
         long available = board.machine.memory().available();
         DmaBuffer one = board.memory(0x1000);

@@ -28,7 +28,10 @@ import vfio.api.msi.MsiSession;
 import vfio.container.host.ContainerLimits;
 import vfio.container.state.Ledger;
 
-/** What a map and an unmap cost in comparisons of addresses, in bytes of garbage and in calls, by how much is mapped already. No time. */
+/**
+ * What a map and an unmap cost in comparisons of addresses, in bytes of garbage and in calls, by how much is mapped
+ * already. No time.
+ */
 @Timeout(60)
 class MappingCostTest {
     private static final int MOST = 1_000_000;
@@ -169,7 +172,8 @@ class MappingCostTest {
     }
 
     @Test
-    @DisplayName("map and unmap beside up to 1000000 mappings: comparisons <= 8 log2 n, the same garbage, one call of the IOMMU, no copy")
+    @DisplayName("map and unmap beside up to 1000000 mappings: comparisons <= 8 log2 n, the same garbage, one call "
+        + "of the IOMMU, no copy")
     void cost() {
         Board board = Board.type1(Board.settings(MOST + SAMPLE, ContainerLimits.UNLIMITED));
         board.vfio.removeIommu(board.iommu);
@@ -210,9 +214,11 @@ class MappingCostTest {
                 bytes += garbage() - before;
                 assertEquals(maps + 1, iommu.maps);
             }
-            assertEquals(asked, iommu.asked, "reserved regions are asked for when somebody is attached, not for each map");
+            assertEquals(asked, iommu.asked,
+                "reserved regions are asked for when somebody is attached, not for each map");
             // A copy of the least would be more than the limit: it is some 1200 bytes, and more before it is compiled.
-            assertTrue(size < 10_000 || bytes / SAMPLE < 16_384, bytes / SAMPLE + " bytes of garbage to map and unmap beside " + size);
+            assertTrue(size < 10_000 || bytes / SAMPLE < 16_384,
+                bytes / SAMPLE + " bytes of garbage to map and unmap beside " + size);
         }
         long unmaps = iommu.unmaps;
         assertEquals(MOST * 0x1000L, container.unmap(0, 0, DmaFlags.UNMAP_ALL, null));

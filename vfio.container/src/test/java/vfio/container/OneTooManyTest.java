@@ -19,7 +19,9 @@ import org.junit.jupiter.api.Timeout;
 import vfio.api.EventFd;
 import vfio.container.host.ContainerLimits;
 
-/** P5: where nobody knows whether a message was served, its user gets one interrupt too many rather than one too few. */
+/**
+ * P5: where nobody knows whether a message was served, its user gets one interrupt too many rather than one too few.
+ */
 @Timeout(30)
 class OneTooManyTest {
     private static final long BANK = 0x1000_0000;
@@ -97,7 +99,8 @@ class OneTooManyTest {
     }
 
     @Test
-    @DisplayName("P7: a device that cannot be held back is silenced while it waits for a vector: its old message may be another's by then")
+    @DisplayName("P7: a device that cannot be held back is silenced while it waits for a vector: its old message may "
+        + "be another's by then")
     void parked() {
         VfioService vfio = withoutGates();
         VfioContainer container = working(vfio);
@@ -118,7 +121,8 @@ class OneTooManyTest {
     }
 
     @Test
-    @DisplayName("P7: a device that cannot be held back is silenced when the strategy leaves, whose windows are the user's to map then")
+    @DisplayName("P7: a device that cannot be held back is silenced when the strategy leaves, whose windows are the "
+        + "user's to map then")
     void parkedWithoutStrategy() {
         VfioService vfio = withoutGates();
         VfioContainer container = working(vfio);

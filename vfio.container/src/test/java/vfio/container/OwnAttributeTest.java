@@ -93,9 +93,11 @@ class OwnAttributeTest {
         vfio.container.state.Ledger ledger = new vfio.container.state.Ledger();
         ledger.set(colour(first, 7));
         ledger.set(new Enable(false));
-        assertEquals(List.of(new NamedAttribute("fake.colour", Map.of("hue", 7)), new Enable(false)), ledger.attributes());
+        assertEquals(List.of(new NamedAttribute("fake.colour", Map.of("hue", 7)), new Enable(false)),
+            ledger.attributes());
         ledger.set(colour(revision(), 8));
-        assertEquals(List.of(new NamedAttribute("fake.colour", Map.of("hue", 8)), new Enable(false)), ledger.attributes());
+        assertEquals(List.of(new NamedAttribute("fake.colour", Map.of("hue", 8)), new Enable(false)),
+            ledger.attributes());
     }
 
     @Test

@@ -21,7 +21,8 @@ import vfio.container.host.ProviderCalls;
 
 class ProviderCallsTest {
     @Test
-    @DisplayName("a thread that has called a provider remembers nothing of it when it has ended, whoever remembers the thread")
+    @DisplayName("a thread that has called a provider remembers nothing of it when it has ended, whoever remembers "
+        + "the thread")
     void forgets() throws Exception {
         AtomicReference<Thread> thread = new AtomicReference<>();
         WeakReference<Object> provider = called(thread);
@@ -42,13 +43,15 @@ class ProviderCallsTest {
     }
 
     @Test
-    @DisplayName("a checked exception that no signature announces is an answer like any other, and not a call that hangs")
+    @DisplayName("a checked exception that no signature announces is an answer like any other, and not a call that "
+        + "hangs")
     void unannounced() {
         ProviderCalls patience = new ProviderCalls(Duration.ofSeconds(20));
         Object provider = new Object();
         long begin = System.nanoTime();
         ErrnoException e = assertThrows(ErrnoException.class,
-            () -> patience.run(provider, "a call", () -> ProviderCallsTest.<RuntimeException>sneak(new IOException("gone"))));
+            () -> patience.run(provider, "a call",
+                () -> ProviderCallsTest.<RuntimeException>sneak(new IOException("gone"))));
         assertEquals(Errno.EIO, e.errno());
         assertTrue(e.getMessage().contains("gone"), e.getMessage());
         assertFalse(patience.hangs(provider));

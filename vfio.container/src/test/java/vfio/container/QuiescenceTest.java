@@ -49,7 +49,8 @@ class QuiescenceTest {
     }
 
     @Test
-    @DisplayName("shut: memory is refused when the bound has passed, messages are kept; each outage is counted from zero")
+    @DisplayName("shut: memory is refused when the bound has passed, messages are kept; each outage is counted from "
+        + "zero")
     void counts() {
         assertTrue(quiescence.possible());
         assertFalse(quiescence.holds());
@@ -72,7 +73,8 @@ class QuiescenceTest {
     }
 
     @Test
-    @DisplayName("messages of some pages are kept, all else passes; it is one outage with the one before it, whose time has ended")
+    @DisplayName("messages of some pages are kept, all else passes; it is one outage with the one before it, whose "
+        + "time has ended")
     void messages() {
         quiescence.shut();
         assertEquals(Refusal.BLOCKED, port.write(PAGE, 4, 1));
@@ -113,7 +115,8 @@ class QuiescenceTest {
     }
 
     @Test
-    @DisplayName("who is no requester of it any more is not held back; once closed it holds nobody, and another may have them")
+    @DisplayName("who is no requester of it any more is not held back; once closed it holds nobody, and another may "
+        + "have them")
     void leaves() {
         quiescence.shut();
         quiescence.requesters(Set.of());
@@ -133,7 +136,8 @@ class QuiescenceTest {
         assertEquals(Duration.ofHours(1), quiescence.bound());
         for (int i = 0; i < 2; i++) {
             quiescence.shut();
-            FutureTask<Void> write = HotSwapTest.begin(() -> assertEquals(Refusal.NO_REQUESTER, port.write(PAGE, 4, 1)));
+            FutureTask<Void> write = HotSwapTest
+                .begin(() -> assertEquals(Refusal.NO_REQUESTER, port.write(PAGE, 4, 1)));
             while (quiescence.tally().stalled() == 0) {
                 Thread.onSpinWait();
             }

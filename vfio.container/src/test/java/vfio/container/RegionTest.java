@@ -49,7 +49,8 @@ class RegionTest {
 
     @ParameterizedTest(name = "region {0} offset {1} size {2}")
     @DisplayName("read/write: outside a region, a region that is not there, a size that is not: EINVAL")
-    @CsvSource({"9, 0, 4", "-1, 0, 4", "1, 0, 4", "6, 0, 4", "8, 0, 4", "0, 0x1000, 1", "0, 0xffe, 4", "0, -4, 4", "0, 0, 3", "0, 0, 16",
+    @CsvSource({"9, 0, 4", "-1, 0, 4", "1, 0, 4", "6, 0, 4", "8, 0, 4", "0, 0x1000, 1", "0, 0xffe, 4", "0, -4, 4",
+        "0, 0, 3", "0, 0, 16",
         "7, 0x100, 1", "7, 0xfd, 4", "0, 0x7fffffffffffffff, 8"})
     void outside(int region, String offset, int size) {
         refused(Errno.EINVAL, () -> device.read(region, Long.decode(offset), size));
@@ -128,7 +129,8 @@ class RegionTest {
 
     @ParameterizedTest(name = "capable of 1 << {0}, written 1 << {1}, read 1 << {2}")
     @DisplayName("MSI: no more vectors can be written than the device is capable of")
-    @CsvSource({"0, 0, 0", "0, 1, 0", "0, 7, 0", "1, 0, 0", "1, 1, 1", "1, 2, 1", "1, 7, 1", "5, 5, 5", "5, 6, 5", "5, 3, 3"})
+    @CsvSource({"0, 0, 0", "0, 1, 0", "0, 7, 0", "1, 0, 0", "1, 1, 1", "1, 2, 1", "1, 7, 1", "5, 5, 5", "5, 6, 5",
+        "5, 3, 3"})
     void vectors(int capable, int written, int read) {
         device.close();
         board.a.mmc = capable;
@@ -174,7 +176,8 @@ class RegionTest {
     }
 
     @Test
-    @DisplayName("MSI of 32 bits: the address, then the data, and nothing behind them; the user's scratch ends there, too")
+    @DisplayName("MSI of 32 bits: the address, then the data, and nothing behind them; the user's scratch ends "
+        + "there, too")
     void narrow() {
         board.a.set(MSI + 2, 2, 0);
         ConfigSpace space = new ConfigSpace(board.a);
@@ -193,7 +196,8 @@ class RegionTest {
     }
 
     @Test
-    @DisplayName("a device without a list of capabilities has no MSI, whatever the pointer says, and none is programmed")
+    @DisplayName("a device without a list of capabilities has no MSI, whatever the pointer says, and none is "
+        + "programmed")
     void noCapabilities() {
         board.a.set(0x06, 2, 0);
         ConfigSpace space = new ConfigSpace(board.a);
@@ -230,7 +234,8 @@ class RegionTest {
     }
 
     @Test
-    @DisplayName("the rest of config space is the device's own and read-only; the interrupt line is scratch, the pin is not")
+    @DisplayName("the rest of config space is the device's own and read-only; the interrupt line is scratch, the pin "
+        + "is not")
     void readOnly() {
         config(0, 4, 0);
         assertEquals(0x11e81234L, config(0, 4));

@@ -23,7 +23,8 @@ class RelayTest {
     private final Relay relay = new Relay(first);
 
     @Test
-    @DisplayName("another eventfd is set when the interrupts on their way to the one before have arrived, however many, and not those after")
+    @DisplayName("another eventfd is set when the interrupts on their way to the one before have arrived, however "
+        + "many, and not those after")
     void waits() throws InterruptedException {
         Relay.Target one = relay.begin();
         Relay.Target two = relay.begin();
@@ -58,7 +59,8 @@ class RelayTest {
     }
 
     @Test
-    @DisplayName("under two ringing threads no eventfd is signalled after its successor is set, and none of the signals is lost")
+    @DisplayName("under two ringing threads no eventfd is signalled after its successor is set, and none of the "
+        + "signals is lost")
     void retarget() throws InterruptedException {
         AtomicBoolean over = new AtomicBoolean();
         AtomicLong rung = new AtomicLong();

@@ -35,7 +35,8 @@ class RestorePlanTest {
     }
 
     private void verify() {
-        IommuDomain domain = (IommuDomain) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {IommuDomain.class},
+        IommuDomain domain = (IommuDomain) Proxy.newProxyInstance(getClass().getClassLoader(),
+            new Class<?>[] {IommuDomain.class},
             (self, method, arguments) -> {
                 assertEquals("lookup", method.getName());
                 return lookup((long) arguments[0], (int) arguments[1]);
@@ -44,7 +45,8 @@ class RestorePlanTest {
     }
 
     @Test
-    @DisplayName("P4: read back: the first byte of each piece of memory and the last of all; for reads and for writes, allowed or not")
+    @DisplayName("P4: read back: the first byte of each piece of memory and the last of all; for reads and for "
+        + "writes, allowed or not")
     void pages() {
         verify();
         for (long at : new long[] {0, 0x1000, 0x2000, 0x2fff}) {

@@ -49,14 +49,16 @@ class SetIrqsTest {
     }
 
     private static IrqSet set(int index, IrqSet.Action action, int start, int count, IrqSet.Data data) {
-        return new IrqSet(index, action, start, count, data, data == BOOL ? Collections.nCopies(Math.min(count, 4), true) : List.of(),
+        return new IrqSet(index, action, start, count, data,
+            data == BOOL ? Collections.nCopies(Math.min(count, 4), true) : List.of(),
             data == EVENTFD ? Collections.nCopies(Math.min(count, 4), new EventFd(0)) : List.of());
     }
 
     @Test
     @DisplayName("GET_IRQ_INFO: INTx 1, MSI 1 << MMC, REQ 1, with their flags")
     void info() {
-        assertEquals(List.of(new Irq(0, 1, 7), new Irq(1, 4, 9), new Irq(2, 0, 9), new Irq(3, 0, 9), new Irq(4, 1, 9)), device.irqs());
+        assertEquals(List.of(new Irq(0, 1, 7), new Irq(1, 4, 9), new Irq(2, 0, 9), new Irq(3, 0, 9), new Irq(4, 1, 9)),
+            device.irqs());
     }
 
     @ParameterizedTest(name = "{0}")
@@ -98,7 +100,8 @@ class SetIrqsTest {
         "REQ UNMASK                            | none | 4  | UNMASK  | 0 | 1 | NONE    | ENOTTY",
         "REQ count > 1                         | none | 4  | TRIGGER | 0 | 2 | NONE    | EINVAL",
         "REQ BOOL 0                            | none | 4  | TRIGGER | 0 | 0 | BOOL    | EINVAL"})
-    void table(String rule, String active, int index, IrqSet.Action action, int start, int count, IrqSet.Data data, Errno errno) {
+    void table(String rule, String active, int index, IrqSet.Action action, int start, int count, IrqSet.Data data,
+        Errno errno) {
         if (!active.equals("none")) {
             device.setIrqs(IrqSet.eventFds(active.equals("msi") ? Irq.MSI : Irq.INTX, 0, eventFd));
         }
@@ -114,8 +117,10 @@ class SetIrqsTest {
     @DisplayName("SET_IRQS: fewer data than vectors: EINVAL")
     void tooLittleData() {
         device.setIrqs(msi(eventFd));
-        refused(Errno.EINVAL, "0 data items", () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, BOOL, List.of(), List.of())));
-        refused(Errno.EINVAL, "0 data items", () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, EVENTFD, List.of(), List.of())));
+        refused(Errno.EINVAL, "0 data items",
+            () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, BOOL, List.of(), List.of())));
+        refused(Errno.EINVAL, "0 data items",
+            () -> device.setIrqs(new IrqSet(Irq.MSI, TRIGGER, 0, 1, EVENTFD, List.of(), List.of())));
     }
 
     // MSI
@@ -202,7 +207,8 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("MSI: each call of controller and strategy fails in turn: no vector, no placement, nothing in the device")
+    @DisplayName("MSI: each call of controller and strategy fails in turn: no vector, no placement, nothing in the "
+        + "device")
     void enableFails() {
         board.vfio.addStrategy(board.auto, 10);
         container.msiStrategy("auto");
@@ -227,7 +233,8 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("MSI: a device that does not let itself be enabled has no vector, shows MSI off, and a reset does not enable it")
+    @DisplayName("MSI: a device that does not let itself be enabled has no vector, shows MSI off, and a reset does "
+        + "not enable it")
     void deviceRefuses() {
         board.a.beforeWrite = (offset, value) -> {
             if (offset == FakeFunction.MSI + 2 && (value & 1) != 0) {
@@ -309,7 +316,8 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("INTx: MASK holds it back, a false mask does nothing; another device's interrupt on the wire is not ours")
+    @DisplayName("INTx: MASK holds it back, a false mask does nothing; another device's interrupt on the wire is not "
+        + "ours")
     void mask() {
         device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
         device.setIrqs(IrqSet.booleans(Irq.INTX, MASK, 0, List.of(false)));
@@ -324,7 +332,8 @@ class SetIrqsTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @DisplayName("INTx: another device rings the wire just before UNMASK, or enabling, reaches the register: one signal, and masked")
+    @DisplayName("INTx: another device rings the wire just before UNMASK, or enabling, reaches the register: one "
+        + "signal, and masked")
     @ValueSource(strings = {"UNMASK", "enabling"})
     void unmaskLate(String how) {
         IrqSet enable = IrqSet.eventFds(Irq.INTX, 0, eventFd);
@@ -414,7 +423,8 @@ class SetIrqsTest {
     }
 
     @Test
-    @DisplayName("INTx: null eventfd enables without a signal; retarget; loopback; disable masks and gives the wire back")
+    @DisplayName("INTx: null eventfd enables without a signal; retarget; loopback; disable masks and gives the wire "
+        + "back")
     void intxTargets() {
         device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, (EventFd) null));
         refused(Errno.EINVAL, "interrupt pin", () -> device.setIrqs(msi(eventFd)));
@@ -446,7 +456,8 @@ class SetIrqsTest {
     @Test
     @DisplayName("REQ: set, loopback, take away")
     void request() {
-        assertEquals(0, device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(true))), "as in Linux, nobody to signal is no error");
+        assertEquals(0, device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(true))),
+            "as in Linux, nobody to signal is no error");
         device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, other));
         device.setIrqs(IrqSet.none(Irq.REQ, TRIGGER, 0, 1));
         device.setIrqs(IrqSet.booleans(Irq.REQ, TRIGGER, 0, List.of(false)));

@@ -19,7 +19,10 @@ import vfio.api.Swap;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiPlacement;
 
-/** P4 for MSI banks: what a user has placed outlives the strategy that placed it, until it is back or the user chooses another. */
+/**
+ * P4 for MSI banks: what a user has placed outlives the strategy that placed it, until it is back or the user chooses
+ * another.
+ */
 @Timeout(30)
 class StrategyReturnTest {
     private static final long BANK = 0x1000_0000;
@@ -43,7 +46,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("P4: a strategy leaves and is back: banks are where the user had placed them, meanwhile too, and nobody was asked to do it again")
+    @DisplayName("P4: a strategy leaves and is back: banks are where the user had placed them, meanwhile too, and "
+        + "nobody was asked to do it again")
     void same() {
         List<MsiPlacement> before = placed();
         vfio.removeStrategy(board.manual);
@@ -64,7 +68,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("P4: another stands in, which takes the banks away for its own; when the first is back they are where they were")
+    @DisplayName("P4: another stands in, which takes the banks away for its own; when the first is back they are "
+        + "where they were")
     void standIn() {
         List<MsiPlacement> before = placed();
         vfio.addStrategy(board.auto, 10);
@@ -82,7 +87,8 @@ class StrategyReturnTest {
         assertEquals(Refusal.UNMAPPED, container.lookup(0x0800_0000, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll());
-        assertEquals(List.of("manual>auto", "auto>manual"), vfio.swaps().stream().map(one -> one.from() + '>' + one.to()).toList());
+        assertEquals(List.of("manual>auto", "auto>manual"),
+            vfio.swaps().stream().map(one -> one.from() + '>' + one.to()).toList());
         assertTrue(vfio.swaps().stream().allMatch(Swap::done));
         assertEquals(0, board.auto.enabled, "each bank was disabled as often as enabled");
     }
@@ -103,7 +109,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("a stand-in that takes over the banks where they are: they stay, whoever leaves, and go back to the first")
+    @DisplayName("a stand-in that takes over the banks where they are: they stay, whoever leaves, and go back to the "
+        + "first")
     void adopted() {
         List<MsiPlacement> before = placed();
         board.auto.adopts = true;
@@ -152,7 +159,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("a strategy the user chooses, or gives an order to, is the user's: the one that left is not expected any more")
+    @DisplayName("a strategy the user chooses, or gives an order to, is the user's: the one that left is not "
+        + "expected any more")
     void chosen() {
         placed();
         vfio.addStrategy(board.auto, 10);
@@ -168,7 +176,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("the user chooses another while nobody stands in: what was placed goes, and the vector that waited has a bank of the chosen one")
+    @DisplayName("the user chooses another while nobody stands in: what was placed goes, and the vector that waited "
+        + "has a bank of the chosen one")
     void chosenMeanwhile() {
         placed();
         vfio.removeStrategy(board.manual);
@@ -218,7 +227,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("a strategy at work that cannot say whether it works just when the IOMMU is swapped for one of its kind keeps its banks")
+    @DisplayName("a strategy at work that cannot say whether it works just when the IOMMU is swapped for one of its "
+        + "kind keeps its banks")
     void inDoubt() {
         List<MsiPlacement> before = placed();
         FakeIommu next = board.newIommu();
@@ -233,7 +243,8 @@ class StrategyReturnTest {
     }
 
     @Test
-    @DisplayName("a strategy that is back and cannot say whether it works returns as soon as it can: after the next unmap, or retry")
+    @DisplayName("a strategy that is back and cannot say whether it works returns as soon as it can: after the next "
+        + "unmap, or retry")
     void later() {
         List<MsiPlacement> before = placed();
         vfio.addStrategy(board.auto, 10);

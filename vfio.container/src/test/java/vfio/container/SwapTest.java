@@ -67,7 +67,8 @@ class SwapTest {
     // The IOMMU's provider
 
     @Test
-    @DisplayName("P2: the provider leaves: BLOCKED with the reason, EAGAIN for what needs it, nothing passes, the ledger is whole")
+    @DisplayName("P2: the provider leaves: BLOCKED with the reason, EAGAIN for what needs it, nothing passes, the "
+        + "ledger is whole")
     void leaves() {
         working();
         assertEquals(0, board.portA.write(0x100, 4, 1));
@@ -90,7 +91,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("P4: another provider comes: the same translations, attributes, doorbells and routes, address by address")
+    @DisplayName("P4: another provider comes: the same translations, attributes, doorbells and routes, address by "
+        + "address")
     void comes() {
         Device device = working();
         container.set(new Enable(false));
@@ -107,7 +109,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("P4: attributes are replayed in an order that works, whichever they were set in; undone ones are forgotten")
+    @DisplayName("P4: attributes are replayed in an order that works, whichever they were set in; undone ones are "
+        + "forgotten")
     void attributes() {
         container.set(new Geometry(0, 512 * MB));
         container.set(new Geometry(0, 256 * MB));
@@ -124,7 +127,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("P4: a newcomer that cannot hold the ledger: BLOCKED, the first thing that does not fit, nothing lost; the next may")
+    @DisplayName("P4: a newcomer that cannot hold the ledger: BLOCKED, the first thing that does not fit, nothing "
+        + "lost; the next may")
     void refuses() {
         working();
         String before = tables(board.iommu);
@@ -182,7 +186,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("P4, P7: a bank that is made reachable elsewhere is found out by reading back, when an IOMMU or a controller comes")
+    @DisplayName("P4, P7: a bank that is made reachable elsewhere is found out by reading back, when an IOMMU or a "
+        + "controller comes")
     void wrongBank() {
         working();
         vfio.removeController(board.controller);
@@ -217,7 +222,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("another provider of the same kind is there already: the container turns to it; of another kind: it does not")
+    @DisplayName("another provider of the same kind is there already: the container turns to it; of another kind: it "
+        + "does not")
     void standby() {
         working();
         String before = tables(board.iommu);
@@ -245,7 +251,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("groups leave while the container is blocked, the last takes all of it along: set anew it is as new, nobody is held back")
+    @DisplayName("groups leave while the container is blocked, the last takes all of it along: set anew it is as "
+        + "new, nobody is held back")
     void anew() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.addGroup(vfio.group(2));
@@ -365,7 +372,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a second controller that leaves without its turn is nobody's loss: vectors, windows and reports are as before")
+    @DisplayName("a second controller that leaves without its turn is nobody's loss: vectors, windows and reports "
+        + "are as before")
     void standbyController() {
         working();
         FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
@@ -379,7 +387,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a controller that cannot serve a route: the reason says which; other devices and containers are handled")
+    @DisplayName("a controller that cannot serve a route: the reason says which; other devices and containers are "
+        + "handled")
     void controllerTooSmall() {
         working();
         vfio.removeController(board.controller);
@@ -423,7 +432,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("P7: over a controller swap no old message meets the new controller: a window opens when every device has its new one")
+    @DisplayName("P7: over a controller swap no old message meets the new controller: a window opens when every "
+        + "device has its new one")
     void staleMessage() {
         working();
         EventFd second = new EventFd(0);
@@ -524,7 +534,8 @@ class SwapTest {
     // The strategy
 
     @Test
-    @DisplayName("the preferred strategy leaves: nobody else takes over, its banks are gone, its vectors given back; it comes back")
+    @DisplayName("the preferred strategy leaves: nobody else takes over, its banks are gone, its vectors given back; "
+        + "it comes back")
     void strategySwap() {
         vfio.addStrategy(board.auto, 10);
         container.msiStrategy("auto");
@@ -541,7 +552,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a live container moves, its banks are placed anew; the n-th call fails: EBUSY with the cause, all as before")
+    @DisplayName("a live container moves, its banks are placed anew; the n-th call fails: EBUSY with the cause, all "
+        + "as before")
     void strategyMove() {
         Device device = working();
         vfio.addStrategy(board.auto, 10);
@@ -590,7 +602,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("without a preference the next strategy takes over and the user is told what to do; a message meanwhile is not lost")
+    @DisplayName("without a preference the next strategy takes over and the user is told what to do; a message "
+        + "meanwhile is not lost")
     void strategyFallback() {
         vfio.removeStrategy(board.manual);
         vfio.addStrategy(board.auto, 10);
@@ -627,7 +640,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a bind that fails leaves "
+    @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a "
+        + "bind that fails leaves "
         + "SET_IOMMU undone")
     void sessionFails() {
         container.msi("MAP", 0, BANK);
@@ -659,7 +673,8 @@ class SwapTest {
     // Unmap and attributes, all or nothing
 
     @Test
-    @DisplayName("all or nothing: map, attribute, doorbell and each unmap of several fail in turn: tables, ledger and memory as before")
+    @DisplayName("all or nothing: map, attribute, doorbell and each unmap of several fail in turn: tables, ledger "
+        + "and memory as before")
     void allOrNothing() {
         container.map(0, memory, 0, 0x1000, Access.READ_WRITE);
         container.map(8 * MB, memory, 0x1000, 0x1000, Access.READ);
@@ -689,7 +704,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("an unmap that fails and cannot be put back: the error says both, the tables are made anew with all of it as soon as that is possible")
+    @DisplayName("an unmap that fails and cannot be put back: the error says both, the tables are made anew with all "
+        + "of it as soon as that is possible")
     void cannotPutBack() {
         container.map(0, memory, 0, 0x1000, Access.READ_WRITE);
         container.map(8 * MB, memory, 0x1000, 0x1000, Access.READ);
@@ -709,7 +725,8 @@ class SwapTest {
     // Violations
 
     @Test
-    @DisplayName("violations arrive by the provider's wire, whatever order provider and controller come in, and are read without one too")
+    @DisplayName("violations arrive by the provider's wire, whatever order provider and controller come in, and are "
+        + "read without one too")
     void violations() {
         Violation one = new Violation("/iommu", 0x11, 0x1000, Refusal.UNMAPPED, "WAV", "");
         board.iommu.violations.add(one);

@@ -20,7 +20,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 
-/** Two IOMMUs of one type, each with a driver of its own: /iommu, in front of groups 1 and 2, and /iommu2, in front of group 5. */
+/**
+ * Two IOMMUs of one type, each with a driver of its own: /iommu, in front of groups 1 and 2, and /iommu2, in front of
+ * group 5.
+ */
 @Timeout(30)
 class TwoIommusTest {
     private Board board;
@@ -41,12 +44,14 @@ class TwoIommusTest {
     }
 
     @ParameterizedTest
-    @DisplayName("two IOMMUs: SET_IOMMU takes the provider that serves the group; where none does EINVAL, with the place and whose driver it is not")
+    @DisplayName("two IOMMUs: SET_IOMMU takes the provider that serves the group; where none does EINVAL, with the "
+        + "place and whose driver it is not")
     @ValueSource(strings = {"type1", "pamu"})
     void set(String kind) {
         board(kind);
         Container container = open("two", 5);
-        ErrnoException e = refused(Errno.EINVAL, "requester 0x51 of group 5 sits behind /iommu2", () -> container.setIommu(kind));
+        ErrnoException e = refused(Errno.EINVAL, "requester 0x51 of group 5 sits behind /iommu2",
+            () -> container.setIommu(kind));
         assertTrue(e.getMessage().contains(kind + ": "), e.getMessage());
         assertEquals(ContainerState.UNSET, container.state());
         assertEquals(0, board.iommu.opened.size());
@@ -58,7 +63,8 @@ class TwoIommusTest {
     }
 
     @ParameterizedTest
-    @DisplayName("two IOMMUs: a group, or a device that is plugged, behind the other one is not attached: EINVAL, nothing changed")
+    @DisplayName("two IOMMUs: a group, or a device that is plugged, behind the other one is not attached: EINVAL, "
+        + "nothing changed")
     @ValueSource(strings = {"type1", "pamu"})
     void attach(String kind) {
         board(kind);
@@ -68,9 +74,11 @@ class TwoIommusTest {
         assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
         String before = board.iommu.state();
         refused(Errno.EINVAL, "/iommu2", () -> container.addGroup(board.vfio.group(5)));
-        refused(Errno.EINVAL, "/iommu2", () -> board.vfio.addFunction(board.function("0000:01:00.7", 0x17, 1, "/iommu2")));
+        refused(Errno.EINVAL, "/iommu2",
+            () -> board.vfio.addFunction(board.function("0000:01:00.7", 0x17, 1, "/iommu2")));
         // By the id of one that is attached already, but behind the other.
-        refused(Errno.EINVAL, "/iommu2", () -> board.vfio.addFunction(board.function("0001:01:00.0", 0x11, 1, "/iommu2")));
+        refused(Errno.EINVAL, "/iommu2",
+            () -> board.vfio.addFunction(board.function("0001:01:00.0", 0x11, 1, "/iommu2")));
         assertEquals(before, board.iommu.state());
         assertEquals(1, container.groups().size());
         assertEquals(List.of("0000:01:00.0", "0000:01:00.1"), board.vfio.group(1).devices());
@@ -79,7 +87,8 @@ class TwoIommusTest {
     }
 
     @ParameterizedTest
-    @DisplayName("two IOMMUs: when its own leaves a container is BLOCKED though the other is there, and says why; its own restores it")
+    @DisplayName("two IOMMUs: when its own leaves a container is BLOCKED though the other is there, and says why; "
+        + "its own restores it")
     @ValueSource(strings = {"type1", "pamu"})
     void restore(String kind) {
         board(kind);
@@ -89,7 +98,8 @@ class TwoIommusTest {
         board.vfio.removeIommu(board.iommu);
         assertEquals(ContainerState.BLOCKED, container.state());
         String reason = container.reason();
-        assertTrue(reason.contains("the provider of " + kind + " is gone") && reason.contains("the second: requester 0x11 of group 1 sits "
+        assertTrue(reason.contains("the provider of " + kind + " is gone")
+            && reason.contains("the second: requester 0x11 of group 1 sits "
             + "behind /iommu, which this IOMMU's provider does not drive"), reason);
         refused(Errno.EINVAL, "the second: requester 0x11", container::retry);
         board.vfio.removeIommu(second);

@@ -27,7 +27,9 @@ import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 
-/** The flags of UNMAP_DMA, and MAP_DMA's VADDR. Mappings 0x10000 and 0x14000 (adjacent), 0x20000, each of 0x4000 bytes. */
+/**
+ * The flags of UNMAP_DMA, and MAP_DMA's VADDR. Mappings 0x10000 and 0x14000 (adjacent), 0x20000, each of 0x4000 bytes.
+ */
 @Timeout(30)
 class UnmapFlagsTest {
     private static final int RW = Access.READ_WRITE;
@@ -69,7 +71,8 @@ class UnmapFlagsTest {
 
     // Flags: 1 GET_DIRTY_BITMAP, 2 ALL, 4 VADDR. Tracking is on where that is possible.
     @ParameterizedTest(name = "UNMAP_DMA {0}: {1}")
-    @DisplayName("UNMAP_DMA (4.3): flags that do not exist, do not go together or do not fit the range: EINVAL, nothing unmapped")
+    @DisplayName("UNMAP_DMA (4.3): flags that do not exist, do not go together or do not fit the range: EINVAL, "
+        + "nothing unmapped")
     @CsvSource(delimiter = '|', value = {
         "type1v2 | unknown flag                    | 8 | 0x10000 | 0x4000",
         "type1   | unknown flag                    | 8 | 0x10000 | 0x4000",
@@ -143,7 +146,8 @@ class UnmapFlagsTest {
     // VADDR
 
     @ParameterizedTest
-    @DisplayName("UNMAP_DMA VADDR: mappings stay, held and reachable by devices; MAP_DMA VADDR: another buffer for the same memory")
+    @DisplayName("UNMAP_DMA VADDR: mappings stay, held and reachable by devices; MAP_DMA VADDR: another buffer for "
+        + "the same memory")
     @ValueSource(strings = {"type1", "type1v2"})
     void update(String type) {
         Container container = three(type);
@@ -182,7 +186,8 @@ class UnmapFlagsTest {
     }
 
     @Test
-    @DisplayName("UNMAP_DMA VADDR: by v1's rule a mapping whose first address is covered, none if the range begins inside one")
+    @DisplayName("UNMAP_DMA VADDR: by v1's rule a mapping whose first address is covered, none if the range begins "
+        + "inside one")
     void firstAddress() {
         Container container = three("type1");
         assertEquals(0, container.unmap(0x11000, 0x10000, VADDR, null));
@@ -218,7 +223,8 @@ class UnmapFlagsTest {
         for (String type : List.of("type1", "type1v2")) {
             Container container = three(type);
             container.unmap(0, 0, VADDR | DmaFlags.UNMAP_ALL, null);
-            refused(errno, () -> container.map(Long.decode(iova), again, Long.decode(offset), Long.decode(length), DmaFlags.MAP_VADDR));
+            refused(errno, () -> container.map(Long.decode(iova), again, Long.decode(offset), Long.decode(length),
+                DmaFlags.MAP_VADDR));
             assertEquals(List.of(false, false, false), valid(container));
             container.close();
         }
@@ -241,7 +247,8 @@ class UnmapFlagsTest {
     }
 
     @Test
-    @DisplayName("an invalid vaddr: unmapping is allowed; a swap keeps it; overlaps are EEXIST; a container set anew has none")
+    @DisplayName("an invalid vaddr: unmapping is allowed; a swap keeps it; overlaps are EEXIST; a container set anew "
+        + "has none")
     void otherwise() {
         Container container = three("type1v2");
         container.unmap(0x10000, 0x8000, VADDR, null);

@@ -82,7 +82,8 @@ class VectorPolicyTest {
     }
 
     @Test
-    @DisplayName("P7: ISOLATED: a bank that another container merely has placed is not its own: its devices could ring it")
+    @DisplayName("P7: ISOLATED: a bank that another container merely has placed is not its own: its devices could "
+        + "ring it")
     void placedElsewhere() {
         one.vectorPolicy(VectorPolicy.ISOLATED);
         two.msi("MAP", 0, 0x1000_0000);
@@ -92,7 +93,8 @@ class VectorPolicyTest {
     }
 
     @Test
-    @DisplayName("ISOLATED: no bank is left: ENODEV from the strategy or ENOSPC; where doorbells verify their source it may be shared")
+    @DisplayName("ISOLATED: no bank is left: ENODEV from the strategy or ENOSPC; where doorbells verify their source "
+        + "it may be shared")
     void noneLeft() {
         one.vectorPolicy(VectorPolicy.ISOLATED);
         for (int bank = 0; bank < 3; bank++) {
@@ -105,7 +107,8 @@ class VectorPolicyTest {
     }
 
     @Test
-    @DisplayName("P7: a controller that hangs in one container's allocation keeps no other one, and isolation holds meanwhile")
+    @DisplayName("P7: a controller that hangs in one container's allocation keeps no other one, and isolation holds "
+        + "meanwhile")
     void hangingAllocation() throws Exception {
         CountDownLatch go = new CountDownLatch(1);
         FutureTask<Void> user = hangs("allocate", go, () -> enable(board.a));
@@ -145,7 +148,8 @@ class VectorPolicyTest {
         Thread[] user = new Thread[1];
         board.trip.each = () -> {
             if (Thread.currentThread() == user[0]
-                    && Arrays.stream(Thread.currentThread().getStackTrace()).anyMatch(frame -> frame.getMethodName().equals(call))) {
+                    && Arrays.stream(Thread.currentThread().getStackTrace())
+                    .anyMatch(frame -> frame.getMethodName().equals(call))) {
                 inside.countDown();
                 HotSwapTest.await(go, 20_000);
             }

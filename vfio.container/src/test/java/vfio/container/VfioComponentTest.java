@@ -48,12 +48,14 @@ class VfioComponentTest {
     }
 
     private VfioComponent component(Map<String, Object> configured) {
-        return new VfioComponent(configured, board.machine, proxy(Logger.class, (method, arguments) -> lines.add(method + ": " + arguments[0])));
+        return new VfioComponent(configured, board.machine,
+            proxy(Logger.class, (method, arguments) -> lines.add(method + ": " + arguments[0])));
     }
 
     @SuppressWarnings("unchecked")
     private static <T> ServiceReference<T> of(String bundle) {
-        return proxy(ServiceReference.class, (method, none) -> bundle == null ? null : proxy(Bundle.class, (name, arguments) -> switch (name) {
+        return proxy(ServiceReference.class,
+            (method, none) -> bundle == null ? null : proxy(Bundle.class, (name, arguments) -> switch (name) {
             case "getSymbolicName" -> bundle;
             case "getVersion" -> new Version(1, 2, 3);
             default -> throw new AssertionError(name);
@@ -65,7 +67,8 @@ class VfioComponentTest {
     }
 
     private static Map<String, Object> kind(Object kind, Object ranking) {
-        return Map.of(Iommu.KIND, kind, Iommu.TYPE, new String[] {"type1v2", "type1"}, Constants.SERVICE_RANKING, ranking);
+        return Map.of(Iommu.KIND, kind, Iommu.TYPE, new String[] {"type1v2", "type1"}, Constants.SERVICE_RANKING,
+            ranking);
     }
 
     private Container container() {
@@ -102,7 +105,8 @@ class VfioComponentTest {
     }
 
     @Test
-    @DisplayName("VFIO service: an IOMMU whose kind or type is no text, or an empty one, is not used; types may be one, an array or a list")
+    @DisplayName("VFIO service: an IOMMU whose kind or type is no text, or an empty one, is not used; types may be "
+        + "one, an array or a list")
     void noKind() {
         Map<String, Object> without = new HashMap<>(ranked(5));
         vfio.addIommu(board.iommu, of("iommu.bundle"), without);
@@ -113,7 +117,8 @@ class VfioComponentTest {
         }
         vfio.addIommu(board.iommu, of("iommu.bundle"), Map.of(Iommu.KIND, "vtd"));
         assertEquals(List.of(), vfio.iommuTypes());
-        vfio.addIommu(board.iommu, of("iommu.bundle"), Map.of(Iommu.KIND, "vtd", Iommu.TYPE, List.of("type1v2", "type1")));
+        vfio.addIommu(board.iommu, of("iommu.bundle"),
+            Map.of(Iommu.KIND, "vtd", Iommu.TYPE, List.of("type1v2", "type1")));
         assertEquals(List.of("type1v2", "type1"), vfio.iommuTypes());
         vfio.removeIommu(board.iommu);
         vfio.addIommu(board.iommu, of("iommu.bundle"), Map.of(Iommu.KIND, "vtd", Iommu.TYPE, "type1"));
@@ -121,7 +126,8 @@ class VfioComponentTest {
     }
 
     @Test
-    @DisplayName("VFIO service: of several IOMMUs of a kind the ranking decides, the one of now; what is no Integer is 0")
+    @DisplayName("VFIO service: of several IOMMUs of a kind the ranking decides, the one of now; what is no Integer "
+        + "is 0")
     void rankings() {
         bound();
         FakeIommu other = board.newIommu();
@@ -137,7 +143,8 @@ class VfioComponentTest {
     }
 
     @Test
-    @DisplayName("VFIO service: a strategy is chosen by its ranking, is not when it has gone, and neither is a controller")
+    @DisplayName("VFIO service: a strategy is chosen by its ranking, is not when it has gone, and neither is a "
+        + "controller")
     void strategies() {
         bound();
         FakeStrategy better = new FakeStrategy(board.trip, true, 0x0900_0000, 0x0080_0000) {
@@ -195,7 +202,8 @@ class VfioComponentTest {
     }
 
     @Test
-    @DisplayName("VFIO service: faults are counted and kept, violations asked for; why a backend was not replaced is its containers' reason")
+    @DisplayName("VFIO service: faults are counted and kept, violations asked for; why a backend was not replaced is "
+        + "its containers' reason")
     void reports() {
         bound();
         container();
@@ -206,14 +214,17 @@ class VfioComponentTest {
         assertEquals(board.vfio.violations(), vfio.violations());
         vfio.removeIommu(board.iommu);
         vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "its bundle does not start");
-        assertTrue(vfio.containers().get(0).reason().contains("its bundle does not start"), vfio.containers().get(0).reason());
+        assertTrue(vfio.containers().get(0).reason().contains("its bundle does not start"),
+            vfio.containers().get(0).reason());
         vfio.deactivate();
     }
 
     @Test
-    @DisplayName("VFIO service: a configuration is in force as it says, another from then on; what is not legal is one line and stays as it was")
+    @DisplayName("VFIO service: a configuration is in force as it says, another from then on; what is not legal is "
+        + "one line and stays as it was")
     void configuration() {
-        VfioComponent limited = component(Map.of("dma.entry.limit", 1, "locked.memory.limit", 0x3000L, "allow.unsafe.interrupts", true,
+        VfioComponent limited = component(
+            Map.of("dma.entry.limit", 1, "locked.memory.limit", 0x3000L, "allow.unsafe.interrupts", true,
             "stall.bound", 5));
         limited.addFunction(board.a);
         limited.addIommu(board.iommu, of("iommu.bundle"), kind("vtd", 0));
@@ -232,7 +243,8 @@ class VfioComponentTest {
         for (String refused : List.of("dma.entry.limit=0 is refused, legal is 1..2147483647; 2 stays",
             "provider.timeout=0 is refused, legal is 1..3600000; 10000 stays",
             "relaxable.rmrr.classes=0c0 is refused, legal is each 2, 4 or 6 hexadecimal digits; 0c03,03 stays")) {
-            assertTrue(lines.get(0).startsWith("error: vfio.container: ") && lines.get(0).contains(refused), lines.get(0));
+            assertTrue(lines.get(0).startsWith("error: vfio.container: ") && lines.get(0).contains(refused),
+                lines.get(0));
         }
         assertEquals(Duration.ofMillis(5), container.stallBound());
         limited.deactivate();

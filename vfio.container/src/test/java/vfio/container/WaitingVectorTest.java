@@ -64,7 +64,8 @@ class WaitingVectorTest {
     }
 
     @Test
-    @DisplayName("while one MSI waits for a vector, that of a device enabled meanwhile arrives, though it goes to the same page")
+    @DisplayName("while one MSI waits for a vector, that of a device enabled meanwhile arrives, though it goes to "
+        + "the same page")
     void newcomer() {
         a.setIrqs(msi(heardA));
         FakeController next = successor(2, 2);
@@ -145,7 +146,8 @@ class WaitingVectorTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @DisplayName("a container that no strategy served is looked at again when an MSI is enabled, or a strategy's operation called")
+    @DisplayName("a container that no strategy served is looked at again when an MSI is enabled, or a strategy's "
+        + "operation called")
     @ValueSource(strings = {"enable", "operation"})
     void strategyLater(String how) {
         board.vfio.removeStrategy(board.manual);

@@ -13,9 +13,9 @@ import vfio.api.Swap;
 import vfio.api.SwapListener;
 
 /**
- * Posts an event for each report of a swap: topic {@value #DONE} or {@value #FAILED}, with the report's parts as properties of their names,
- * the whole report as {@code swap}, and the moment as {@code timestamp}. Handlers run on the Event Admin's threads, never on the one that
- * swaps.
+ * Posts an event for each report of a swap: topic {@value #DONE} or {@value #FAILED}, with the report's parts as
+ * properties of their names, the whole report as {@code swap}, and the moment as {@code timestamp}. Handlers run on the
+ * Event Admin's threads, never on the one that swaps.
  */
 @Component(service = SwapListener.class)
 public final class SwapEvents implements SwapListener {

@@ -37,13 +37,15 @@ public final class ContainersCheck implements HealthCheck {
             switch (container.state()) {
                 case BLOCKED -> {
                     if (failed(container)) {
-                        log.critical("container {} is BLOCKED: {}; replace the bundle, then vfio:retry {}", container.name(), container.reason(),
+                        log.critical("container {} is BLOCKED: {}; replace the bundle, then vfio:retry {}",
+                        container.name(), container.reason(),
                             container.name());
                     } else {
                         log.temporarilyUnavailable("container {} is BLOCKED: {}", container.name(), container.reason());
                     }
                 }
-                case QUIESCING, RESTORING -> log.temporarilyUnavailable("container {} is {}", container.name(), container.state());
+                case QUIESCING, RESTORING ->
+                log.temporarilyUnavailable("container {} is {}", container.name(), container.state());
                 default -> {
                     if (container.reason().isEmpty()) {
                         log.debug("container {} is {}", container.name(), container.state());

@@ -39,7 +39,8 @@ public final class HealthCommands {
     @Reference(name = "check", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addCheck(HealthCheck check, Map<String, Object> properties) {
         Object tags = properties.getOrDefault(HealthCheck.TAGS, new String[0]);
-        checks.add(new Named(check, String.valueOf(properties.getOrDefault(HealthCheck.NAME, check.getClass().getName())),
+        checks
+            .add(new Named(check, String.valueOf(properties.getOrDefault(HealthCheck.NAME, check.getClass().getName())),
             tags instanceof String[] several ? Arrays.asList(several) : List.of(String.valueOf(tags))));
     }
 
@@ -67,7 +68,8 @@ public final class HealthCommands {
 
     /** {@return for completion: the tags, and the names, of the checks} */
     public List<String> __checks(String... before) {
-        return checks.stream().flatMap(one -> Stream.concat(one.tags.stream(), Stream.of(one.name))).distinct().toList();
+        return checks.stream().flatMap(one -> Stream.concat(one.tags.stream(), Stream.of(one.name))).distinct()
+            .toList();
     }
 
     private static String run(List<Named> chosen) {

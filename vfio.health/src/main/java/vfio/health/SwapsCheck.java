@@ -43,9 +43,11 @@ public final class SwapsCheck implements HealthCheck {
         latest.values().stream().filter(swap -> !swap.done() && open.contains(swap.container())).forEach(swap -> {
             String backend = swap.backend().name().toLowerCase(Locale.ROOT);
             if (swap.to().isEmpty()) {
-                log.critical("the {} of container {} could not be replaced: {}", backend, swap.container(), swap.failure());
+                log.critical("the {} of container {} could not be replaced: {}", backend, swap.container(),
+                    swap.failure());
             } else {
-                log.warn("the {} of container {} was not replaced, {} goes on: {}", backend, swap.container(), swap.to(), swap.failure());
+                log.warn("the {} of container {} was not replaced, {} goes on: {}", backend, swap.container(),
+                    swap.to(), swap.failure());
             }
         });
         log.debug("{} swaps, of which {} failed", swaps.size(), swaps.stream().filter(swap -> !swap.done()).count());

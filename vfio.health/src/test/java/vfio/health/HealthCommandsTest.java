@@ -21,7 +21,8 @@ class HealthCommandsTest {
 
     /** A host on which nothing has happened yet. */
     private static Vfio idle() {
-        return (Vfio) Proxy.newProxyInstance(Vfio.class.getClassLoader(), new Class<?>[] {Vfio.class}, (self, method, arguments) -> List.of());
+        return (Vfio) Proxy.newProxyInstance(Vfio.class.getClassLoader(), new Class<?>[] {Vfio.class},
+            (self, method, arguments) -> List.of());
     }
 
     @Test
@@ -35,12 +36,14 @@ class HealthCommandsTest {
     }
 
     @Test
-    @DisplayName("hc runs all checks, by name; hc TAG or hc NAME some; an unknown one is ENOENT and names those there are")
+    @DisplayName("hc runs all checks, by name; hc TAG or hc NAME some; an unknown one is ENOENT and names those "
+        + "there are")
     void chooses() {
         assertTrue(commands.hc().contains("there is no health check"));
         HealthCheck mine = () -> new Result(Result.Status.WARN, "rather full");
         commands.addCheck(mine, Map.of(HealthCheck.NAME, "disk", HealthCheck.TAGS, new String[] {"host", "disks"}));
-        commands.addCheck(new ContainersCheck(idle()), Map.of(HealthCheck.NAME, "VFIO containers", HealthCheck.TAGS, "vfio"));
+        commands.addCheck(new ContainersCheck(idle()),
+            Map.of(HealthCheck.NAME, "VFIO containers", HealthCheck.TAGS, "vfio"));
         assertEquals("VFIO containers: OK\n    no container is open\ndisk: WARN\n    rather full\n", commands.hc());
         assertEquals("disk: WARN\n    rather full\n", commands.hc("Disks"));
         assertEquals("VFIO containers: OK\n    no container is open\n", commands.hc("vfio containers"));
@@ -60,6 +63,7 @@ class HealthCommandsTest {
         }, Map.of(HealthCheck.NAME, "a"));
         commands.addCheck(new ContainersCheck(idle()), Map.of(HealthCheck.NAME, "b"));
         String text = commands.hc();
-        assertTrue(text.startsWith("a: HEALTH_CHECK_ERROR\n") && text.contains("no disk") && text.contains("b: OK"), text);
+        assertTrue(text.startsWith("a: HEALTH_CHECK_ERROR\n") && text.contains("no disk") && text.contains("b: OK"),
+            text);
     }
 }

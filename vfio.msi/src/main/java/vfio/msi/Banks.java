@@ -17,8 +17,8 @@ import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * The banks of one container and the places for them, as every strategy that places banks looks at them. It remembers nothing:
- * each answer is the environment's of that moment. Used under the container's lock.
+ * The banks of one container and the places for them, as every strategy that places banks looks at them. It remembers
+ * nothing: each answer is the environment's of that moment. Used under the container's lock.
  *
  * <p>A <em>slot</em> is what one bank occupies: a window; in a paged aperture the longest bank's length.
  */
@@ -62,14 +62,16 @@ final class Banks {
         }
         if (!ready()) {
             return capabilities.maxWindows() > banks ? ""
-                : String.format("at most %d windows leave none for memory beside %d banks", capabilities.maxWindows(), banks);
+                : String.format("at most %d windows leave none for memory beside %d banks", capabilities.maxWindows(),
+                    banks);
         }
         if (environment.windows() <= banks) {
             return String.format("%d windows leave none for memory beside %d banks", environment.windows(), banks);
         }
         for (MsiEnvironment.Bank bank : environment.banks()) {
             if (bank.length() > slot()) {
-                return String.format("MSI bank %d has 0x%x bytes, a window only 0x%x", bank.index(), bank.length(), slot());
+                return String.format("MSI bank %d has 0x%x bytes, a window only 0x%x", bank.index(), bank.length(),
+                    slot());
             }
         }
         return "";
@@ -91,8 +93,10 @@ final class Banks {
         int room = ready() ? withoutMemory(aperture(), banks).size() : banks;
         if (room == 0) {
             return MsiAssessment.refused(environment.capabilities().windowed()
-                ? String.format("none of the %d windows is free of memory and reserved ranges; unmap some", environment.windows())
-                : String.format("memory and reserved ranges leave no 0x%x bytes free in %s; unmap some", slot(), aperture()));
+                ? String.format("none of the %d windows is free of memory and reserved ranges; unmap some",
+                    environment.windows())
+                : String.format("memory and reserved ranges leave no 0x%x bytes free in %s; unmap some", slot(),
+                    aperture()));
         }
         return promise(String.format(does, banks), room, operations + room * perBank);
     }
@@ -100,10 +104,14 @@ final class Banks {
     /** {@return feasible for that many banks, saying so if that is not all} */
     MsiAssessment promise(String does, int room, int operations) {
         boolean all = room >= environment.banks().size();
-        return new MsiAssessment(true, all ? does : String.format("%s; there is room for only %d", does, room), room, operations);
+        return new MsiAssessment(true, all ? does : String.format("%s; there is room for only %d", does, room), room,
+            operations);
     }
 
-    /** {@return the slots in the range that neither memory nor a reserved range touches, ascending, no more than the limit} */
+    /**
+     * {@return the slots in the range that neither memory nor a reserved range touches, ascending, no more than the
+     * limit}
+     */
     List<Long> withoutMemory(Range range, int limit) {
         return slots(range, limit, memory());
     }
@@ -128,7 +136,8 @@ final class Banks {
     /** @throws ErrnoException ENODEV while addresses cannot be chosen */
     void requireReady() {
         if (!ready()) {
-            throw new ErrnoException(Errno.ENODEV, "no window for an MSI bank: set the geometry, then the windows, first");
+            throw new ErrnoException(Errno.ENODEV,
+                "no window for an MSI bank: set the geometry, then the windows, first");
         }
     }
 
@@ -162,7 +171,8 @@ final class Banks {
     List<Integer> mapped(String advice) {
         List<Integer> mapped = indexes().stream().filter(index -> placement(index) != null).toList();
         if (mapped.isEmpty()) {
-            throw new ErrnoException(Errno.ENODEV, "no MSI bank is mapped; call %s first, for one of banks %s", advice, indexes());
+            throw new ErrnoException(Errno.ENODEV, "no MSI bank is mapped; call %s first, for one of banks %s", advice,
+                indexes());
         }
         return mapped;
     }
@@ -182,8 +192,8 @@ final class Banks {
     }
 
     /**
-     * {@return the banks that are placed, then those for which there is room; all if there are neither, as placing one will then say
-     *     what is in the way}
+     * {@return the banks that are placed, then those for which there is room; all if there are neither, as placing one
+     *     will then say what is in the way}
      *
      * @throws ErrnoException ENODEV without a bank, or while addresses cannot be chosen
      */
@@ -191,7 +201,8 @@ final class Banks {
         List<Integer> all = indexes();
         if (all.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV,
-                "there is no MSI bank for this container: the interrupt controller has none, or isolation keeps them for others");
+                "there is no MSI bank for this container: the interrupt controller has none, or isolation keeps them "
+                    + "for others");
         }
         requireReady();
         List<Integer> welcome = new ArrayList<>(all.stream().filter(index -> placement(index) != null).toList());
@@ -258,11 +269,13 @@ final class Banks {
      * @throws ErrnoException EINVAL if that is not exactly where one is mapped; EBUSY while vectors of it are enabled
      */
     void unmap(long iova) {
-        MsiPlacement placement = environment.placements().stream().filter(candidate -> candidate.iova() == iova).findFirst()
+        MsiPlacement placement = environment.placements().stream().filter(candidate -> candidate.iova() == iova)
+            .findFirst()
             .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "no MSI bank is mapped at iova 0x%x", iova));
         int inUse = inUse(placement.bank());
         if (inUse > 0) {
-            throw new ErrnoException(Errno.EBUSY, "%d vectors of MSI bank %d at iova 0x%x are enabled; disable them first", inUse,
+            throw new ErrnoException(Errno.EBUSY,
+                "%d vectors of MSI bank %d at iova 0x%x are enabled; disable them first", inUse,
                 placement.bank(), iova);
         }
         environment.remove(iova);
@@ -275,7 +288,8 @@ final class Banks {
      */
     MsiEnvironment.Bank require(long index) {
         return environment.banks().stream().filter(bank -> bank.index() == index).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "there is no MSI bank %d for this container; it has %s", index,
+            .orElseThrow(
+                () -> new ErrnoException(Errno.ENODEV, "there is no MSI bank %d for this container; it has %s", index,
                 indexes()));
     }
 
@@ -292,7 +306,8 @@ final class Banks {
     /** @throws ErrnoException EINVAL for a wrong number of arguments */
     static void arity(String operation, long[] arguments, int expected) {
         if (arguments.length != expected) {
-            throw new ErrnoException(Errno.EINVAL, "%s takes %d arguments, not %d", operation, expected, arguments.length);
+            throw new ErrnoException(Errno.EINVAL, "%s takes %d arguments, not %d", operation, expected,
+                arguments.length);
         }
     }
 
@@ -303,7 +318,8 @@ final class Banks {
     }
 
     private int inUse(int bank) {
-        return environment.banks().stream().filter(one -> one.index() == bank).mapToInt(MsiEnvironment.Bank::vectorsInUse).sum();
+        return environment.banks().stream().filter(one -> one.index() == bank)
+            .mapToInt(MsiEnvironment.Bank::vectorsInUse).sum();
     }
 
     private Stream<Range> memory() {
@@ -329,7 +345,8 @@ final class Banks {
                 }
                 at += slot - over;
             }
-            while (found.size() < limit && Long.compareUnsigned(at, end) <= 0 && Long.compareUnsigned(end - at, slot - 1) >= 0
+            while (found.size() < limit && Long.compareUnsigned(at, end) <= 0
+                && Long.compareUnsigned(end - at, slot - 1) >= 0
                     && (next == null || Long.compareUnsigned(at + slot - 1, next.start) < 0)) {
                 found.add(at);
                 if (Long.compareUnsigned(end - at, slot) < 0) {

@@ -41,7 +41,8 @@ public final class FdStrategy implements MsiStrategy {
     /** {@inheritDoc} Feasible before the geometry is set too, if there can be enough windows. */
     @Override
     public MsiAssessment assess(MsiEnvironment environment) {
-        return new Banks(environment).anywhere("the user gets a descriptor of each of %d banks, mmaps it and maps that", 0, 3);
+        return new Banks(environment).anywhere("the user gets a descriptor of each of %d banks, mmaps it and maps that",
+            0, 3);
     }
 
     @Override
@@ -146,7 +147,8 @@ public final class FdStrategy implements MsiStrategy {
             int bank = banks.require(index).index();
             for (Descriptor descriptor : open) {
                 if (descriptor.bank == bank) {
-                    throw new ErrnoException(Errno.EEXIST, "MSI bank %d has descriptor %d; use it, or %s it first", bank,
+                    throw new ErrnoException(Errno.EEXIST, "MSI bank %d has descriptor %d; use it, or %s it first",
+                        bank,
                         descriptor.fd, CLOSE);
                 }
             }
@@ -158,7 +160,8 @@ public final class FdStrategy implements MsiStrategy {
         private long mmap(long fd) {
             Descriptor descriptor = descriptor(fd);
             if (descriptor.vaddr != 0) {
-                throw new ErrnoException(Errno.EEXIST, "descriptor %d is at vaddr 0x%x; use that", fd, descriptor.vaddr);
+                throw new ErrnoException(Errno.EEXIST, "descriptor %d is at vaddr 0x%x; use that", fd,
+                    descriptor.vaddr);
             }
             long length = banks.require(descriptor.bank).length();
             descriptor.vaddr = nextVaddr;
@@ -168,14 +171,17 @@ public final class FdStrategy implements MsiStrategy {
 
         private void map(long vaddr, long iova) {
             // 0 is the mark of a descriptor without mmap, and no address.
-            Descriptor descriptor = open.stream().filter(candidate -> vaddr != 0 && candidate.vaddr == vaddr).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.EFAULT, "no descriptor's mmap is at vaddr 0x%x; call %s first", vaddr, MMAP));
+            Descriptor descriptor = open.stream().filter(candidate -> vaddr != 0 && candidate.vaddr == vaddr)
+                .findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.EFAULT,
+                    "no descriptor's mmap is at vaddr 0x%x; call %s first", vaddr, MMAP));
             banks.map(descriptor.bank, iova);
         }
 
         private Descriptor descriptor(long fd) {
             return open.stream().filter(candidate -> candidate.fd == fd).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "descriptor %d is not open; call %s first", fd, GET));
+                .orElseThrow(
+                    () -> new ErrnoException(Errno.EINVAL, "descriptor %d is not open; call %s first", fd, GET));
         }
     }
 }

@@ -94,11 +94,13 @@ public final class FlagStrategy implements MsiStrategy {
 
         private int map(long iova, long size) {
             int next = banks.indexes().stream().filter(index -> banks.placement(index) == null).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "no MSI bank is left to be mapped at iova 0x%x: of banks %s "
+                .orElseThrow(
+                    () -> new ErrnoException(Errno.ENODEV, "no MSI bank is left to be mapped at iova 0x%x: of banks %s "
                     + "each is mapped", iova, banks.indexes()));
             long length = banks.require(next).length();
             if (size != length) {
-                throw new ErrnoException(Errno.EINVAL, "size 0x%x: MSI bank %d, the next to be mapped, has 0x%x bytes", size, next,
+                throw new ErrnoException(Errno.EINVAL, "size 0x%x: MSI bank %d, the next to be mapped, has 0x%x bytes",
+                    size, next,
                     length);
             }
             banks.map(next, iova);

@@ -12,8 +12,8 @@ import vfio.api.msi.MsiSession;
 import vfio.api.msi.MsiStrategy;
 
 /**
- * {@code reserved}: doorbells lie in a range that never enters translation (x86: 0xfee00000), so nobody places anything. What keeps
- * devices apart there is interrupt remapping, not a window.
+ * {@code reserved}: doorbells lie in a range that never enters translation (x86: 0xfee00000), so nobody places
+ * anything. What keeps devices apart there is interrupt remapping, not a window.
  */
 @Component(property = {"msi.strategy=reserved", "service.ranking:Integer=100"})
 public final class ReservedStrategy implements MsiStrategy {
@@ -43,7 +43,8 @@ public final class ReservedStrategy implements MsiStrategy {
     }
 
     private static ReservedRegion region(MsiEnvironment environment) {
-        return environment.capabilities().reserved().stream().filter(region -> region.kind() == ReservedRegion.Kind.MSI).findFirst()
+        return environment.capabilities().reserved().stream().filter(region -> region.kind() == ReservedRegion.Kind.MSI)
+            .findFirst()
             .orElse(null);
     }
 
@@ -70,7 +71,8 @@ public final class ReservedStrategy implements MsiStrategy {
 
         @Override
         public long call(String operation, long... arguments) {
-            throw new ErrnoException(Errno.ENOTTY, "strategy reserved has no operation %s: there is nothing to do", operation);
+            throw new ErrnoException(Errno.ENOTTY, "strategy reserved has no operation %s: there is nothing to do",
+                operation);
         }
 
         @Override

@@ -17,8 +17,9 @@ import vfio.api.msi.MsiStrategy;
  * whichever banks there are besides: where it is can be known before, and does not change. It is placed there while
  * vectors of it are enabled.
  *
- * <p>The windows of banks 0 to the highest known are kept free: mapping memory there is EINVAL. A bank that comes later gets its
- * window on demand as well, and it is kept from then on; if memory lies there already, the bank is refused with ENOSPC.
+ * <p>The windows of banks 0 to the highest known are kept free: mapping memory there is EINVAL. A bank that comes later
+ * gets its window on demand as well, and it is kept from then on; if memory lies there already, the bank is refused
+ * with ENOSPC.
  */
 @Component(property = {"msi.strategy=tail", "service.ranking:Integer=-30"})
 public final class TailStrategy implements MsiStrategy {
@@ -46,7 +47,8 @@ public final class TailStrategy implements MsiStrategy {
         int span = banks.span();
         int windows = banks.ready() ? environment.windows() : environment.capabilities().maxWindows();
         if (windows <= span) {
-            return MsiAssessment.refused(String.format("%d windows leave none for memory beside the last %d, one for each bank up to %d",
+            return MsiAssessment.refused(
+                String.format("%d windows leave none for memory beside the last %d, one for each bank up to %d",
                 windows, span, span - 1));
         }
         int room = environment.banks().size();
@@ -113,7 +115,9 @@ public final class TailStrategy implements MsiStrategy {
             Banks.Range tail = new Banks.Range(geometry.start() + first * banks.slot(), geometry.end());
             if (tail.touches(iova, length)) {
                 throw new ErrnoException(Errno.EINVAL,
-                    "iova 0x%x+0x%x touches windows %d..%d at %s, kept for MSI banks; map below them, or set more windows", iova, length,
+                    "iova 0x%x+0x%x touches windows %d..%d at %s, kept for MSI banks; map below them, or set more "
+                        + "windows",
+                    iova, length,
                     first, windows - 1, tail);
             }
         }
@@ -135,11 +139,13 @@ public final class TailStrategy implements MsiStrategy {
         private long home(int bank) {
             int windows = environment.windows();
             if (bank >= windows) {
-                throw new ErrnoException(Errno.ENOSPC, "MSI bank %d has no window among the last of %d; set more windows", bank, windows);
+                throw new ErrnoException(Errno.ENOSPC,
+                    "MSI bank %d has no window among the last of %d; set more windows", bank, windows);
             }
             Banks.Range window = window(environment, banks, bank);
             if (!free(bank)) {
-                throw new ErrnoException(Errno.ENOSPC, "window %d at %s is for MSI bank %d, but memory or a reserved range is there; "
+                throw new ErrnoException(Errno.ENOSPC,
+                    "window %d at %s is for MSI bank %d, but memory or a reserved range is there; "
                     + "unmap it", windows - 1 - bank, window, bank);
             }
             return window.start();

@@ -37,7 +37,8 @@ public final class TopDownStrategy implements MsiStrategy {
     @Override
     public MsiAssessment assess(MsiEnvironment environment) {
         return environment.capabilities().windowed()
-            ? new Banks(environment).anywhere("each of %d banks gets the highest free window as soon as it is needed", 1, 0)
+            ? new Banks(environment).anywhere("each of %d banks gets the highest free window as soon as it is needed",
+                1, 0)
             : MsiAssessment.refused("translation is paged here: there are no windows to go through from the top");
     }
 
@@ -88,7 +89,8 @@ public final class TopDownStrategy implements MsiStrategy {
         private long highest(int bank) {
             List<Long> free = free();
             if (free.isEmpty()) {
-                throw new ErrnoException(Errno.ENOSPC, "none of the %d windows is free for MSI bank %d; unmap memory, and leave %d",
+                throw new ErrnoException(Errno.ENOSPC,
+                    "none of the %d windows is free for MSI bank %d; unmap memory, and leave %d",
                     environment.windows(), bank, environment.banks().size());
             }
             return free.get(free.size() - 1);

@@ -31,31 +31,38 @@ import vfio.api.msi.MsiStrategy;
  * is kept for banks, and each is placed there when it is first needed. The user keeps out of the range: mapping memory
  * there is EINVAL.
  *
- * <p>A bank, once placed, stays while the session lives. A bank that comes later is placed like any other, as long as the range has room:
- * ENOSPC then. The range does not grow; it is fixed by the geometry, the windows and the banks that there are when the session
- * first needs it.
+ * <p>A bank, once placed, stays while the session lives. A bank that comes later is placed like any other, as long as
+ * the range has room: ENOSPC then. The range does not grow; it is fixed by the geometry, the windows and the banks that
+ * there are when the session first needs it.
  */
 @Component(name = "vfio.msi.window", property = {"msi.strategy=window", "service.ranking:Integer=-10"})
 @Designate(ocd = WindowStrategy.Config.class)
 public final class WindowStrategy implements MsiStrategy {
-    /** Linux, ARM SMMU drivers: MSI_IOVA_BASE and MSI_IOVA_LENGTH. Below 4 GiB, for functions with 32-bit message addresses. */
+    /**
+     * Linux, ARM SMMU drivers: MSI_IOVA_BASE and MSI_IOVA_LENGTH. Below 4 GiB, for functions with 32-bit message
+     * addresses.
+     */
     private static final Banks.Range PAGED = new Banks.Range(0x0800_0000L, 0x080f_ffffL);
     /** Of a windowed aperture one part in so many. */
     private static final int SHARE = 8;
 
     /** The configuration {@code vfio.msi.window}. It is for sessions that begin from now on. */
-    @ObjectClassDefinition(name = "MSI strategy window", description = "Which device addresses the strategy keeps for MSI banks")
+    @ObjectClassDefinition(name = "MSI strategy window", description = "Which device addresses the strategy keeps "
+        + "for MSI banks")
     public @interface Config {
         /** {@code start}: first device address of the range, a multiple of 4 KiB; without a length it means nothing. */
-        @AttributeDefinition(name = "Start", description = "first device address of the range, a multiple of 4096; counts only with a "
+        @AttributeDefinition(name = "Start", description = "first device address of the range, a multiple of 4096; "
+            + "counts only with a "
             + "length; for new sessions")
         long start() default 0;
 
         /**
-         * {@code length}: bytes of the range, a multiple of 4 KiB; 0 for the default: 0x08000000+0x100000 where translation is
-         * paged, else the top eighth of the aperture in whole windows, at least as many as there are banks.
+         * {@code length}: bytes of the range, a multiple of 4 KiB; 0 for the default: 0x08000000+0x100000 where
+         * translation is paged, else the top eighth of the aperture in whole windows, at least as many as there are
+         * banks.
          */
-        @AttributeDefinition(name = "Length", min = "0", description = "bytes of the range, a multiple of 4096; 0 for the default range; "
+        @AttributeDefinition(name = "Length", min = "0", description = "bytes of the range, a multiple of 4096; 0 "
+            + "for the default range; "
             + "for new sessions")
         long length() default 0;
     }
@@ -67,9 +74,11 @@ public final class WindowStrategy implements MsiStrategy {
      */
     private record Wish(long start, long length) {
         private Wish {
-            if (((start | length) & 0xfff) != 0 || length < 0 || length > 0 && Long.compareUnsigned(start + length - 1, start) < 0) {
+            if (((start | length) & 0xfff) != 0 || length < 0
+                || length > 0 && Long.compareUnsigned(start + length - 1, start) < 0) {
                 throw new IllegalArgumentException(String.format(
-                    "start 0x%x, length 0x%x must be multiples of 0x1000, and the range must not wrap around", start, length));
+                    "start 0x%x, length 0x%x must be multiples of 0x1000, and the range must not wrap around", start,
+                    length));
             }
         }
 
@@ -100,9 +109,13 @@ public final class WindowStrategy implements MsiStrategy {
         this(0, 0);
     }
 
-    /** Built by Declarative Services. What is not legal in the configuration is refused in one line, and its default used. */
+    /**
+     * Built by Declarative Services. What is not legal in the configuration is refused in one line, and its default
+     * used.
+     */
     @Activate
-    public WindowStrategy(Map<String, Object> properties, @Reference(name = "log", service = LoggerFactory.class) Logger log) {
+    public WindowStrategy(Map<String, Object> properties,
+        @Reference(name = "log", service = LoggerFactory.class) Logger log) {
         configuration = new ConfigurationReader("vfio.msi.window", Config.class, log::error);
         wish = configuration.read(properties, WindowStrategy::wish);
     }
@@ -117,7 +130,10 @@ public final class WindowStrategy implements MsiStrategy {
         wish = new Wish(start, length);
     }
 
-    /** Another configuration: sessions that have begun keep theirs. What is not legal is refused, and what was there before stays. */
+    /**
+     * Another configuration: sessions that have begun keep theirs. What is not legal is refused, and what was there
+     * before stays.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         wish = configuration.read(properties, WindowStrategy::wish);
@@ -138,7 +154,10 @@ public final class WindowStrategy implements MsiStrategy {
         return List.of();
     }
 
-    /** {@inheritDoc} Feasible before the geometry is set too, if there can be enough windows and the range is none the hardware lacks. */
+    /**
+     * {@inheritDoc} Feasible before the geometry is set too, if there can be enough windows and the range is none the
+     * hardware lacks.
+     */
     @Override
     public MsiAssessment assess(MsiEnvironment environment) {
         Banks banks = new Banks(environment);
@@ -166,14 +185,17 @@ public final class WindowStrategy implements MsiStrategy {
         }
         int room = banks.withoutMemory(range, count).size();
         if (room == 0) {
-            return MsiAssessment.refused(String.format("no 0x%x bytes of %s are inside the aperture %s and outside of reserved ranges",
+            return MsiAssessment
+                .refused(String.format("no 0x%x bytes of %s are inside the aperture %s and outside of reserved ranges",
                 banks.slot(), range, banks.aperture()));
         }
         if (fills(range, environment, banks)) {
-            return MsiAssessment.refused(String.format("%s touches all there is of the aperture %s and leaves nothing for memory", range,
+            return MsiAssessment.refused(
+                String.format("%s touches all there is of the aperture %s and leaves nothing for memory", range,
                 banks.aperture()));
         }
-        return banks.promise(String.format("each of %d banks is placed in %s as soon as it is needed", count, range), room, 0);
+        return banks.promise(String.format("each of %d banks is placed in %s as soon as it is needed", count, range),
+            room, 0);
     }
 
     @Override
@@ -185,10 +207,12 @@ public final class WindowStrategy implements MsiStrategy {
     private static boolean fills(Banks.Range range, MsiEnvironment environment, Banks banks) {
         Banks.Range aperture = banks.aperture();
         if (!environment.capabilities().windowed()) {
-            return Long.compareUnsigned(range.start(), aperture.start()) <= 0 && Long.compareUnsigned(range.end(), aperture.end()) >= 0;
+            return Long.compareUnsigned(range.start(), aperture.start()) <= 0
+                && Long.compareUnsigned(range.end(), aperture.end()) >= 0;
         }
         long window = banks.slot();
-        return IntStream.range(0, environment.windows()).allMatch(i -> range.touches(aperture.start() + i * window, window));
+        return IntStream.range(0, environment.windows())
+            .allMatch(i -> range.touches(aperture.start() + i * window, window));
     }
 
     private static final class Session implements MsiSession {
@@ -196,7 +220,10 @@ public final class WindowStrategy implements MsiStrategy {
         private final Wish wish;
         private final MsiEnvironment environment;
         private final Banks banks;
-        /** The range, and what it was made for: a new geometry, which can be set while nothing is mapped, makes a new one. */
+        /**
+         * The range, and what it was made for: a new geometry, which can be set while nothing is mapped, makes a new
+         * one.
+         */
         private Banks.Range range;
         private Geometry geometry;
         private int windows;
@@ -224,7 +251,8 @@ public final class WindowStrategy implements MsiStrategy {
         /** {@inheritDoc} If all are inside the range, which another configuration may have moved meanwhile. */
         @Override
         public boolean resume(List<MsiPlacement> placements) {
-            return banks.ready() && placements.stream().allMatch(placement -> range().holds(placement.iova(), placement.length()));
+            return banks.ready()
+                && placements.stream().allMatch(placement -> range().holds(placement.iova(), placement.length()));
         }
 
         @Override
@@ -235,7 +263,8 @@ public final class WindowStrategy implements MsiStrategy {
         @Override
         public void mapping(long iova, long length) {
             if (banks.ready() && range().touches(iova, length)) {
-                throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x touches %s, kept for MSI banks; map outside, or configure "
+                throw new ErrnoException(Errno.EINVAL,
+                    "iova 0x%x+0x%x touches %s, kept for MSI banks; map outside, or configure "
                     + "vfio.msi.window", iova, length, range());
             }
         }
@@ -243,7 +272,8 @@ public final class WindowStrategy implements MsiStrategy {
         @Override
         public List<ReservedRegion> reserved() {
             return banks.ready()
-                ? List.of(new ReservedRegion(range().start(), range().end(), ReservedRegion.Kind.SOFTWARE_MSI)) : List.of();
+                ? List.of(new ReservedRegion(range().start(), range().end(), ReservedRegion.Kind.SOFTWARE_MSI))
+                : List.of();
         }
 
         @Override
@@ -268,7 +298,8 @@ public final class WindowStrategy implements MsiStrategy {
         private long next(int bank) {
             List<Long> free = banks.free(range(), 1);
             if (free.isEmpty()) {
-                throw new ErrnoException(Errno.ENOSPC, "%s has no room for MSI bank %d beside banks %s; configure vfio.msi.window", range(),
+                throw new ErrnoException(Errno.ENOSPC,
+                    "%s has no room for MSI bank %d beside banks %s; configure vfio.msi.window", range(),
                     bank, environment.placements().stream().map(MsiPlacement::bank).toList());
             }
             return free.get(0);

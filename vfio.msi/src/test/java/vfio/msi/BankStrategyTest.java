@@ -25,13 +25,16 @@ class BankStrategyTest {
     @DisplayName("bank: its name and operations, those of the PAMU driver and a move")
     void operations() {
         assertEquals("bank", strategy.name());
-        assertEquals(List.of("GET_MSI_BANK_COUNT", "MAP_MSI_BANK index iova", "MOVE_MSI_BANK index iova", "UNMAP_MSI_BANK iova"), strategy.operations());
+        assertEquals(
+            List.of("GET_MSI_BANK_COUNT", "MAP_MSI_BANK index iova", "MOVE_MSI_BANK index iova", "UNMAP_MSI_BANK iova"),
+            strategy.operations());
     }
 
     @Test
     @DisplayName("bank: assess: one window and one operation per bank, and one operation to count them")
     void assess() {
-        assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window", 3, 4), strategy.assess(environment));
+        assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window", 3, 4),
+            strategy.assess(environment));
         environment.set(new Geometry(0, 0), 0);
         assertTrue(strategy.assess(environment).feasible(), "windows not set yet");
         environment.set(new Geometry(0, 0x2000_0000), 4);
@@ -39,7 +42,8 @@ class BankStrategyTest {
     }
 
     @Test
-    @DisplayName("bank: assess: not feasible without a bank, without a window for memory, or where MSIs bypass translation")
+    @DisplayName("bank: assess: not feasible without a bank, without a window for memory, or where MSIs bypass "
+        + "translation")
     void infeasible() {
         environment.windows = 3;
         assertEquals("3 windows leave none for memory beside 3 banks", strategy.assess(environment).reason());
@@ -49,14 +53,16 @@ class BankStrategyTest {
         environment.bank(0, 0x100000);
         environment.capabilities = IommuCapabilities.paged(0x1000, 0, 0xffff_ffff_ffffL,
             List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)));
-        assertEquals("MSIs do not enter translation here, so no bank can be mapped", strategy.assess(environment).reason());
+        assertEquals("MSIs do not enter translation here, so no bank can be mapped",
+            strategy.assess(environment).reason());
     }
 
     @Test
     @DisplayName("bank: assess: with memory in the windows it promises fewer banks, and none if all are full")
     void full() {
         environment.map(session, 0, 6 * 0x4000000);
-        assertEquals(new MsiAssessment(true, "the user maps each of 3 banks into a window; there is room for only 2", 2, 3),
+        assertEquals(
+            new MsiAssessment(true, "the user maps each of 3 banks into a window; there is room for only 2", 2, 3),
             strategy.assess(environment));
         environment.map(session, 6 * 0x4000000, 0x1000);
         environment.map(session, 7 * 0x4000000, 0x4000000);
@@ -76,7 +82,8 @@ class BankStrategyTest {
     }
 
     @Test
-    @DisplayName("GET_MSI_BANK_COUNT, MAP_MSI_BANK of each at 0x10000000, 0x14000000, 0x18000000: the RFC's worked sequence")
+    @DisplayName("GET_MSI_BANK_COUNT, MAP_MSI_BANK of each at 0x10000000, 0x14000000, 0x18000000: the RFC's worked "
+        + "sequence")
     void sequence() {
         assertEquals(3, session.call("GET_MSI_BANK_COUNT"));
         assertEquals(0, session.call("MAP_MSI_BANK", 0, 0x10000000));
@@ -95,7 +102,8 @@ class BankStrategyTest {
     }
 
     @Test
-    @DisplayName("MAP_MSI_BANK: bad index: ENODEV, also if good in 32 bits; bank mapped already or address taken: EEXIST")
+    @DisplayName("MAP_MSI_BANK: bad index: ENODEV, also if good in 32 bits; bank mapped already or address taken: "
+        + "EEXIST")
     void map() {
         refused(Errno.ENODEV, "bank 3", () -> session.call("MAP_MSI_BANK", 3, 0));
         refused(Errno.ENODEV, "bank -1", () -> session.call("MAP_MSI_BANK", -1, 0));
@@ -125,7 +133,8 @@ class BankStrategyTest {
         refused(Errno.EINVAL, "0x10000140", () -> session.call("UNMAP_MSI_BANK", 0x10000140));
         assertEquals(0x10000000, environment.use(session, 0));
         environment.use(session, 0);
-        refused(Errno.EBUSY, "2 vectors of MSI bank 0 at iova 0x10000000", () -> session.call("UNMAP_MSI_BANK", 0x10000000));
+        refused(Errno.EBUSY, "2 vectors of MSI bank 0 at iova 0x10000000",
+            () -> session.call("UNMAP_MSI_BANK", 0x10000000));
         environment.leave(session, 0);
         environment.leave(session, 0);
         session.call("UNMAP_MSI_BANK", 0x10000000);
@@ -156,7 +165,8 @@ class BankStrategyTest {
     @Test
     @DisplayName("an operation it does not have: ENOTTY; a wrong number of arguments: EINVAL")
     void misuse() {
-        refused(Errno.ENOTTY, "strategy bank has no operation RING; it has [GET_MSI_BANK_COUNT, ", () -> session.call("RING"));
+        refused(Errno.ENOTTY, "strategy bank has no operation RING; it has [GET_MSI_BANK_COUNT, ",
+            () -> session.call("RING"));
         refused(Errno.ENOTTY, "MAP_DMA_MSI", () -> session.call("MAP_DMA_MSI", 0, 0x1000));
         refused(Errno.EINVAL, "takes 0 arguments, not 1", () -> session.call("GET_MSI_BANK_COUNT", 1));
         refused(Errno.EINVAL, "takes 2 arguments, not 1", () -> session.call("MAP_MSI_BANK", 1));
@@ -165,7 +175,8 @@ class BankStrategyTest {
     }
 
     @Test
-    @DisplayName("no bank mapped: nothing is reachable, and the message says what to call; a bank that is not mapped is not enabled")
+    @DisplayName("no bank mapped: nothing is reachable, and the message says what to call; a bank that is not mapped "
+        + "is not enabled")
     void nothingMapped() {
         refused(Errno.ENODEV, "call MAP_MSI_BANK first", session::reachable);
         refused(Errno.ENODEV, "call MAP_MSI_BANK 1 iova first", () -> session.enable(1));

@@ -38,7 +38,8 @@ class BanksTest {
         return new Mapping(range.start(), null, 0, range.end() - range.start() + 1, Access.READ);
     }
 
-    private static List<Long> slotsOneByOne(long base, int slot, Banks.Range range, Banks.Range first, Banks.Range second) {
+    private static List<Long> slotsOneByOne(long base, int slot, Banks.Range range, Banks.Range first,
+        Banks.Range second) {
         List<Long> free = new ArrayList<>();
         for (int i = 0; i < BYTES / slot && free.size() < LIMIT; i++) {
             long start = base + (long) i * slot;
@@ -55,7 +56,8 @@ class BanksTest {
     }
 
     @Test
-    @DisplayName("free slots: whole, in aperture and range, untouched, ascending, up to a limit: every small case, also at the last address")
+    @DisplayName("free slots: whole, in aperture and range, untouched, ascending, up to a limit: every small case, "
+        + "also at the last address")
     void slots() {
         for (long base : new long[] {41, -BYTES}) {
             List<Banks.Range> all = ranges(base);
@@ -70,7 +72,8 @@ class BanksTest {
                             environment.mappings.add(memory(second));
                             for (Banks.Range range : all) {
                                 assertEquals(slotsOneByOne(base, slot, range, first, second),
-                                    new Banks(environment).withoutMemory(range, LIMIT), () -> range + " beside " + environment.mappings);
+                                    new Banks(environment).withoutMemory(range, LIMIT),
+                                    () -> range + " beside " + environment.mappings);
                             }
                         }
                     }

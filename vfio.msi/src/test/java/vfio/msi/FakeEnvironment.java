@@ -17,8 +17,8 @@ import vfio.api.msi.MsiPlacement;
 import vfio.api.msi.MsiSession;
 
 /**
- * One container as a strategy sees it, which a test changes at will: lists, and the rules by which an IOMMU refuses. Vectors are
- * counted as the container does: before a session's enable, and no more before its disable.
+ * One container as a strategy sees it, which a test changes at will: lists, and the rules by which an IOMMU refuses.
+ * Vectors are counted as the container does: before a session's enable, and no more before its disable.
  */
 final class FakeEnvironment implements MsiEnvironment {
     IommuCapabilities capabilities;
@@ -34,7 +34,8 @@ final class FakeEnvironment implements MsiEnvironment {
 
     /** The RFC's: an aperture of 512 MiB at 0 in so many windows, 0 for not set; banks of a page each, from 0. */
     static FakeEnvironment windowed(int windows, int banks) {
-        FakeEnvironment environment = new FakeEnvironment(IommuCapabilities.windowed("pamu", 0x1000, 256, true, 0, 0xf_ffff_ffffL));
+        FakeEnvironment environment = new FakeEnvironment(
+            IommuCapabilities.windowed("pamu", 0x1000, 256, true, 0, 0xf_ffff_ffffL));
         for (int i = 0; i < banks; i++) {
             environment.bank(i, 0x1000);
         }
@@ -165,10 +166,12 @@ final class FakeEnvironment implements MsiEnvironment {
                     || (iova - geometry.start()) % window() != 0) {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not the start of a window", iova);
             }
-        } else if ((iova & 0xfff) != 0 || iova < capabilities.apertureStart() || iova + length - 1 > capabilities.apertureEnd()) {
+        } else if ((iova & 0xfff) != 0 || iova < capabilities.apertureStart()
+            || iova + length - 1 > capabilities.apertureEnd()) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not a page of the aperture", iova);
         }
-        if (capabilities.reserved().stream().anyMatch(one -> overlap(iova, length, one.start(), one.end() - one.start() + 1, 1))) {
+        if (capabilities.reserved().stream()
+            .anyMatch(one -> overlap(iova, length, one.start(), one.end() - one.start() + 1, 1))) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x is reserved", iova);
         }
         if (!free(iova, length)) {
@@ -179,6 +182,7 @@ final class FakeEnvironment implements MsiEnvironment {
     /** Both rounded outwards to the unit. */
     private boolean overlap(long a, long aLength, long b, long bLength, long unit) {
         long base = geometry.start();
-        return (a - base) / unit <= (b - base + bLength - 1) / unit && (b - base) / unit <= (a - base + aLength - 1) / unit;
+        return (a - base) / unit <= (b - base + bLength - 1) / unit
+            && (b - base) / unit <= (a - base + aLength - 1) / unit;
     }
 }

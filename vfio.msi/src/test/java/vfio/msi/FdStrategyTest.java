@@ -20,14 +20,16 @@ class FdStrategyTest {
     @Test
     @DisplayName("fd: assess: three operations per bank, the overhead the RFC's thread objected to")
     void assess() {
-        assertEquals(new MsiAssessment(true, "the user gets a descriptor of each of 2 banks, mmaps it and maps that", 2, 6),
+        assertEquals(
+            new MsiAssessment(true, "the user gets a descriptor of each of 2 banks, mmaps it and maps that", 2, 6),
             strategy.assess(environment));
         assertEquals(List.of("GET_MSI_FD bank", "MMAP fd", "MAP_DMA_FD vaddr iova", "UNMAP_DMA_FD iova", "CLOSE_FD fd"),
             strategy.operations());
     }
 
     @Test
-    @DisplayName("GET_MSI_FD, MMAP, MAP_DMA_FD for each bank; the mapping outlives the descriptor, close() takes it away")
+    @DisplayName("GET_MSI_FD, MMAP, MAP_DMA_FD for each bank; the mapping outlives the descriptor, close() takes it "
+        + "away")
     void sequence() {
         assertEquals(3, session.call("GET_MSI_FD", 0));
         assertEquals(0x7f00_0000_0000L, session.call("MMAP", 3));
@@ -69,7 +71,8 @@ class FdStrategyTest {
     }
 
     @Test
-    @DisplayName("fd: a second descriptor, mmap or mapping of a bank EEXIST; not a window EINVAL; window taken EEXIST; elsewhere EINVAL")
+    @DisplayName("fd: a second descriptor, mmap or mapping of a bank EEXIST; not a window EINVAL; window taken "
+        + "EEXIST; elsewhere EINVAL")
     void twice() {
         long fd = session.call("GET_MSI_FD", 0);
         refused(Errno.EEXIST, "MSI bank 0 has descriptor 3", () -> session.call("GET_MSI_FD", 0));
@@ -77,7 +80,8 @@ class FdStrategyTest {
         refused(Errno.EEXIST, "0x7f0000000000", () -> session.call("MMAP", fd));
         refused(Errno.EINVAL, "0x10001000", () -> session.call("MAP_DMA_FD", vaddr, 0x10001000));
         session.call("MAP_DMA_FD", vaddr, 0x10000000);
-        refused(Errno.EEXIST, "MSI bank 0 is mapped at iova 0x10000000", () -> session.call("MAP_DMA_FD", vaddr, 0x14000000));
+        refused(Errno.EEXIST, "MSI bank 0 is mapped at iova 0x10000000",
+            () -> session.call("MAP_DMA_FD", vaddr, 0x14000000));
         long other = session.call("MMAP", session.call("GET_MSI_FD", 1));
         refused(Errno.EEXIST, "0x10000000 is taken", () -> session.call("MAP_DMA_FD", other, 0x10000000));
         refused(Errno.EINVAL, "0x14000000", () -> session.call("UNMAP_DMA_FD", 0x14000000));
@@ -95,11 +99,13 @@ class FdStrategyTest {
     }
 
     @Test
-    @DisplayName("fd: hot-plug: ENODEV says the three steps; a bank that is gone with its controller: ENODEV, and nothing has changed")
+    @DisplayName("fd: hot-plug: ENODEV says the three steps; a bank that is gone with its controller: ENODEV, and "
+        + "nothing has changed")
     void hotPlug() {
         refused(Errno.ENODEV, "call GET_MSI_FD, MMAP and MAP_DMA_FD first", session::reachable);
         environment.bank(2, 0x1000);
-        refused(Errno.ENODEV, "call GET_MSI_FD 2, MMAP fd and MAP_DMA_FD vaddr iova first", () -> environment.use(session, 2));
+        refused(Errno.ENODEV, "call GET_MSI_FD 2, MMAP fd and MAP_DMA_FD vaddr iova first",
+            () -> environment.use(session, 2));
         long fd = session.call("GET_MSI_FD", 2);
         environment.banks.remove(2);
         refused(Errno.ENODEV, "no MSI bank 2", () -> session.call("MMAP", fd));

@@ -20,13 +20,15 @@ class FlagStrategyTest {
     @Test
     @DisplayName("flag: assess: one operation per bank; there is no count to ask for")
     void assess() {
-        assertEquals(new MsiAssessment(true, "the user maps 2 banks like memory, with a flag", 2, 2), strategy.assess(environment));
+        assertEquals(new MsiAssessment(true, "the user maps 2 banks like memory, with a flag", 2, 2),
+            strategy.assess(environment));
         assertEquals(List.of("MAP_DMA_MSI iova size", "UNMAP_DMA_MSI iova"), strategy.operations());
         assertEquals(2, strategy.assess(FakeEnvironment.paged(0, 0xffff_ffffL, 2)).windows());
     }
 
     @Test
-    @DisplayName("MAP_DMA_MSI: VFIO puts the next bank there that is not mapped, and tells which; when none is left: ENODEV")
+    @DisplayName("MAP_DMA_MSI: VFIO puts the next bank there that is not mapped, and tells which; when none is left: "
+        + "ENODEV")
     void sequence() {
         assertEquals(0, session.call("MAP_DMA_MSI", 0x10000000, 0x1000));
         assertEquals(1, session.call("MAP_DMA_MSI", 0x14000000, 0x1000));
@@ -45,7 +47,8 @@ class FlagStrategyTest {
     }
 
     @Test
-    @DisplayName("MAP_DMA_MSI: not a window, or not the bank's size: EINVAL; the window taken by memory or a bank: EEXIST")
+    @DisplayName("MAP_DMA_MSI: not a window, or not the bank's size: EINVAL; the window taken by memory or a bank: "
+        + "EEXIST")
     void map() {
         environment.map(session, 0, 0x4000000);
         refused(Errno.EINVAL, "0x10000140", () -> session.call("MAP_DMA_MSI", 0x10000140, 0x1000));
@@ -57,7 +60,8 @@ class FlagStrategyTest {
     }
 
     @Test
-    @DisplayName("flag: misuse: UNMAP_DMA_MSI elsewhere EINVAL; an operation of another strategy ENOTTY; arguments EINVAL")
+    @DisplayName("flag: misuse: UNMAP_DMA_MSI elsewhere EINVAL; an operation of another strategy ENOTTY; arguments "
+        + "EINVAL")
     void misuse() {
         refused(Errno.EINVAL, "0x10000000", () -> session.call("UNMAP_DMA_MSI", 0x10000000));
         refused(Errno.ENOTTY, "strategy flag has no operation MAP_MSI_BANK; it has [MAP_DMA_MSI iova size, ",
@@ -74,7 +78,8 @@ class FlagStrategyTest {
         session.call("MAP_DMA_MSI", 0x14000000, 0x1000);
         environment.bank(2, 0x1000);
         assertEquals(List.of(0, 1), session.reachable());
-        refused(Errno.ENODEV, "call MAP_DMA_MSI iova size, until it returns 2, first", () -> environment.use(session, 2));
+        refused(Errno.ENODEV, "call MAP_DMA_MSI iova size, until it returns 2, first",
+            () -> environment.use(session, 2));
         assertEquals(2, session.call("MAP_DMA_MSI", 0x18000000, 0x1000));
         assertEquals(0x18000000, environment.use(session, 2));
     }

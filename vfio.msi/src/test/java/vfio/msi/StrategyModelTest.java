@@ -41,7 +41,8 @@ class StrategyModelTest {
     private Random random;
 
     @Test
-    @DisplayName("feasible: every bank promised can be enabled by the operations counted; not feasible: the reason is true")
+    @DisplayName("feasible: every bank promised can be enabled by the operations counted; not feasible: the reason "
+        + "is true")
     void model() {
         long seed = Long.getLong("gantry.seed", System.nanoTime());
         System.out.println("StrategyModelTest.model -Dgantry.seed=" + seed);
@@ -52,11 +53,14 @@ class StrategyModelTest {
                 random = new Random(seed + i);
                 FakeEnvironment environment = environment();
                 long start = random.nextInt(48) * 0x1000L;
-                MsiStrategy strategy = List.of(new ReservedStrategy(), new BankStrategy(), new FlagStrategy(), new FdStrategy(),
+                MsiStrategy strategy = List
+                    .of(new ReservedStrategy(), new BankStrategy(), new FlagStrategy(), new FdStrategy(),
                     new TopDownStrategy(), new TailStrategy(), new WindowStrategy(0, 0),
-                    new WindowStrategy(environment.geometry.start() + start, (1 + random.nextInt(24)) * 0x1000L)).get(j);
+                    new WindowStrategy(environment.geometry.start() + start, (1 + random.nextInt(24)) * 0x1000L))
+                    .get(j);
                 MsiAssessment assessment = strategy.assess(environment);
-                String where = String.format("-Dgantry.seed=%d, environment %d, %s: %s", seed, i, strategy.name(), assessment);
+                String where = String.format("-Dgantry.seed=%d, environment %d, %s: %s", seed, i, strategy.name(),
+                    assessment);
                 try {
                     if (assessment.feasible()) {
                         feasible.merge(strategy.name(), 1, Integer::sum);
@@ -80,13 +84,15 @@ class StrategyModelTest {
                 List.<ReservedRegion>of(),
                 List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI)),
                 List.of(new ReservedRegion(0x3000, 0x4fff, ReservedRegion.Kind.DIRECT)),
-                List.of(new ReservedRegion(0x08000000, 0x080ff7ffL, ReservedRegion.Kind.RESERVED))).get(random.nextInt(4));
+                List.of(new ReservedRegion(0x08000000, 0x080ff7ffL, ReservedRegion.Kind.RESERVED)))
+                .get(random.nextInt(4));
             long end = random.nextBoolean() ? 0xffff : 0xffff_ffff_ffffL;
             environment = FakeEnvironment.paged(0, end, 0, reserved.toArray(new ReservedRegion[0]));
             // The start of the aperture and of Linux's window, page by page.
             LongStream.concat(LongStream.range(0, 16), LongStream.range(0x8000, 0x8004)).map(page -> page * 0x1000)
                 .filter(iova -> iova <= end && random.nextDouble() < full
-                    && environment.capabilities.reserved().stream().noneMatch(one -> iova <= one.end() && iova + 0xfff >= one.start()))
+                    && environment.capabilities.reserved().stream()
+                        .noneMatch(one -> iova <= one.end() && iova + 0xfff >= one.start()))
                 .forEach(iova -> environment.mappings.add(new Mapping(iova, null, 0, 0x1000, Access.READ)));
         } else {
             environment = FakeEnvironment.windowed(0, 0);
@@ -112,7 +118,8 @@ class StrategyModelTest {
         return environment;
     }
 
-    private void keepsItsPromise(MsiStrategy strategy, FakeEnvironment environment, MsiAssessment promised, boolean configured) {
+    private void keepsItsPromise(MsiStrategy strategy, FakeEnvironment environment, MsiAssessment promised,
+        boolean configured) {
         MsiSession session = strategy.bind(environment);
         if (environment.capabilities.windowed() && environment.windows == 0) {
             if (configured) {
@@ -120,7 +127,8 @@ class StrategyModelTest {
                 session.close();
                 return;
             }
-            environment.set(new Geometry(0, environment.capabilities.maxWindows() * 0x2000L), environment.capabilities.maxWindows());
+            environment.set(new Geometry(0, environment.capabilities.maxWindows() * 0x2000L),
+                environment.capabilities.maxWindows());
         }
         int operations = byUser(strategy.name(), session, environment, promised.windows());
         assertEquals(promised.userOperations(), operations, "operations counted");
@@ -133,21 +141,26 @@ class StrategyModelTest {
                 long iova = environment.use(session, bank);
                 assertTrue(welcome, "bank " + bank + " was reachable");
                 assertTrue(strategy.name().equals("reserved") ? iova == 0xfee00000L && environment.placements.isEmpty()
-                    : environment.placements.contains(new MsiPlacement(bank, iova, environment.banks.get(bank).length())), "it is there");
+                    : environment.placements
+                        .contains(new MsiPlacement(bank, iova, environment.banks.get(bank).length())),
+                    "it is there");
                 assertEquals(iova, environment.use(session, bank), "and stays there");
                 enabled.add(bank);
             } catch (ErrnoException e) {
-                assertEquals(PLACED_BY_USER.contains(strategy.name()) ? Errno.ENODEV : Errno.ENOSPC, e.errno(), e.getMessage());
+                assertEquals(PLACED_BY_USER.contains(strategy.name()) ? Errno.ENODEV : Errno.ENOSPC, e.errno(),
+                    e.getMessage());
                 // A bank without room is not welcome, unless there is no other.
                 assertTrue(!welcome || enabled.isEmpty(), "bank " + bank + " was not reachable");
             }
         }
-        assertEquals(strategy.name().equals("reserved") ? banks.size() : promised.windows(), enabled.size(), "banks promised");
+        assertEquals(strategy.name().equals("reserved") ? banks.size() : promised.windows(), enabled.size(),
+            "banks promised");
         if (KEEPS.contains(strategy.name())) {
             keepsMemoryOut(session, environment);
         }
         enabled.forEach(bank -> environment.leave(session, bank));
-        assertEquals(strategy.name().equals("reserved") ? 0 : promised.windows(), environment.placements.size(), "vectors are left");
+        assertEquals(strategy.name().equals("reserved") ? 0 : promised.windows(), environment.placements.size(),
+            "vectors are left");
         enabled.forEach(bank -> environment.leave(session, bank));
         assertEquals(List.of("reserved", "tail", "topdown").contains(strategy.name()) ? 0 : promised.windows(),
             environment.placements.size(), "no vector is left");
@@ -185,9 +198,12 @@ class StrategyModelTest {
     }
 
     private static void keepsMemoryOut(MsiSession session, FakeEnvironment environment) {
-        environment.placements.forEach(one -> refused(Errno.EINVAL, "kept for MSI banks", () -> session.mapping(one.iova(), one.length())));
-        // Memory from before the strategy came may lie in the window of a bank without room, or of an index there is no bank of.
-        if (environment.placements.size() == environment.banks.size() && environment.banks.lastKey() < environment.banks.size()) {
+        environment.placements.forEach(
+            one -> refused(Errno.EINVAL, "kept for MSI banks", () -> session.mapping(one.iova(), one.length())));
+        // Memory from before the strategy came may lie in the window of a bank without room, or of an index there is no
+        // bank of.
+        if (environment.placements.size() == environment.banks.size()
+            && environment.banks.lastKey() < environment.banks.size()) {
             environment.mappings.forEach(one -> session.mapping(one.iova(), one.length()));
         }
         // Where translation is paged a slot may be two pages.
@@ -214,7 +230,8 @@ class StrategyModelTest {
                 assertEquals(Errno.ENODEV, e.errno(), e.getMessage());
             } else {
                 assertEquals(Errno.ENOSPC, e.errno(), e.getMessage());
-                assertTrue(!strategy.equals("topdown") || slots(environment).stream().noneMatch(slot -> available(environment, slot)));
+                assertTrue(!strategy.equals("topdown")
+                    || slots(environment).stream().noneMatch(slot -> available(environment, slot)));
             }
         }
     }
@@ -225,9 +242,11 @@ class StrategyModelTest {
     private static List<Long> slots(FakeEnvironment environment) {
         long slot = slot(environment);
         if (environment.capabilities.windowed()) {
-            return LongStream.range(0, environment.windows).map(i -> environment.geometry.start() + i * slot).boxed().toList();
+            return LongStream.range(0, environment.windows).map(i -> environment.geometry.start() + i * slot).boxed()
+                .toList();
         }
-        return LongStream.concat(LongStream.range(0, 64), LongStream.range(0x08000000 / slot, 0x08100000 / slot)).map(i -> i * slot)
+        return LongStream.concat(LongStream.range(0, 64), LongStream.range(0x08000000 / slot, 0x08100000 / slot))
+            .map(i -> i * slot)
             .filter(iova -> iova + slot - 1 <= environment.capabilities.apertureEnd()).boxed().toList();
     }
 
@@ -250,7 +269,8 @@ class StrategyModelTest {
         int span = banks == 0 ? 0 : environment.banks.lastKey() + 1;
         boolean windowed = environment.capabilities.windowed();
         int windows = environment.windows > 0 ? environment.windows : environment.capabilities.maxWindows();
-        boolean doorbells = environment.capabilities.reserved().stream().anyMatch(one -> one.kind() == ReservedRegion.Kind.MSI);
+        boolean doorbells = environment.capabilities.reserved().stream()
+            .anyMatch(one -> one.kind() == ReservedRegion.Kind.MSI);
         List<Long> n = numbers(reason);
         String kind = reason.replaceAll("\\b(0x[0-9a-f]+|[0-9]+)\\b", "N");
         return switch (kind) {
@@ -265,7 +285,8 @@ class StrategyModelTest {
                 environment.windows > 0 && n.equals(List.of((long) windows, (long) banks)) && windows <= banks;
             case "N windows leave none for memory beside the last N, one for each bank up to N" ->
                 n.equals(List.of((long) windows, (long) span, span - 1L)) && windows <= span;
-            case "MSI bank N has N bytes, a window only N" -> n.get(1) == environment.banks.get(n.get(0).intValue()).length()
+            case "MSI bank N has N bytes, a window only N" ->
+            n.get(1) == environment.banks.get(n.get(0).intValue()).length()
                 && n.get(2) == environment.window() && n.get(1) > n.get(2);
             case "none of the N windows is free of memory and reserved ranges; unmap some",
                 "memory and reserved ranges leave no N bytes free in N..N; unmap some" ->
@@ -276,9 +297,11 @@ class StrategyModelTest {
             case "memory is mapped at iova N+N, inside N..N; unmap it" -> environment.mappings.stream()
                 .anyMatch(one -> one.iova() == n.get(0) && one.length() == n.get(1))
                 && n.get(0) <= n.get(3) && n.get(0) + n.get(1) - 1 >= n.get(2);
-            case "no N bytes of N..N are inside the aperture N..N and outside of reserved ranges" -> slots(environment).stream()
+            case "no N bytes of N..N are inside the aperture N..N and outside of reserved ranges" ->
+            slots(environment).stream()
                 .noneMatch(slot -> slot >= n.get(1) && slot + n.get(0) - 1 <= n.get(2) && !reserved(environment, slot));
-            case "N..N touches all there is of the aperture N..N and leaves nothing for memory" -> slots(environment).stream()
+            case "N..N touches all there is of the aperture N..N and leaves nothing for memory" ->
+            slots(environment).stream()
                 .allMatch(slot -> slot <= n.get(1) && slot + slot(environment) - 1 >= n.get(0));
             default -> fail("unknown reason: " + kind);
         };
@@ -288,7 +311,8 @@ class StrategyModelTest {
         List<Long> numbers = new ArrayList<>();
         Matcher matcher = Pattern.compile("\\b0x([0-9a-f]+)|\\b([0-9]+)\\b").matcher(reason);
         while (matcher.find()) {
-            numbers.add(matcher.group(1) != null ? Long.parseLong(matcher.group(1), 16) : Long.parseLong(matcher.group(2)));
+            numbers.add(
+                matcher.group(1) != null ? Long.parseLong(matcher.group(1), 16) : Long.parseLong(matcher.group(2)));
         }
         return numbers;
     }

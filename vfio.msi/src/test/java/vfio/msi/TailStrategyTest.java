@@ -23,7 +23,8 @@ class TailStrategyTest {
     @Test
     @DisplayName("tail: assess: the last windows, without any operation; not where translation is paged")
     void assess() {
-        assertEquals(new MsiAssessment(true, "the last 3 windows are for banks [0, 1, 2]", 3, 0), strategy.assess(environment));
+        assertEquals(new MsiAssessment(true, "the last 3 windows are for banks [0, 1, 2]", 3, 0),
+            strategy.assess(environment));
         assertEquals(List.of(), strategy.operations());
         assertEquals("translation is paged here: there are no last windows",
             strategy.assess(FakeEnvironment.paged(0, 0xffff_ffffL, 1)).reason());
@@ -33,9 +34,11 @@ class TailStrategyTest {
         environment.bank(4, 0x1000);
         assertEquals("at most 4 windows leave none for memory beside 4 banks", strategy.assess(environment).reason());
         environment.banks.remove(0);
-        assertEquals("4 windows leave none for memory beside the last 5, one for each bank up to 4", strategy.assess(environment).reason());
+        assertEquals("4 windows leave none for memory beside the last 5, one for each bank up to 4",
+            strategy.assess(environment).reason());
         environment.set(new Geometry(0, 0x2000_0000), 5);
-        assertEquals("5 windows leave none for memory beside the last 5, one for each bank up to 4", strategy.assess(environment).reason());
+        assertEquals("5 windows leave none for memory beside the last 5, one for each bank up to 4",
+            strategy.assess(environment).reason());
     }
 
     @Test
@@ -43,7 +46,8 @@ class TailStrategyTest {
     void memory() {
         MsiSession other = new BankStrategy().bind(environment);
         environment.map(other, 0x18000000, 0x1000);
-        assertEquals(new MsiAssessment(true, "the last 3 windows are for banks [0, 1, 2]; there is room for only 2", 2, 0),
+        assertEquals(
+            new MsiAssessment(true, "the last 3 windows are for banks [0, 1, 2]; there is room for only 2", 2, 0),
             strategy.assess(environment));
         assertEquals(List.of(0, 2), session.reachable());
         environment.map(other, 0x14000000, 0x1000);
@@ -51,7 +55,8 @@ class TailStrategyTest {
         assertEquals("memory or a reserved range is in each bank's window among the last 3; unmap it",
             strategy.assess(environment).reason());
         assertEquals(List.of(0, 1, 2), session.reachable(), "never empty");
-        refused(Errno.ENOSPC, "window 6 at 0x18000000..0x1bffffff is for MSI bank 1, but memory", () -> environment.use(session, 1));
+        refused(Errno.ENOSPC, "window 6 at 0x18000000..0x1bffffff is for MSI bank 1, but memory",
+            () -> environment.use(session, 1));
     }
 
     @Test
@@ -105,7 +110,8 @@ class TailStrategyTest {
     }
 
     @Test
-    @DisplayName("tail: hot-plug: a later bank's window is kept from then on; memory there: ENOSPC; a bank that is away keeps its own")
+    @DisplayName("tail: hot-plug: a later bank's window is kept from then on; memory there: ENOSPC; a bank that is "
+        + "away keeps its own")
     void hotPlug() {
         environment.map(session, 0, 0x10000000);
         environment.bank(3, 0x1000);

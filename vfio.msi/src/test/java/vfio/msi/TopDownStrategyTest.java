@@ -21,7 +21,8 @@ class TopDownStrategyTest {
     @Test
     @DisplayName("topdown: assess: the user asks for the count; not where translation is paged")
     void assess() {
-        assertEquals(new MsiAssessment(true, "each of 3 banks gets the highest free window as soon as it is needed", 3, 1),
+        assertEquals(
+            new MsiAssessment(true, "each of 3 banks gets the highest free window as soon as it is needed", 3, 1),
             strategy.assess(environment));
         assertEquals(List.of("GET_MSI_BANK_COUNT"), strategy.operations());
         environment.map(session, 0, 7 * 0x4000000);
@@ -31,7 +32,8 @@ class TopDownStrategyTest {
     }
 
     @Test
-    @DisplayName("topdown: memory upwards, banks downwards from the top, around what is there; with the last vector its window goes back")
+    @DisplayName("topdown: memory upwards, banks downwards from the top, around what is there; with the last vector "
+        + "its window goes back")
     void sequence() {
         assertEquals(3, session.call("GET_MSI_BANK_COUNT"));
         environment.map(session, 0, 0x10000000);
@@ -51,12 +53,14 @@ class TopDownStrategyTest {
     }
 
     @Test
-    @DisplayName("topdown: memory in every window: ENOSPC; then only banks that are placed are welcome; memory unmapped: there is room")
+    @DisplayName("topdown: memory in every window: ENOSPC; then only banks that are placed are welcome; memory "
+        + "unmapped: there is room")
     void full() {
         environment.map(session, 0, 0x1c000000);
         assertEquals(0x1c000000, environment.use(session, 0));
         assertEquals(List.of(0), session.reachable());
-        refused(Errno.ENOSPC, "none of the 8 windows is free for MSI bank 1; unmap memory, and leave 3", () -> environment.use(session, 1));
+        refused(Errno.ENOSPC, "none of the 8 windows is free for MSI bank 1; unmap memory, and leave 3",
+            () -> environment.use(session, 1));
         environment.leave(session, 0);
         environment.map(session, 0x1c000000, 0x4000000);
         assertEquals(List.of(0, 1, 2), session.reachable(), "never empty");
@@ -66,7 +70,8 @@ class TopDownStrategyTest {
     }
 
     @Test
-    @DisplayName("topdown: windows not set ENODEV; no such bank ENODEV; another strategy's operation ENOTTY; arguments EINVAL")
+    @DisplayName("topdown: windows not set ENODEV; no such bank ENODEV; another strategy's operation ENOTTY; "
+        + "arguments EINVAL")
     void misuse() {
         refused(Errno.ENODEV, "bank 3", () -> session.enable(3));
         refused(Errno.ENOTTY, "strategy topdown has no operation MAP_MSI_BANK; it has [GET_MSI_BANK_COUNT]",
@@ -84,7 +89,8 @@ class TopDownStrategyTest {
     }
 
     @Test
-    @DisplayName("topdown: hot-plug: a bank that comes later gets the next window; over a swap enable comes before disable")
+    @DisplayName("topdown: hot-plug: a bank that comes later gets the next window; over a swap enable comes before "
+        + "disable")
     void hotPlug() {
         environment.use(session, 0);
         environment.bank(3, 0x1000);

@@ -3,7 +3,10 @@ package vfio.shell;
 
 import java.util.Locale;
 
-/** Numbers as people write them: {@code 512M}, {@code 64K}, {@code 0x10000000}, {@code 8}; and as they like to read them. */
+/**
+ * Numbers as people write them: {@code 512M}, {@code 64K}, {@code 0x10000000}, {@code 8}; and as they like to read
+ * them.
+ */
 final class Amount {
     private static final String SUFFIXES = "KMGT";
 
@@ -23,7 +26,8 @@ final class Amount {
             digits = shift == 0 ? trimmed : trimmed.substring(0, trimmed.length() - 1);
         }
         try {
-            long number = digits.startsWith("0X") ? Long.parseUnsignedLong(digits.substring(2), 16) : Long.parseLong(digits);
+            long number = digits.startsWith("0X") ? Long.parseUnsignedLong(digits.substring(2), 16)
+                : Long.parseLong(digits);
             return Math.multiplyExact(number, 1L << shift);
         } catch (NumberFormatException | ArithmeticException e) {
             throw new IllegalArgumentException("not a number: '" + text + "'; write 512M, 64K, 0x10000000 or 8", e);

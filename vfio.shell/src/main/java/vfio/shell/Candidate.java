@@ -68,7 +68,8 @@ final class Candidate {
      * Reads a jar, every byte of it.
      *
      * @param jar a path, or a {@code file:} address
-     * @throws ErrnoException ENOENT if there is no such file; EINVAL if it is no jar, or a broken one; EIO if it cannot be read
+     * @throws ErrnoException ENOENT if there is no such file; EINVAL if it is no jar, or a broken one; EIO if it cannot
+     *     be read
      */
     static Candidate read(String jar) {
         Path path;
@@ -97,7 +98,8 @@ final class Candidate {
                     CRC32 sum = new CRC32();
                     sum.update(bytes);
                     if (sum.getValue() != entry.getCrc()) {
-                        throw new IOException(String.format("entry %s has CRC-32 0x%08x, not 0x%08x", entry.getName(), sum.getValue(),
+                        throw new IOException(
+                            String.format("entry %s has CRC-32 0x%08x, not 0x%08x", entry.getName(), sum.getValue(),
                             entry.getCrc()));
                     }
                     entries.put(entry.getName(), bytes);
@@ -166,10 +168,11 @@ final class Candidate {
     }
 
     /**
-     * Looks whether it can take a bundle's place, as far as that can be told while the bundle is at work: it is a bundle, its descriptors
-     * can be read, it resolves here, and what starts first has all classes it names.
+     * Looks whether it can take a bundle's place, as far as that can be told while the bundle is at work: it is a
+     * bundle, its descriptors can be read, it resolves here, and what starts first has all classes it names.
      *
-     * @throws ErrnoException EINVAL with the first thing that is wrong; EEXIST if another bundle has its name and version
+     * @throws ErrnoException EINVAL with the first thing that is wrong; EEXIST if another bundle has its name and
+     *     version
      */
     void check(BundleContext context, Bundle replaced) {
         if (manifest == null) {
@@ -181,12 +184,15 @@ final class Candidate {
         }
         String symbolicName = symbolicName();
         if (symbolicName.isEmpty()) {
-            throw new ErrnoException(Errno.EINVAL, "its manifest has no %s, so it is no bundle", Constants.BUNDLE_SYMBOLICNAME);
+            throw new ErrnoException(Errno.EINVAL, "its manifest has no %s, so it is no bundle",
+                Constants.BUNDLE_SYMBOLICNAME);
         }
         Version version = version();
         for (Bundle other : context.getBundles()) {
-            if (other != replaced && symbolicName.equals(other.getSymbolicName()) && version.equals(other.getVersion())) {
-                throw new ErrnoException(Errno.EEXIST, "bundle %d is called %s %s, too", other.getBundleId(), symbolicName, version);
+            if (other != replaced && symbolicName.equals(other.getSymbolicName())
+                && version.equals(other.getVersion())) {
+                throw new ErrnoException(Errno.EEXIST, "bundle %d is called %s %s, too", other.getBundleId(),
+                    symbolicName, version);
             }
         }
         List<String> classes = new ArrayList<>();
@@ -201,7 +207,8 @@ final class Candidate {
     /** {@return the classes of the components it describes; none if its descriptors cannot be read} */
     List<String> components() {
         try {
-            return manifest == null ? List.of() : descriptors().stream().flatMap(one -> components(one).stream()).toList();
+            return manifest == null ? List.of()
+                : descriptors().stream().flatMap(one -> components(one).stream()).toList();
         } catch (ErrnoException e) {
             // Said by check, of what is new; what is there is as it is.
             return List.of();
@@ -263,7 +270,8 @@ final class Candidate {
             });
             document = builder.parse(new ByteArrayInputStream(entries.get(descriptor)));
         } catch (SAXException | IOException | ParserConfigurationException e) {
-            throw new ErrnoException(Errno.EINVAL, e, "its descriptor %s cannot be read: %s", descriptor, e.getMessage());
+            throw new ErrnoException(Errno.EINVAL, e, "its descriptor %s cannot be read: %s", descriptor,
+                e.getMessage());
         }
         List<Element> components = new ArrayList<>();
         Element root = document.getDocumentElement();
@@ -282,7 +290,8 @@ final class Candidate {
         List<String> classes = new ArrayList<>();
         for (Element one : components) {
             NodeList implementation = one.getElementsByTagNameNS("*", "implementation");
-            String type = implementation.getLength() == 0 ? "" : ((Element) implementation.item(0)).getAttribute("class");
+            String type = implementation.getLength() == 0 ? ""
+                : ((Element) implementation.item(0)).getAttribute("class");
             if (type.isEmpty()) {
                 throw new ErrnoException(Errno.EINVAL, "its descriptor %s names no implementation class", descriptor);
             }
@@ -296,7 +305,10 @@ final class Candidate {
         return "component".equals(element.getLocalName()) && (namespace == null || namespace.startsWith(SCR));
     }
 
-    /** Installs it under another name, without anything that could run, and has it resolved and its first classes loaded. */
+    /**
+     * Installs it under another name, without anything that could run, and has it resolved and its first classes
+     * loaded.
+     */
     private void resolve(BundleContext context, String symbolicName, List<String> classes) {
         Manifest changed = new Manifest(manifest);
         Attributes main = changed.getMainAttributes();
@@ -324,13 +336,16 @@ final class Candidate {
                 try {
                     trial.uninstall();
                 } catch (BundleException e) {
-                    System.getLogger(Candidate.class.getName()).log(System.Logger.Level.WARNING, "the trial of " + name + " stays", e);
+                    System.getLogger(Candidate.class.getName()).log(System.Logger.Level.WARNING,
+                        "the trial of " + name + " stays", e);
                 }
             }
         }
     }
 
-    /** Declarative Services looks at a component class's members as this does, and at those of the classes it extends. */
+    /**
+     * Declarative Services looks at a component class's members as this does, and at those of the classes it extends.
+     */
     @SuppressWarnings("ReturnValueIgnored")
     private static void load(Bundle trial, String type, boolean component) {
         try {

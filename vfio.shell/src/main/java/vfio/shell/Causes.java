@@ -29,7 +29,8 @@ final class Causes {
         List<String> lines = text.lines().map(String::trim).toList();
         String first = lines.isEmpty() ? "" : lines.get(0);
         if (first.startsWith(InvocationTargetException.class.getName())) {
-            first = lines.stream().filter(line -> line.startsWith("Caused by: ")).findFirst().map(line -> line.substring(11)).orElse(first);
+            first = lines.stream().filter(line -> line.startsWith("Caused by: ")).findFirst()
+                .map(line -> line.substring(11)).orElse(first);
         }
         return line(first);
     }

@@ -54,14 +54,19 @@ final class Comparison {
      *
      * @param userOperations how many operations of the strategy the user had to do before every bank could be rung
      * @param wasted bytes of the windows spent on banks in which nothing answers
-     * @param smallest the smallest aperture in which both devices interrupt, beside the same memory; empty if there are no windows
-     * @param firstNanos from the device's register being written to the first signal, in a container where nothing has interrupted yet
+     * @param smallest the smallest aperture in which both devices interrupt, beside the same memory; empty if there are
+     *     no windows
+     * @param firstNanos from the device's register being written to the first signal, in a container where nothing has
+     *     interrupted yet
      * @param nanos the same once warm, median
      * @param failure what went wrong although the strategy is feasible
      */
-    record Result(MsiChoice choice, boolean feasible, String reason, int userOperations, String mustKnow, int windowsUsed, long wasted,
-            String smallest, String hotPlug, int hotPlugOperations, String isolation, List<Integer> sharedBanks, long raised,
-            long delivered, Map<Integer, Long> perBank, long bytesVerified, long mismatches, double firstNanos, double nanos,
+    record Result(MsiChoice choice, boolean feasible, String reason, int userOperations, String mustKnow,
+        int windowsUsed, long wasted,
+            String smallest, String hotPlug, int hotPlugOperations, String isolation, List<Integer> sharedBanks,
+        long raised,
+            long delivered, Map<Integer, Long> perBank, long bytesVerified, long mismatches, double firstNanos,
+        double nanos,
             String failure, Layout layout) {
         boolean ok() {
             return !feasible || failure.isEmpty() && raised == delivered && mismatches == 0 && bytesVerified > 0;
@@ -85,7 +90,8 @@ final class Comparison {
      */
     void run(String iommu, List<String> slots) throws IOException, InterruptedException {
         if (slots.isEmpty()) {
-            throw new ErrnoException(Errno.ENOSPC, "%s has no place for a device that its IOMMU knows", bench.machine().model());
+            throw new ErrnoException(Errno.ENOSPC, "%s has no place for a device that its IOMMU knows",
+                bench.machine().model());
         }
         List<String> plugged = new ArrayList<>();
         try {
@@ -94,7 +100,8 @@ final class Comparison {
             List<String> devices = List.copyOf(plugged);
             Optional<String> other = plug(slots.get(slots.size() > 1 ? 1 : 0));
             other.ifPresent(plugged::add);
-            String stranger = other.filter(name -> devices.stream().noneMatch(one -> group(one) == group(name))).orElse("");
+            String stranger = other.filter(name -> devices.stream().noneMatch(one -> group(one) == group(name)))
+                .orElse("");
             addNanos = add();
             List<MsiChoice> choices = choices(iommu, devices);
             // Not measured: the first run pays for what the JVM has yet to load and to compile.
@@ -121,10 +128,14 @@ final class Comparison {
         return addNanos;
     }
 
-    /** {@return what was not as it should be; empty if every feasible strategy delivered every interrupt and every byte} */
+    /**
+     * {@return what was not as it should be; empty if every feasible strategy delivered every interrupt and every byte}
+     */
     List<String> failures() {
-        return results.stream().filter(result -> !result.ok()).map(result -> String.format("%s: %s", result.choice.name(),
-            result.failure.isEmpty() ? String.format("%d of %d interrupts arrived, %d of %d bytes are wrong", result.delivered,
+        return results.stream().filter(result -> !result.ok())
+            .map(result -> String.format("%s: %s", result.choice.name(),
+            result.failure.isEmpty()
+                    ? String.format("%d of %d interrupts arrived, %d of %d bytes are wrong", result.delivered,
                 result.raised, result.mismatches, result.bytesVerified) : result.failure)).toList();
     }
 
@@ -175,7 +186,8 @@ final class Comparison {
     }
 
     private static Device device(Container container, String name) {
-        return container.groups().stream().filter(group -> group.devices().contains(name)).findFirst().orElseThrow().device(name);
+        return container.groups().stream().filter(group -> group.devices().contains(name)).findFirst().orElseThrow()
+            .device(name);
     }
 
     /** The yardstick is the atomic addition itself, whether or not another thread sees it. */
@@ -238,7 +250,8 @@ final class Comparison {
         }
 
         private Result refused(String reason) {
-            return new Result(choice, false, reason, 0, mustKnow(choice.name()), 0, 0, "", "", 0, "", List.of(), 0, 0, Map.of(), 0, 0, 0, 0,
+            return new Result(choice, false, reason, 0, mustKnow(choice.name()), 0, 0, "", "", 0, "", List.of(), 0, 0,
+                Map.of(), 0, 0, 0, 0,
                 "", new Layout(new Geometry(0, 0), 0, List.of()));
         }
 
@@ -285,7 +298,8 @@ final class Comparison {
                 }
                 for (int i = 0; i < drivers.size(); i++) {
                     for (long at = 0; at < MEMORY; at += MEMORY / 4) {
-                        copy(drivers.get(i), buffer, start, at + i * 0x10000L, (at + MEMORY / 4 + 0x8000) % MEMORY + i * 0x10000L);
+                        copy(drivers.get(i), buffer, start, at + i * 0x10000L,
+                            (at + MEMORY / 4 + 0x8000) % MEMORY + i * 0x10000L);
                     }
                 }
                 List<MsiPlacement> before = container.msiPlacements();
@@ -305,8 +319,10 @@ final class Comparison {
             } catch (ErrnoException e) {
                 failure = e.getMessage();
             }
-            return new Result(choice, true, choice.assessment().reason(), spent, mustKnow(choice.name()), windowsUsed, wasted, smallest(),
-                hotPlug, hotPlugOperations, isolation, shared, raised, delivered, perBank, bytes, mismatches, first, warm, failure, layout);
+            return new Result(choice, true, choice.assessment().reason(), spent, mustKnow(choice.name()), windowsUsed,
+                wasted, smallest(),
+                hotPlug, hotPlugOperations, isolation, shared, raised, delivered, perBank, bytes, mismatches, first,
+                warm, failure, layout);
         }
 
         /** {@return the start of the memory: that of the aperture; in a paged one, a range that nothing occupies} */
@@ -329,7 +345,8 @@ final class Comparison {
                 return;
             }
             boolean asks = choice.name().equals("bank") || choice.name().equals("topdown");
-            int banks = asks ? (int) call(container, "GET_MSI_BANK_COUNT") : bench.controller().doorbells().banks().size();
+            int banks = asks ? (int) call(container, "GET_MSI_BANK_COUNT")
+                : bench.controller().doorbells().banks().size();
             boolean windowed = container.info().capabilities().windowed();
             Geometry geometry = windowed ? container.get(Geometry.class) : null;
             long span = windowed ? geometry.size() / container.get(Windows.class).count() : 0x1000;
@@ -338,8 +355,10 @@ final class Comparison {
             for (int bank = 0; bank < banks && iova + span - 1 <= end; bank++, iova += span) {
                 switch (choice.name()) {
                     case "bank" -> call(container, "MAP_MSI_BANK", bank, iova);
-                    case "flag" -> call(container, "MAP_DMA_MSI", iova, bench.controller().doorbells().banks().get(bank).length());
-                    case "fd" -> call(container, "MAP_DMA_FD", call(container, "MMAP", call(container, "GET_MSI_FD", bank)), iova);
+                    case "flag" ->
+                    call(container, "MAP_DMA_MSI", iova, bench.controller().doorbells().banks().get(bank).length());
+                    case "fd" ->
+                    call(container, "MAP_DMA_FD", call(container, "MMAP", call(container, "GET_MSI_FD", bank)), iova);
                     default -> {
                     }
                 }
@@ -359,9 +378,12 @@ final class Comparison {
         }
 
         /** {@return nanoseconds until the signal} */
-        private double ring(Container container, Device device, EduDriver driver, EventFd eventFd) throws InterruptedException {
-            MsiRoute route = container.msiRoutes().stream().filter(one -> one.device().equals(device.name())).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "the MSI of device %s waits: %s", device.name(), container.reason()));
+        private double ring(Container container, Device device, EduDriver driver, EventFd eventFd)
+            throws InterruptedException {
+            MsiRoute route = container.msiRoutes().stream().filter(one -> one.device().equals(device.name()))
+                .findFirst()
+                .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "the MSI of device %s waits: %s", device.name(),
+                    container.reason()));
             double nanos = ring(driver, eventFd);
             perBank.merge(route.bank(), 1L, Long::sum);
             return nanos;
@@ -410,7 +432,8 @@ final class Comparison {
         }
 
         /** A third device comes while two work. {@return what was seen} */
-        private String hotPlug(Container container, List<MsiPlacement> before) throws IOException, InterruptedException {
+        private String hotPlug(Container container, List<MsiPlacement> before)
+            throws IOException, InterruptedException {
             Optional<String> plugged = plug(slot);
             if (plugged.isEmpty()) {
                 return "no place for one";
@@ -428,8 +451,10 @@ final class Comparison {
                 } catch (ErrnoException e) {
                     return "refused: " + e.getMessage();
                 }
-                int bank = container.msiRoutes().stream().filter(one -> one.device().equals(name)).findFirst().orElseThrow().bank();
-                MsiPlacement placement = container.msiPlacements().stream().filter(one -> one.bank() == bank).findFirst().orElse(null);
+                int bank = container.msiRoutes().stream().filter(one -> one.device().equals(name)).findFirst()
+                    .orElseThrow().bank();
+                MsiPlacement placement = container.msiPlacements().stream().filter(one -> one.bank() == bank)
+                    .findFirst().orElse(null);
                 String found = placement == null ? "nothing to place"
                     : before.contains(placement) ? String.format("bank %d, placed before", bank)
                     : String.format("bank %d placed at 0x%x for it", bank, placement.iova());
@@ -456,7 +481,8 @@ final class Comparison {
                 Device device = device(other, stranger);
                 EduDriver driver = new EduDriver(device);
                 ring(other, device, driver, enable(device));
-                HashSet<Integer> banks = new HashSet<>(container.msiPlacements().stream().map(MsiPlacement::bank).toList());
+                HashSet<Integer> banks = new HashSet<>(
+                    container.msiPlacements().stream().map(MsiPlacement::bank).toList());
                 banks.retainAll(other.msiPlacements().stream().map(MsiPlacement::bank).toList());
                 return banks.stream().sorted().toList();
             }
@@ -470,7 +496,10 @@ final class Comparison {
                 : shared.isEmpty() ? "no bank shared" : "shares banks " + shared;
         }
 
-        /** The smallest aperture that holds the same memory and lets both devices interrupt. Each is tried in a container of its own. */
+        /**
+         * The smallest aperture that holds the same memory and lets both devices interrupt. Each is tried in a
+         * container of its own.
+         */
         private String smallest() throws InterruptedException {
             DmaMemory memory = bench.machine().memory();
             try (DmaBuffer buffer = memory.allocate(MEMORY, MEMORY, DmaMemory.Layout.CONTIGUOUS)) {
@@ -490,7 +519,8 @@ final class Comparison {
             return "none up to " + Amount.size(4 * MEMORY);
         }
 
-        private boolean works(Container container, DmaBuffer buffer, Geometry geometry, int windows) throws InterruptedException {
+        private boolean works(Container container, DmaBuffer buffer, Geometry geometry, int windows)
+            throws InterruptedException {
             int own = operations;
             try {
                 shape(container, geometry, windows);

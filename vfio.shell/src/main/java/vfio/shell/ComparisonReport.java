@@ -17,28 +17,36 @@ final class ComparisonReport {
     }
 
     String text() {
-        Table table = new Table("strategy", "works", "user ops", "the user must know", "windows", "wasted", "smallest aperture",
+        Table table = new Table("strategy", "works", "user ops", "the user must know", "windows", "wasted",
+            "smallest aperture",
             "a third device, later", "isolation", "bytes", "MSIs", "first µs", "µs", "adds", "why");
         for (Comparison.Result result : comparison.results()) {
             if (result.feasible()) {
-                table.row(result.choice().name(), result.ok() ? "yes" : "NO", result.userOperations(), result.mustKnow(),
-                    result.windowsUsed(), Amount.size(result.wasted()), result.smallest().isEmpty() ? "-" : result.smallest(),
+                table.row(result.choice().name(), result.ok() ? "yes" : "NO", result.userOperations(),
+                    result.mustKnow(),
+                    result.windowsUsed(), Amount.size(result.wasted()),
+                    result.smallest().isEmpty() ? "-" : result.smallest(),
                     result.hotPlug(), result.isolation(), result.bytesVerified() - result.mismatches(),
                     result.delivered(), micros(result.firstNanos()), micros(result.nanos()), ratio(result),
                     result.failure().isEmpty() ? result.reason() : result.failure());
             } else {
-                table.row(result.choice().name(), "no", "-", result.mustKnow(), "-", "-", "-", "-", "-", "-", "-", "-", "-", "-",
+                table.row(result.choice().name(), "no", "-", result.mustKnow(), "-", "-", "-", "-", "-", "-", "-", "-",
+                    "-", "-",
                     result.reason());
             }
         }
         List<String> failures = comparison.failures();
         long feasible = comparison.results().stream().filter(Comparison.Result::feasible).count();
         return String.format("MSI strategies on %s, best ranked first%n%n%s%n", bench.machine().model(), table)
-            + String.format("µs is from the device's register to the signal, median; in adds of an AtomicLong nobody contends for, %.1f ns "
+            + String.format(
+                "µs is from the device's register to the signal, median; in adds of an AtomicLong nobody contends "
+                    + "for, %.1f ns "
                 + "each.%n", comparison.addNanos())
             + Reports.warnings(bench.machine())
-            + (failures.isEmpty() ? String.format("OK: %d of %d strategies work here; each delivered every interrupt and verified every "
-                + "byte.%n", feasible, comparison.results().size()) : "NOT OK:\n  " + String.join("\n  ", failures) + "\n");
+            + (failures.isEmpty()
+                ? String.format("OK: %d of %d strategies work here; each delivered every interrupt and verified every "
+                + "byte.%n", feasible, comparison.results().size())
+                : "NOT OK:\n  " + String.join("\n  ", failures) + "\n");
     }
 
     String json() {
@@ -85,7 +93,8 @@ final class ComparisonReport {
 
     String svg() {
         return Svg.draw("Apertures on " + bench.machine().model() + ", by MSI strategy", comparison.results().stream()
-            .map(result -> new Svg.Aperture(result.choice().name(), result.feasible() ? result.userOperations() + " user operations"
+            .map(result -> new Svg.Aperture(result.choice().name(),
+                result.feasible() ? result.userOperations() + " user operations"
                 : "does not work here", result.layout())).toList());
     }
 

@@ -82,7 +82,8 @@ public final class Completions {
     /** {@return the MSI strategies that there are} */
     public List<String> __strategies(String... before) {
         return Arrays.stream(context.getBundles()).flatMap(bundle -> Offer.of(bundle).stream())
-            .filter(offer -> offer.backend() == Swap.Backend.STRATEGY && !offer.kind().isEmpty()).map(Offer::kind).distinct().toList();
+            .filter(offer -> offer.backend() == Swap.Backend.STRATEGY && !offer.kind().isEmpty()).map(Offer::kind)
+            .distinct().toList();
     }
 
     /** {@return what {@code msi} can do with a container} */

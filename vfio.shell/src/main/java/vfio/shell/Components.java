@@ -31,7 +31,8 @@ final class Components {
             for (ComponentDescriptionDTO description : runtime.getComponentDescriptionDTOs(bundle)) {
                 for (ComponentConfigurationDTO one : runtime.getComponentConfigurationDTOs(description)) {
                     if (one.state == ComponentConfigurationDTO.FAILED_ACTIVATION) {
-                        return "its component " + description.name + " does not start: " + Causes.trace(String.valueOf(one.failure));
+                        return "its component " + description.name + " does not start: "
+                            + Causes.trace(String.valueOf(one.failure));
                     }
                 }
             }
@@ -47,12 +48,15 @@ final class Components {
         return ask(runtime -> {
             List<String> waiting = new ArrayList<>();
             Collection<ComponentDescriptionDTO> descriptions = runtime.getComponentDescriptionDTOs(bundle);
-            classes.stream().filter(type -> descriptions.stream().noneMatch(one -> type.equals(one.implementationClass)))
-                .forEach(type -> waiting.add("Declarative Services does not take its descriptor of " + type + ", see the log"));
+            classes.stream()
+                .filter(type -> descriptions.stream().noneMatch(one -> type.equals(one.implementationClass)))
+                .forEach(type -> waiting
+                    .add("Declarative Services does not take its descriptor of " + type + ", see the log"));
             for (ComponentDescriptionDTO description : descriptions) {
                 for (ComponentConfigurationDTO one : runtime.getComponentConfigurationDTOs(description)) {
                     for (UnsatisfiedReferenceDTO reference : one.unsatisfiedReferences) {
-                        waiting.add("component " + description.name + " waits for " + wanted(description, reference.name)
+                        waiting
+                            .add("component " + description.name + " waits for " + wanted(description, reference.name)
                             + (reference.target == null ? "" : " " + reference.target));
                     }
                 }
@@ -62,19 +66,21 @@ final class Components {
     }
 
     private static String wanted(ComponentDescriptionDTO description, String reference) {
-        return Arrays.stream(description.references).filter((ReferenceDTO one) -> one.name.equals(reference)).map(one -> one.interfaceName)
+        return Arrays.stream(description.references).filter((ReferenceDTO one) -> one.name.equals(reference))
+            .map(one -> one.interfaceName)
             .findFirst().orElse(reference);
     }
 
     /**
-     * Switches all of a bundle's components off, each on a thread of its own: one may hang, and the others have to let go of what they hold
-     * of the machine. Waits for them for a moment; longer for none.
+     * Switches all of a bundle's components off, each on a thread of its own: one may hang, and the others have to let
+     * go of what they hold of the machine. Waits for them for a moment; longer for none.
      */
     void disable(Bundle bundle) throws InterruptedException {
         List<Thread> threads = new ArrayList<>();
         ask(runtime -> {
             for (ComponentDescriptionDTO description : runtime.getComponentDescriptionDTOs(bundle)) {
-                Thread thread = new Thread(() -> runtime.disableComponent(description), "vfio.shell: switching off " + description.name);
+                Thread thread = new Thread(() -> runtime.disableComponent(description),
+                    "vfio.shell: switching off " + description.name);
                 thread.setDaemon(true);
                 thread.start();
                 threads.add(thread);
@@ -92,7 +98,8 @@ final class Components {
     }
 
     private String ask(Question question) {
-        ServiceReference<ServiceComponentRuntime> reference = context.getServiceReference(ServiceComponentRuntime.class);
+        ServiceReference<ServiceComponentRuntime> reference = context
+            .getServiceReference(ServiceComponentRuntime.class);
         ServiceComponentRuntime runtime = reference == null ? null : context.getService(reference);
         if (runtime == null) {
             return "";

@@ -47,7 +47,8 @@ public final class ConfigCommands {
 
     /** Built by Declarative Services. */
     @Activate
-    public ConfigCommands(BundleContext context, @Reference(name = "configurations") ConfigurationAdmin configurations) {
+    public ConfigCommands(BundleContext context,
+        @Reference(name = "configurations") ConfigurationAdmin configurations) {
         this(configurations, () -> Delivery.await(context, configurations), () -> Metatype.of(context));
     }
 
@@ -63,10 +64,12 @@ public final class ConfigCommands {
         List<Target> targets = targets();
         for (Target target : targets) {
             Dictionary<String, Object> stored = stored(target);
-            table.row(target.pid, target.metatype.attributes().stream().filter(one -> stored.get(one.key()) != null).count(),
+            table.row(target.pid,
+                target.metatype.attributes().stream().filter(one -> stored.get(one.key()) != null).count(),
                 target.metatype.name());
         }
-        described.get().stream().filter(Metatype::factory).filter(one -> targets.stream().noneMatch(target -> target.metatype.equals(one)))
+        described.get().stream().filter(Metatype::factory)
+            .filter(one -> targets.stream().noneMatch(target -> target.metatype.equals(one)))
             .forEach(one -> table.row(one.pid(), "", one.name() + ", one for each; there is none"));
         return table.toString();
     }
@@ -91,7 +94,8 @@ public final class ConfigCommands {
     }
 
     @Descriptor("set one key of a configuration; 'default' forgets what was set")
-    public String config(@Descriptor("PID") String pid, @Descriptor("key") String key, @Descriptor("value, or default") String value)
+    public String config(@Descriptor("PID") String pid, @Descriptor("key") String key,
+        @Descriptor("value, or default") String value)
             throws IOException, InterruptedException {
         Target target = target(pid);
         Metatype.Attribute attribute = target.metatype.attribute(key);
@@ -129,7 +133,8 @@ public final class ConfigCommands {
         if (attribute.type().equals("Boolean")) {
             values.addAll(List.of("true", "false"));
         } else if (values.isEmpty()) {
-            values.addAll(List.of(value(attribute, stored(target)), attribute.standard(), attribute.least(), attribute.most()));
+            values.addAll(
+                List.of(value(attribute, stored(target)), attribute.standard(), attribute.least(), attribute.most()));
         }
         values.add(DEFAULT);
         values.remove("");
@@ -138,7 +143,8 @@ public final class ConfigCommands {
 
     /** @param name of the longest PID that is known, a dot, and a key */
     private String assign(String name, String value) throws IOException, InterruptedException {
-        Target target = targets().stream().filter(one -> name.startsWith(one.pid + '.')).max(Comparator.comparingInt(one -> one.pid.length()))
+        Target target = targets().stream().filter(one -> name.startsWith(one.pid + '.'))
+            .max(Comparator.comparingInt(one -> one.pid.length()))
             .orElseThrow(() -> unknown(name));
         return config(target.pid, name.substring(target.pid.length() + 1), value);
     }
@@ -151,14 +157,18 @@ public final class ConfigCommands {
         List<Metatype> all = described.get();
         for (Metatype one : all) {
             if (one.factory() && (name.equals(one.pid()) || name.startsWith(one.pid() + '.'))) {
-                return new ErrnoException(Errno.ENOENT, "%s has a configuration for each %s, and there is none %s; list them with vfio:config",
+                return new ErrnoException(Errno.ENOENT,
+                    "%s has a configuration for each %s, and there is none %s; list them with vfio:config",
                     one.pid(), one.name(), name);
             }
         }
         List<String> pids = all.stream().filter(one -> !one.factory()).map(Metatype::pid).toList();
-        List<String> names = name.contains("=") || pids.stream().noneMatch(pid -> pid.equals(name)) ? new ArrayList<>(pids) : pids;
+        List<String> names = name.contains("=") || pids.stream().noneMatch(pid -> pid.equals(name))
+            ? new ArrayList<>(pids)
+            : pids;
         // With a key behind it, what is near is a PID and a key.
-        all.stream().filter(one -> !one.factory()).forEach(one -> one.attributes().forEach(key -> names.add(one.pid() + '.' + key.key())));
+        all.stream().filter(one -> !one.factory())
+            .forEach(one -> one.attributes().forEach(key -> names.add(one.pid() + '.' + key.key())));
         String near = Metatype.near(name, names);
         return new ErrnoException(Errno.ENOENT, "no configuration is called %s; %s", name,
             near.startsWith("near") ? near : "there are " + String.join(", ", pids));
@@ -173,7 +183,8 @@ public final class ConfigCommands {
                 continue;
             }
             try {
-                Configuration[] instances = configurations.listConfigurations("(" + ConfigurationAdmin.SERVICE_FACTORYPID + "=" + one.pid()
+                Configuration[] instances = configurations
+                    .listConfigurations("(" + ConfigurationAdmin.SERVICE_FACTORYPID + "=" + one.pid()
                     + ")");
                 for (Configuration instance : instances == null ? new Configuration[0] : instances) {
                     targets.add(new Target(instance.getPid(), one));
@@ -196,7 +207,8 @@ public final class ConfigCommands {
     }
 
     private static String show(Metatype.Attribute one, Dictionary<String, Object> stored) {
-        String standard = one.standard().isEmpty() ? "" : stored.get(one.key()) == null ? " (default)" : " (default " + one.standard() + ")";
+        String standard = one.standard().isEmpty() ? ""
+            : stored.get(one.key()) == null ? " (default)" : " (default " + one.standard() + ")";
         StringBuilder text = new StringBuilder(String.format("  %s = %s%s%n", one.key(), value(one, stored), standard));
         text.append(String.format("      %s%s: %s%n", one.type(), one.several() ? "[]" : "", one.legal()));
         StringBuilder line = new StringBuilder();
@@ -213,7 +225,8 @@ public final class ConfigCommands {
     private static String value(Metatype.Attribute one, Dictionary<String, Object> stored) {
         Object value = stored.get(one.key());
         return value == null ? one.standard() : value.getClass().isArray()
-            ? IntStream.range(0, Array.getLength(value)).mapToObj(i -> String.valueOf(Array.get(value, i))).collect(Collectors.joining(","))
+            ? IntStream.range(0, Array.getLength(value)).mapToObj(i -> String.valueOf(Array.get(value, i)))
+                    .collect(Collectors.joining(","))
             : String.valueOf(value);
     }
 }

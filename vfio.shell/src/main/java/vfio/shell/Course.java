@@ -104,8 +104,8 @@ final class Course {
     /**
      * Goes there, or there and back.
      *
-     * @throws ErrnoException EINVAL with the cause if it has failed and all is as it was; ETIMEDOUT if the newcomer, or the old one when it
-     *     was stopped, hung; EIO with both causes if the old one could not come back, either
+     * @throws ErrnoException EINVAL with the cause if it has failed and all is as it was; ETIMEDOUT if the newcomer, or
+     *     the old one when it was stopped, hung; EIO with both causes if the old one could not come back, either
      */
     Outcome run() throws InterruptedException {
         look();
@@ -129,7 +129,9 @@ final class Course {
 
     /** Has every container that uses one of these, or waits for one, say why it was not replaced. */
     static void tell(Workbench bench, Set<Offer> offers, String failure) {
-        offers.stream().map(offer -> offer.backend() == Swap.Backend.IOMMU ? offer : new Offer(offer.backend(), "", Set.of())).distinct()
+        offers.stream()
+            .map(offer -> offer.backend() == Swap.Backend.IOMMU ? offer : new Offer(offer.backend(), "", Set.of()))
+            .distinct()
             .forEach(offer -> bench.vfio().notReplaced(offer.backend(), offer.types(), failure));
     }
 
@@ -145,10 +147,12 @@ final class Course {
         Set<Offer> now = Offer.of(bundle);
         strategies = now.stream().anyMatch(one -> one.backend() == Swap.Backend.STRATEGY);
         Set<String> used = bench.vfio().containers().stream().filter(one -> one.state() == ContainerState.ACTIVE)
-            .flatMap(one -> bounded(() -> one.msiStrategy().stream().toList(), List.<String>of()).stream()).collect(Collectors.toSet());
+            .flatMap(one -> bounded(() -> one.msiStrategy().stream().toList(), List.<String>of()).stream())
+            .collect(Collectors.toSet());
         for (Offer one : now.isEmpty() ? known : now) {
             boolean due = switch (one.backend()) {
-                // A stopped one is due if somebody waits for it; what is at work and offers nothing has no hardware here.
+                // A stopped one is due if somebody waits for it; what is at work and offers nothing has no hardware
+                // here.
                 case IOMMU -> !now.isEmpty() || bench.vfio().containers().stream()
                     .anyMatch(container -> blocked(container) && uses(container, one));
                 case CONTROLLER -> !now.isEmpty() || !started && bench.doorbells().isEmpty();
@@ -231,13 +235,14 @@ final class Course {
     }
 
     /**
-     * Puts the old one beside what hangs: the framework lets nobody else touch a bundle while it is being started or stopped. What hangs
-     * loses what it holds of the machine, and is uninstalled when it does not hang any more.
+     * Puts the old one beside what hangs: the framework lets nobody else touch a bundle while it is being started or
+     * stopped. What hangs loses what it holds of the machine, and is uninstalled when it does not hang any more.
      */
     private String beside() throws InterruptedException {
         bench.hung(bundle);
         if (!touched && started && missing(bundle).isEmpty() && working.keySet().stream().noneMatch(Course::blocked)) {
-            // It hangs before it has let anything go: it is at work still, and has to be again when it has stopped after all.
+            // It hangs before it has let anything go: it is at work still, and has to be again when it has stopped
+            // after all.
             afterwards(() -> {
                 bundle.start(Bundle.START_TRANSIENT);
                 bench.returned(bundle);
@@ -264,7 +269,8 @@ final class Course {
             }
             Version version = bundle.getVersion();
             String qualifier = version.getQualifier().replaceAll("-?again[0-9]+$", "");
-            spare = context.installBundle(SPARE + number, old.content(new Version(version.getMajor(), version.getMinor(), version.getMicro(),
+            spare = context.installBundle(SPARE + number,
+                old.content(new Version(version.getMajor(), version.getMinor(), version.getMicro(),
                 qualifier + (qualifier.isEmpty() ? "" : "-") + "again" + number)));
         } catch (BundleException e) {
             afterwards(bundle::uninstall);
@@ -297,7 +303,8 @@ final class Course {
             try {
                 step.run();
             } catch (Exception e) {
-                System.getLogger(Course.class.getName()).log(System.Logger.Level.WARNING, "after " + bundle + " hung", e);
+                System.getLogger(Course.class.getName()).log(System.Logger.Level.WARNING, "after " + bundle + " hung",
+                    e);
             }
         }, work -> {
             Thread thread = new Thread(work, "vfio.shell: after " + bundle + " hung");
@@ -318,7 +325,8 @@ final class Course {
             }
             if (System.nanoTime() - begin > grace) {
                 String waiting = components.waiting(now, (now == bundle && !returning ? next : old).components());
-                return "it offers no " + missing.stream().map(Offer::text).collect(Collectors.joining(", no ")) + offered(now)
+                return "it offers no " + missing.stream().map(Offer::text).collect(Collectors.joining(", no "))
+                    + offered(now)
                     + (waiting.isEmpty() ? "" : ": " + waiting);
             }
             Thread.sleep(GLANCE_MILLIS);
@@ -368,8 +376,11 @@ final class Course {
                 return String.format("container %s is BLOCKED: %s", container.name(), last.failure());
             }
             if (millis > (passes ? MESSAGES_GRACE_MILLIS : limitMillis)) {
-                return passes ? String.format("container %s has %d of %d MSIs: %s", container.name(), have, routes, container.reason())
-                    : String.format("container %s is %s after %d ms: %s", container.name(), state, millis, container.reason());
+                return passes
+                    ? String.format("container %s has %d of %d MSIs: %s", container.name(), have, routes,
+                        container.reason())
+                    : String.format("container %s is %s after %d ms: %s", container.name(), state, millis,
+                        container.reason());
             }
             Thread.sleep(GLANCE_MILLIS);
         }
@@ -392,7 +403,8 @@ final class Course {
 
     /** A newcomer has as long as devices wait, less what the way back takes. */
     private long graceMillis() {
-        long shortest = bench.vfio().containers().stream().map(Container::stallBound).mapToLong(Duration::toMillis).min()
+        long shortest = bench.vfio().containers().stream().map(Container::stallBound).mapToLong(Duration::toMillis)
+            .min()
             .orElse(limitMillis);
         return Math.max(SHORTEST_GRACE_MILLIS, Math.min(shortest / 2, limitMillis));
     }
@@ -405,8 +417,10 @@ final class Course {
             .filter(one -> one.iommu().isPresent() && offers.stream().anyMatch(offer -> uses(one, offer))).toList();
         if (using.isEmpty()) {
             Set<Offer> now = Offer.of(bundle);
-            notes.add(String.format("%s %s is at work and offers %s; no container uses it", Offer.name(bundle), bundle.getVersion(),
-                now.isEmpty() ? "nothing on this machine" : now.stream().map(Offer::text).collect(Collectors.joining(", "))));
+            notes.add(String.format("%s %s is at work and offers %s; no container uses it", Offer.name(bundle),
+                bundle.getVersion(),
+                now.isEmpty() ? "nothing on this machine"
+                    : now.stream().map(Offer::text).collect(Collectors.joining(", "))));
         }
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(graceMillis());
         for (Container one : using) {
@@ -414,14 +428,16 @@ final class Course {
                 Thread.sleep(GLANCE_MILLIS);
             }
             if (troubled(one)) {
-                notes.add(String.format("container %s does not work yet: it is %s: %s", one.name(), one.state(), one.reason()));
+                notes.add(String.format("container %s does not work yet: it is %s: %s", one.name(), one.state(),
+                    one.reason()));
             }
         }
         return notes;
     }
 
     private static boolean troubled(Container container) {
-        return container.state() != ContainerState.CLOSED && (container.state() != ContainerState.ACTIVE || !container.reason().isEmpty());
+        return container.state() != ContainerState.CLOSED
+            && (container.state() != ContainerState.ACTIVE || !container.reason().isEmpty());
     }
 
     private static boolean blocked(Container container) {
@@ -452,7 +468,8 @@ final class Course {
             Thread.currentThread().interrupt();
             return otherwise;
         } catch (ExecutionException e) {
-            throw e.getCause() instanceof RuntimeException exception ? exception : new IllegalStateException(e.getCause());
+            throw e.getCause() instanceof RuntimeException exception ? exception
+                : new IllegalStateException(e.getCause());
         }
     }
 

@@ -25,16 +25,18 @@ interface Delivery {
     void await() throws IOException, InterruptedException;
 
     /**
-     * Configuration Admin tells its listeners in a thread of its own, of one change after the other: when somebody is told of a mark that was
-     * stored last, everybody has been told of all before, and Declarative Services has called the modified methods, as it does so while it
-     * is told.
+     * Configuration Admin tells its listeners in a thread of its own, of one change after the other: when somebody is
+     * told of a mark that was stored last, everybody has been told of all before, and Declarative Services has called
+     * the modified methods, as it does so while it is told.
      *
      * @throws ErrnoException ETIMEDOUT if some component does not return
      */
-    static void await(BundleContext context, ConfigurationAdmin configurations) throws IOException, InterruptedException {
+    static void await(BundleContext context, ConfigurationAdmin configurations)
+        throws IOException, InterruptedException {
         CountDownLatch told = new CountDownLatch(1);
         String pid = "vfio.shell.mark." + UUID.randomUUID();
-        ServiceRegistration<ConfigurationListener> listener = context.registerService(ConfigurationListener.class, event -> {
+        ServiceRegistration<ConfigurationListener> listener = context.registerService(ConfigurationListener.class,
+            event -> {
             if (event.getType() == ConfigurationEvent.CM_UPDATED && pid.equals(event.getPid())) {
                 told.countDown();
             }
@@ -43,7 +45,8 @@ interface Delivery {
         try {
             mark.update(new Hashtable<>());
             if (!told.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "stored, but some component has not taken a configuration within %d s",
+                throw new ErrnoException(Errno.ETIMEDOUT,
+                    "stored, but some component has not taken a configuration within %d s",
                     PATIENCE_SECONDS);
             }
         } finally {

@@ -9,8 +9,8 @@ import vfio.api.Device;
 import vfio.api.Region;
 
 /**
- * Drives an {@code edu} device through VFIO alone, as a program on Linux drives QEMU's: register numbers as QEMU documents
- * them. One thread at a time.
+ * Drives an {@code edu} device through VFIO alone, as a program on Linux drives QEMU's: register numbers as QEMU
+ * documents them. One thread at a time.
  */
 final class EduDriver {
     /** Bytes moved by one command: the device's buffer is 4 KiB, and some models refuse its last byte. */
@@ -39,10 +39,12 @@ final class EduDriver {
      */
     EduDriver(Device device) {
         this.device = device;
-        device.write(Region.CONFIG, CONFIG_COMMAND, 2, device.read(Region.CONFIG, CONFIG_COMMAND, 2) | MEMORY_AND_MASTER);
+        device.write(Region.CONFIG, CONFIG_COMMAND, 2,
+            device.read(Region.CONFIG, CONFIG_COMMAND, 2) | MEMORY_AND_MASTER);
         long identification = device.read(Region.BAR0, IDENTIFICATION, 4);
         if ((identification & 0xffff) != 0x00ed) {
-            throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu", device.name(),
+            throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu",
+                device.name(),
                 identification);
         }
     }
@@ -74,7 +76,8 @@ final class EduDriver {
         long begin = System.nanoTime();
         for (int polls = 0; (device.read(Region.BAR0, COMMAND, 8) & RUN) != 0; polls++) {
             if (System.nanoTime() - begin > PATIENCE) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not finish a transfer of %d bytes", device.name(), bytes);
+                throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not finish a transfer of %d bytes",
+                    device.name(), bytes);
             }
             if (polls > 1000) {
                 LockSupport.parkNanos(10_000);

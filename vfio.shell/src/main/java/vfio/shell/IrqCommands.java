@@ -42,7 +42,8 @@ public final class IrqCommands {
         this.bench = bench;
     }
 
-    @Descriptor("write an MSI's message to its doorbell, and see whom it reaches; takes the bank's vectors up to that one for it")
+    @Descriptor("write an MSI's message to its doorbell, and see whom it reaches; takes the bank's vectors up to "
+        + "that one for it")
     public String bell(@Descriptor("bank") String bankNumber, @Descriptor("number of the vector") String vectorNumber)
             throws InterruptedException {
         InterruptController controller = bench.controller();
@@ -80,29 +81,35 @@ public final class IrqCommands {
                 throw new ErrnoException(Errno.EIO, "no doorbell answers at 0x%x", doorbell);
             }
             long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
-            return record(new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(),
+            return record(
+                new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(),
                 strays.get(), (System.nanoTime() - begin) / 1000));
         } finally {
             taken.forEach(controller.doorbells()::release);
         }
     }
 
-    @Descriptor("assert a wire of an interrupt controller, see whom it reaches; requests it for that; the handler lowers it")
-    public String wire(@Descriptor("end of the controller's path") String controller, @Descriptor("number of the input") String input)
+    @Descriptor("assert a wire of an interrupt controller, see whom it reaches; requests it for that; the handler "
+        + "lowers it")
+    public String wire(@Descriptor("end of the controller's path") String controller,
+        @Descriptor("number of the input") String input)
             throws InterruptedException {
         return wire(controller, input, false);
     }
 
     @Descriptor("as irq:wire, masked at first; nothing may arrive before it is unmasked")
-    public String masked(@Descriptor("end of the controller's path") String controller, @Descriptor("number of the input") String input)
+    public String masked(@Descriptor("end of the controller's path") String controller,
+        @Descriptor("number of the input") String input)
             throws InterruptedException {
         return wire(controller, input, true);
     }
 
     private String wire(String controllerPath, String inputNumber, boolean masked) throws InterruptedException {
         InterruptController controller = bench.controller();
-        String path = bench.machine().nodes().stream().map(Node::path).filter(one -> one.endsWith(controllerPath)).findFirst()
-            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "no node's path ends in %s; see vfio:nodes", controllerPath));
+        String path = bench.machine().nodes().stream().map(Node::path).filter(one -> one.endsWith(controllerPath))
+            .findFirst()
+            .orElseThrow(
+                () -> new ErrnoException(Errno.ENOENT, "no node's path ends in %s; see vfio:nodes", controllerPath));
         int input = Amount.parseInt(inputNumber);
         // Level, active high.
         Wire wire = new Wire(path, input, true, input + " 2 0 0");
@@ -129,7 +136,8 @@ public final class IrqCommands {
                 changed.run();
             }
             long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
-            return record(new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), false, -1, -1, 0, 0,
+            return record(
+                new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), false, -1, -1, 0, 0,
                 delivered + due.poll(), early, (System.nanoTime() - begin) / 1000));
         } finally {
             level.set(false);
@@ -139,7 +147,8 @@ public final class IrqCommands {
 
     private String record(Journal.Interrupt interrupt) {
         bench.journal().add(interrupt);
-        return String.format("%d delivered, %d where none was due, after %d µs", interrupt.delivered(), interrupt.stray(),
+        return String.format("%d delivered, %d where none was due, after %d µs", interrupt.delivered(),
+            interrupt.stray(),
             interrupt.micros());
     }
 }

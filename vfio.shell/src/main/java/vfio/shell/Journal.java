@@ -19,7 +19,8 @@ final class Journal {
      * @param refused how many accesses of the device were refused meanwhile
      * @param refusal which was the first, and why; empty if none was
      */
-    record Transfer(String container, String device, long from, long to, long bytes, long mismatches, long refused, String refusal,
+    record Transfer(String container, String device, long from, long to, long bytes, long mismatches, long refused,
+        String refusal,
             String remark) {
         boolean ok() {
             return mismatches == 0 && refused == 0;
@@ -28,7 +29,8 @@ final class Journal {
         /** {@return what came of it, in words} */
         String outcome() {
             return refused == 0 ? String.format("%d bytes, %d wrong", bytes, mismatches)
-                : String.format("%d bytes, %d accesses refused: %s; %d wrong for it", bytes, refused, refusal, mismatches);
+                : String.format("%d bytes, %d accesses refused: %s; %d wrong for it", bytes, refused, refusal,
+                    mismatches);
         }
     }
 
@@ -38,7 +40,8 @@ final class Journal {
      * @param message whether it is an MSI and not a pin
      * @param bank -1 for a pin, and for an MSI that has no vector
      */
-    record Interrupt(String container, String device, boolean message, int bank, int vector, long address, int data, long delivered,
+    record Interrupt(String container, String device, boolean message, int bank, int vector, long address, int data,
+        long delivered,
             long stray, long micros) {
         /** {@return which way it takes} */
         String through() {
@@ -51,22 +54,28 @@ final class Journal {
     }
 
     /**
-     * An access that should be refused. {@code fault} is what the port reported, {@code violation} what the IOMMU recorded, null where
-     * there is none: an interrupt that remapping refuses has passed the port.
+     * An access that should be refused. {@code fault} is what the port reported, {@code violation} what the IOMMU
+     * recorded, null where there is none: an interrupt that remapping refuses has passed the port.
      */
-    record Attempt(String container, String device, int requester, boolean write, long iova, int bytes, String expected, String remark,
+    record Attempt(String container, String device, int requester, boolean write, long iova, int bytes, String expected,
+        String remark,
             Fault fault, Violation violation, boolean untouched) {
         boolean refused() {
             return fault != null || violation != null;
         }
 
         String outcome() {
-            return fault != null ? Refusal.name(fault.refusal()) : violation != null ? violation.reason() : "NOT REFUSED";
+            return fault != null ? Refusal.name(fault.refusal())
+                : violation != null ? violation.reason() : "NOT REFUSED";
         }
 
-        /** {@return why, as a constant of {@link Refusal}: the port's answer, or what comes nearest to what the IOMMU recorded; empty if it passed} */
+        /**
+         * {@return why, as a constant of {@link Refusal}: the port's answer, or what comes nearest to what the IOMMU
+         * recorded; empty if it passed}
+         */
         String reason() {
-            return fault != null ? Refusal.name(fault.refusal()) : violation != null ? Refusal.name(violation.refusal()) : "";
+            return fault != null ? Refusal.name(fault.refusal())
+                : violation != null ? Refusal.name(violation.refusal()) : "";
         }
 
         /** {@return why, in the IOMMU's own words; empty if it recorded nothing} */
@@ -120,7 +129,8 @@ final class Journal {
     synchronized void add(Transfer transfer) {
         transfers.add(transfer);
         if (!transfer.ok()) {
-            failures.add(String.format("%s: in the transfer 0x%x -> 0x%x: %s", transfer.device(), transfer.from(), transfer.to(),
+            failures.add(
+                String.format("%s: in the transfer 0x%x -> 0x%x: %s", transfer.device(), transfer.from(), transfer.to(),
                 transfer.outcome()));
         }
     }
@@ -128,7 +138,8 @@ final class Journal {
     synchronized void add(Interrupt interrupt) {
         interrupts.add(interrupt);
         if (!interrupt.ok()) {
-            failures.add(String.format("%s: one interrupt raised (%s), %d delivered to its eventfd, %d to others", interrupt.device(),
+            failures.add(String.format("%s: one interrupt raised (%s), %d delivered to its eventfd, %d to others",
+                interrupt.device(),
                 interrupt.through(), interrupt.delivered(), interrupt.stray()));
         }
     }
@@ -145,7 +156,8 @@ final class Journal {
     synchronized void add(Rejection rejection) {
         rejections.add(rejection);
         if (!rejection.ok()) {
-            failures.add(String.format("%s: expected %s, found %s", rejection.remark(), rejection.expected(), rejection.found()));
+            failures.add(String.format("%s: expected %s, found %s", rejection.remark(), rejection.expected(),
+                rejection.found()));
         }
     }
 

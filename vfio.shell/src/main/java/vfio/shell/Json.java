@@ -16,9 +16,15 @@ import machine.api.Node;
 import vfio.api.Container;
 import vfio.api.Swap;
 
-/** A run as JSON, for other programs to check; the fields are described in the README of this bundle and in {@code docs/run.schema.json}. Addresses are numbers. */
+/**
+ * A run as JSON, for other programs to check; the fields are described in the README of this bundle and in
+ * {@code docs/run.schema.json}. Addresses are numbers.
+ */
 final class Json {
-    /** Of the format, {@code docs/*.schema.json}: another one when a field goes or means something else, not when one is added. */
+    /**
+     * Of the format, {@code docs/*.schema.json}: another one when a field goes or means something else, not when one is
+     * added.
+     */
     static final int VERSION = 1;
 
     private final Workbench bench;

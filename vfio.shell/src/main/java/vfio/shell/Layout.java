@@ -64,7 +64,8 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
         for (Mapping mapping : container.mappings()) {
             if (iova >= mapping.iova() && iova <= mapping.end()) {
                 long physical = mapping.buffer().physical(mapping.offset() + iova - mapping.iova());
-                return new Row(index, iova, span, physical, Math.min(span, mapping.end() - iova + 1), mapping.access(), Use.MEMORY,
+                return new Row(index, iova, span, physical, Math.min(span, mapping.end() - iova + 1), mapping.access(),
+                    Use.MEMORY,
                     "memory");
             }
         }
@@ -79,7 +80,8 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
     private static Layout paged(Container container) {
         List<Row> rows = new ArrayList<>();
         for (Mapping mapping : container.mappings()) {
-            rows.add(new Row(rows.size(), mapping.iova(), mapping.length(), mapping.buffer().physical(mapping.offset()), mapping.length(),
+            rows.add(new Row(rows.size(), mapping.iova(), mapping.length(), mapping.buffer().physical(mapping.offset()),
+                mapping.length(),
                 mapping.access(), Use.MEMORY, "memory"));
         }
         for (MsiPlacement placement : container.msiPlacements()) {
@@ -90,7 +92,8 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
     }
 
     private static Row doorbell(Container container, int index, MsiPlacement placement, long span) {
-        return new Row(index, placement.iova(), span, container.lookup(placement.iova(), Access.WRITE), placement.length(), Access.WRITE,
+        return new Row(index, placement.iova(), span, container.lookup(placement.iova(), Access.WRITE),
+            placement.length(), Access.WRITE,
             Use.DOORBELL, "msi bank " + placement.bank());
     }
 }

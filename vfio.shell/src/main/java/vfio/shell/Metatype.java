@@ -27,7 +27,8 @@ import org.xml.sax.SAXException;
  *
  * @param factory whether there is one configuration of this kind for each instance
  */
-record Metatype(String pid, boolean factory, String bundle, String name, String description, List<Attribute> attributes) {
+record Metatype(String pid, boolean factory, String bundle, String name, String description,
+    List<Attribute> attributes) {
     private static final String FOLDER = "OSGI-INF/metatype";
 
     /**
@@ -40,13 +41,15 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
      * @param most the largest legal value; empty if there is no limit
      * @param options the only legal values; empty for any
      */
-    record Attribute(String key, String type, boolean several, String name, String description, String standard, String least,
+    record Attribute(String key, String type, boolean several, String name, String description, String standard,
+        String least,
             String most, List<String> options) {
         /** {@return what is legal, in words} */
         String legal() {
             String kind = switch (type) {
                 case "Integer", "Long", "Short", "Byte" -> least.isEmpty() && most.isEmpty() ? "a number"
-                    : most.isEmpty() ? "a number from " + least + " on" : least.isEmpty() ? "a number up to " + most : least + ".." + most;
+                    : most.isEmpty() ? "a number from " + least + " on"
+                    : least.isEmpty() ? "a number up to " + most : least + ".." + most;
                 case "Boolean" -> "true or false";
                 default -> "any text";
             };
@@ -78,7 +81,8 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
             try {
                 Object value = switch (type) {
                     case "Integer" -> Integer.decode(text);
-                    case "Long" -> text.regionMatches(true, 0, "0x", 0, 2) ? (Object) Long.parseUnsignedLong(text.substring(2), 16)
+                    case "Long" ->
+                    text.regionMatches(true, 0, "0x", 0, 2) ? (Object) Long.parseUnsignedLong(text.substring(2), 16)
                         : (Object) Long.decode(text);
                     case "Boolean" -> text.matches("(?i)true|false") ? Boolean.valueOf(text) : null;
                     default -> text;
@@ -87,7 +91,8 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
                     ? (least.isEmpty() || number.longValue() >= Long.parseLong(least))
                         && (most.isEmpty() || number.longValue() <= Long.parseLong(most))
                     : value != null;
-                if (inside && (options.isEmpty() || options.stream().anyMatch(String.valueOf(value)::equalsIgnoreCase))) {
+                if (inside
+                    && (options.isEmpty() || options.stream().anyMatch(String.valueOf(value)::equalsIgnoreCase))) {
                     return value;
                 }
             } catch (NumberFormatException e) {
@@ -110,7 +115,8 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
                 try (InputStream in = file.openStream()) {
                     all.addAll(read(bundle.getSymbolicName(), in));
                 } catch (IOException | SAXException | ParserConfigurationException e) {
-                    throw new ErrnoException(Errno.EIO, e, "%s of bundle %s cannot be read: %s", file.getPath(), bundle.getSymbolicName(),
+                    throw new ErrnoException(Errno.EIO, e, "%s of bundle %s cannot be read: %s", file.getPath(),
+                        bundle.getSymbolicName(),
                         e.getMessage());
                 }
             }
@@ -119,16 +125,19 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
         return all;
     }
 
-    static List<Metatype> read(String bundle, InputStream file) throws IOException, SAXException, ParserConfigurationException {
+    static List<Metatype> read(String bundle, InputStream file)
+        throws IOException, SAXException, ParserConfigurationException {
         DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
         factory.setFeature("http://apache.org/xml/features/disallow-doctype-decl", true);
         Document document = factory.newDocumentBuilder().parse(file);
         List<Metatype> all = new ArrayList<>();
         for (Element designate : children(document.getDocumentElement(), "Designate")) {
             String reference = children(designate, "Object").get(0).getAttribute("ocdref");
-            children(document.getDocumentElement(), "OCD").stream().filter(one -> one.getAttribute("id").equals(reference)).forEach(one -> {
+            children(document.getDocumentElement(), "OCD").stream()
+                .filter(one -> one.getAttribute("id").equals(reference)).forEach(one -> {
                 boolean many = designate.hasAttribute("factoryPid");
-                all.add(new Metatype(designate.getAttribute(many ? "factoryPid" : "pid"), many, bundle, one.getAttribute("name"),
+                all.add(new Metatype(designate.getAttribute(many ? "factoryPid" : "pid"), many, bundle,
+                        one.getAttribute("name"),
                     one.getAttribute("description"), children(one, "AD").stream().map(Metatype::attribute).toList()));
             });
         }
@@ -137,9 +146,12 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
 
     private static Attribute attribute(Element one) {
         String cardinality = one.getAttribute("cardinality");
-        return new Attribute(one.getAttribute("id"), one.getAttribute("type"), !cardinality.isEmpty() && !cardinality.equals("0"),
-            one.getAttribute("name"), one.getAttribute("description"), one.getAttribute("default"), one.getAttribute("min"),
-            one.getAttribute("max"), children(one, "Option").stream().map(option -> option.getAttribute("value")).toList());
+        return new Attribute(one.getAttribute("id"), one.getAttribute("type"),
+            !cardinality.isEmpty() && !cardinality.equals("0"),
+            one.getAttribute("name"), one.getAttribute("description"), one.getAttribute("default"),
+            one.getAttribute("min"),
+            one.getAttribute("max"),
+            children(one, "Option").stream().map(option -> option.getAttribute("value")).toList());
     }
 
     private static List<Element> children(Element parent, String name) {
@@ -149,8 +161,10 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
 
     /** @throws ErrnoException ENOENT if it has no such attribute, naming near ones */
     Attribute attribute(String key) {
-        return attributes.stream().filter(one -> one.key().equals(key)).findFirst().orElseThrow(() -> new ErrnoException(Errno.ENOENT,
-            "configuration %s has no key %s; %s", pid, key, near(key, attributes.stream().map(Attribute::key).toList())));
+        return attributes.stream().filter(one -> one.key().equals(key)).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT,
+            "configuration %s has no key %s; %s", pid, key,
+                near(key, attributes.stream().map(Attribute::key).toList())));
     }
 
     /** {@return the names that a typing mistake may have meant, or all of them} */

@@ -21,7 +21,8 @@ import vfio.api.msi.MsiStrategy;
 /**
  * One thing that a bundle offers to containers. A bundle that offers any is a backend.
  *
- * @param kind of an IOMMU its {@link Iommu#KIND}, of a strategy its name; empty for an interrupt controller: any will do
+ * @param kind of an IOMMU its {@link Iommu#KIND}, of a strategy its name; empty for an interrupt controller: any will
+ *     do
  * @param types of an IOMMU its {@link Iommu#TYPE}; empty for others
  */
 record Offer(Swap.Backend backend, String kind, Set<String> types) {
@@ -45,14 +46,16 @@ record Offer(Swap.Backend backend, String kind, Set<String> types) {
 
     /** Whether it offers something to containers now, or says in its manifest that it does when it is at work. */
     static boolean backend(Bundle bundle) {
-        return services(bundle).anyMatch(service -> !of(types(service), service.getProperty(Iommu.KIND), null, "").isEmpty())
+        return services(bundle)
+            .anyMatch(service -> !of(types(service), service.getProperty(Iommu.KIND), null, "").isEmpty())
             || !declared(bundle).isEmpty();
     }
 
     /** {@return what it offers now} */
     static Set<Offer> of(Bundle bundle) {
         Set<Offer> offers = new LinkedHashSet<>();
-        services(bundle).forEach(service -> offers.addAll(of(types(service), service.getProperty(Iommu.KIND), service.getProperty(Iommu.TYPE),
+        services(bundle).forEach(service -> offers
+            .addAll(of(types(service), service.getProperty(Iommu.KIND), service.getProperty(Iommu.TYPE),
             strategy(bundle, service))));
         return offers;
     }
@@ -89,7 +92,8 @@ record Offer(Swap.Backend backend, String kind, Set<String> types) {
         Set<Offer> offers = new LinkedHashSet<>();
         if (types.contains(Iommu.class.getName())) {
             offers.add(new Offer(Swap.Backend.IOMMU, kind instanceof String text ? text
-                : kind == null ? "" : kind + " (" + kind.getClass().getSimpleName() + " and no text)", texts(iommuTypes)));
+                : kind == null ? "" : kind + " (" + kind.getClass().getSimpleName() + " and no text)",
+                texts(iommuTypes)));
         }
         if (types.contains(InterruptController.class.getName())) {
             offers.add(new Offer(Swap.Backend.CONTROLLER, "", Set.of()));
@@ -107,7 +111,10 @@ record Offer(Swap.Backend backend, String kind, Set<String> types) {
         return all.filter(String.class::isInstance).map(String.class::cast).collect(Collectors.toUnmodifiableSet());
     }
 
-    /** {@return the strategy's name: its property, or else what it says itself; empty if it is another service, or says nothing} */
+    /**
+     * {@return the strategy's name: its property, or else what it says itself; empty if it is another service, or says
+     * nothing}
+     */
     private static String strategy(Bundle bundle, ServiceReference<?> service) {
         if (service.getProperty(STRATEGY) instanceof String name) {
             return name;

@@ -28,22 +28,28 @@ final class Replacement {
 
     /**
      * @param jar what takes its place; empty for a fresh copy of what is there
-     * @throws ErrnoException ENOENT if there is no such bundle, or no such file; EOPNOTSUPP, with what would be lost, if the bundle is no
-     *     backend; EBUSY while another swap is under way, or the bundle's own code hangs; what {@link Candidate#check} and
-     *     {@link Course#run} throw
+     * @throws ErrnoException ENOENT if there is no such bundle, or no such file; EOPNOTSUPP, with what would be lost,
+     *     if the bundle is no backend; EBUSY while another swap is under way, or the bundle's own code hangs; what
+     *     {@link Candidate#check} and {@link Course#run} throw
      */
     Course.Outcome run(String name, String jar) throws IOException, InterruptedException {
-        List<Bundle> named = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName())).toList();
+        List<Bundle> named = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName()))
+            .toList();
         if (!named.isEmpty() && named.stream().allMatch(bench::hangs)) {
-            throw new ErrnoException(Errno.EBUSY, "bundle %s hangs in its own start or stop, and the framework lets nobody else touch it; "
+            throw new ErrnoException(Errno.EBUSY,
+                "bundle %s hangs in its own start or stop, and the framework lets nobody else touch it; "
                 + "it is dealt with when it returns", name);
         }
         Bundle bundle = named.stream().filter(one -> !bench.hangs(one))
-            .max(Comparator.comparing((Bundle one) -> !Offer.of(one).isEmpty()).thenComparing(one -> one.getState() == Bundle.ACTIVE))
-            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "there is neither a container nor a bundle %s; there are containers %s and "
-                + "backends %s", name, bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
+            .max(Comparator.comparing((Bundle one) -> !Offer.of(one).isEmpty())
+                .thenComparing(one -> one.getState() == Bundle.ACTIVE))
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT,
+                "there is neither a container nor a bundle %s; there are containers %s and "
+                + "backends %s",
+                name, bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
         if (bench.offered(bundle, Course.known(bundle)).isEmpty()) {
-            throw new ErrnoException(Errno.EOPNOTSUPP, "bundle %s offers containers neither an IOMMU, nor an interrupt controller, nor MSI "
+            throw new ErrnoException(Errno.EOPNOTSUPP,
+                "bundle %s offers containers neither an IOMMU, nor an interrupt controller, nor MSI "
                 + "strategies, and cannot be replaced under them. Lost would be %s. Backends are %s", name,
                 Standing.lost(context, bench, bundle), Offer.backends(context));
         }
@@ -52,7 +58,8 @@ final class Replacement {
         }
         try {
             Candidate old = Candidate.copy(bundle);
-            return new Course(context, bench, bundle, jar.isEmpty() ? old : checked(bundle, jar), old, timeoutMillis()).run();
+            return new Course(context, bench, bundle, jar.isEmpty() ? old : checked(bundle, jar), old, timeoutMillis())
+                .run();
         } finally {
             bench.swapping(false);
         }
@@ -65,7 +72,8 @@ final class Replacement {
             candidate.check(context, bundle);
             return candidate;
         } catch (ErrnoException e) {
-            String failure = String.format("%s did not take the place of %s %s: %s", jar, Offer.name(bundle), bundle.getVersion(),
+            String failure = String.format("%s did not take the place of %s %s: %s", jar, Offer.name(bundle),
+                bundle.getVersion(),
                 e.reason());
             Course.tell(bench, bench.offered(bundle, Course.known(bundle)), failure);
             throw new ErrnoException(e.errno(), e, "%s; nothing was touched", failure);
@@ -75,7 +83,8 @@ final class Replacement {
     /** {@return what VFIO allows a provider: the property of its service} */
     private long timeoutMillis() {
         ServiceReference<Vfio> vfio = context.getServiceReference(Vfio.class);
-        return vfio != null && vfio.getProperty(TIMEOUT) instanceof Number millis && millis.longValue() > 0 ? millis.longValue()
+        return vfio != null && vfio.getProperty(TIMEOUT) instanceof Number millis && millis.longValue() > 0
+            ? millis.longValue()
             : TIMEOUT_MILLIS;
     }
 }

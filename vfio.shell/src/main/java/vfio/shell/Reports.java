@@ -27,7 +27,8 @@ import vfio.api.Swap;
 /** The text report of a run: tables and a picture. */
 final class Reports {
     private static final int BAR = 48;
-    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT).withZone(ZoneId.systemDefault());
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT)
+        .withZone(ZoneId.systemDefault());
 
     private final Workbench bench;
 
@@ -71,7 +72,8 @@ final class Reports {
         section(text, "Places for devices", slots);
         Optional<MsiDoorbells> doorbells = bench.doorbells();
         Table banks = new Table("msi bank", "page", "vectors", "free");
-        doorbells.ifPresent(present -> present.banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
+        doorbells.ifPresent(
+            present -> present.banks().forEach(bank -> banks.row(bank.index(), Amount.hex(bank.page()), bank.vectors(),
             present.free(bank.index()))));
         section(text, "MSI banks", banks);
         if (doorbells.isEmpty()) {
@@ -98,7 +100,8 @@ final class Reports {
         Layout layout = Layout.of(container);
         StringBuilder text = new StringBuilder("Container ").append(container.name()).append(": ")
             .append(container.iommu().orElse("no IOMMU set"));
-        container.iommuKind().filter(kind -> !container.iommu().equals(Optional.of(kind))).ifPresent(kind -> text.append(" of ").append(kind));
+        container.iommuKind().filter(kind -> !container.iommu().equals(Optional.of(kind)))
+            .ifPresent(kind -> text.append(" of ").append(kind));
         text.append(", ").append(container.state());
         container.msiStrategy().ifPresent(strategy -> text.append(", MSI strategy ").append(strategy));
         if (layout.windows() > 0) {
@@ -109,12 +112,14 @@ final class Reports {
         if (!container.reason().isEmpty()) {
             text.append("  ").append(container.reason()).append('\n');
         }
-        Table table = new Table(layout.windows() > 0 ? "window" : "mapping", "iova", "physical", "size", "access", "use");
+        Table table = new Table(layout.windows() > 0 ? "window" : "mapping", "iova", "physical", "size", "access",
+            "use");
         List<Layout.Row> rows = layout.rows();
         for (int i = 0; i < rows.size(); i++) {
             Layout.Row row = rows.get(i);
             int last = i;
-            while (row.use() == Layout.Use.DISABLED && last + 1 < rows.size() && rows.get(last + 1).use() == Layout.Use.DISABLED) {
+            while (row.use() == Layout.Use.DISABLED && last + 1 < rows.size()
+                && rows.get(last + 1).use() == Layout.Use.DISABLED) {
                 last++;
             }
             table.row(last == i ? row.index() : row.index() + "–" + rows.get(last).index(), Amount.hex(row.iova()),
@@ -131,7 +136,10 @@ final class Reports {
         return text.append(table).toString();
     }
 
-    /** {@return the addresses of a container as a bar of text, one line a run of equal rows; empty if it has no windows, or none now} */
+    /**
+     * {@return the addresses of a container as a bar of text, one line a run of equal rows; empty if it has no windows,
+     * or none now}
+     */
     String picture(Container container) {
         Layout layout = Layout.of(container);
         StringBuilder text = new StringBuilder();
@@ -168,25 +176,32 @@ final class Reports {
     String strategies(Container container) {
         Table table = new Table("strategy", "ranking", "active", "works", "windows", "user ops", "why");
         for (MsiChoice choice : container.explainMsi()) {
-            table.row(choice.name(), choice.ranking(), (choice.chosen() ? "yes" : "") + (choice.preferred() ? ", preferred" : ""),
-                choice.assessment().feasible() ? "yes" : "no", choice.assessment().windows(), choice.assessment().userOperations(),
+            table.row(choice.name(), choice.ranking(),
+                (choice.chosen() ? "yes" : "") + (choice.preferred() ? ", preferred" : ""),
+                choice.assessment().feasible() ? "yes" : "no", choice.assessment().windows(),
+                choice.assessment().userOperations(),
                 choice.assessment().reason());
         }
         return table.isEmpty() ? "no bundle provides an MSI strategy\n" : table.toString();
     }
 
     static Table swaps(List<Swap> swaps) {
-        Table table = new Table("at", "container", "backend", "from", "to", "mappings", "banks", "MSIs", "blocked µs", "waited", "refused",
+        Table table = new Table("at", "container", "backend", "from", "to", "mappings", "banks", "MSIs", "blocked µs",
+            "waited", "refused",
             "carried", "not done because");
-        swaps.forEach(swap -> table.row(TIME.format(swap.at()), swap.container(), swap.backend().name().toLowerCase(Locale.ROOT),
-            swap.from().isEmpty() ? "-" : swap.from(), swap.to().isEmpty() ? "-" : swap.to(), swap.mappings(), swap.placements(), swap.routes(),
-            TimeUnit.NANOSECONDS.toMicros(swap.blockedNanos()), swap.stalled(), swap.refused(), swap.carried(), swap.failure()));
+        swaps.forEach(
+            swap -> table.row(TIME.format(swap.at()), swap.container(), swap.backend().name().toLowerCase(Locale.ROOT),
+            swap.from().isEmpty() ? "-" : swap.from(), swap.to().isEmpty() ? "-" : swap.to(), swap.mappings(),
+                swap.placements(), swap.routes(),
+            TimeUnit.NANOSECONDS.toMicros(swap.blockedNanos()), swap.stalled(), swap.refused(), swap.carried(),
+                swap.failure()));
         return table;
     }
 
     static Table failed(List<Workbench.FailedSwap> swaps) {
         Table table = new Table("at", "asked for", "with", "not done because");
-        swaps.forEach(swap -> table.row(TIME.format(swap.at()), swap.what(), swap.with().isEmpty() ? "-" : swap.with(), swap.why()));
+        swaps.forEach(swap -> table.row(TIME.format(swap.at()), swap.what(), swap.with().isEmpty() ? "-" : swap.with(),
+            swap.why()));
         return table;
     }
 
@@ -197,7 +212,8 @@ final class Reports {
                 Amount.hex(fault.iova()), Refusal.name(fault.refusal()));
         }
         Table registers = new Table("violation", "unit", "registers");
-        bench.vfio().violations().forEach(violation -> registers.row(violation.reason(), violation.unit(), violation.registers()));
+        bench.vfio().violations()
+            .forEach(violation -> registers.row(violation.reason(), violation.unit(), violation.registers()));
         return table.isEmpty() ? "no access was refused\n" : table + "\n" + registers;
     }
 
@@ -206,7 +222,8 @@ final class Reports {
         for (Node node : bench.machine().nodes()) {
             if (node.path().contains(pattern) || node.compatible().stream().anyMatch(one -> one.contains(pattern))) {
                 table.row(node.path(), node.registers().isEmpty() ? "-" : String.format("0x%x+0x%x",
-                    node.registers().get(0).physical(), node.registers().get(0).size()), String.join(" ", node.compatible()));
+                    node.registers().get(0).physical(), node.registers().get(0).size()),
+                    String.join(" ", node.compatible()));
             }
         }
         return table.toString();
@@ -214,7 +231,8 @@ final class Reports {
 
     private static Table transfers(Journal journal) {
         Table table = new Table("device", "from iova", "to iova", "bytes", "wrong", "refused", "what");
-        journal.transfers().forEach(transfer -> table.row(transfer.device(), Amount.hex(transfer.from()), Amount.hex(transfer.to()),
+        journal.transfers()
+            .forEach(transfer -> table.row(transfer.device(), Amount.hex(transfer.from()), Amount.hex(transfer.to()),
             transfer.bytes(), transfer.mismatches(), transfer.refused(), transfer.remark()));
         return table;
     }
@@ -223,21 +241,25 @@ final class Reports {
         Table table = new Table("device", "through", "vector", "message", "delivered", "stray", "µs");
         journal.interrupts().forEach(interrupt -> table.row(interrupt.device(),
             interrupt.through(), interrupt.bank() < 0 ? "" : interrupt.vector(),
-            interrupt.bank() < 0 ? "-" : String.format("0x%x <- 0x%x", interrupt.address(), interrupt.data()), interrupt.delivered(),
+            interrupt.bank() < 0 ? "-" : String.format("0x%x <- 0x%x", interrupt.address(), interrupt.data()),
+            interrupt.delivered(),
             interrupt.stray(), interrupt.micros()));
         return table;
     }
 
     private static Table attempts(Journal journal) {
         Table table = new Table("device", "tried", "iova", "outcome", "as expected", "recorded by the IOMMU", "what");
-        journal.attempts().forEach(attempt -> table.row(attempt.device(), attempt.write() ? "write" : "read", Amount.hex(attempt.iova()),
-            attempt.outcome(), attempt.ok() ? "yes" : "NO, " + attempt.expected(), attempt.registers(), attempt.remark()));
+        journal.attempts().forEach(
+            attempt -> table.row(attempt.device(), attempt.write() ? "write" : "read", Amount.hex(attempt.iova()),
+            attempt.outcome(), attempt.ok() ? "yes" : "NO, " + attempt.expected(), attempt.registers(),
+                attempt.remark()));
         return table;
     }
 
     private static Table rejections(Journal journal) {
         Table table = new Table("what", "as expected", "answer");
-        journal.rejections().forEach(rejection -> table.row(rejection.remark(), rejection.ok() ? "yes" : "NO, " + rejection.expected(),
+        journal.rejections()
+            .forEach(rejection -> table.row(rejection.remark(), rejection.ok() ? "yes" : "NO, " + rejection.expected(),
             rejection.found()));
         return table;
     }

@@ -22,7 +22,8 @@ final class Standing {
 
     /** {@return what would be lost, in words} */
     static String lost(BundleContext context, Workbench bench, Bundle bundle) {
-        List<Bundle> others = new ArrayList<>(context.getBundle(0).adapt(FrameworkWiring.class).getDependencyClosure(List.of(bundle)));
+        List<Bundle> others = new ArrayList<>(
+            context.getBundle(0).adapt(FrameworkWiring.class).getDependencyClosure(List.of(bundle)));
         others.remove(bundle);
         Set<String> services = new LinkedHashSet<>();
         List<Bundle> all = new ArrayList<>(others);
@@ -31,7 +32,8 @@ final class Standing {
         List<String> containers = bench.vfio().containers().stream().map(Container::name).toList();
         List<String> devices = bench.vfio().groups().stream().flatMap(group -> group.devices().stream()).toList();
         // A source's machine goes with its source.
-        boolean machine = services.contains(Machine.class.getName()) || services.contains(MachineSource.class.getName());
+        boolean machine = services.contains(Machine.class.getName())
+            || services.contains(MachineSource.class.getName());
         List<String> lost = new ArrayList<>();
         if (bundle.getBundleId() == 0) {
             lost.add("the framework with everything in it");

@@ -23,9 +23,11 @@ final class Svg {
     private static final int ABREAST = 4;
     /** Read-only areas are hatched one way, write-only areas another, so that they differ without colours. */
     private static final String PATTERNS = "<defs>"
-        + "<pattern id=\"reads\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\" fill=\"#dce8f4\"/>"
+        + "<pattern id=\"reads\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" "
+        + "height=\"6\" fill=\"#dce8f4\"/>"
         + "<path d=\"M0 3h6\" stroke=\"#4c78a8\" stroke-width=\"1.5\"/></pattern>"
-        + "<pattern id=\"writes\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" height=\"6\" fill=\"#dce8f4\"/>"
+        + "<pattern id=\"writes\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><rect width=\"6\" "
+        + "height=\"6\" fill=\"#dce8f4\"/>"
         + "<path d=\"M-1 1l2 -2M0 6l6 -6M5 7l2 -2\" stroke=\"#4c78a8\" stroke-width=\"1.5\"/></pattern></defs>";
 
     /** The drawing styles, in the order of the legend. */
@@ -61,7 +63,8 @@ final class Svg {
     }
 
     String apertures() {
-        return draw("Apertures of " + bench.machine().model(), bench.vfio().containers().stream().map(Svg::aperture).toList());
+        return draw("Apertures of " + bench.machine().model(),
+            bench.vfio().containers().stream().map(Svg::aperture).toList());
     }
 
     private static Aperture aperture(Container container) {
@@ -76,7 +79,8 @@ final class Svg {
         int width = Math.max(Math.max(1, Math.min(ABREAST, apertures.size())) * COLUMN, 9 * title.length()) + 40;
         int height = TOP + rows * (HEIGHT + BETWEEN) + 20;
         StringBuilder svg = new StringBuilder();
-        svg.append(String.format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+        svg.append(String.format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+            + "viewBox=\"0 0 %d %d\" "
             + "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">%n", width, height, width, height));
         svg.append(PATTERNS).append('\n');
         svg.append(String.format("<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>%n", width, height));
@@ -117,7 +121,8 @@ final class Svg {
             if (step >= 13 || i == 0 || i == rows - 1) {
                 text(svg, x + LEFT - 8, (int) (y + step - 3), "end", 11, "#1a1a1a", Amount.hex(row.iova()));
                 String label = row.physical() < 0 ? row.text()
-                    : String.format("%s %s %s → 0x%x", row.text(), Access.name(row.access()), Amount.size(row.size()), row.physical());
+                    : String.format("%s %s %s → 0x%x", row.text(), Access.name(row.access()), Amount.size(row.size()),
+                        row.physical());
                 text(svg, x + LEFT + BAR + 8, (int) (y + step / 2 + 4), "start", 11, "#1a1a1a", label);
             }
         }
@@ -157,12 +162,15 @@ final class Svg {
 
     private static void rectangle(StringBuilder svg, double x, double y, double width, double height, String fill) {
         svg.append(String.format(Locale.ROOT,
-            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#333333\" stroke-width=\"0.8\"/>%n", x, y,
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#333333\" "
+                + "stroke-width=\"0.8\"/>%n",
+            x, y,
             width, height, fill));
     }
 
     private static void text(StringBuilder svg, int x, int y, String anchor, int size, String fill, String content) {
-        svg.append(String.format("<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>%n", x, y, anchor,
+        svg.append(String.format("<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>%n",
+            x, y, anchor,
             size, fill, content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")));
     }
 }

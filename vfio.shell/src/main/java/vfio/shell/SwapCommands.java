@@ -19,9 +19,11 @@ import vfio.api.Swap;
 /** The commands of scope {@code vfio} that replace the backends of containers. */
 @Component(service = SwapCommands.class, property = {
     "osgi.command.scope=vfio",
-    "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry", "osgi.command.function=stall",
+    "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry",
+    "osgi.command.function=stall",
     "gantry.command.looks=swaps", "gantry.command.looks=stall",
-    "gantry.command.group=to swap: swap swaps retry stall", "gantry.command.completes=swap (__containers)|(__backends) (__replacements)",
+    "gantry.command.group=to swap: swap swaps retry stall",
+    "gantry.command.completes=swap (__containers)|(__backends) (__replacements)",
     "gantry.command.completes=retry (__containers)", "gantry.command.completes=stall (__containers)"})
 public final class SwapCommands {
     private final Workbench bench;
@@ -34,13 +36,15 @@ public final class SwapCommands {
         this.replacement = new Replacement(context, bench);
     }
 
-    @Descriptor("replace a backend's bundle with a fresh copy, under containers; shows what each of them says of it. If it fails, the old "
+    @Descriptor("replace a backend's bundle with a fresh copy, under containers; shows what each of them says of it. "
+        + "If it fails, the old "
         + "one is put back")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
         return attempt(bundle, "", () -> text(replacement.run(bundle, "")));
     }
 
-    @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle with the one in a jar")
+    @Descriptor("move a container to another provider of its IOMMU type, or to another type; or replace a bundle "
+        + "with the one in a jar")
     public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
             throws IOException, InterruptedException {
         boolean container = bench.vfio().containers().stream().anyMatch(one -> one.name().equals(what));
@@ -72,7 +76,8 @@ public final class SwapCommands {
     }
 
     @Descriptor("set how long devices of a container may wait during a swap; 0 refuses their accesses at once")
-    public void stall(@Descriptor("container") String name, @Descriptor("milliseconds, at most an hour") String millis) {
+    public void stall(@Descriptor("container") String name,
+        @Descriptor("milliseconds, at most an hour") String millis) {
         try {
             bench.container(name).stallBound(Duration.ofMillis(Amount.parse(millis)));
         } catch (IllegalArgumentException e) {

@@ -6,11 +6,15 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A table of text. A column is set flush right if all its cells look like numbers. On a terminal that is narrower than the table, columns
- * of words are folded; if that is not enough, each row is written below the other as lines of name and value.
+ * A table of text. A column is set flush right if all its cells look like numbers. On a terminal that is narrower than
+ * the table, columns of words are folded; if that is not enough, each row is written below the other as lines of name
+ * and value.
  */
 final class Table {
-    /** The width of the terminal, as who starts the JVM has it; absent or 0 where there is none, in a pipe, where nothing is folded. */
+    /**
+     * The width of the terminal, as who starts the JVM has it; absent or 0 where there is none, in a pipe, where
+     * nothing is folded.
+     */
     private static final String COLUMNS = "gantry.columns";
     private static final String NUMBER = "-?(0x[0-9a-f]+|[0-9]+([–.][0-9]+)?)?";
     /** A column of words that is folded to less than this cannot be read. */
@@ -48,7 +52,8 @@ final class Table {
         boolean[] right = new boolean[header.length];
         for (int i = 0; i < header.length; i++) {
             int column = i;
-            widths[i] = Math.max(header[i].length(), rows.stream().mapToInt(row -> row[column].length()).max().orElse(0));
+            widths[i] = Math.max(header[i].length(),
+                rows.stream().mapToInt(row -> row[column].length()).max().orElse(0));
             right[i] = !rows.isEmpty() && rows.stream().allMatch(row -> row[column].matches(NUMBER));
         }
         if (columns > 0 && width(widths) > columns && !shrink(widths, right, columns)) {
@@ -74,8 +79,10 @@ final class Table {
         for (int i = 0; i < least.length; i++) {
             // Numbers, addresses and names stay whole.
             int column = i;
-            least[i] = right[i] ? Math.max(longest(header[i]), rows.stream().mapToInt(row -> row[column].length()).max().orElse(0))
-                : Math.max(NARROWEST, Math.max(longest(header[i]), rows.stream().mapToInt(row -> longest(row[column])).max().orElse(0)));
+            least[i] = right[i]
+                ? Math.max(longest(header[i]), rows.stream().mapToInt(row -> row[column].length()).max().orElse(0))
+                : Math.max(NARROWEST,
+                    Math.max(longest(header[i]), rows.stream().mapToInt(row -> longest(row[column])).max().orElse(0)));
         }
         while (width(widths) > columns) {
             int widest = -1;

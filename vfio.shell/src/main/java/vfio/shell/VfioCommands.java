@@ -32,11 +32,13 @@ import vfio.api.VectorPolicy;
 @Component(service = VfioCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=machine", "osgi.command.function=nodes", "osgi.command.function=slots",
-    "osgi.command.function=groups", "osgi.command.function=devices", "osgi.command.function=containers", "osgi.command.function=plug", "osgi.command.function=needs", "osgi.command.function=begun",
+    "osgi.command.function=groups", "osgi.command.function=devices", "osgi.command.function=containers",
+    "osgi.command.function=plug", "osgi.command.function=needs", "osgi.command.function=begun",
     "osgi.command.function=unplug", "osgi.command.function=open", "osgi.command.function=close",
     "osgi.command.function=geometry", "osgi.command.function=map", "osgi.command.function=unmap",
     "osgi.command.function=windows", "osgi.command.function=picture", "osgi.command.function=msi",
-    "osgi.command.function=banks", "osgi.command.function=msibanks", "osgi.command.function=policy", "osgi.command.function=irq",
+    "osgi.command.function=banks", "osgi.command.function=msibanks", "osgi.command.function=policy",
+    "osgi.command.function=irq",
     "osgi.command.function=ring", "osgi.command.function=dma", "osgi.command.function=refused",
     "osgi.command.function=forged", "osgi.command.function=rejected", "osgi.command.function=trace",
     "osgi.command.function=faults", "osgi.command.function=scenario",
@@ -44,26 +46,35 @@ import vfio.api.VectorPolicy;
     "osgi.command.function=strategies", "osgi.command.function=use", "osgi.command.function=compare",
     "osgi.command.function=svg", "osgi.command.function=ok", "osgi.command.function=fail",
     // Those that only look print what they see in scenarios, too.
-    "gantry.command.looks=machine", "gantry.command.looks=nodes", "gantry.command.looks=slots", "gantry.command.looks=groups",
-    "gantry.command.looks=devices", "gantry.command.looks=containers", "gantry.command.looks=windows", "gantry.command.looks=picture",
-    "gantry.command.looks=msibanks", "gantry.command.looks=strategies", "gantry.command.looks=trace", "gantry.command.looks=faults",
+    "gantry.command.looks=machine", "gantry.command.looks=nodes", "gantry.command.looks=slots",
+    "gantry.command.looks=groups",
+    "gantry.command.looks=devices", "gantry.command.looks=containers", "gantry.command.looks=windows",
+    "gantry.command.looks=picture",
+    "gantry.command.looks=msibanks", "gantry.command.looks=strategies", "gantry.command.looks=trace",
+    "gantry.command.looks=faults",
     "gantry.command.looks=compare", "gantry.command.looks=report",
-    "gantry.command.group=to look: machine nodes slots groups devices containers windows picture msibanks strategies trace faults",
+    "gantry.command.group=to look: machine nodes slots groups devices containers windows picture msibanks strategies "
+        + "trace faults",
     "gantry.command.group=to set up: plug unplug open close geometry map unmap msi use banks policy irq",
     "gantry.command.group=to try: ring dma refused forged rejected compare",
     "gantry.command.group=to report: scenario needs begun note report json svg ok fail",
     "gantry.command.completes=plug (__slots) (__places)", "gantry.command.completes=unplug (__plugged)",
-    "gantry.command.completes=open --iommu=(__iommus) - (__devices)...", "gantry.command.completes=close (__containers)",
+    "gantry.command.completes=open --iommu=(__iommus) - (__devices)...",
+    "gantry.command.completes=close (__containers)",
     "gantry.command.completes=geometry (__containers)", "gantry.command.completes=map --access=R|W|RW (__containers)",
     "gantry.command.completes=unmap (__containers)", "gantry.command.completes=windows (__containers)",
-    "gantry.command.completes=picture (__containers)", "gantry.command.completes=msi (__containers) (__operations) (__operands)",
+    "gantry.command.completes=picture (__containers)",
+    "gantry.command.completes=msi (__containers) (__operations) (__operands)",
     "gantry.command.completes=strategies (__containers)", "gantry.command.completes=use (__containers) (__strategies)",
     "gantry.command.completes=compare --json=* --svg=*", "gantry.command.completes=banks (__containers)",
-    "gantry.command.completes=policy (__containers) (__policies)", "gantry.command.completes=irq (__devices) msi|intx|off",
+    "gantry.command.completes=policy (__containers) (__policies)",
+    "gantry.command.completes=irq (__devices) msi|intx|off",
     "gantry.command.completes=ring (__devices)", "gantry.command.completes=dma (__devices)",
     "gantry.command.completes=refused (__devices) read|write - (__refusals)",
-    "gantry.command.completes=forged (__devices) (__devices) - (__refusals)", "gantry.command.completes=rejected (__errnos)",
-    "gantry.command.completes=trace (__containers) - R|W", "gantry.command.completes=json *", "gantry.command.completes=svg *"})
+    "gantry.command.completes=forged (__devices) (__devices) - (__refusals)",
+    "gantry.command.completes=rejected (__errnos)",
+    "gantry.command.completes=trace (__containers) - R|W", "gantry.command.completes=json *",
+    "gantry.command.completes=svg *"})
 public final class VfioCommands {
     private final Workbench bench;
     private final Reports reports;
@@ -105,7 +116,8 @@ public final class VfioCommands {
         return names;
     }
 
-    @Descriptor("require places for so many devices, each in a group of its own; a scenario does not begin without them")
+    @Descriptor("require places for so many devices, each in a group of its own; a scenario does not begin without "
+        + "them")
     public void needs(@Descriptor("devices") String devices) {
         bench.need(Amount.parseInt(devices));
     }
@@ -146,7 +158,8 @@ public final class VfioCommands {
     }
 
     @Descriptor("plug an edu device into a slot at a place; gives its name")
-    public String plug(@Descriptor("slot, see vfio:slots") String slot, @Descriptor("device.function, in hex") String place)
+    public String plug(@Descriptor("slot, see vfio:slots") String slot,
+        @Descriptor("device.function, in hex") String place)
             throws IOException, InterruptedException {
         return bench.plug(slot, place);
     }
@@ -190,7 +203,8 @@ public final class VfioCommands {
 
     @Descriptor("allocate memory and map it; aligned as the largest power of two in its size, at most 1 GiB")
     public void map(
-            @Descriptor("physical address, else anywhere") @Parameter(names = {"-p", "--physical"}, absentValue = "") String physical,
+            @Descriptor("physical address, else anywhere") @Parameter(names = {"-p",
+            "--physical"}, absentValue = "") String physical,
             @Descriptor("single scattered pages")
             @Parameter(names = {"-s", "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
             @Descriptor("the devices' access: R, W or RW") @Parameter(names = {"-a", "--access"}, absentValue = "RW")
@@ -203,7 +217,8 @@ public final class VfioCommands {
         long alignment = Math.max(4096, Math.min(Long.highestOneBit(bytes), 1L << 30));
         // The mapping keeps the memory alive from here on.
         try (DmaBuffer buffer = physical.isEmpty()
-                ? memory.allocate(bytes, alignment, scattered ? DmaMemory.Layout.SCATTERED : DmaMemory.Layout.CONTIGUOUS)
+                ? memory.allocate(bytes, alignment,
+                    scattered ? DmaMemory.Layout.SCATTERED : DmaMemory.Layout.CONTIGUOUS)
                 : memory.allocateAt(Amount.parse(physical), bytes)) {
             container.map(Amount.parse(iova), buffer, 0, bytes, access(access));
         }
@@ -228,7 +243,8 @@ public final class VfioCommands {
             container.iommu().orElse("no IOMMU set"), container.state(), name) : picture;
     }
 
-    @Descriptor("call an operation of the container's MSI strategy; such as vfio:msi guest MAP_MSI_BANK 0 0x10000000; or explain, or use NAME")
+    @Descriptor("call an operation of the container's MSI strategy; such as vfio:msi guest MAP_MSI_BANK 0 "
+        + "0x10000000; or explain, or use NAME")
     public Object msi(@Descriptor("container") String name, @Descriptor("operation") String operation,
             @Descriptor("arguments") String... arguments) {
         if (operation.equals("explain") && arguments.length == 0) {
@@ -258,7 +274,8 @@ public final class VfioCommands {
     public String use(@Descriptor("container") String name, @Descriptor("strategy") String strategy) {
         Container container = bench.container(name);
         container.msiStrategy(strategy);
-        return String.format("%s uses %s; banks: %s", name, container.msiStrategy().orElse("none"), container.msiPlacements().stream()
+        return String.format("%s uses %s; banks: %s", name, container.msiStrategy().orElse("none"),
+            container.msiPlacements().stream()
             .map(placement -> String.format("%d at 0x%x", placement.bank(), placement.iova())).toList());
     }
 
@@ -266,7 +283,8 @@ public final class VfioCommands {
     public String compare(
             @Descriptor("file to write it to as JSON; - is standard output")
             @Parameter(names = {"-j", "--json"}, absentValue = "") Object json,
-            @Descriptor("file to write a picture of the apertures to") @Parameter(names = {"-s", "--svg"}, absentValue = "") Object svg)
+            @Descriptor("file to write a picture of the apertures to") @Parameter(names = {"-s",
+            "--svg"}, absentValue = "") Object svg)
             throws IOException, InterruptedException {
         try (OutputFile jsonFile = optional(json); OutputFile svgFile = optional(svg)) {
             Comparison comparison = new Comparison(bench);
@@ -292,7 +310,8 @@ public final class VfioCommands {
         int count = (int) container.msi("GET_MSI_BANK_COUNT");
         List<Integer> mapped = new ArrayList<>();
         int bank = Amount.parseInt(firstBank);
-        for (int window = Amount.parseInt(firstWindow); window <= Amount.parseInt(lastWindow) && bank < count; window++) {
+        for (int window = Amount.parseInt(firstWindow); window <= Amount.parseInt(lastWindow)
+            && bank < count; window++) {
             container.msi("MAP_MSI_BANK", bank, geometry.start() + window * span);
             mapped.add(bank++);
         }
@@ -304,7 +323,8 @@ public final class VfioCommands {
         try {
             bench.container(name).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
         } catch (IllegalArgumentException e) {
-            throw new ErrnoException(Errno.EINVAL, e, "'%s' is no policy; there are %s", policy, List.of(VectorPolicy.values()));
+            throw new ErrnoException(Errno.EINVAL, e, "'%s' is no policy; there are %s", policy,
+                List.of(VectorPolicy.values()));
         }
     }
 
@@ -317,20 +337,24 @@ public final class VfioCommands {
     public String ring(@Descriptor("device") String device) throws InterruptedException {
         Journal.Interrupt interrupt = bench.ring(device);
         return String.format("%s: %d delivered to its own eventfd, %d to others, after %d µs",
-            interrupt.bank() < 0 && interrupt.message() ? "MSI that waits (" + bench.container(interrupt.container()).reason() + ")"
+            interrupt.bank() < 0 && interrupt.message()
+                ? "MSI that waits (" + bench.container(interrupt.container()).reason() + ")"
                 : interrupt.through(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
     }
 
     @Descriptor("copy memory to memory by a device's DMA, and compare; every byte, and the guards around it")
-    public String dma(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+    public String dma(
+        @Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("device address the device reads") String from,
             @Descriptor("device address the device writes") String to, @Descriptor("bytes") String bytes) {
         return bench.copy(device, Amount.parse(from), Amount.parse(to), Amount.parse(bytes), remark).outcome();
     }
 
     @Descriptor("make a device try an access that must be refused; for the given reason")
-    public String refused(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
-            @Descriptor("device") String device, @Descriptor("read or write") String access, @Descriptor("device address") String iova,
+    public String refused(
+        @Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+            @Descriptor("device") String device, @Descriptor("read or write") String access,
+        @Descriptor("device address") String iova,
             @Descriptor("OUTSIDE, UNMAPPED, DENIED, …") String reason) {
         boolean write = access(access.equals("write") ? "W" : access.equals("read") ? "R" : access) == Access.WRITE;
         Journal.Attempt attempt = bench.attempt(device, write, Amount.parse(iova), 4, reason, remark);
@@ -338,15 +362,19 @@ public final class VfioCommands {
     }
 
     @Descriptor("make a device send the message of another device's MSI; it must be refused for the given reason")
-    public String forged(@Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
+    public String forged(
+        @Descriptor("what is shown by it") @Parameter(names = {"-r", "--remark"}, absentValue = "") String remark,
             @Descriptor("device") String device, @Descriptor("whose MSI") String victim,
-            @Descriptor("address of 4 bytes of the device's own memory") String scratch, @Descriptor("reason") String reason) {
+            @Descriptor("address of 4 bytes of the device's own memory") String scratch,
+        @Descriptor("reason") String reason) {
         Journal.Attempt attempt = bench.forge(device, victim, Amount.parse(scratch), reason, remark);
         return attempt.outcome() + (attempt.registers().isEmpty() ? "" : "  " + attempt.registers());
     }
 
-    @Descriptor("run commands that must be refused with an errno; such as vfio:rejected EINVAL 'why' { map guest 0xfee00000 4K }")
-    public String rejected(CommandSession session, @Descriptor("errno") String errno, @Descriptor("what is shown by it") String remark,
+    @Descriptor("run commands that must be refused with an errno; such as vfio:rejected EINVAL 'why' { map guest "
+        + "0xfee00000 4K }")
+    public String rejected(CommandSession session, @Descriptor("errno") String errno,
+        @Descriptor("what is shown by it") String remark,
             @Descriptor("commands") Function commands) throws Exception {
         String found = "it was done";
         try {
@@ -366,10 +394,13 @@ public final class VfioCommands {
         long physical = container.lookup(address, access(access));
         StringBuilder text = new StringBuilder(String.format("DmaPort            %s at iova 0x%x by requesters %s%n",
             access(access) == Access.WRITE ? "write" : "read", address,
-            container.groups().stream().flatMap(group -> group.requesters().stream()).map(id -> Amount.hex(id)).toList()));
+            container.groups().stream().flatMap(group -> group.requesters().stream()).map(id -> Amount.hex(id))
+                .toList()));
         Layout layout = Layout.of(container);
-        layout.rows().stream().filter(row -> address >= row.iova() && address < row.iova() + row.span()).forEach(row -> text.append(
-            String.format("TranslationUnit    %s %d: %s, %s%n", layout.windows() > 0 ? "window" : "mapping", row.index(), row.text(),
+        layout.rows().stream().filter(row -> address >= row.iova() && address < row.iova() + row.span())
+            .forEach(row -> text.append(
+            String.format("TranslationUnit    %s %d: %s, %s%n", layout.windows() > 0 ? "window" : "mapping",
+                    row.index(), row.text(),
                 Access.name(row.access()))));
         if (physical < 0) {
             return text.append(String.format("                   refused: %s%n", Refusal.name(physical))).toString();
@@ -377,7 +408,8 @@ public final class VfioCommands {
         text.append(String.format("Bus                physical 0x%x%n", physical));
         String end = bench.doorbells().stream().flatMap(doorbells -> doorbells.banks().stream())
             .filter(bank -> physical >= bank.page() && physical < bank.page() + bank.length())
-            .map(bank -> String.format("Mmio.write         MSI bank %d, offset 0x%x%n", bank.index(), physical - bank.page()))
+            .map(bank -> String.format("Mmio.write         MSI bank %d, offset 0x%x%n", bank.index(),
+                physical - bank.page()))
             .findFirst().orElse("Ram\n");
         return text.append(end).toString();
     }

@@ -8,8 +8,8 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 
 /**
- * Takes steps in which a bundle's own code runs, such as starting it, each on a thread of its own, so that code that hangs costs its caller
- * a bounded time. One thread.
+ * Takes steps in which a bundle's own code runs, such as starting it, each on a thread of its own, so that code that
+ * hangs costs its caller a bounded time. One thread.
  */
 final class Watch {
     private static final long GLANCE_MILLIS = 10;
@@ -41,7 +41,8 @@ final class Watch {
 
     /**
      * @param limitMillis how long a step may go on while nothing moves
-     * @param motion says what is so; if that changes, something moves. What containers wait for meanwhile has a bound of its own
+     * @param motion says what is so; if that changes, something moves. What containers wait for meanwhile has a bound
+     *     of its own
      */
     Watch(long limitMillis, Supplier<?> motion) {
         this.limitMillis = limitMillis;

@@ -102,7 +102,8 @@ public final class Workbench {
     private final Machine machine;
     private final Vfio vfio;
     /** Comes and goes, as it is swapped: what is plugged stays. */
-    @Reference(name = "interrupts", cardinality = ReferenceCardinality.OPTIONAL, policyOption = ReferencePolicyOption.GREEDY)
+    @Reference(name = "interrupts", cardinality = ReferenceCardinality.OPTIONAL,
+        policyOption = ReferencePolicyOption.GREEDY)
     volatile InterruptController controller;
     private final ConfigurationAdmin configurations;
     private final Map<String, Configuration> plugged = new LinkedHashMap<>();
@@ -143,7 +144,8 @@ public final class Workbench {
     InterruptController controller() {
         InterruptController present = controller;
         if (present == null) {
-            throw new ErrnoException(Errno.ENODEV, "there is no interrupt controller; start a bundle that provides one");
+            throw new ErrnoException(Errno.ENODEV,
+                "there is no interrupt controller; start a bundle that provides one");
         }
         return present;
     }
@@ -267,14 +269,15 @@ public final class Workbench {
     String plugApart() throws IOException, InterruptedException {
         List<Place> places = apart();
         if (places.isEmpty()) {
-            throw new ErrnoException(Errno.ENOSPC, "%s has no place left for a device in a group of its own", machine.model());
+            throw new ErrnoException(Errno.ENOSPC, "%s has no place left for a device in a group of its own",
+                machine.model());
         }
         return plug(places.get(0));
     }
 
     /**
-     * Whether so many devices can be plugged in, each into a group of its own. A scenario that cannot be run for lack of them says so
-     * before anything is done.
+     * Whether so many devices can be plugged in, each into a group of its own. A scenario that cannot be run for lack
+     * of them says so before anything is done.
      *
      * @throws ErrnoException ENOSPC if not; the journal notes that nothing began
      */
@@ -282,7 +285,8 @@ public final class Workbench {
         List<Place> places = apart();
         if (places.size() < devices) {
             journal.unfit();
-            throw new ErrnoException(Errno.ENOSPC, "the scenario needs places for %d devices, each in a group of its own; %s has %s", devices,
+            throw new ErrnoException(Errno.ENOSPC,
+                "the scenario needs places for %d devices, each in a group of its own; %s has %s", devices,
                 machine.model(), places.isEmpty() ? "none" : places.size() + ": " + places.stream().map(Place::name)
                     .collect(Collectors.joining(", ")));
         }
@@ -297,13 +301,15 @@ public final class Workbench {
     }
 
     private Place next(Slot slot) {
-        return free(slot).stream().findFirst().orElseThrow(() -> new ErrnoException(Errno.ENOSPC, "slot %s has no free place for a device: no "
+        return free(slot).stream().findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOSPC, "slot %s has no free place for a device: no "
             + "unit covers it, firmware wants memory mapped for it (RMRR), or it is taken", slot.name()));
     }
 
     /**
-     * The free places of a slot whose devices may be given to a user: those that a unit covers and that firmware does not want memory mapped
-     * for. Function 0 of each device first, other functions where there is nothing else; on bus 0 the chipset's own, 0 to 2, after the others.
+     * The free places of a slot whose devices may be given to a user: those that a unit covers and that firmware does
+     * not want memory mapped for. Function 0 of each device first, other functions where there is nothing else; on bus
+     * 0 the chipset's own, 0 to 2, after the others.
      */
     List<Place> free(Slot slot) {
         Set<String> present = new HashSet<>(plugged.keySet());
@@ -328,7 +334,8 @@ public final class Workbench {
     void unplug(String device) throws IOException, InterruptedException {
         Configuration configuration = plugged.get(device);
         if (configuration == null) {
-            throw new ErrnoException(Errno.ENODEV, "device %s was not plugged here; there are %s", device, plugged.keySet());
+            throw new ErrnoException(Errno.ENODEV, "device %s was not plugged here; there are %s", device,
+                plugged.keySet());
         }
         opened.remove(device);
         plugged.remove(device);
@@ -352,7 +359,9 @@ public final class Workbench {
         container.close();
     }
 
-    /** Copies memory to memory by DMA through the device's buffer and compares every byte and the guards around them. */
+    /**
+     * Copies memory to memory by DMA through the device's buffer and compares every byte and the guards around them.
+     */
     Journal.Transfer copy(String name, long from, long to, long bytes, String remark) {
         Opened user = use(name);
         byte[] source = new byte[Math.toIntExact(bytes)];
@@ -375,16 +384,21 @@ public final class Workbench {
         for (int i = 0; i < expected.length; i++) {
             mismatches += expected[i] == found[i] ? 0 : 1;
         }
-        List<Fault> refused = fresh(faultsBefore).stream().filter(fault -> fault.requester() == user.device.requester()).toList();
+        List<Fault> refused = fresh(faultsBefore).stream().filter(fault -> fault.requester() == user.device.requester())
+            .toList();
         String refusal = refused.stream().findFirst().map(fault -> String.format("%s at iova 0x%x: %s",
             fault.access() == Access.WRITE ? "write" : "read", fault.iova(), Refusal.name(fault.refusal()))).orElse("");
-        Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches, refused.size(), refusal,
+        Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches,
+            refused.size(), refusal,
             remark);
         journal.add(transfer);
         return transfer;
     }
 
-    /** Has the device try what must be refused, and watches that other containers' memory and all eventfds stay as they were. */
+    /**
+     * Has the device try what must be refused, and watches that other containers' memory and all eventfds stay as they
+     * were.
+     */
     Journal.Attempt attempt(String name, boolean write, long iova, int bytes, String expected, String remark) {
         Opened user = use(name);
         long faultsBefore = vfio.faultCount();
@@ -395,10 +409,12 @@ public final class Workbench {
         } else {
             user.driver.fetch(iova, bytes);
         }
-        Fault fault = fresh(faultsBefore).stream().filter(one -> (one.access() == Access.WRITE) == write).findFirst().orElse(null);
+        Fault fault = fresh(faultsBefore).stream().filter(one -> (one.access() == Access.WRITE) == write).findFirst()
+            .orElse(null);
         Violation last = last(vfio.violations());
         boolean untouched = same(before, others(user.container, iova, bytes)) && strays(null) == 0;
-        Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, user.device.requester(), write, iova, bytes,
+        Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, user.device.requester(), write, iova,
+            bytes,
             expected, remark, fault, last == lastBefore ? null : last, untouched);
         journal.add(attempt);
         return attempt;
@@ -408,11 +424,13 @@ public final class Workbench {
     Journal.Attempt forge(String name, String victim, long scratch, String expected, String remark) {
         MsiRoute route = route(use(victim));
         if (route == null) {
-            throw new ErrnoException(Errno.EINVAL, "no MSI of device %s is enabled; use vfio:irq %s msi first", victim, victim);
+            throw new ErrnoException(Errno.EINVAL, "no MSI of device %s is enabled; use vfio:irq %s msi first", victim,
+                victim);
         }
         Opened user = use(name);
         int data = route.data();
-        poke(user.container, scratch, new byte[] {(byte) data, (byte) (data >>> 8), (byte) (data >>> 16), (byte) (data >>> 24)});
+        poke(user.container, scratch,
+            new byte[] {(byte) data, (byte) (data >>> 8), (byte) (data >>> 16), (byte) (data >>> 24)});
         user.driver.fetch(scratch, 4);
         return attempt(name, true, route.address(), 4, expected, remark);
     }
@@ -443,14 +461,16 @@ public final class Workbench {
         user.irq = irq;
         MsiRoute route = route(user);
         return irq == Irq.INTX ? "its pin" : route == null ? "MSI that waits: " + user.container.reason()
-            : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(), route.address(), route.data());
+            : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(), route.address(),
+                    route.data());
     }
 
     /** Has the device raise its interrupt, and sees where it arrives. */
     Journal.Interrupt ring(String name) throws InterruptedException {
         Opened user = use(name);
         if (user.irq < 0) {
-            throw new ErrnoException(Errno.EINVAL, "no interrupt of device %s is enabled; use vfio:irq %s msi first", name, name);
+            throw new ErrnoException(Errno.EINVAL, "no interrupt of device %s is enabled; use vfio:irq %s msi first",
+                name, name);
         }
         MsiRoute before = route(user);
         long begin = System.nanoTime();
@@ -488,7 +508,8 @@ public final class Workbench {
     }
 
     private static MsiRoute route(Opened user) {
-        return user.container.msiRoutes().stream().filter(route -> route.device().equals(user.device.name())).findFirst()
+        return user.container.msiRoutes().stream().filter(route -> route.device().equals(user.device.name()))
+            .findFirst()
             .orElse(null);
     }
 
@@ -541,12 +562,14 @@ public final class Workbench {
 
     /** Accesses the program's own mapped memory by device address. */
     private static void poke(Container container, long iova, byte[] bytes) {
-        each(container, iova, bytes.length, (mapping, offset, done, piece) -> mapping.buffer().write(offset, bytes, done, piece));
+        each(container, iova, bytes.length,
+            (mapping, offset, done, piece) -> mapping.buffer().write(offset, bytes, done, piece));
     }
 
     private static byte[] peek(Container container, long iova, int length) {
         byte[] bytes = new byte[length];
-        each(container, iova, length, (mapping, offset, done, piece) -> mapping.buffer().read(offset, bytes, done, piece));
+        each(container, iova, length,
+            (mapping, offset, done, piece) -> mapping.buffer().read(offset, bytes, done, piece));
         return bytes;
     }
 
@@ -559,7 +582,8 @@ public final class Workbench {
         for (int done = 0; done < length; ) {
             long at = iova + done;
             Mapping mapping = mappings.stream().filter(one -> at >= one.iova() && at <= one.end()).findFirst()
-                .orElseThrow(() -> new ErrnoException(Errno.EFAULT, "container %s has no memory at iova 0x%x", container.name(), at));
+                .orElseThrow(() -> new ErrnoException(Errno.EFAULT, "container %s has no memory at iova 0x%x",
+                    container.name(), at));
             int step = (int) Math.min(length - done, mapping.end() - at + 1);
             piece.move(mapping, mapping.offset() + at - mapping.iova(), done, step);
             done += step;

@@ -19,7 +19,8 @@ class CausesTest {
         assertEquals("Unable to resolve", Causes.line(new BundleException("Unable to resolve")));
         assertEquals("EBUSY: taken", Causes.line(new BundleException("no", new ErrnoException(Errno.EBUSY, "taken"))));
         assertEquals("java.lang.Error: x", Causes.trace("java.lang.Error: x\n\tat a.B.c(B.java:1)\n"));
-        assertEquals("java.lang.Error: y", Causes.trace("java.lang.reflect.InvocationTargetException\n\tat a.B.c(B.java:1)\n"
+        assertEquals("java.lang.Error: y",
+            Causes.trace("java.lang.reflect.InvocationTargetException\n\tat a.B.c(B.java:1)\n"
             + "Caused by: java.lang.Error: y\n\t... 3 more\n"));
         assertEquals("", Causes.trace(""));
         assertEquals(402, Causes.line(new ErrnoException(Errno.EIO, "%s", "x".repeat(1000))).length());

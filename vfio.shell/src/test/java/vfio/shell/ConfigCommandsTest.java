@@ -75,7 +75,8 @@ class ConfigCommandsTest {
             }
             String filter = (String) arguments[0];
             Configuration[] found = stored.keySet().stream().filter(pid -> filter.equals("(service.pid=" + pid + ")")
-                || filter.equals("(service.factoryPid=device.edu)") && pid.startsWith("device.edu~")).map(this::configuration)
+                || filter.equals("(service.factoryPid=device.edu)") && pid.startsWith("device.edu~"))
+                .map(this::configuration)
                 .toArray(Configuration[]::new);
             return found.length == 0 ? null : found;
         });
@@ -104,7 +105,10 @@ class ConfigCommandsTest {
         assertTrue(commands.config().contains("there is none"), commands.config());
         commands.config("vfio.container", "stall.bound", "250");
         String text = commands.config("vfio.container");
-        assertTrue(text.contains("  stall.bound = 250 (default 1000)\n      Long: 0..3600000\n      milliseconds; for new containers\n"), text);
+        assertTrue(
+            text.contains(
+                "  stall.bound = 250 (default 1000)\n      Long: 0..3600000\n      milliseconds; for new containers\n"),
+            text);
         assertTrue(text.contains("  entry.limit = 65535 (default)\n      Integer: a number from 1 on\n"), text);
         assertTrue(text.contains("      Integer[]: several with commas between, each 3..5\n"), text);
         assertTrue(commands.config("vfio.container", "policy").contains("String: report or disable"));
@@ -141,24 +145,31 @@ class ConfigCommandsTest {
         commands.config("vfio.container.unit.version=3");
         assertEquals(250L, stored.get("vfio.container").get("stall.bound"));
         assertEquals(3, stored.get("vfio.container.unit").get("version"));
-        refused(Errno.EINVAL, "policy=a=b is refused, legal is report or disable", () -> commands.config("vfio.container.policy=a=b"));
+        refused(Errno.EINVAL, "policy=a=b is refused, legal is report or disable",
+            () -> commands.config("vfio.container.policy=a=b"));
         refused(Errno.EINVAL, "stall.bound= is refused", () -> commands.config("vfio.container.stall.bound="));
     }
 
     @Test
-    @DisplayName("config: an illegal value is EINVAL naming the legal ones; an unknown key is ENOENT naming similar ones; nothing is stored")
+    @DisplayName("config: an illegal value is EINVAL naming the legal ones; an unknown key is ENOENT naming similar "
+        + "ones; nothing is stored")
     void refusals() {
         refused(Errno.EINVAL, "stall.bound=3600001 is refused, legal is 0..3600000", () ->
             commands.config("vfio.container", "stall.bound", "3600001"));
-        refused(Errno.EINVAL, "entry.limit=0 is refused, legal is a number from 1 on", () -> commands.config("vfio.container", "entry.limit", "0"));
-        refused(Errno.EINVAL, "legal is a number from 1 on", () -> commands.config("vfio.container", "entry.limit", "4294967297"));
+        refused(Errno.EINVAL, "entry.limit=0 is refused, legal is a number from 1 on",
+            () -> commands.config("vfio.container", "entry.limit", "0"));
+        refused(Errno.EINVAL, "legal is a number from 1 on",
+            () -> commands.config("vfio.container", "entry.limit", "4294967297"));
         refused(Errno.EINVAL, "legal is true or false", () -> commands.config("vfio.container", "unsafe", "yes"));
         refused(Errno.EINVAL, "each 3..5", () -> commands.config("vfio.container", "levels", "4,6"));
         refused(Errno.ENOENT, "near is vfio.container", () -> commands.config("vfio.contaner"));
-        refused(Errno.ENOENT, "no configuration is called nonsense; there are vfio.container, vfio.container.unit", () ->
+        refused(Errno.ENOENT, "no configuration is called nonsense; there are vfio.container, vfio.container.unit",
+            () ->
             commands.config("nonsense", "a", "b"));
-        refused(Errno.ENOENT, "has no key stall.bond; near is stall.bound", () -> commands.config("vfio.container.stall.bond=1"));
-        refused(Errno.ENOENT, "near is vfio.container.stall.bound", () -> commands.config("vfio.contaner.stall.bound=1"));
+        refused(Errno.ENOENT, "has no key stall.bond; near is stall.bound",
+            () -> commands.config("vfio.container.stall.bond=1"));
+        refused(Errno.ENOENT, "near is vfio.container.stall.bound",
+            () -> commands.config("vfio.contaner.stall.bound=1"));
         refused(Errno.ENOENT, "for each device, and there is none", () -> commands.config("device.edu.mask=1"));
         assertEquals(Map.of(), stored);
     }
@@ -167,8 +178,10 @@ class ConfigCommandsTest {
     @DisplayName("configurable: PIDs, the keys of one, the values of a key: the completions behind config")
     void completes() throws Exception {
         assertEquals(List.of("vfio.container", "vfio.container.unit"), commands.configurable());
-        assertEquals(List.of("stall.bound", "entry.limit", "unsafe", "policy", "levels", "classes"), commands.configurable("vfio.container"));
-        assertEquals(List.of("1000", "0", "3600000", "default"), commands.configurable("vfio.container", "stall.bound"));
+        assertEquals(List.of("stall.bound", "entry.limit", "unsafe", "policy", "levels", "classes"),
+            commands.configurable("vfio.container"));
+        assertEquals(List.of("1000", "0", "3600000", "default"),
+            commands.configurable("vfio.container", "stall.bound"));
         assertEquals(List.of("true", "false", "default"), commands.configurable("vfio.container", "unsafe"));
         assertEquals(List.of("report", "disable", "default"), commands.configurable("vfio.container", "policy"));
         refused(Errno.ENOENT, "near is vfio.container", () -> commands.configurable("vfio.contaner"));

@@ -18,7 +18,8 @@ class JournalTest {
     private final Fault denied = new Fault(193, 0x1000, 4, Access.READ, Refusal.DENIED);
 
     private Journal.Attempt attempt(String expected, Fault fault, Violation violation, boolean untouched) {
-        return new Journal.Attempt("guest", "0000:01:00.0", 193, false, 0x1000, 4, expected, "", fault, violation, untouched);
+        return new Journal.Attempt("guest", "0000:01:00.0", 193, false, 0x1000, 4, expected, "", fault, violation,
+            untouched);
     }
 
     @DisplayName("A run is ok until one thing is not as expected")
@@ -32,11 +33,13 @@ class JournalTest {
         assertEquals(Map.of(1, 1L), journal.deliveredPerBank());
     }
 
-    @DisplayName("Not ok: a wrong byte, a lost, doubled or stray interrupt, another refusal or none, changed memory, another errno")
+    @DisplayName("Not ok: a wrong byte, a lost, doubled or stray interrupt, another refusal or none, changed memory, "
+        + "another errno")
     @Test
     void notOk() {
         assertFails(() -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 1, 0, "", "")));
-        assertFails(() -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 0, 1, "read at iova 0x0: DENIED", "")));
+        assertFails(
+            () -> journal.add(new Journal.Transfer("guest", "d", 0, 4096, 64, 0, 1, "read at iova 0x0: DENIED", "")));
         assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 0, 0, 5)));
         assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 2, 0, 5)));
         assertFails(() -> journal.add(new Journal.Interrupt("guest", "d", true, 1, 0, 0, 0, 1, 1, 5)));
@@ -51,7 +54,8 @@ class JournalTest {
     @DisplayName("A message that remapping refuses has passed the port: the IOMMU's record is the reason")
     @Test
     void recordedOnly() {
-        Journal.Attempt forged = attempt("0x26", null, new Violation("/drhd", 1, 0, Refusal.DENIED, "0x26 interrupt from another source", "FSTS"), true);
+        Journal.Attempt forged = attempt("0x26", null,
+            new Violation("/drhd", 1, 0, Refusal.DENIED, "0x26 interrupt from another source", "FSTS"), true);
         assertTrue(forged.ok());
         assertEquals("FSTS", forged.registers());
         assertEquals("DENIED", forged.reason(), "what all IOMMUs have in common");

@@ -40,13 +40,17 @@ class PlacesTest {
     /** A DMAR with one unit for these functions (device << 3 | function) of bus 0, and an RMRR for those of others. */
     private static Machine dmar(int[] covered, int... wanted) {
         ByteArrayOutputStream structures = new ByteArrayOutputStream();
-        structures.writeBytes(little(16 + 8 * covered.length).putShort((short) 0).putShort((short) (16 + 8 * covered.length)).put((byte) 0)
+        structures.writeBytes(little(16 + 8 * covered.length).putShort((short) 0)
+            .putShort((short) (16 + 8 * covered.length)).put((byte) 0)
             .put((byte) 0).putShort((short) 0).putLong(0xfed90000L).put(scopes(covered)).array());
         if (wanted.length > 0) {
-            structures.writeBytes(little(24 + 8 * wanted.length).putShort((short) 1).putShort((short) (24 + 8 * wanted.length))
-                .putShort((short) 0).putShort((short) 0).putLong(0x7000_0000L).putLong(0x7000_ffffL).put(scopes(wanted)).array());
+            structures.writeBytes(
+                little(24 + 8 * wanted.length).putShort((short) 1).putShort((short) (24 + 8 * wanted.length))
+                .putShort((short) 0).putShort((short) 0).putLong(0x7000_0000L).putLong(0x7000_ffffL)
+                    .put(scopes(wanted)).array());
         }
-        byte[] table = little(48 + structures.size()).put("DMAR".getBytes()).putInt(48 + structures.size()).put((byte) 1).position(36)
+        byte[] table = little(48 + structures.size()).put("DMAR".getBytes()).putInt(48 + structures.size())
+            .put((byte) 1).position(36)
             .put((byte) 38).put((byte) 1).position(48).put(structures.toByteArray()).array();
         int sum = 0;
         for (byte one : table) {
@@ -65,7 +69,8 @@ class PlacesTest {
     private static byte[] scopes(int... functions) {
         ByteBuffer scopes = little(8 * functions.length);
         for (int function : functions) {
-            scopes.put((byte) 1).put((byte) 8).putShort((short) 0).put((byte) 0).put((byte) 0).put((byte) (function >> 3)).put((byte) (function & 7));
+            scopes.put((byte) 1).put((byte) 8).putShort((short) 0).put((byte) 0).put((byte) 0)
+                .put((byte) (function >> 3)).put((byte) (function & 7));
         }
         return scopes.array();
     }
@@ -96,7 +101,10 @@ class PlacesTest {
         bench.need(1);
         assertTrue(bench.journal().begun());
         ErrnoException e = assertThrows(ErrnoException.class, () -> bench.need(2));
-        assertEquals("ENOSPC: the scenario needs places for 2 devices, each in a group of its own; ACPI DMAR has 1: 0000:00:02.2", e.getMessage());
+        assertEquals(
+            "ENOSPC: the scenario needs places for 2 devices, each in a group of its own; ACPI DMAR has 1: "
+                + "0000:00:02.2",
+            e.getMessage());
         assertFalse(bench.journal().begun());
     }
 
@@ -116,7 +124,9 @@ class PlacesTest {
     @DisplayName("QorIQ: one place behind each controller, as each is a group")
     @Test
     void controllers() throws Exception {
-        Machine machine = new FdtMachineSource().open("p4080.dtb", Files.readAllBytes(Path.of("..", "launcher", "boards", "p4080.dtb")), Map.of());
-        assertEquals(List.of("0000:01:00.0", "0001:01:00.0", "0002:01:00.0", "ffe100300.dma-0.0", "ffe101300.dma-0.0"), apart(bench(machine)));
+        Machine machine = new FdtMachineSource().open("p4080.dtb",
+            Files.readAllBytes(Path.of("..", "launcher", "boards", "p4080.dtb")), Map.of());
+        assertEquals(List.of("0000:01:00.0", "0001:01:00.0", "0002:01:00.0", "ffe100300.dma-0.0", "ffe101300.dma-0.0"),
+            apart(bench(machine)));
     }
 }

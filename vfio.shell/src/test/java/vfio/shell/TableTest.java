@@ -23,11 +23,13 @@ class TableTest {
     }
 
     private static Table people() {
-        return new Table("name", "µs", "what was said of it").row("iommu.pamu", 12, "nothing that anybody could remember afterwards")
+        return new Table("name", "µs", "what was said of it")
+            .row("iommu.pamu", 12, "nothing that anybody could remember afterwards")
             .row("irq.mpic", 345, "yes");
     }
 
-    @DisplayName("A table that is wider than the terminal is folded where there are words; numbers and names stay whole, a pipe has it all")
+    @DisplayName("A table that is wider than the terminal is folded where there are words; numbers and names stay "
+        + "whole, a pipe has it all")
     @Test
     void folded() {
         assertEquals("""
@@ -53,7 +55,9 @@ class TableTest {
 
               from  0x0
               to    0x1
-            """, new Table("from", "to", "what").row("0x1234567890123456", "0xfedcba9876543210", "memory that nobody has asked for")
+            """,
+            new Table("from", "to", "what")
+                .row("0x1234567890123456", "0xfedcba9876543210", "memory that nobody has asked for")
             .row("0x0", "0x1", "").fitting(38));
     }
 
@@ -63,16 +67,20 @@ class TableTest {
         long seed = Long.getLong("gantry.seed", System.nanoTime());
         Random random = new Random(seed);
         for (int i = 0; i < 500; i++) {
-            Table table = new Table(IntStream.range(0, 1 + random.nextInt(14)).mapToObj(at -> words(random, 2)).toArray(String[]::new));
+            Table table = new Table(
+                IntStream.range(0, 1 + random.nextInt(14)).mapToObj(at -> words(random, 2)).toArray(String[]::new));
             for (int row = random.nextInt(5); row >= 0; row--) {
-                table.row(IntStream.range(0, 14).mapToObj(at -> random.nextBoolean() ? random.nextInt(99999) : words(random, 12)).toArray());
+                table.row(IntStream.range(0, 14)
+                    .mapToObj(at -> random.nextBoolean() ? random.nextInt(99999) : words(random, 12)).toArray());
             }
             int columns = 60 + random.nextInt(100);
-            assertTrue(table.fitting(columns).lines().allMatch(line -> line.length() <= columns), "seed " + seed + "\n" + table.fitting(columns));
+            assertTrue(table.fitting(columns).lines().allMatch(line -> line.length() <= columns),
+                "seed " + seed + "\n" + table.fitting(columns));
         }
     }
 
     private static String words(Random random, int most) {
-        return IntStream.rangeClosed(0, random.nextInt(most)).mapToObj(at -> "x".repeat(1 + random.nextInt(14))).collect(Collectors.joining(" "));
+        return IntStream.rangeClosed(0, random.nextInt(most)).mapToObj(at -> "x".repeat(1 + random.nextInt(14)))
+            .collect(Collectors.joining(" "));
     }
 }

@@ -37,7 +37,8 @@ class WatchTest {
         assertEquals("java.lang.NoClassDefFoundError: a/B", Causes.line(error));
     }
 
-    @DisplayName("A step that hangs is interrupted, then given up; its end is reported when it comes. One that heeds the interrupt has hung, too")
+    @DisplayName("A step that hangs is interrupted, then given up; its end is reported when it comes. One that heeds "
+        + "the interrupt has hung, too")
     @Test
     void hanging() throws Exception {
         CountDownLatch release = new CountDownLatch(1);

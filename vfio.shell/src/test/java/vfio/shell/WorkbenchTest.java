@@ -55,7 +55,10 @@ import vfio.api.msi.MsiStrategy;
 import vfio.container.VfioService;
 import vfio.msi.BankStrategy;
 
-/** What the shell says of containers, transfers, interrupts and swaps, against what is so. Real units, drivers and strategy. */
+/**
+ * What the shell says of containers, transfers, interrupts and swaps, against what is so. Real units, drivers and
+ * strategy.
+ */
 class WorkbenchTest {
     private static final long MIB = 1L << 20;
     private static final String DEVICE = "0000:01:00.0";
@@ -123,7 +126,8 @@ class WorkbenchTest {
         assertEquals(ContainerState.BLOCKED, container.state());
         String text = reports.container(container);
         assertFalse(text.contains("nothing is mapped"), text);
-        assertTrue(text.contains("BLOCKED") && text.contains("the provider of pamu is gone") && text.contains("every access is refused"), text);
+        assertTrue(text.contains("BLOCKED") && text.contains("the provider of pamu is gone")
+            && text.contains("every access is refused"), text);
         assertTrue(text.contains("0x4000000") && text.contains("msi bank 0"), text);
         String svg = new Svg(bench).apertures();
         assertFalse(svg.contains("nothing is mapped"), svg);
@@ -147,7 +151,8 @@ class WorkbenchTest {
         assertEquals(2, json().getAsJsonObject("dma").get("refused").getAsLong());
     }
 
-    @DisplayName("ring calls an MSI that has no interrupt controller an MSI that waits; the machine and the report are shown without one")
+    @DisplayName("ring calls an MSI that has no interrupt controller an MSI that waits; the machine and the report "
+        + "are shown without one")
     @Test
     void waits() throws Exception {
         VfioCommands commands = new VfioCommands(bench);
@@ -166,7 +171,8 @@ class WorkbenchTest {
         assertEquals("pin", new Journal.Interrupt("guest", "d", false, -1, -1, 0, 0, 1, 0, 5).through());
     }
 
-    @DisplayName("swaps lists requests that were not carried out; backends are listed by their offers, whatever their names")
+    @DisplayName("swaps lists requests that were not carried out; backends are listed by their offers, whatever "
+        + "their names")
     @Test
     void failedSwaps() {
         SwapCommands commands = new SwapCommands(context("acme.iommu", Iommu.class), bench);
@@ -181,7 +187,8 @@ class WorkbenchTest {
         assertTrue(reports.all().contains("type9"), reports.all());
     }
 
-    @DisplayName("The JSON of a run is what docs/run.schema.json says, with faults, swaps, failed swaps and a BLOCKED container in it, too")
+    @DisplayName("The JSON of a run is what docs/run.schema.json says, with faults, swaps, failed swaps and a "
+        + "BLOCKED container in it, too")
     @Test
     void schema() throws Exception {
         String schema = Files.readString(Path.of("..", "docs", "run.schema.json"));
@@ -189,7 +196,8 @@ class WorkbenchTest {
         commands.refused("", DEVICE, "read", "0x8000000", "UNMAPPED");
         commands.refused("", DEVICE, "write", "0x4000000", "DENIED");
         container.swap("pamu");
-        assertThrows(ErrnoException.class, () -> new SwapCommands(context("acme.iommu", Iommu.class), bench).swap("guest", "type9"));
+        assertThrows(ErrnoException.class,
+            () -> new SwapCommands(context("acme.iommu", Iommu.class), bench).swap("guest", "type9"));
         commands.irq(DEVICE, "msi");
         commands.ring(DEVICE);
         commands.note("a note");
@@ -209,7 +217,8 @@ class WorkbenchTest {
         assertEquals(2, wrong(schema, run.toString()).size(), "the schema is strict");
     }
 
-    @DisplayName("The JSON of a comparison is what docs/compare.schema.json says, of strategies that work and of those that do not")
+    @DisplayName("The JSON of a comparison is what docs/compare.schema.json says, of strategies that work and of "
+        + "those that do not")
     @Test
     void comparisonSchema() throws Exception {
         String schema = Files.readString(Path.of("..", "docs", "compare.schema.json"));
@@ -226,16 +235,21 @@ class WorkbenchTest {
     }
 
     private static List<String> wrong(String schema, String json) {
-        return SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12).getSchema(schema).validate(json, InputFormat.JSON).stream()
+        return SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12).getSchema(schema)
+            .validate(json, InputFormat.JSON).stream()
             .map(Object::toString).toList();
     }
 
-    @DisplayName("A picture tells R, W and RW apart, has in its legend what is in it and nothing else, and is no wider than a screen")
+    @DisplayName("A picture tells R, W and RW apart, has in its legend what is in it and nothing else, and is no "
+        + "wider than a screen")
     @Test
     void picture() {
         String svg = new Svg(bench).apertures();
-        assertTrue(svg.contains("memory RW 64 MiB") && svg.contains("memory R 64 MiB") && svg.contains("msi bank 0 W 4 KiB"), svg);
-        assertTrue(svg.contains(">memory, RW<") && svg.contains(">memory, R<") && svg.contains(">MSI bank, 4 KiB, W<"), svg);
+        assertTrue(
+            svg.contains("memory RW 64 MiB") && svg.contains("memory R 64 MiB") && svg.contains("msi bank 0 W 4 KiB"),
+            svg);
+        assertTrue(svg.contains(">memory, RW<") && svg.contains(">memory, R<") && svg.contains(">MSI bank, 4 KiB, W<"),
+            svg);
         assertFalse(svg.contains(">memory, W<"), svg);
         assertEquals(2, svg.split("fill=\"url\\(#reads\\)\"", -1).length - 1, "the window and the legend");
         Layout layout = Layout.of(container);
@@ -247,7 +261,8 @@ class WorkbenchTest {
         assertFalse(seven.contains(">MSI bank") || seven.contains(">refused<") || seven.contains(">memory, R<"), seven);
     }
 
-    @DisplayName("Completions are what exists now: containers, slots with a free place, devices, types, strategies, backends")
+    @DisplayName("Completions are what exists now: containers, slots with a free place, devices, types, strategies, "
+        + "backends")
     @Test
     void completions() {
         Completions completions = new Completions(strategist("bank", new BankStrategy()), bench);
@@ -272,7 +287,8 @@ class WorkbenchTest {
         assertFalse(completions.__places("pcie0").contains("00.0"), "it is taken");
         assertTrue(completions.__places("pcie1").contains("00.0"));
         bench.machine().slots().stream().filter(slot -> slot.name().equals("dma0")).forEach(slot -> bench.free(slot)
-            .forEach(place -> vfio.addFunction(keep(new Edu(bench.machine(), slot, place.device(), place.function(), EduSettings.DEFAULT)))));
+            .forEach(place -> vfio.addFunction(
+                keep(new Edu(bench.machine(), slot, place.device(), place.function(), EduSettings.DEFAULT)))));
         assertEquals(List.of("pcie0", "pcie1", "pcie2", "dma1"), completions.__slots(), "one is full");
         container.close();
         pamu.close();
@@ -288,7 +304,8 @@ class WorkbenchTest {
         CountDownLatch busy = new CountDownLatch(1);
         CountDownLatch free = new CountDownLatch(1);
         MsiStrategy bank = new BankStrategy();
-        vfio.addStrategy((MsiStrategy) Proxy.newProxyInstance(MsiStrategy.class.getClassLoader(), new Class<?>[] {MsiStrategy.class},
+        vfio.addStrategy((MsiStrategy) Proxy.newProxyInstance(MsiStrategy.class.getClassLoader(),
+            new Class<?>[] {MsiStrategy.class},
             (self, method, arguments) -> {
                 if (method.getName().equals("assess")) {
                     busy.countDown();
@@ -312,12 +329,16 @@ class WorkbenchTest {
 
     /** A framework with one bundle, which provides an MSI strategy. */
     private static BundleContext strategist(String name, MsiStrategy strategy) {
-        Map<String, Object> properties = Map.of("objectClass", new String[] {MsiStrategy.class.getName()}, "msi.strategy", name);
-        ServiceReference<?> reference = (ServiceReference<?>) Proxy.newProxyInstance(ServiceReference.class.getClassLoader(),
+        Map<String, Object> properties = Map.of("objectClass", new String[] {MsiStrategy.class.getName()},
+            "msi.strategy", name);
+        ServiceReference<?> reference = (ServiceReference<?>) Proxy.newProxyInstance(
+            ServiceReference.class.getClassLoader(),
             new Class<?>[] {ServiceReference.class}, (self, method, arguments) -> method.getName().equals("getProperty")
                 ? properties.get(arguments[0]) : null);
-        Bundle one = fake(Bundle.class, Map.of("getSymbolicName", "mine", "getRegisteredServices", new ServiceReference<?>[] {reference}));
-        return fake(BundleContext.class, Map.of("getBundles", new Bundle[] {one}, "getServiceReferences", List.of(reference), "getService",
+        Bundle one = fake(Bundle.class,
+            Map.of("getSymbolicName", "mine", "getRegisteredServices", new ServiceReference<?>[] {reference}));
+        return fake(BundleContext.class,
+            Map.of("getBundles", new Bundle[] {one}, "getServiceReferences", List.of(reference), "getService",
             strategy, "ungetService", true));
     }
 
@@ -327,12 +348,16 @@ class WorkbenchTest {
 
     /** A framework with one bundle that registers one service, and one that has no name. */
     private static BundleContext context(String name, Class<?> service) {
-        ServiceReference<?> reference = fake(ServiceReference.class, Map.of("getProperty", new String[] {service.getName()}));
-        Bundle one = fake(Bundle.class, Map.of("getSymbolicName", name, "getRegisteredServices", new ServiceReference<?>[] {reference}));
+        ServiceReference<?> reference = fake(ServiceReference.class,
+            Map.of("getProperty", new String[] {service.getName()}));
+        Bundle one = fake(Bundle.class,
+            Map.of("getSymbolicName", name, "getRegisteredServices", new ServiceReference<?>[] {reference}));
         return fake(BundleContext.class, Map.of("getBundles", new Bundle[] {fake(Bundle.class, Map.of()), one}));
     }
 
-    /** Answers what is given, by the method's name, and null, or whatever a primitive has for it, to everything else. */
+    /**
+     * Answers what is given, by the method's name, and null, or whatever a primitive has for it, to everything else.
+     */
     private static <T> T fake(Class<T> type, Map<String, Object> answers) {
         return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
             (self, method, arguments) -> answers.get(method.getName())));

@@ -53,14 +53,16 @@ final class Allotment {
      * @param devices at most so many for each
      * @return the places of each container, one at least; no container if there is no place
      */
-    static List<List<Place>> of(List<Slot> slots, Set<String> present, Set<Integer> used, Set<Integer> wanted, int containers,
+    static List<List<Place>> of(List<Slot> slots, Set<String> present, Set<Integer> used, Set<Integer> wanted,
+        int containers,
             int devices) {
         Map<Integer, List<Place>> groups = new HashMap<>();
         List<Set<Integer>> bySlot = new ArrayList<>();
         for (Slot slot : slots) {
             Set<Integer> own = new LinkedHashSet<>();
             for (Place place : places(slot)) {
-                if (!present.contains(place.name()) && !used.contains(place.group()) && !wanted.contains(place.requester())) {
+                if (!present.contains(place.name()) && !used.contains(place.group())
+                    && !wanted.contains(place.requester())) {
                     groups.computeIfAbsent(place.group(), number -> new ArrayList<>()).add(place);
                     own.add(place.group());
                 }
@@ -75,7 +77,8 @@ final class Allotment {
                 sets.add(new ArrayList<>());
             }
             List<Place> poorest = sets.stream().min(Comparator.<List<Place>>comparingInt(List::size)
-                .thenComparingInt(set -> set.stream().map(Place::group).distinct().mapToInt(own -> groups.get(own).size()).sum()))
+                .thenComparingInt(
+                    set -> set.stream().map(Place::group).distinct().mapToInt(own -> groups.get(own).size()).sum()))
                 .orElseThrow();
             List<Place> whole = all.stream().filter(place -> place.function == 0).toList();
             whole = whole.isEmpty() ? all : whole;

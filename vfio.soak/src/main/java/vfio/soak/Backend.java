@@ -79,16 +79,18 @@ final class Backend {
     }
 
     /**
-     * A launcher may give each bundle that was installed or updated its start level, which the framework does later, on a thread of its
-     * own, and that thread complains of a bundle that has gone by then. It takes one order after the other: when it has done the latest,
-     * it has done those before.
+     * A launcher may give each bundle that was installed or updated its start level, which the framework does later, on
+     * a thread of its own, and that thread complains of a bundle that has gone by then. It takes one order after the
+     * other: when it has done the latest, it has done those before.
      */
     private void awaitStartLevels() throws InterruptedException {
-        FrameworkStartLevel level = context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).adapt(FrameworkStartLevel.class);
+        FrameworkStartLevel level = context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION)
+            .adapt(FrameworkStartLevel.class);
         CountDownLatch done = new CountDownLatch(1);
         level.setStartLevel(level.getStartLevel(), event -> done.countDown());
         if (!done.await(Referee.PATIENCE_SECONDS, TimeUnit.SECONDS)) {
-            throw new ErrnoException(Errno.ETIMEDOUT, "the framework has not set the start level of %s within %d s", name(),
+            throw new ErrnoException(Errno.ETIMEDOUT, "the framework has not set the start level of %s within %d s",
+                name(),
                 Referee.PATIENCE_SECONDS);
         }
     }
@@ -100,8 +102,10 @@ final class Backend {
 
     /** Switches one of its components off or on; when this returns that has happened. */
     void enable(String component, boolean enabled) throws InvocationTargetException, InterruptedException {
-        ComponentDescriptionDTO description = descriptions().stream().filter(one -> one.name.equals(component)).findFirst().orElseThrow();
-        Throwable failure = (enabled ? components.enableComponent(description) : components.disableComponent(description)).getFailure();
+        ComponentDescriptionDTO description = descriptions().stream().filter(one -> one.name.equals(component))
+            .findFirst().orElseThrow();
+        Throwable failure = (enabled ? components.enableComponent(description)
+            : components.disableComponent(description)).getFailure();
         if (failure != null) {
             throw new InvocationTargetException(failure);
         }

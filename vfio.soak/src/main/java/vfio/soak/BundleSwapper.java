@@ -27,7 +27,8 @@ class BundleSwapper extends Swapper {
 
     final void lifeCycle() throws Exception {
         Backend backend = backends.get(random.nextInt(backends.size()));
-        // Every other time: while banks are expected their user chooses no other strategy, which has to be tried as well.
+        // Every other time: while banks are expected their user chooses no other strategy, which has to be tried as
+        // well.
         boolean banks = backend.name().equals(STRATEGIES) && random.nextBoolean();
         if (banks) {
             tenants.forEach(Tenant::expectBanks);

@@ -7,8 +7,8 @@ import java.util.concurrent.locks.LockSupport;
 import vfio.api.EventFd;
 
 /**
- * Copies, and interrupts in bursts: of k messages at least one arrives after the last was sent, and at most k do. As one that was kept
- * may come when the next burst has begun, what is too many is counted over all bursts.
+ * Copies, and interrupts in bursts: of k messages at least one arrives after the last was sent, and at most k do. As
+ * one that was kept may come when the next burst has begun, what is too many is counted over all bursts.
  */
 final class Burster extends Worker {
     private static final int LARGEST = 16;
@@ -22,7 +22,8 @@ final class Burster extends Worker {
     private long sent;
     private long arrived;
 
-    Burster(Tenant tenant, String name, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random, int[] slots) {
+    Burster(Tenant tenant, String name, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random,
+        int[] slots) {
         super("burster " + name, referee, random);
         this.tenant = tenant;
         this.driver = driver;
@@ -43,7 +44,8 @@ final class Burster extends Worker {
         take(signals);
         if (signals == 0) {
             referee.lost.increment();
-            referee.fail("%s: %d messages were sent and none has arrived after %d s: %s, %s %s", name(), burst, Referee.PATIENCE_SECONDS,
+            referee.fail("%s: %d messages were sent and none has arrived after %d s: %s, %s %s", name(), burst,
+                Referee.PATIENCE_SECONDS,
                 tenant.container().state(), tenant.container().reason(), tenant.container().msiRoutes());
         }
         driver.acknowledge();

@@ -38,7 +38,8 @@ final class Churner extends Worker implements AutoCloseable {
         this.mapped = new Piece[layout.churn()];
         for (int i = 0; i < buffers.length; i++) {
             boolean scattered = !tenant.windowed() && i % 2 == 0;
-            buffers[i] = memory.allocate(layout.span(), layout.span(), scattered ? DmaMemory.Layout.SCATTERED : DmaMemory.Layout.CONTIGUOUS);
+            buffers[i] = memory.allocate(layout.span(), layout.span(),
+                scattered ? DmaMemory.Layout.SCATTERED : DmaMemory.Layout.CONTIGUOUS);
             Guard.fill(buffers[i], 0, layout.span());
         }
     }
@@ -121,7 +122,8 @@ final class Churner extends Worker implements AutoCloseable {
         long expected = buffers[slot].physical(piece.offset + piece.length - 1);
         // Everything may be blocked by now.
         if (there != expected && there != Refusal.BLOCKED) {
-            referee.fail("%s: iova 0x%x was mapped to physical 0x%x and leads to %s", name(), piece.iova + piece.length - 1, expected,
+            referee.fail("%s: iova 0x%x was mapped to physical 0x%x and leads to %s", name(),
+                piece.iova + piece.length - 1, expected,
                 there < 0 ? Refusal.name(there) : String.format("0x%x", there));
         }
     }
@@ -139,8 +141,10 @@ final class Churner extends Worker implements AutoCloseable {
 
     private void compareLedger() {
         Layout layout = tenant.layout();
-        List<Mapping> found = tenant.container().mappings().stream().filter(mapping -> layout.churn(layout.slot(mapping.iova()))).toList();
-        List<Piece> there = found.stream().map(one -> new Piece(one.iova(), (int) one.offset(), (int) one.length())).toList();
+        List<Mapping> found = tenant.container().mappings().stream()
+            .filter(mapping -> layout.churn(layout.slot(mapping.iova()))).toList();
+        List<Piece> there = found.stream().map(one -> new Piece(one.iova(), (int) one.offset(), (int) one.length()))
+            .toList();
         List<Piece> expected = Arrays.stream(mapped).filter(piece -> piece != null).toList();
         if (!there.equals(expected)) {
             referee.fail("%s: the ledger says %s and not %s", name(), there, expected);

@@ -14,10 +14,14 @@ import vfio.api.MsiChoice;
 /** The swapper of containers: moves one to another provider, unmap rule, MSI strategy or stall bound. */
 final class ContainerSwapper extends Swapper {
     private static final List<Duration> BOUNDS = List.of(Duration.ZERO, Duration.ofMillis(20), Duration.ofSeconds(1));
-    /** Documented answers while a backend is away: it is away; there is none; without the controller MSIs would be anybody's. */
+    /**
+     * Documented answers while a backend is away: it is away; there is none; without the controller MSIs would be
+     * anybody's.
+     */
     private static final Set<Errno> NOT_NOW = EnumSet.of(Errno.EAGAIN, Errno.ENODEV, Errno.EPERM);
     /** The same of a change of strategy: it has just left, or has no room, or wants its user to do something first. */
-    private static final Set<Errno> NO_CHANGE = EnumSet.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOENT, Errno.EBUSY, Errno.EINVAL);
+    private static final Set<Errno> NO_CHANGE = EnumSet.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOENT, Errno.EBUSY,
+        Errno.EINVAL);
 
     private final List<String> types;
 
@@ -59,7 +63,8 @@ final class ContainerSwapper extends Swapper {
     private void strategy(Tenant tenant) {
         Container container = tenant.container();
         try {
-            List<MsiChoice> feasible = container.explainMsi().stream().filter(choice -> choice.assessment().feasible()).toList();
+            List<MsiChoice> feasible = container.explainMsi().stream().filter(choice -> choice.assessment().feasible())
+                .toList();
             int dice = random.nextInt(feasible.size() + 1);
             String name = dice == 0 ? "" : feasible.get(dice - 1).name();
             referee.swap("strategy", container.name() + " to " + name);

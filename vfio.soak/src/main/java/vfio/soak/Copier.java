@@ -7,8 +7,8 @@ import java.util.concurrent.locks.LockSupport;
 import vfio.api.EventFd;
 
 /**
- * Copies, and interrupts in lockstep: one message, one signal, then the next. A transfer that ends with an interrupt has all its bytes in
- * memory when the signal comes.
+ * Copies, and interrupts in lockstep: one message, one signal, then the next. A transfer that ends with an interrupt
+ * has all its bytes in memory when the signal comes.
  */
 final class Copier extends Worker {
     private static final long NAP_NANOS = 100_000;
@@ -18,7 +18,8 @@ final class Copier extends Worker {
     private final Mover mover;
     private final EventFd eventFd;
 
-    Copier(Tenant tenant, String name, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random, int[] slots) {
+    Copier(Tenant tenant, String name, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random,
+        int[] slots) {
         super("copier " + name, referee, random);
         this.tenant = tenant;
         this.driver = driver;
@@ -70,7 +71,8 @@ final class Copier extends Worker {
         referee.delivered.add(signals);
         if (signals == 0) {
             referee.lost.increment();
-            referee.fail("%s: a message was %s and has not arrived after %d s: %s, %s %s", name(), how, Referee.PATIENCE_SECONDS,
+            referee.fail("%s: a message was %s and has not arrived after %d s: %s, %s %s", name(), how,
+                Referee.PATIENCE_SECONDS,
                 tenant.container().state(), tenant.container().reason(), tenant.container().msiRoutes());
         } else if (signals > 1) {
             referee.duplicated.add(signals - 1);

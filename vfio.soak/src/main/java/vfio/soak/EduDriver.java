@@ -40,10 +40,12 @@ final class EduDriver {
      */
     EduDriver(Device device) {
         this.device = device;
-        device.write(Region.CONFIG, CONFIG_COMMAND, 2, device.read(Region.CONFIG, CONFIG_COMMAND, 2) | MEMORY_AND_MASTER);
+        device.write(Region.CONFIG, CONFIG_COMMAND, 2,
+            device.read(Region.CONFIG, CONFIG_COMMAND, 2) | MEMORY_AND_MASTER);
         long identification = device.read(Region.BAR0, IDENTIFICATION, 4);
         if ((identification & 0xffff) != 0x00ed) {
-            throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu", device.name(),
+            throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu",
+                device.name(),
                 identification);
         }
     }
@@ -80,7 +82,8 @@ final class EduDriver {
         long begin = System.nanoTime();
         for (int polls = 0; (device.read(Region.BAR0, COMMAND, 8) & RUN) != 0; polls++) {
             if (System.nanoTime() - begin > TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS)) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not finish a transfer of %d bytes within %d s", device.name(), bytes,
+                throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not finish a transfer of %d bytes within %d s",
+                    device.name(), bytes,
                     Referee.PATIENCE_SECONDS);
             }
             if (polls > SPINS) {

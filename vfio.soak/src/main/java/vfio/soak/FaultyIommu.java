@@ -19,17 +19,19 @@ import machine.api.Requester;
 import machine.api.Wire;
 
 /**
- * Another provider of the same kind: one that passes everything on, but for one call of the contract, counted over itself and its
- * domains: there it throws, or is late. As the contract says, a call that throws has changed nothing; except that a domain that throws
- * when it is closed is closed, for what it kept blocked could never be given back otherwise; and that an error, such as a class that a
- * stale bundle does not find or memory that has run out, may strike when everything was done and only the return is left.
+ * Another provider of the same kind: one that passes everything on, but for one call of the contract, counted over
+ * itself and its domains: there it throws, or is late. As the contract says, a call that throws has changed nothing;
+ * except that a domain that throws when it is closed is closed, for what it kept blocked could never be given back
+ * otherwise; and that an error, such as a class that a stale bundle does not find or memory that has run out, may
+ * strike when everything was done and only the return is left.
  */
 final class FaultyIommu implements Iommu {
     /** The behaviour of the faulty call. */
     enum Fault { ERRNO, EXCEPTION, ERROR, ERROR_WHEN_DONE, LATE }
 
     /** The calls of a domain, by name: those of a takeover, and those that users cause later. */
-    static final List<String> OF_DOMAINS = List.of("attach", "detach", "map", "mapDoorbell", "unmap", "lookup", "set", "get", "close");
+    static final List<String> OF_DOMAINS = List.of("attach", "detach", "map", "mapDoorbell", "unmap", "lookup", "set",
+        "get", "close");
 
     private static final String MARK = "made to fail by the soak";
 

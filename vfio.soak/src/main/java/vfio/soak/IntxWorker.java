@@ -22,7 +22,8 @@ final class IntxWorker extends Worker {
     private final EduDriver driver;
     private final EventFd eventFd;
 
-    IntxWorker(Tenant tenant, Device device, EduDriver driver, EventFd eventFd, Referee referee, SplittableRandom random) {
+    IntxWorker(Tenant tenant, Device device, EduDriver driver, EventFd eventFd, Referee referee,
+        SplittableRandom random) {
         super("pin " + device.name(), referee, random);
         this.tenant = tenant;
         this.device = device;
@@ -55,7 +56,8 @@ final class IntxWorker extends Worker {
         long signals = eventFd.read(Referee.PATIENCE_SECONDS, TimeUnit.SECONDS);
         referee.pins.increment();
         if (signals != 1) {
-            referee.fail("%s: the pin was %s and has fired %d times within %d s; %s", name(), how, signals, Referee.PATIENCE_SECONDS,
+            referee.fail("%s: the pin was %s and has fired %d times within %d s; %s", name(), how, signals,
+                Referee.PATIENCE_SECONDS,
                 tenant.container().reason());
         }
     }

@@ -24,7 +24,8 @@ final class IommuSwapper extends BundleSwapper {
     private static final int EARLY_CALLS = 4;
     /** For how long a provider that waits for one call of users waits. */
     private static final long TRAP_MILLIS = 25;
-    private static final FaultyIommu.Fault[] THROWN = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR,
+    private static final FaultyIommu.Fault[] THROWN = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION,
+        FaultyIommu.Fault.ERROR,
         FaultyIommu.Fault.ERROR_WHEN_DONE};
 
     private final BundleContext context;
@@ -33,7 +34,8 @@ final class IommuSwapper extends BundleSwapper {
     private int next = 1;
     private int farthest;
 
-    IommuSwapper(List<Tenant> tenants, List<Backend> backends, BundleContext context, String kind, String type, Referee referee,
+    IommuSwapper(List<Tenant> tenants, List<Backend> backends, BundleContext context, String kind, String type,
+        Referee referee,
             SplittableRandom random) {
         super("iommu", tenants, backends, referee, random);
         this.context = context;
@@ -46,9 +48,11 @@ final class IommuSwapper extends BundleSwapper {
         switch (random.nextInt(5)) {
             // Each call of the contract in turn: those of two takeovers, and of what users do in between.
             case 0 -> next = takeOver("throw", thrown(), "", next) ? next + 1 : 1;
-            case 1 -> takeOver("throw", thrown(), FaultyIommu.OF_DOMAINS.get(random.nextInt(FaultyIommu.OF_DOMAINS.size())),
+            case 1 -> takeOver("throw", thrown(),
+                FaultyIommu.OF_DOMAINS.get(random.nextInt(FaultyIommu.OF_DOMAINS.size())),
                 1 + random.nextInt(EARLY_CALLS));
-            case 2 -> takeOver(random.nextBoolean() ? "vanish" : "late", FaultyIommu.Fault.LATE, "", random.nextInt(Math.max(1, farthest)));
+            case 2 -> takeOver(random.nextBoolean() ? "vanish" : "late", FaultyIommu.Fault.LATE, "",
+            random.nextInt(Math.max(1, farthest)));
             default -> lifeCycle();
         }
         rest();
@@ -61,9 +65,11 @@ final class IommuSwapper extends BundleSwapper {
     /** {@return whether the call that was to fail has been made} */
     private boolean takeOver(String swap, FaultyIommu.Fault fault, String only, int at) throws Exception {
         ServiceReference<Iommu> reference = real();
-        FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, only, swap.equals("vanish") ? 0 : at,
+        FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, only,
+            swap.equals("vanish") ? 0 : at,
             TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
-        ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer, new Hashtable<>(Map.of(Iommu.KIND, kind,
+        ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer,
+            new Hashtable<>(Map.of(Iommu.KIND, kind,
             Iommu.TYPE, reference.getProperty(Iommu.TYPE), Constants.SERVICE_RANKING, random.nextInt(-10, 10))));
         referee.swap(swap, String.format("%s, at call %d%s, %s", kind, at, only.isEmpty() ? "" : " of " + only, fault));
         try {
@@ -73,7 +79,8 @@ final class IommuSwapper extends BundleSwapper {
                 try {
                     tenant.container().swap(type);
                 } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
-                    ContainerSwapper.expectNotNow(referee, "swap of container " + tenant.container().name() + " to a provider that fails at call "
+                    ContainerSwapper.expectNotNow(referee,
+                        "swap of container " + tenant.container().name() + " to a provider that fails at call "
                         + at, e);
                 }
                 if (random.nextBoolean()) {

@@ -9,8 +9,9 @@ package vfio.soak;
  *   '----------------- first half ------------------'    third quarter  last quarter
  * </pre>
  *
- * The memory behind the mapped slots lies like this, too: behind each of them is one that no device may touch. The physical
- * addresses that equal these device addresses are memory that no device may touch either: it tells if translation is ever bypassed.
+ * The memory behind the mapped slots lies like this, too: behind each of them is one that no device may touch. The
+ * physical addresses that equal these device addresses are memory that no device may touch either: it tells if
+ * translation is ever bypassed.
  *
  * @param start first device address, a multiple of twice the size
  * @param span bytes of a slot, a power of two

@@ -24,7 +24,8 @@ final class Leaks {
      * What was found.
      *
      * @param threads that are alive and were not at the beginning, by name
-     * @param loaders bundles of which class loaders are still reachable although their revisions were replaced, with how many
+     * @param loaders bundles of which class loaders are still reachable although their revisions were replaced, with
+     *     how many
      */
     record Left(List<String> threads, Map<String, Integer> loaders) {
     }
@@ -83,22 +84,31 @@ final class Leaks {
         return left;
     }
 
-    /** The JVM remembers the type of the latest record whose equals it has made, in a cache of one entry: let that be one of ours. */
+    /**
+     * The JVM remembers the type of the latest record whose equals it has made, in a cache of one entry: let that be
+     * one of ours.
+     */
     private static void forget() {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
-            ObjectMethods.bootstrap(lookup, "equals", MethodType.methodType(boolean.class, Revision.class, Object.class), Revision.class,
+            ObjectMethods.bootstrap(lookup, "equals",
+                MethodType.methodType(boolean.class, Revision.class, Object.class), Revision.class,
                 "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
-            ObjectMethods.bootstrap(lookup, "hashCode", MethodType.methodType(int.class, Revision.class), Revision.class,
+            ObjectMethods.bootstrap(lookup, "hashCode", MethodType.methodType(int.class, Revision.class),
+                Revision.class,
                 "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
-            ObjectMethods.bootstrap(lookup, "toString", MethodType.methodType(String.class, Revision.class), Revision.class,
+            ObjectMethods.bootstrap(lookup, "toString", MethodType.methodType(String.class, Revision.class),
+                Revision.class,
                 "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
         } catch (Throwable e) {
             throw new IllegalStateException("the JVM does not make an equals for " + Revision.class, e);
         }
     }
 
-    /** Without the JVM's own, and without the pools of the framework's resolver and of OSGi promises: their threads stay for a while. */
+    /**
+     * Without the JVM's own, and without the pools of the framework's resolver and of OSGi promises: their threads stay
+     * for a while.
+     */
     private static Set<Thread> threads() {
         Set<Thread> threads = new HashSet<>(Thread.getAllStackTraces().keySet());
         threads.removeIf(thread -> thread.getThreadGroup() == null || thread.getThreadGroup().getName().equals("system")

@@ -109,8 +109,10 @@ final class Mover {
     /** Before something is done again: a device that is blocked is not to spend its time in being refused. */
     private void retry(long begin) {
         if (System.nanoTime() - begin > TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS)) {
-            throw new ErrnoException(Errno.ETIMEDOUT, "container %s: transfers to slot %d are refused for more than %d s; it is %s: %s",
-                tenant.container().name(), slots[slot], Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason());
+            throw new ErrnoException(Errno.ETIMEDOUT,
+                "container %s: transfers to slot %d are refused for more than %d s; it is %s: %s",
+                tenant.container().name(), slots[slot], Referee.PATIENCE_SECONDS, tenant.container().state(),
+                tenant.container().reason());
         }
         LockSupport.parkNanos(NAP_NANOS);
     }
@@ -126,7 +128,8 @@ final class Mover {
         if (wrong + stray > 0) {
             referee.mismatches.add(wrong);
             referee.strayWrites.add(stray);
-            referee.fail("container %s: transfer %d of %d bytes to iova 0x%x: %d wrong, and %d around them", tenant.container().name(),
+            referee.fail("container %s: transfer %d of %d bytes to iova 0x%x: %d wrong, and %d around them",
+                tenant.container().name(),
                 sequence, length, tenant.layout().iova(slots[slot]) + offset, wrong, stray);
         }
     }
@@ -140,7 +143,8 @@ final class Mover {
             referee.bytesVerified.add(all.length);
             if (wrong > 0) {
                 referee.mismatches.add(wrong);
-                referee.fail("container %s: at the end %d bytes of slot %d are wrong", tenant.container().name(), wrong, slots[i]);
+                referee.fail("container %s: at the end %d bytes of slot %d are wrong", tenant.container().name(), wrong,
+                    slots[i]);
             }
         }
     }

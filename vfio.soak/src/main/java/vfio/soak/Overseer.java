@@ -35,7 +35,8 @@ final class Overseer {
      * Has the work done.
      *
      * @param interrupted what an interrupt of the calling thread does; the wait goes on
-     * @return what came of it; empty if a phase took longer than it may: that is a failure then, with where the thread is
+     * @return what came of it; empty if a phase took longer than it may: that is a failure then, with where the thread
+     *     is
      * @throws ExecutionException with what it has thrown
      */
     <T> Optional<T> oversee(Callable<T> work, Runnable interrupted) throws ExecutionException {
@@ -49,7 +50,8 @@ final class Overseer {
             } catch (TimeoutException e) {
                 Phase now = phase;
                 if (System.nanoTime() - now.due > 0) {
-                    referee.fail("%s has not come to an end within %d s:%s", now.name, now.seconds, Worker.stack(worker));
+                    referee.fail("%s has not come to an end within %d s:%s", now.name, now.seconds,
+                        Worker.stack(worker));
                     return Optional.empty();
                 }
             } catch (InterruptedException e) {

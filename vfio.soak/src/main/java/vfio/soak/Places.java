@@ -46,7 +46,8 @@ final class Places implements AutoCloseable {
     List<List<String>> plug(int containers, int devices) throws IOException, InterruptedException {
         List<Slot> slots = machine.slots().stream().filter(slot -> !slot.node().builtIn()).toList();
         if (slots.isEmpty() && !machine.slots().isEmpty()) {
-            throw new ErrnoException(Errno.EOPNOTSUPP, "the devices of %s are its own; none can be plugged in", machine.model());
+            throw new ErrnoException(Errno.EOPNOTSUPP, "the devices of %s are its own; none can be plugged in",
+                machine.model());
         }
         Set<String> present = new HashSet<>();
         Set<Integer> used = new HashSet<>();
@@ -57,7 +58,8 @@ final class Places implements AutoCloseable {
             }
         });
         List<List<String>> sets = new ArrayList<>();
-        for (List<Allotment.Place> places : Allotment.of(slots, present, used, wantedByFirmware(), containers, devices)) {
+        for (List<Allotment.Place> places : Allotment.of(slots, present, used, wantedByFirmware(), containers,
+            devices)) {
             List<String> names = new ArrayList<>();
             for (Allotment.Place place : places) {
                 names.add(plug(place));
@@ -65,7 +67,8 @@ final class Places implements AutoCloseable {
             sets.add(names);
         }
         if (sets.isEmpty()) {
-            throw new ErrnoException(Errno.ENOSPC, "no place of %s is free for a device: no unit covers it, firmware wants memory mapped"
+            throw new ErrnoException(Errno.ENOSPC,
+                "no place of %s is free for a device: no unit covers it, firmware wants memory mapped"
                 + " for it (RMRR), or it is taken",
                 machine.model());
         }
@@ -81,7 +84,8 @@ final class Places implements AutoCloseable {
         String name = place.name();
         Configuration configuration = configurations.createFactoryConfiguration("device.edu", "?");
         plugged.put(name, configuration);
-        configuration.update(new Hashtable<>(Map.of("slot", place.slot().name(), "device", place.device(), "function", place.function(),
+        configuration.update(
+            new Hashtable<>(Map.of("slot", place.slot().name(), "device", place.device(), "function", place.function(),
             "dma.mask", -1L)));
         await(name, true);
         return name;

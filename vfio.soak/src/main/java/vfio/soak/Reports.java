@@ -23,13 +23,15 @@ final class Reports {
      * What was refused to one container.
      *
      * @param accesses that were refused
-     * @param shortest of the reports with a refusal the one where DMA was held back for the shortest time; null if there is none
+     * @param shortest of the reports with a refusal the one where DMA was held back for the shortest time; null if
+     *     there is none
      */
     record Refusals(long accesses, Swap shortest) {
         private static final Refusals NONE = new Refusals(0, null);
 
         private Refusals with(Swap report) {
-            boolean shorter = report.refused() > 0 && (shortest == null || report.blockedNanos() < shortest.blockedNanos());
+            boolean shorter = report.refused() > 0
+                && (shortest == null || report.blockedNanos() < shortest.blockedNanos());
             return new Refusals(accesses + report.refused(), shorter ? report : shortest);
         }
     }
@@ -77,8 +79,8 @@ final class Reports {
     }
 
     /**
-     * {@return for how long DMA was held back, in microseconds, by ascending length: one entry a report where it was, or a sample of them; the
-     * longest is among them}
+     * {@return for how long DMA was held back, in microseconds, by ascending length: one entry a report where it was,
+     * or a sample of them; the longest is among them}
      */
     synchronized long[] blockedMicros() {
         long[] micros = Arrays.copyOf(sample, (int) Math.min(blocked, SAMPLE));

@@ -29,16 +29,21 @@ final class Roamer extends Worker {
         int bytes = 1 + random.nextInt(EduDriver.BUFFER_SIZE);
         boolean write = random.nextBoolean();
         switch (random.nextInt(6)) {
-            case 0, 1 -> access(layout.iova(layout.firstChurn() + random.nextInt(layout.churn())) + within(bytes), bytes, write, false);
-            case 2, 3 -> access(layout.iova(1 + 2 * random.nextInt(layout.slots() / 4)) + within(bytes), bytes, write, true);
+            case 0, 1 -> access(layout.iova(layout.firstChurn() + random.nextInt(layout.churn())) + within(bytes),
+                bytes, write, false);
+            case 2, 3 ->
+            access(layout.iova(1 + 2 * random.nextInt(layout.slots() / 4)) + within(bytes),
+                        bytes, write, true);
             case 4 -> access(layout.end() + random.nextLong(layout.size() - bytes), bytes, write, true);
             default -> {
                 Tenant other = all.get(random.nextInt(all.size()));
                 if (other != tenant) {
                     // Where the other one has memory.
-                    access(other.layout().iova(2 * random.nextInt(layout.slots() / 4)) + within(bytes), bytes, write, true);
+                    access(other.layout().iova(2 * random.nextInt(layout.slots() / 4)) + within(bytes),
+                        bytes, write, true);
                 } else if (tenant.windowed()) {
-                    access(layout.iova(layout.firstBank() + random.nextInt(layout.slots() / 4)) + within(bytes), bytes, false, true);
+                    access(layout.iova(layout.firstBank() + random.nextInt(layout.slots() / 4)) + within(bytes), bytes,
+                    false, true);
                 }
             }
         }

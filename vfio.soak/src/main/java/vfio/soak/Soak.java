@@ -51,7 +51,8 @@ final class Soak {
     private static final long GLANCE_MILLIS = 200;
     /** For how long devices go on when the last swap has ended. */
     private static final long AFTERWARDS_MILLIS = 300;
-    private static final Set<String> SERVICES = Set.of(Iommu.class.getName(), InterruptController.class.getName(), MsiStrategy.class.getName());
+    private static final Set<String> SERVICES = Set.of(Iommu.class.getName(), InterruptController.class.getName(),
+        MsiStrategy.class.getName());
 
     private final BundleContext context;
     private final Machine machine;
@@ -70,7 +71,8 @@ final class Soak {
     private volatile double ran;
     private volatile boolean ending;
 
-    Soak(BundleContext context, Machine machine, Vfio vfio, ConfigurationAdmin configurations, ServiceComponentRuntime components,
+    Soak(BundleContext context, Machine machine, Vfio vfio, ConfigurationAdmin configurations,
+        ServiceComponentRuntime components,
             Settings settings, PrintStream out, boolean terminal) {
         this.context = context;
         this.machine = machine;
@@ -85,13 +87,14 @@ final class Soak {
     /**
      * Does it. An interrupt of the thread that calls is as {@link #end}.
      *
-     * @throws ErrnoException if it cannot begin: ENODEV without an IOMMU, an interrupt controller or a strategy; ENOSPC if the
-     *     machine has no places for devices; what VFIO throws
+     * @throws ErrnoException if it cannot begin: ENODEV without an IOMMU, an interrupt controller or a strategy; ENOSPC
+     *     if the machine has no places for devices; what VFIO throws
      */
     Verdict run() throws IOException, InvalidSyntaxException {
         overseer.phase("setting up", Referee.PATIENCE_SECONDS);
         try {
-            return overseer.oversee(this::direct, this::end).orElseGet(() -> new Verdict(settings, board, machine.warnings(), referee, ran,
+            return overseer.oversee(this::direct, this::end)
+                .orElseGet(() -> new Verdict(settings, board, machine.warnings(), referee, ran,
                 Optional.empty()));
         } catch (ExecutionException e) {
             throw failure(e.getCause());
@@ -114,7 +117,8 @@ final class Soak {
         } else if (thrown instanceof InvalidSyntaxException known) {
             throw known;
         }
-        return thrown instanceof IOException known ? known : new IOException("the soak cannot begin: " + thrown.getMessage(), thrown);
+        return thrown instanceof IOException known ? known
+            : new IOException("the soak cannot begin: " + thrown.getMessage(), thrown);
     }
 
     /** All of it, on a thread of its own. */
@@ -128,10 +132,12 @@ final class Soak {
         boolean begun = false;
         try {
             long memory = untouched(all);
-            ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class, referee.reports::add, null);
+            ServiceRegistration<SwapListener> listening = context.registerService(SwapListener.class,
+                referee.reports::add, null);
             try (Places places = new Places(machine, vfio, configurations)) {
                 List<List<String>> sets = places.plug(CONTAINERS, ROLES.size());
-                board = String.format("%s: %s, %s; swapped: %s", machine.model(), type, containers(sets), all.stream().map(Backend::name).collect(Collectors.joining(", ")));
+                board = String.format("%s: %s, %s; swapped: %s", machine.model(), type, containers(sets),
+                    all.stream().map(Backend::name).collect(Collectors.joining(", ")));
                 begun = true;
                 work(type, sets, iommus, others);
                 overseer.phase("pulling the devices out", Referee.PATIENCE_SECONDS);
@@ -159,8 +165,8 @@ final class Soak {
     }
 
     /**
-     * Starts every backend anew. A driver may keep tables for as long as it runs, such as one per bus that it has met: only what is free
-     * when all have just started can be compared.
+     * Starts every backend anew. A driver may keep tables for as long as it runs, such as one per bus that it has met:
+     * only what is free when all have just started can be compared.
      *
      * @return bytes of the machine's memory that are free then
      */
@@ -176,7 +182,8 @@ final class Soak {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS / 2);
         while (!providers().equals(before) || !working().containsAll(working)) {
             if (System.nanoTime() > deadline) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "after a restart of %s the machine has %s within %d s, and not %s; see the log",
+                throw new ErrnoException(Errno.ETIMEDOUT,
+                    "after a restart of %s the machine has %s within %d s, and not %s; see the log",
                     backends.stream().map(Backend::name).toList(), providers(), Referee.PATIENCE_SECONDS / 2, before);
             }
             Thread.sleep(1);
@@ -200,14 +207,17 @@ final class Soak {
 
     /** {@return the containers that translate, by name: others than those of the soak} */
     private Set<String> working() {
-        return vfio.containers().stream().filter(container -> container.state() == ContainerState.ACTIVE).map(Container::name)
+        return vfio.containers().stream().filter(container -> container.state() == ContainerState.ACTIVE)
+            .map(Container::name)
             .collect(Collectors.toSet());
     }
 
-    private void work(String type, List<List<String>> sets, List<Backend> iommus, List<Backend> others) throws InterruptedException {
+    private void work(String type, List<List<String>> sets, List<Backend> iommus, List<Backend> others)
+        throws InterruptedException {
         List<Tenant> tenants = new ArrayList<>();
         List<Churner> churners = new ArrayList<>();
-        Attachment faults = machine.onFault(fault -> tenants.stream().filter(tenant -> tenant.requesters().contains(fault.requester()))
+        Attachment faults = machine
+            .onFault(fault -> tenants.stream().filter(tenant -> tenant.requesters().contains(fault.requester()))
             .forEach(tenant -> tenant.fault(fault)));
         try {
             for (List<String> devices : sets) {
@@ -249,7 +259,8 @@ final class Soak {
     static String containers(List<List<String>> sets) {
         String sizes = sets.stream().map(set -> String.valueOf(set.size())).collect(Collectors.joining(" and "));
         List<String> missing = ROLES.subList(sets.stream().mapToInt(List::size).max().orElse(0), ROLES.size());
-        return String.format("%d container%s with %s device%s%s", sets.size(), sets.size() == 1 ? "" : "s", sizes, sizes.equals("1") ? "" : "s",
+        return String.format("%d container%s with %s device%s%s", sets.size(), sets.size() == 1 ? "" : "s", sizes,
+            sizes.equals("1") ? "" : "s",
             missing.isEmpty() ? "" : ", no place for " + String.join(", ", missing));
     }
 
@@ -267,13 +278,15 @@ final class Soak {
         }
         if (bursts) {
             Device bursting = devices.get(2);
-            workers.add(new Burster(tenant, name, new EduDriver(bursting), tenant.message(bursting), referee, random.split(),
+            workers.add(
+                new Burster(tenant, name, new EduDriver(bursting), tenant.message(bursting), referee, random.split(),
                 Arrays.stream(mapped).filter(slot -> slot / 2 % 2 == 1).toArray()));
         }
         if (devices.size() > 3) {
             Device pinned = devices.get(3);
             EduDriver driver = new EduDriver(pinned);
-            tenant.pin(pinned).ifPresent(eventFd -> workers.add(new IntxWorker(tenant, pinned, driver, eventFd, referee, random.split())));
+            tenant.pin(pinned).ifPresent(
+                eventFd -> workers.add(new IntxWorker(tenant, pinned, driver, eventFd, referee, random.split())));
         }
         Churner churner = new Churner(tenant, machine.memory(), name, referee, random.split());
         churners.add(churner);
@@ -327,11 +340,13 @@ final class Soak {
         long reported = refusals.accesses();
         if (tenant.blocked() > reported) {
             referee.unexpectedFaults.add(tenant.blocked() - reported);
-            referee.fail("container %s: %d accesses were refused BLOCKED, and the reports know of %d", tenant.container().name(),
+            referee.fail("container %s: %d accesses were refused BLOCKED, and the reports know of %d",
+                tenant.container().name(),
                 tenant.blocked(), reported);
         }
         if (sameBound && refusals.shortest() != null && refusals.shortest().blockedNanos() < tenant.bound().toNanos()) {
-            referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(), refusals.shortest());
+            referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(),
+                refusals.shortest());
         }
     }
 
@@ -342,7 +357,8 @@ final class Soak {
     private <T> ServiceReference<T> reference(Class<T> service) {
         ServiceReference<T> reference = context.getServiceReference(service);
         if (reference == null) {
-            throw new ErrnoException(Errno.ENODEV, "no %s is there; start a bundle that provides one", service.getSimpleName());
+            throw new ErrnoException(Errno.ENODEV, "no %s is there; start a bundle that provides one",
+                service.getSimpleName());
         }
         return reference;
     }

@@ -21,7 +21,8 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import vfio.api.Vfio;
 
 /** The commands {@code vfio:soak} and {@code vfio:enough}, which ends one early. They need nothing that is swapped. */
-@Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak", "osgi.command.function=enough",
+@Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak",
+    "osgi.command.function=enough",
     "gantry.command.group=to try: soak enough", "gantry.command.completes=soak --json=*"})
 public final class SoakCommand {
     /** Bound of the seeds that JSON can represent exactly. */
@@ -37,7 +38,8 @@ public final class SoakCommand {
 
     /** Built by Declarative Services. */
     @Activate
-    public SoakCommand(BundleContext context, @Reference(name = "machine") Machine machine, @Reference(name = "vfio") Vfio vfio,
+    public SoakCommand(BundleContext context, @Reference(name = "machine") Machine machine,
+        @Reference(name = "vfio") Vfio vfio,
             @Reference(name = "configurations") ConfigurationAdmin configurations,
             @Reference(name = "components") ServiceComponentRuntime components) {
         this.context = context;
@@ -53,18 +55,22 @@ public final class SoakCommand {
             @Descriptor("for how long") @Parameter(names = {"-s", "--seconds"}, absentValue = "30") String seconds,
             @Descriptor("seed of all random choices; by default a new one each time")
             @Parameter(names = {"-r", "--seed"}, absentValue = "") String seed,
-            @Descriptor("file to write the result to as JSON; - is standard output, and the text goes to standard error then")
+            @Descriptor("file to write the result to as JSON; - is standard output, and the text goes to standard "
+                + "error then")
             @Parameter(names = {"-j", "--json"}, absentValue = "") Object json)
             throws IOException, InvalidSyntaxException {
         Settings settings = new Settings((int) Math.min(Integer.MAX_VALUE, number("seconds", seconds)),
             seed.isEmpty() ? new SecureRandom().nextLong(SEEDS) : number("seed", seed));
         // By its name; or opened by a program before it began.
-        try (OutputFile file = json instanceof OutputFile open ? open : "".equals(json.toString()) ? null : OutputFile.open(json.toString())) {
+        try (OutputFile file = json instanceof OutputFile open ? open
+            : "".equals(json.toString()) ? null : OutputFile.open(json.toString())) {
             // JSON on standard output must be alone there.
             PrintStream out = file != null && file.isStandard() ? System.err : session.getConsole();
-            out.printf("Swapping backends of %s under load for %d s, seed %d%n", machine.model(), settings.seconds(), settings.seed());
+            out.printf("Swapping backends of %s under load for %d s, seed %d%n", machine.model(), settings.seconds(),
+                settings.seed());
             Verdict verdict;
-            running = new Soak(context, machine, vfio, configurations, components, settings, out, Boolean.getBoolean("gantry.terminal"));
+            running = new Soak(context, machine, vfio, configurations, components, settings, out,
+                Boolean.getBoolean("gantry.terminal"));
             try {
                 verdict = running.run();
             } finally {

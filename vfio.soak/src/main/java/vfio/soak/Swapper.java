@@ -43,8 +43,10 @@ abstract class Swapper extends Worker {
         for (Tenant tenant : tenants) {
             while (!condition.holds(tenant)) {
                 if (System.nanoTime() > deadline) {
-                    referee.fail("container %s: not %s within %d s after a swap: %s, %s, MSI strategy %s, placed %s, routed %s",
-                        tenant.container().name(), what, Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason(),
+                    referee.fail(
+                        "container %s: not %s within %d s after a swap: %s, %s, MSI strategy %s, placed %s, routed %s",
+                        tenant.container().name(), what, Referee.PATIENCE_SECONDS, tenant.container().state(),
+                        tenant.container().reason(),
                         tenant.container().msiStrategy().orElse("none"), tenant.container().msiPlacements(),
                         tenant.container().msiRoutes());
                     return;

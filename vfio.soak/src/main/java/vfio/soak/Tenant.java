@@ -55,7 +55,9 @@ final class Tenant implements AutoCloseable {
     private record Banks(String strategy, List<MsiPlacement> placements) {
     }
 
-    /** A container for the groups of some devices; the devices are open, and nothing of it is left behind if this fails. */
+    /**
+     * A container for the groups of some devices; the devices are open, and nothing of it is left behind if this fails.
+     */
     Tenant(Referee referee, Vfio vfio, DmaMemory memory, String name, String type, List<String> names) {
         this.referee = referee;
         this.container = vfio.openContainer(name);
@@ -73,7 +75,8 @@ final class Tenant implements AutoCloseable {
             windowed = capabilities.windowed();
             int slots = Layout.slots(windowed, capabilities.maxWindows());
             if (slots < 16) {
-                throw new ErrnoException(Errno.ENOSPC, "type %s has %d windows; 16 are needed for memory, guards and banks", type, slots);
+                throw new ErrnoException(Errno.ENOSPC,
+                    "type %s has %d windows; 16 are needed for memory, guards and banks", type, slots);
             }
             long size = (long) Layout.SPAN * slots;
             // Twice the size: what lies outside the aperture is watched, too.
@@ -214,7 +217,8 @@ final class Tenant implements AutoCloseable {
         synchronized (choice) {
             List<MsiPlacement> placements = container.msiPlacements();
             // Of others a bank is placed for as long as vectors of it are enabled, and those are given back meanwhile.
-            expected = placements.isEmpty() ? null : container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains)
+            expected = placements.isEmpty() ? null
+                : container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains)
                 .map(strategy -> new Banks(strategy, placements)).orElse(null);
         }
     }
@@ -233,7 +237,10 @@ final class Tenant implements AutoCloseable {
         }
     }
 
-    /** Another strategy, by name; empty for the best of those there are. Nothing happens while banks are expected of the one there was. */
+    /**
+     * Another strategy, by name; empty for the best of those there are. Nothing happens while banks are expected of the
+     * one there was.
+     */
     void choose(String strategy) {
         synchronized (choice) {
             if (expected == null) {
@@ -243,8 +250,8 @@ final class Tenant implements AutoCloseable {
     }
 
     /**
-     * What the strategy in use leaves to the user: makes banks reachable that are not. Not while some are expected to come back by
-     * themselves: a user who does it again would not notice that they do not.
+     * What the strategy in use leaves to the user: makes banks reachable that are not. Not while some are expected to
+     * come back by themselves: a user who does it again would not notice that they do not.
      */
     void attend() {
         synchronized (choice) {
@@ -275,8 +282,10 @@ final class Tenant implements AutoCloseable {
                 }
             }
         } catch (ErrnoException e) {
-            // The strategy or the controller has just gone, another of its users was faster, or its provider was made to fail: it is asked again.
-            if (!Set.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOTTY, Errno.EEXIST).contains(e.errno()) && !FaultyIommu.injected(e)) {
+            // The strategy or the controller has just gone, another of its users was faster, or its provider was made
+            // to fail: it is asked again.
+            if (!Set.of(Errno.EAGAIN, Errno.ENODEV, Errno.ENOTTY, Errno.EEXIST).contains(e.errno())
+                && !FaultyIommu.injected(e)) {
                 throw e;
             }
         }
@@ -287,7 +296,8 @@ final class Tenant implements AutoCloseable {
         int slot = Math.floorMod(dice, 2 * layout.slots() + layout.slots() / 4);
         boolean mirrored = slot < 2 * layout.slots();
         long offset = mirrored ? (long) slot * layout.span() : offset(2 * (slot - 2 * layout.slots()) + 1);
-        expectUntouched(mirrored ? mirror : arena, offset, layout.span(), mirrored ? "at physical address" : "beside mapped memory, at");
+        expectUntouched(mirrored ? mirror : arena, offset, layout.span(),
+            mirrored ? "at physical address" : "beside mapped memory, at");
     }
 
     /** Looks at all of it. */
@@ -302,7 +312,8 @@ final class Tenant implements AutoCloseable {
         long changed = Guard.changed(buffer, offset, length);
         if (changed > 0) {
             referee.strayWrites.add(changed);
-            referee.fail("container %s: %d bytes that no device may reach have changed, %s 0x%x", container.name(), changed, where,
+            referee.fail("container %s: %d bytes that no device may reach have changed, %s 0x%x", container.name(),
+                changed, where,
                 buffer.physical(offset));
             Guard.fill(buffer, offset, length);
         }
@@ -314,13 +325,15 @@ final class Tenant implements AutoCloseable {
             long last = mapping.buffer().physical(mapping.offset() + mapping.length() - 1);
             if (container.lookup(mapping.iova(), Access.WRITE) != mapping.buffer().physical(mapping.offset())
                     || container.lookup(mapping.end(), Access.READ) != last) {
-                referee.fail("container %s: the tables do not say of 0x%x..0x%x what the ledger says", container.name(), mapping.iova(),
+                referee.fail("container %s: the tables do not say of 0x%x..0x%x what the ledger says", container.name(),
+                    mapping.iova(),
                     mapping.end());
             }
         });
         for (int slot = 1; slot < layout.slots() / 2; slot += 2) {
             if (container.lookup(layout.iova(slot), Access.WRITE) >= 0) {
-                referee.fail("container %s: the tables translate 0x%x, which was never mapped", container.name(), layout.iova(slot));
+                referee.fail("container %s: the tables translate 0x%x, which was never mapped", container.name(),
+                    layout.iova(slot));
             }
         }
     }

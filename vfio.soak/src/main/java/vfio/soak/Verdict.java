@@ -17,15 +17,21 @@ import java.util.Optional;
  * @param ran for how many seconds backends were swapped; fewer than requested if the soak was ended early
  * @param left threads and class loaders left behind; empty if a hang kept the soak from looking, which is never OK
  */
-record Verdict(Settings settings, String board, List<String> warnings, Referee referee, double ran, Optional<Leaks.Left> left) {
+record Verdict(Settings settings, String board, List<String> warnings, Referee referee, double ran,
+    Optional<Leaks.Left> left) {
     private static final int SHOWN = 10;
-    /** The version of the JSON, {@code docs/soak.schema.json}; it changes when a field is removed or changes its meaning, not when one is added. */
+    /**
+     * The version of the JSON, {@code docs/soak.schema.json}; it changes when a field is removed or changes its
+     * meaning, not when one is added.
+     */
     private static final int VERSION = 1;
 
     /** {@return whether every promise held, and enough was done to tell} */
     boolean ok() {
-        return referee.failed() == 0 && referee.mismatches.sum() == 0 && referee.strayWrites.sum() == 0 && referee.lost.sum() == 0
-            && referee.duplicated.sum() == 0 && referee.unexpectedFaults.sum() == 0 && left.filter(found -> found.threads().isEmpty() && found.loaders().isEmpty()).isPresent()
+        return referee.failed() == 0 && referee.mismatches.sum() == 0 && referee.strayWrites.sum() == 0
+            && referee.lost.sum() == 0
+            && referee.duplicated.sum() == 0 && referee.unexpectedFaults.sum() == 0
+            && left.filter(found -> found.threads().isEmpty() && found.loaders().isEmpty()).isPresent()
             && referee.bytesVerified.sum() > 0 && referee.delivered.sum() > 0 && referee.swaps() > 0;
     }
 
@@ -83,23 +89,30 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
         line(text, "swaps", "%d in %.0f s: %s", referee.swaps(), ran, kinds());
         line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.count(), reports.failed(),
             reports.mappings());
-        line(text, "DMA blocked", "%s µs (median of the swaps), %s (99th percentile), %s (longest)", quantile(blocked, 0.5), quantile(blocked, 0.99),
+        line(text, "DMA blocked", "%s µs (median of the swaps), %s (99th percentile), %s (longest)",
+            quantile(blocked, 0.5), quantile(blocked, 0.99),
             quantile(blocked, 1));
         line(text, "accesses", "%d waited, %d refused after waiting", reports.stalled(), reports.refused());
-        line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d bytes stray", referee.bytesVerified.sum() / 1e6, referee.mismatches.sum(),
+        line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d bytes stray", referee.bytesVerified.sum() / 1e6,
+            referee.mismatches.sum(),
             referee.strayWrites.sum());
-        line(text, "MSIs", "%d raised, %d delivered, %d lost, %d duplicated; %d carried over a swap", referee.raised.sum(),
+        line(text, "MSIs", "%d raised, %d delivered, %d lost, %d duplicated; %d carried over a swap",
+            referee.raised.sum(),
             referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.carried());
         line(text, "pins", "%d fired", referee.pins.sum());
-        line(text, "maps, unmaps", "%d, of which %d refused for now (EAGAIN)", referee.maps.sum(), referee.againLater.sum());
-        line(text, "faults", "%d expected, %d unexpected", referee.expectedFaults.sum(), referee.unexpectedFaults.sum());
-        line(text, "left behind", "%s", left.map(found -> found.threads().size() + " threads, " + sum(found) + " class loaders")
+        line(text, "maps, unmaps", "%d, of which %d refused for now (EAGAIN)", referee.maps.sum(),
+            referee.againLater.sum());
+        line(text, "faults", "%d expected, %d unexpected", referee.expectedFaults.sum(),
+            referee.unexpectedFaults.sum());
+        line(text, "left behind", "%s",
+            left.map(found -> found.threads().size() + " threads, " + sum(found) + " class loaders")
             .orElse("not determined: something hangs"));
         warnings.forEach(warning -> text.append("\nWarning: ").append(warning).append('\n'));
         List<String> failures = new ArrayList<>(referee.failures());
         left.ifPresent(found -> {
             found.threads().forEach(name -> failures.add("thread left: " + name));
-            found.loaders().forEach((name, count) -> failures.add("class loader left: " + name + (count > 1 ? ", " + count + " times" : "")));
+            found.loaders().forEach((name, count) -> failures
+                .add("class loader left: " + name + (count > 1 ? ", " + count + " times" : "")));
         });
         if (!failures.isEmpty()) {
             text.append('\n');
@@ -109,15 +122,21 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
                 text.append("… and ").append(more).append(" more\n");
             }
         }
-        String early = ran < settings.seconds() ? String.format(Locale.ROOT, " in the %.0f s of %d s that it ran", ran, settings.seconds()) : "";
-        text.append('\n').append(ok() ? "OK: every promise held" + early : failures.isEmpty() ? "NOT OK: too little work was done to judge" + early
-            : "NOT OK: not every promise held").append("; --seed ").append(settings.seed()).append(" repeats this run.\n");
+        String early = ran < settings.seconds()
+            ? String.format(Locale.ROOT, " in the %.0f s of %d s that it ran", ran, settings.seconds())
+            : "";
+        text.append('\n')
+            .append(ok() ? "OK: every promise held" + early
+                : failures.isEmpty() ? "NOT OK: too little work was done to judge" + early
+            : "NOT OK: not every promise held")
+            .append("; --seed ").append(settings.seed()).append(" repeats this run.\n");
         return text.toString();
     }
 
     /** {@return the swaps by kind in one line} */
     private String kinds() {
-        return referee.byKind().entrySet().stream().map(kind -> kind.getKey() + " " + kind.getValue()).reduce((a, b) -> a + ", " + b)
+        return referee.byKind().entrySet().stream().map(kind -> kind.getKey() + " " + kind.getValue())
+            .reduce((a, b) -> a + ", " + b)
             .orElse("none");
     }
 
@@ -126,7 +145,8 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
     }
 
     private static void line(StringBuilder text, String name, String format, Object... values) {
-        text.append(String.format(Locale.ROOT, "  %-13s ", name)).append(String.format(Locale.ROOT, format, values)).append('\n');
+        text.append(String.format(Locale.ROOT, "  %-13s ", name)).append(String.format(Locale.ROOT, format, values))
+            .append('\n');
     }
 
     /** {@return the smallest value that at least the given share of the values does not exceed; 0 if there are none} */

@@ -53,19 +53,25 @@ class AllotmentTest {
     @Test
     void controllers() {
         List<String> one = List.of("01:00.0", "01:01.0", "01:02.0", "01:03.0");
-        assertEquals(List.of(one, List.of("02:00.0", "02:01.0", "02:02.0", "02:03.0")), allot(controller("01", 0), controller("02", 1),
+        assertEquals(List.of(one, List.of("02:00.0", "02:01.0", "02:02.0", "02:03.0")),
+            allot(controller("01", 0), controller("02", 1),
             controller("03", 2)));
         assertEquals(List.of(one), allot(controller("01", 0)));
-        assertEquals(List.of(one), allot(controller("01", 0), controller("02", 0)), "a group that reaches over two slots");
+        assertEquals(List.of(one), allot(controller("01", 0), controller("02", 0)),
+            "a group that reaches over two slots");
     }
 
     @DisplayName("A PC with every place: both containers have all they want, and the chipset's places stay free")
     @Test
     void pcs() {
         Slot all = bus("00", place -> place >> 3);
-        assertEquals(List.of(List.of("00:03.0", "00:05.0", "00:07.0", "00:0a.0"), List.of("00:04.0", "00:06.0", "00:09.0", "00:0b.0")),
+        assertEquals(
+            List.of(List.of("00:03.0", "00:05.0", "00:07.0", "00:0a.0"),
+                List.of("00:04.0", "00:06.0", "00:09.0", "00:0b.0")),
             allot(all));
-        assertEquals(List.of(List.of("00:03.0", "00:04.0", "00:05.0", "00:06.0"), List.of("05:00.0", "05:01.0", "05:02.0", "05:03.0")),
+        assertEquals(
+            List.of(List.of("00:03.0", "00:04.0", "00:05.0", "00:06.0"),
+                List.of("05:00.0", "05:01.0", "05:02.0", "05:03.0")),
             allot(all, bus("05", place -> 5 << 5 | place >> 3)));
     }
 
@@ -81,17 +87,20 @@ class AllotmentTest {
     void few() {
         assertEquals(List.of(List.of("00:02.0")), allot(pc("00", 0x10)));
         assertEquals(List.of(List.of("00:1f.3")), allot(pc("00", 0xfb)));
-        assertEquals(List.of(List.of("00:02.0"), List.of("01:00.0")), allot(pc("00", 0x10), pc("01", 0)), "a first slot with one place");
+        assertEquals(List.of(List.of("00:02.0"), List.of("01:00.0")), allot(pc("00", 0x10), pc("01", 0)),
+            "a first slot with one place");
         assertEquals(List.of(), allot(pc("00")));
         assertEquals(List.of(), allot());
-        assertEquals("1 container with 1 device, no place for a rogue device, bursts, a pin", Soak.containers(List.of(List.of("a"))));
+        assertEquals("1 container with 1 device, no place for a rogue device, bursts, a pin",
+            Soak.containers(List.of(List.of("a"))));
         assertEquals("2 containers with 3 and 2 devices, no place for a pin",
             Soak.containers(List.of(List.of("a", "b", "c"), List.of("d", "e"))));
         assertEquals("2 containers with 4 and 4 devices",
             Soak.containers(List.of(List.of("a", "b", "c", "d"), List.of("e", "f", "g", "h"))));
     }
 
-    @DisplayName("Places with a device, groups of other containers and places with reserved memory (RMRR) are left alone")
+    @DisplayName("Places with a device, groups of other containers and places with reserved memory (RMRR) are left "
+        + "alone")
     @Test
     void others() {
         assertEquals(List.of(List.of("00:06.0"), List.of("00:07.0")),

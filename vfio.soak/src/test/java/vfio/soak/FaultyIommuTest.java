@@ -23,7 +23,8 @@ class FaultyIommuTest {
 
     /** Does nothing and remembers what it was asked. */
     private <T> T recorder(Class<T> type) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
+        return type
+            .cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
             reached.add(method.getName());
             return result(method);
         }));
@@ -50,14 +51,17 @@ class FaultyIommuTest {
         domain.close();
     }
 
-    private static final List<String> ALL = List.of("capabilities", "reservedRegions", "serves", "open", "set", "get", "map", "lookup", "mapDoorbell",
+    private static final List<String> ALL = List.of("capabilities", "reservedRegions", "serves", "open", "set", "get",
+        "map", "lookup", "mapDoorbell",
         "attach", "unmap", "detach", "close");
 
-    @DisplayName("Each call of the contract fails in its turn and has not reached the real provider, unless it fails when all is done; closing has")
+    @DisplayName("Each call of the contract fails in its turn and has not reached the real provider, unless it fails "
+        + "when all is done; closing has")
     @Test
     void eachInTurn() {
         for (int at = 1; at <= ALL.size(); at++) {
-            for (FaultyIommu.Fault fault : List.of(FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION, FaultyIommu.Fault.ERROR,
+            for (FaultyIommu.Fault fault : List.of(FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION,
+                FaultyIommu.Fault.ERROR,
                     FaultyIommu.Fault.ERROR_WHEN_DONE)) {
                 reached.clear();
                 FaultyIommu iommu = new FaultyIommu(recorder(Iommu.class), fault, "", at, 0);

@@ -36,7 +36,8 @@ class GuardTest {
                 buffer.write(0x8000, new byte[0x1000], 0, 0x1000);
                 long changed = Guard.changed(buffer, 0, 0x30000);
                 assertEquals(0, Guard.changed(buffer, 0x20000, 0x10000));
-                assertEquals(true, changed > 0xf00 && changed <= 0x1000, "zeroes are hardly ever in the pattern: " + changed);
+                assertEquals(true, changed > 0xf00 && changed <= 0x1000,
+                    "zeroes are hardly ever in the pattern: " + changed);
             }
         }
     }

@@ -12,7 +12,8 @@ import org.junit.jupiter.api.Test;
 class LayoutTest {
     private final Layout layout = new Layout(0x80_0000L, 0x10000, 64);
 
-    @DisplayName("Every slot is of one kind: mapped, never mapped, coming and going, for banks; outside is never mapped")
+    @DisplayName("Every slot is of one kind: mapped, never mapped, coming and going, for banks; outside is never "
+        + "mapped")
     @Test
     void kinds() {
         for (int slot = 0; slot < 64; slot++) {

@@ -21,11 +21,14 @@ class ProgressTest {
         referee.fail("something");
         Progress progress = new Progress(new PrintStream(bytes, true, StandardCharsets.UTF_8), true, SETTINGS, columns);
         progress.show(referee, 12_345);
-        progress.say("looking for what was left behind, and for whom it was left, by whom, since when, and why it should matter at all …");
+        progress.say(
+            "looking for what was left behind, and for whom it was left, by whom, since when, and why it should "
+                + "matter at all …");
         return bytes.toString(StandardCharsets.UTF_8);
     }
 
-    @DisplayName("A progress line is shorter than the terminal is wide, whatever it counts: figures are left out from the right, whole")
+    @DisplayName("A progress line is shorter than the terminal is wide, whatever it counts: figures are left out "
+        + "from the right, whole")
     @Test
     void fits() {
         for (int columns : new int[] {30, 40, 80, 120}) {

@@ -21,7 +21,8 @@ class ReportsTest {
     private final Reports reports = new Reports();
 
     private static Swap report(String container, long micros, long refused, String failure) {
-        return new Swap(Instant.EPOCH, container, Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, 1000 * micros, 5, refused, 7, failure);
+        return new Swap(Instant.EPOCH, container, Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, 1000 * micros, 5, refused,
+            7, failure);
     }
 
     @Test
@@ -53,7 +54,8 @@ class ReportsTest {
     }
 
     @Test
-    @DisplayName("a day of reports: as many times are kept as before, the longest among them, and the quantiles are right to some parts of a hundred")
+    @DisplayName("a day of reports: as many times are kept as before, the longest among them, and the quantiles are "
+        + "right to some parts of a hundred")
     void many() {
         int count = 500_000;
         for (int i = 0; i < count; i++) {

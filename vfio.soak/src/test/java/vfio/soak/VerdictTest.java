@@ -41,7 +41,8 @@ class VerdictTest {
         referee.delivered.add(4);
         referee.expectedFaults.add(7);
         for (long nanos : new long[] {30_000, 0, 10_000, 20_000}) {
-            referee.reports.add(new Swap(Instant.EPOCH, "soak 1", Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, nanos, 1, 0, 1, ""));
+            referee.reports
+                .add(new Swap(Instant.EPOCH, "soak 1", Swap.Backend.IOMMU, "a", "b", 2, 16, 3, 2, nanos, 1, 0, 1, ""));
         }
         return referee;
     }
@@ -54,11 +55,15 @@ class VerdictTest {
     @Test
     void json() {
         JsonObject json = JsonParser.parseString(verdict(good()).json()).getAsJsonObject();
-        assertEquals(Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults", "blockedMicros", "leaks", "ok"), json.keySet());
-        assertEquals("{\"version\":1,\"seconds\":5,\"ran\":5.0,\"seed\":42,\"warnings\":[\"/phy: no \\\"wire\\\"\"],\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
+        assertEquals(Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind", "dma", "msi", "faults",
+            "blockedMicros", "leaks", "ok"), json.keySet());
+        assertEquals(
+            "{\"version\":1,\"seconds\":5,\"ran\":5.0,\"seed\":42,\"warnings\":[\"/phy: no "
+                + "\\\"wire\\\"\"],\"swaps\":3,\"byKind\":{\"stop\":2,\"swap\":1},"
             + "\"dma\":{\"bytesVerified\":4096,\"mismatches\":0,\"strayWrites\":0},"
             + "\"msi\":{\"raised\":5,\"delivered\":4,\"lost\":0,\"duplicated\":0},\"faults\":{\"expected\":7,\"unexpected\":0},"
-            + "\"blockedMicros\":{\"p50\":20,\"p99\":30,\"max\":30},\"leaks\":{\"threads\":0,\"classLoaders\":0},\"ok\":true}", json.toString());
+            + "\"blockedMicros\":{\"p50\":20,\"p99\":30,\"max\":30},\"leaks\":{\"threads\":0,\"classLoaders\":0},\"ok\":true}",
+            json.toString());
     }
 
     @DisplayName("The JSON is what docs/soak.schema.json says, whether or not anybody could look for what was left")
@@ -78,7 +83,8 @@ class VerdictTest {
         assertTrue(verdict(good()).ok());
         assertTrue(verdict(good()).text().contains("OK: every promise held; --seed 42 "));
         assertTrue(verdict(good()).text().contains("\nWarning: /phy: no \"wire\"\n"));
-        for (Consumer<Referee> wrong : List.<Consumer<Referee>>of(one -> one.mismatches.increment(), one -> one.strayWrites.increment(),
+        for (Consumer<Referee> wrong : List.<Consumer<Referee>>of(one -> one.mismatches.increment(),
+            one -> one.strayWrites.increment(),
                 one -> one.lost.increment(), one -> one.duplicated.increment(), one -> one.unexpectedFaults.increment(),
                 one -> one.fail("%s", "it broke"), one -> one.bytesVerified.reset(), one -> one.delivered.reset())) {
             Referee referee = good();

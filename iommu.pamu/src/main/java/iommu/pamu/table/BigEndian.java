@@ -10,8 +10,8 @@ import machine.api.ErrnoException;
  * its tables through it and hands its register values to {@link #swap}; the driver reaches tables and registers through
  * it.
  *
- * <p>On the road below {@link machine.api.TranslationUnit#translate}: {@link #pair} comes after {@code Pamu.translate} and
- * before {@link Bus#read}. Stateless, thread-safe, lock-free, no allocation. A word and a pair are atomic; reads
+ * <p>On the road below {@link machine.api.TranslationUnit#translate}: {@link #pair} comes after {@code Pamu.translate}
+ * and before {@link Bus#read}. Stateless, thread-safe, lock-free, no allocation. A word and a pair are atomic; reads
  * acquire, writes release.
  */
 public final class BigEndian {
@@ -57,7 +57,8 @@ public final class BigEndian {
 
     private static void check(long physical, int status) {
         if (status != Bus.OK) {
-            throw new ErrnoException(Errno.EIO, "nothing answers at physical 0x%x; is the unit attached and its table memory?",
+            throw new ErrnoException(Errno.EIO,
+                "nothing answers at physical 0x%x; is the unit attached and its table memory?",
                 physical);
         }
     }

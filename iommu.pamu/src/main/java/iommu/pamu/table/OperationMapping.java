@@ -36,7 +36,10 @@ public final class OperationMapping {
         return incoming & 0x7f;
     }
 
-    /** {@return the whole table as drivers fill it: 0 queue manager portals, 1 frame manager, 2 queue manager, 3 security engine} */
+    /**
+     * {@return the whole table as drivers fill it: 0 queue manager portals, 1 frame manager, 2 queue manager, 3
+     * security engine}
+     */
     public static byte[] contents() {
         byte[] table = new byte[ENTRIES * BYTES];
         fill(table, 0, 0x00, 0x01, READ_STASH, WRITE_STASH_ONLY, LOAD_EXTERNAL, -1, -1, LOAD_EXTERNAL_EXCLUSIVE);

@@ -2,9 +2,9 @@
 package iommu.pamu.table;
 
 /**
- * The peripheral access authorization and control entry: 64 bytes, sixteen big-endian words, of which 8..15 are reserved.
- * The only place that knows its bits; unit and driver both use it. Words are handled in pairs, the even word in bits
- * 63:32, because a pair is what the bus moves at once.
+ * The peripheral access authorization and control entry: 64 bytes, sixteen big-endian words, of which 8..15 are
+ * reserved. The only place that knows its bits; unit and driver both use it. Words are handled in pairs, the even word
+ * in bits 63:32, because a pair is what the bus moves at once.
  *
  * <pre>
  *  A primary entry (PPAACT, indexed by LIODN) describes an aperture, and its window 0:
@@ -24,8 +24,8 @@ package iommu.pamu.table;
  *  word 1 |      LIODN  31:16       |         0 15:5        |  AP  |DD |PT1| V |
  * </pre>
  *
- * WSE, SWSE: size = 2^(code+1) bytes. WCE: count = 2^(code+1) windows. AP: bit 0 query (the device reads), bit 1 update (it
- * writes): the bits of {@link machine.api.Access}. CR: coherency required. CID: cache to stash into, 0 for none.
+ * WSE, SWSE: size = 2^(code+1) bytes. WCE: count = 2^(code+1) windows. AP: bit 0 query (the device reads), bit 1 update
+ * (it writes): the bits of {@link machine.api.Access}. CR: coherency required. CID: cache to stash into, 0 for none.
  */
 public final class Paace {
     /** Bytes of an entry. */
@@ -117,7 +117,8 @@ public final class Paace {
      * @return words 0 and 1 of a primary entry
      */
     public static long primary(long base, long size, boolean multiple, int access, boolean valid) {
-        return base & BASE | sizeCode(size) << SIZE_SHIFT | (multiple ? MULTIPLE : 0) | access << AP_SHIFT | (valid ? VALID : 0);
+        return base & BASE | sizeCode(size) << SIZE_SHIFT | (multiple ? MULTIPLE : 0) | access << AP_SHIFT
+            | (valid ? VALID : 0);
     }
 
     /** {@return words 0 and 1 of a secondary entry} */

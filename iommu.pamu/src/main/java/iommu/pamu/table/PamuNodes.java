@@ -25,12 +25,14 @@ public final class PamuNodes {
     public static List<Node> instances(Node pamu) {
         List<Node> instances = pamu.children();
         if (instances.isEmpty()) {
-            throw new ErrnoException(Errno.ENODEV, "%s has no PAMU instance; the machine source must give it one child each",
+            throw new ErrnoException(Errno.ENODEV,
+                "%s has no PAMU instance; the machine source must give it one child each",
                 pamu.path());
         }
         for (Node instance : instances) {
             if (instance.registers().size() != 1 || instance.registers().get(0).size() < Registers.BYTES) {
-                throw new ErrnoException(Errno.ENODEV, "%s has no register block of 0x%x bytes", instance.path(), Registers.BYTES);
+                throw new ErrnoException(Errno.ENODEV, "%s has no register block of 0x%x bytes", instance.path(),
+                    Registers.BYTES);
             }
         }
         return instances;
@@ -43,7 +45,8 @@ public final class PamuNodes {
      */
     public static long bypass(Machine machine) {
         for (Node node : machine.nodes()) {
-            if (!node.registers().isEmpty() && node.compatible().stream().anyMatch(s -> s.startsWith("fsl,qoriq-device-config-"))) {
+            if (!node.registers().isEmpty()
+                && node.compatible().stream().anyMatch(s -> s.startsWith("fsl,qoriq-device-config-"))) {
                 return node.registers().get(0).physical() + BYPASS;
             }
         }

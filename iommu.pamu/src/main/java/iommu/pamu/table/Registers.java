@@ -2,8 +2,8 @@
 package iommu.pamu.table;
 
 /**
- * The register block of one PAMU: 4 KiB, big-endian words. A 64-bit register is its high word at the offset and its low word
- * after it.
+ * The register block of one PAMU: 4 KiB, big-endian words. A 64-bit register is its high word at the offset and its low
+ * word after it.
  *
  * <pre>
  *  PC    31 PGC gate closed  30 PE enable  12 OCE  4 SPCC  0 PPCC (caches of OMT, SPAACT, PPAACT)

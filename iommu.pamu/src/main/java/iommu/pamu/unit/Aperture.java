@@ -2,8 +2,8 @@
 package iommu.pamu.unit;
 
 /**
- * A requester's cached aperture: how an address selects a window, and those of its windows that are cached. Its two most recent
- * windows stand in front: a device has one for its data and one for its messages.
+ * A requester's cached aperture: how an address selects a window, and those of its windows that are cached. Its two
+ * most recent windows stand in front: a device has one for its data and one for its messages.
  *
  * <p>Concurrency: as {@link Window}; the fields that change are hints, and each window proves itself by its stamp.
  */

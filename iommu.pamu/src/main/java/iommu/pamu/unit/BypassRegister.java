@@ -5,8 +5,8 @@ import iommu.pamu.table.BigEndian;
 import machine.api.Mmio;
 
 /**
- * PAMUBYPENR, one word in the chip's global utilities: bit 31 - n set lets everything of PAMU n pass unchecked. Read at the
- * beginning of every translation; lock-free. PAMU: guts + 0x604.
+ * PAMUBYPENR, one word in the chip's global utilities: bit 31 - n set lets everything of PAMU n pass unchecked. Read at
+ * the beginning of every translation; lock-free. PAMU: guts + 0x604.
  */
 final class BypassRegister implements Mmio {
     private volatile int enabled;

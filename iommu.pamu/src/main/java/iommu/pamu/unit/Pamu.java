@@ -22,8 +22,9 @@ import machine.api.TranslationUnit;
 import machine.api.Unit;
 
 /**
- * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it memory or {@link machine.api.Mmio#write}.
- * Concurrency: any number of readers, lock-free, no allocation; a refused access is recorded lock-free too.
+ * One PAMU: the lookup. Stop 2 of the road; before it {@link machine.api.DmaPort#write}, after it memory or
+ * {@link machine.api.Mmio#write}. Concurrency: any number of readers, lock-free, no allocation; a refused access is
+ * recorded lock-free too.
  *
  * <p><b>Snooped caches.</b> A store to an entry takes effect at once, as with the chip, whose caches snoop it on the
  * bus; {@code Bus.sync} waits for lookups that began before. A window that was looked up is kept with the {@link
@@ -31,15 +32,15 @@ import machine.api.Unit;
  * Where the snoop gives no stamp every lookup reads the entries from memory. Refusals are never cached. (PAMU: PC, bits
  * PPCC, SPCC and OCE.)
  *
- * <p><b>Entries that change while they are read.</b> Hardware fetches an entry as one line; this model fetches it in pairs of
- * words, the pair with V and AP first. A torn entry never yields an address that was not mapped, if writers keep the order
- * that hardware asks of them anyway:
+ * <p><b>Entries that change while they are read.</b> Hardware fetches an entry as one line; this model fetches it in
+ * pairs of words, the pair with V and AP first. A torn entry never yields an address that was not mapped, if writers
+ * keep the order that hardware asks of them anyway:
  * <ol>
  * <li>Down: clear V (AP for window 0, whose entry also gates the aperture) before touching any other word.
- * <li>Wait: PowerPC's {@code sync}, here {@link Bus#sync}. Lookups that saw V have left the machine; those that begin later see
- *     it clear.
- * <li>Change the other words in any order, then set V. Pairs are atomic, writes release, reads acquire: a lookup that sees
- *     V sees every word it vouches for.
+ * <li>Wait: PowerPC's {@code sync}, here {@link Bus#sync}. Lookups that saw V have left the machine; those that begin
+ *     later see it clear.
+ * <li>Change the other words in any order, then set V. Pairs are atomic, writes release, reads acquire: a lookup that
+ *     sees V sees every word it vouches for.
  * </ol>
  */
 public final class Pamu implements TranslationUnit {
@@ -178,8 +179,8 @@ public final class Pamu implements TranslationUnit {
     }
 
     /**
-     * Caches the window of an address that was just permitted. Reads its entries once more, as they are between two looks at
-     * the stamp.
+     * Caches the window of an address that was just permitted. Reads its entries once more, as they are between two
+     * looks at the stamp.
      */
     private void remember(Tables now, int liodn, long iova, long stamp) {
         long entry = now.primary + (long) liodn * Paace.BYTES;
@@ -210,13 +211,16 @@ public final class Pamu implements TranslationUnit {
         }
         long first = base + (number << windowSize << 1);
         long last = Math.min(bytes(windowSize), bytes(multiple ? Paace.sizeField((int) translated) : size));
-        long distance = (attributes & Paace.TRANSLATION) == Paace.TRANSLATION_NONE ? 0 : (translated & Paace.BASE) - first;
-        if (first < 0 || first + last < 0 || first + distance < 0 || first + last + distance < 0 || !now.snoop.unchanged(stamp)) {
+        long distance = (attributes & Paace.TRANSLATION) == Paace.TRANSLATION_NONE ? 0
+            : (translated & Paace.BASE) - first;
+        if (first < 0 || first + last < 0 || first + distance < 0 || first + last + distance < 0
+            || !now.snoop.unchanged(stamp)) {
             return;
         }
         // What is there and says the same is renewed, so that stores elsewhere in the tables leave no garbage here.
         Aperture aperture = now.apertures[liodn];
-        Window window = aperture == null || !aperture.says(base, size, windowSize, count) ? null : aperture.windows[(int) number];
+        Window window = aperture == null || !aperture.says(base, size, windowSize, count) ? null
+            : aperture.windows[(int) number];
         if (window == null || !window.says(first, last, distance, permitted)) {
             window = new Window(first, last, distance, permitted, stamp);
         } else {
@@ -239,7 +243,8 @@ public final class Pamu implements TranslationUnit {
     private long inTables(Tables now, int liodn, long iova, int length, int access) {
         int live = now.control & LIVE;
         if (live != Registers.PC_ENABLE) {
-            return refuse(live < 0 ? Registers.AVS1_GATE : Registers.AVS1_DISABLED, liodn, iova, access, 0, Refusal.BLOCKED);
+            return refuse(live < 0 ? Registers.AVS1_GATE : Registers.AVS1_DISABLED, liodn, iova, access, 0,
+                Refusal.BLOCKED);
         }
         long at = (liodn & 0xffff_ffffL) * Paace.BYTES;
         if (Long.compareUnsigned(at, now.primaryBytes) >= 0) {
@@ -276,7 +281,8 @@ public final class Pamu implements TranslationUnit {
     }
 
     /** PAMU lookup, step 6: window 1 and above have an entry of their own. */
-    private long secondary(Tables now, long primary, long window, long offset, int liodn, long iova, int length, int access) {
+    private long secondary(Tables now, long primary, long window, long offset, int liodn, long iova, int length,
+        int access) {
         long at = ((memory.pair(primary + Paace.INDEX) >>> 32) + window - 1) * Paace.BYTES;
         long entry = now.secondary + at;
         if (Long.compareUnsigned(at, now.secondaryBytes) >= 0) {
@@ -297,7 +303,8 @@ public final class Pamu implements TranslationUnit {
      *
      * @param size code of the effective size, or -1 to take the entry's SWSE
      */
-    private long window(Tables now, long entry, int word1, int size, long offset, int liodn, long iova, int length, int access) {
+    private long window(Tables now, long entry, int word1, int size, long offset, int liodn, long iova, int length,
+        int access) {
         long translated = memory.pair(entry + Paace.TRANSLATED);
         int effective = size < 0 ? Paace.sizeField((int) translated) : size;
         if (offset + length - 1 >>> effective >>> 1 != 0) {
@@ -305,7 +312,8 @@ public final class Pamu implements TranslationUnit {
         }
         int permitted = Paace.access(word1);
         if ((permitted & access) != access) {
-            return refuse((access == Access.READ ? codes.readDenied() : codes.writeDenied()) << APV, liodn, iova, access, entry,
+            return refuse((access == Access.READ ? codes.readDenied() : codes.writeDenied()) << APV, liodn, iova,
+                access, entry,
                 permitted == 0 ? Refusal.UNMAPPED : Refusal.DENIED);
         }
         int word3 = (int) memory.pair(entry + Paace.ATTRIBUTES);
@@ -332,7 +340,8 @@ public final class Pamu implements TranslationUnit {
         int word7 = (int) memory.pair(entry + Paace.INDEX);
         int outgoing = -1;
         if ((word3 & Paace.OPERATION) == Paace.OPERATION_IMMEDIATE) {
-            outgoing = word7 >>> 24 == incoming ? word7 >>> 16 & 0xff : (word7 >>> 8 & 0xff) == incoming ? word7 & 0xff : -1;
+            outgoing = word7 >>> 24 == incoming ? word7 >>> 16 & 0xff
+                : (word7 >>> 8 & 0xff) == incoming ? word7 & 0xff : -1;
         } else if ((word3 & Paace.OPERATION) == Paace.OPERATION_INDEXED) {
             long at = (word7 & 0xffffL) * OperationMapping.BYTES;
             if (at < now.operationBytes) {
@@ -348,7 +357,8 @@ public final class Pamu implements TranslationUnit {
     }
 
     private long refuse(int violation, int liodn, long iova, int access, long entry, int refusal) {
-        violations.record(liodn, violation, access == Access.READ ? OperationMapping.READ : OperationMapping.WRITE, iova, entry);
+        violations.record(liodn, violation, access == Access.READ ? OperationMapping.READ : OperationMapping.WRITE,
+            iova, entry);
         return refusal;
     }
 }

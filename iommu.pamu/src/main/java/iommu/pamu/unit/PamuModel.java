@@ -18,7 +18,8 @@ public record PamuModel(int version, int maxLiodn, int maxWindows, int bypassRes
     /** @throws IllegalArgumentException if a value is out of range */
     public PamuModel {
         if (version < 0 || version > 0xffff || maxLiodn < 0 || maxLiodn > 0xffff) {
-            throw new IllegalArgumentException(String.format("version 0x%x, largest LIODN 0x%x: 16 bits each", version, maxLiodn));
+            throw new IllegalArgumentException(
+                String.format("version 0x%x, largest LIODN 0x%x: 16 bits each", version, maxLiodn));
         }
         if (maxWindows < 2 || maxWindows > 65536 || Integer.bitCount(maxWindows) != 1) {
             throw new IllegalArgumentException(maxWindows + " windows: must be a power of two in 2..65536");

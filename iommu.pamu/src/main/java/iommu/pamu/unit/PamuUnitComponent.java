@@ -25,11 +25,16 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 @Component(name = "iommu.pamu.unit", service = {}, immediate = true)
 @Designate(ocd = PamuUnitComponent.Config.class)
 public final class PamuUnitComponent {
-    /** The configuration {@code iommu.pamu.unit}. See {@link PamuModel}. All of it is for units that are plugged in from now on. */
-    @ObjectClassDefinition(name = "PAMU hardware", description = "How the PAMUs of the machine are built, when they are plugged in next")
+    /**
+     * The configuration {@code iommu.pamu.unit}. See {@link PamuModel}. All of it is for units that are plugged in from
+     * now on.
+     */
+    @ObjectClassDefinition(name = "PAMU hardware", description = "How the PAMUs of the machine are built, when they "
+        + "are plugged in next")
     public @interface Config {
         /** {@code version}: PR1 bits 15:0. */
-        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "PR1 bits 15:0; when the units are plugged in next")
+        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "PR1 bits 15:0; when the "
+            + "units are plugged in next")
         int version() default 0x0100;
 
         /** {@code max.liodn}: the largest LIODN announced by PC2. */
@@ -38,12 +43,14 @@ public final class PamuUnitComponent {
         int max_liodn() default 0xfff;
 
         /** {@code max.windows}: the largest number of windows, announced by PC3; 16 for a P4080 rev 1. */
-        @AttributeDefinition(name = "Most windows", min = "2", max = "65536", description = "a power of two, announced by PC3 and "
+        @AttributeDefinition(name = "Most windows", min = "2", max = "65536", description = "a power of two, "
+            + "announced by PC3 and "
             + "enforced on WCE; 16 for a P4080 rev 1; when the units are plugged in next")
         int max_windows() default 256;
 
         /** {@code bypass.reset}: PAMUBYPENR after reset; -1 for a chip whose boot loader leaves everybody bypassed. */
-        @AttributeDefinition(name = "Bypass at reset", description = "PAMUBYPENR after reset; -1 if the boot loader leaves everybody "
+        @AttributeDefinition(name = "Bypass at reset", description = "PAMUBYPENR after reset; -1 if the boot loader "
+            + "leaves everybody "
             + "bypassed; when the units are plugged in next")
         int bypass_reset() default 0;
     }
@@ -56,7 +63,8 @@ public final class PamuUnitComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public PamuUnitComponent(@Reference(name = "machine") Machine machine,
@@ -69,26 +77,33 @@ public final class PamuUnitComponent {
     }
 
     /**
-     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves. What is not legal in
-     * the configuration is refused in one line, its default used.
+     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves.
+     * What is not legal in the configuration is refused in one line, its default used.
      */
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
         model = configuration.read(properties, PamuUnitComponent::model);
-        hold = machine.holds().take(Holds.Role.UNIT, List.of(node), holder(context), () -> Pamu.attach(machine, node, model));
+        hold = machine.holds().take(Holds.Role.UNIT, List.of(node), holder(context),
+            () -> Pamu.attach(machine, node, model));
     }
 
-    /** Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not legal is refused. */
+    /**
+     * Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not
+     * legal is refused.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         if (!configuration.read(properties, PamuUnitComponent::model).equals(model)) {
-            log.warn("the new configuration is for units that are plugged in from now on; restart this bundle to plug them in anew");
+            log.warn(
+                "the new configuration is for units that are plugged in from now on; restart this bundle to plug "
+                    + "them in anew");
         }
     }
 
     private static PamuModel model(ConfigurationReader.Values values) {
         return new PamuModel(values.integer("version", 0, 0xffff), values.integer("max.liodn", 0, 0xffff),
-            values.powerOfTwo("max.windows", 2, 65536), values.integer("bypass.reset", Integer.MIN_VALUE, Integer.MAX_VALUE),
+            values.powerOfTwo("max.windows", 2, 65536),
+            values.integer("bypass.reset", Integer.MIN_VALUE, Integer.MAX_VALUE),
             ViolationCodes.MODEL);
     }
 

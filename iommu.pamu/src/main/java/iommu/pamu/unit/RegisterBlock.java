@@ -6,11 +6,12 @@ import iommu.pamu.table.Registers;
 import machine.api.Mmio;
 
 /**
- * The registers of one PAMU as the cores see them. Before it {@link machine.api.Bus#write}. Concurrency: one short monitor
- * around the register file, never held while anything is called that could wait for a device; violations and PICS are lock-free beside it.
+ * The registers of one PAMU as the cores see them. Before it {@link machine.api.Bus#write}. Concurrency: one short
+ * monitor around the register file, never held while anything is called that could wait for a device; violations and
+ * PICS are lock-free beside it.
  *
- * <p>Words only: a shorter or misaligned write changes nothing, a write of 8 bytes is two words. ECC and operation errors do
- * not happen in this model, so their status reads as zero and clearing it does nothing.
+ * <p>Words only: a shorter or misaligned write changes nothing, a write of 8 bytes is two words. ECC and operation
+ * errors do not happen in this model, so their status reads as zero and clearing it does nothing.
  */
 final class RegisterBlock implements Mmio {
     private final Pamu pamu;

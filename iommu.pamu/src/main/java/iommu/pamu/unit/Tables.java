@@ -12,8 +12,8 @@ import machine.api.Snoop;
  * The registers' values that the lookup needs, ready to use, and the cached entries of the tables they point at;
  * replaced as a whole when a register is written, so nothing cached outlives its registers.
  *
- * <p>What is cached is read and written by any thread without further ado: it is immutable but for its stamp, and the stamp
- * decides whether it counts.
+ * <p>What is cached is read and written by any thread without further ado: it is immutable but for its stamp, and the
+ * stamp decides whether it counts.
  */
 final class Tables {
     /** Requesters whose windows are cached: as many as a LIODN has values. */
@@ -66,7 +66,9 @@ final class Tables {
      */
     static Tables of(Bus bus, int control, long... bounds) {
         boolean caches = (control & (Registers.PC_GATE_CLOSED | CACHED)) == CACHED;
-        return new Tables(control, bounds, !caches ? Snoop.NEVER : bus.snoop(List.of(range(bounds[0], bounds[1]), range(bounds[2], bounds[3]),
+        return new Tables(control, bounds,
+            !caches ? Snoop.NEVER
+                : bus.snoop(List.of(range(bounds[0], bounds[1]), range(bounds[2], bounds[3]),
             range(bounds[4], bounds[5]))));
     }
 

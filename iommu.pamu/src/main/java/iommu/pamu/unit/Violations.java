@@ -10,8 +10,8 @@ import java.util.function.Function;
 /**
  * The violation record of an instance, and its end of the interrupt wire. PAMU: AVS1, AVS2, AVA, POEA, PICS.
  *
- * <p>The first violation is kept until its AV bit is cleared; every violation sets PICS bit 3. Off the road, on the fault
- * branch: {@code Pamu.translate} is before it, {@link machine.api.Machine#line} after it. Lock-free; any thread.
+ * <p>The first violation is kept until its AV bit is cleared; every violation sets PICS bit 3. Off the road, on the
+ * fault branch: {@code Pamu.translate} is before it, {@link machine.api.Machine#line} after it. Lock-free; any thread.
  */
 final class Violations {
     private static final int STATUS = Registers.PICS_VIOLATION | Registers.PICS_OPERATION;
@@ -40,7 +40,8 @@ final class Violations {
     void record(int liodn, int violation, int operation, long address, long entry) {
         Latch before = latch.get();
         if (!before.taken()) {
-            latch.compareAndSet(before, new Latch(liodn << 16 | violation | Registers.AVS1_VALID, operation, address, entry));
+            latch.compareAndSet(before,
+                new Latch(liodn << 16 | violation | Registers.AVS1_VALID, operation, address, entry));
         }
         int old = interrupts.getAndAccumulate(Registers.PICS_VIOLATION, (status, bit) -> status | bit);
         if ((old & Registers.PICS_VIOLATION) == 0) {
@@ -66,7 +67,8 @@ final class Violations {
 
     /** W1C; the LIODN and the addresses stay to be read. */
     void clearAvs1(int ones) {
-        latch.updateAndGet(old -> new Latch(old.status & ~(ones & Registers.AVS1_STATUS), old.detail, old.address, old.entry));
+        latch.updateAndGet(
+            old -> new Latch(old.status & ~(ones & Registers.AVS1_STATUS), old.detail, old.address, old.entry));
     }
 
     int pics() {
@@ -79,7 +81,10 @@ final class Violations {
         wire.run();
     }
 
-    /** The hardware is gone, and drives its wire no more: no access and no register write reaches it when this is called. */
+    /**
+     * The hardware is gone, and drives its wire no more: no access and no register write reaches it when this is
+     * called.
+     */
     void powerOff() {
         interrupts.set(0);
         wire.run();

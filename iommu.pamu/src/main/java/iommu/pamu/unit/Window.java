@@ -2,7 +2,8 @@
 package iommu.pamu.unit;
 
 /**
- * A cached window: a lookup that was permitted, for every address that it would answer alike. Part of stop 2 of the road.
+ * A cached window: a lookup that was permitted, for every address that it would answer alike. Part of stop 2 of the
+ * road.
  *
  * <p>Its content never changes; the stamp tells whether it is still valid. A stamp is worthless for good once a store
  * has followed it, so it does no harm if a slow thread renews one that a store has overtaken.

@@ -20,12 +20,14 @@ import org.junit.jupiter.api.Test;
 class PamuUnitComponentTest {
     private static final long PAMU = 0xffe020000L;
     private static final long GUTS = 0xffe0e0000L;
-    private static final Map<String, Object> OTHER = Map.of("version", 0x201, "max.liodn", 0xff, "max.windows", 16, "bypass.reset", -1);
+    private static final Map<String, Object> OTHER = Map.of("version", 0x201, "max.liodn", 0xff, "max.windows", 16,
+        "bypass.reset", -1);
 
     private final Node node = Node.at("/soc/iommu@20000").compatible("fsl,pamu")
         .children(Node.at("/soc/iommu@20000/pamu@0").registers(new Node.Range(PAMU, 0x1000)));
     private final LocalMachine machine = TestBoard.named("board").memory(0, 1 << 20).nodes(node,
-        Node.at("/soc/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(GUTS, 0x1000))).machine();
+        Node.at("/soc/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(GUTS, 0x1000)))
+        .machine();
     private final Registry registry = new Registry();
     private final PamuUnitComponent component = new PamuUnitComponent(machine, node, registry.log);
 
@@ -51,10 +53,13 @@ class PamuUnitComponentTest {
     }
 
     @Test
-    @DisplayName("PAMU: without a configuration it is version 1.0, LIODNs to 0xfff, 256 windows, nobody bypassed; what is illegal is one line")
+    @DisplayName("PAMU: without a configuration it is version 1.0, LIODNs to 0xfff, 256 windows, nobody bypassed; "
+        + "what is illegal is one line")
     void defaults() {
         component.activate(registry.context, Map.of("max.windows", 3));
-        assertEquals(List.of("error: iommu.pamu.unit: max.windows=3 is refused, legal is a power of two, 2..65536; the default 256 is used"),
+        assertEquals(List.of(
+            "error: iommu.pamu.unit: max.windows=3 is refused, legal is a power of two, 2..65536; the default 256 is "
+                + "used"),
             registry.lines);
         assertEquals(0x100, word(PAMU + 0xbf8));
         assertEquals(0xfff_0000, word(PAMU + 0xc04));
@@ -70,7 +75,9 @@ class PamuUnitComponentTest {
         component.modified(Map.of("version", 0x100));
         assertEquals(List.of(), registry.lines);
         component.modified(OTHER);
-        assertEquals(List.of("warn: the new configuration is for units that are plugged in from now on; restart this bundle to plug them in "
+        assertEquals(List.of(
+            "warn: the new configuration is for units that are plugged in from now on; restart this bundle to plug "
+                + "them in "
             + "anew"), registry.lines);
         assertTrue(machine.ready(node));
         assertEquals(0x100, word(PAMU + 0xbf8));

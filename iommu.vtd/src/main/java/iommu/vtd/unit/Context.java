@@ -17,7 +17,8 @@ final class Context {
     /** Bits of a device address: the smaller of MGAW and what the levels cover. */
     final int width;
 
-    Context(long version, boolean faultsSilenced, boolean passThrough, DomainTag domain, long table, int levels, int width) {
+    Context(long version, boolean faultsSilenced, boolean passThrough, DomainTag domain, long table, int levels,
+        int width) {
         this.version = version;
         this.fault = 0;
         this.faultsSilenced = faultsSilenced;

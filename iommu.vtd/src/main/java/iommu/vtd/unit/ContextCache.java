@@ -150,7 +150,8 @@ final class ContextCache {
         }
         int levels = (int) (high & 7) + 2;
         int type = (int) (low >>> 2 & 3);
-        boolean possible = type == 0 || type == 1 && capabilities.deviceTlb() || type == 2 && capabilities.passThrough();
+        boolean possible = type == 0 || type == 1 && capabilities.deviceTlb()
+            || type == 2 && capabilities.passThrough();
         if (!capabilities.walks(levels) || !possible) {
             return new Context(version, Reason.CONTEXT_INVALID, silenced);
         }

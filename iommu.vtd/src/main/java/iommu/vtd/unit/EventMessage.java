@@ -5,11 +5,14 @@ import iommu.vtd.VtdRegisters;
 import machine.api.Bus;
 
 /**
- * An event interrupt of the unit: the registers control, data, address, upper address (FECTL.. or IECTL..), and the message
- * they make. The message is written outside the lock: its handler may come back for the registers.
+ * An event interrupt of the unit: the registers control, data, address, upper address (FECTL.. or IECTL..), and the
+ * message they make. The message is written outside the lock: its handler may come back for the registers.
  */
 final class EventMessage {
-    /** As whom the unit itself writes: not as a core, for which the doorbell range is its own local APIC. Model: no device has this id. */
+    /**
+     * As whom the unit itself writes: not as a core, for which the doorbell range is its own local APIC. Model: no
+     * device has this id.
+     */
     private static final int SENDER = 0xffff;
 
     private final Bus bus;

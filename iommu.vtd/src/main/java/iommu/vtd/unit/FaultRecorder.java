@@ -5,8 +5,8 @@ import iommu.vtd.VtdRegisters;
 import machine.api.Bus;
 
 /**
- * Primary fault recording: the ring of fault records, FSTS and the fault event. Called by a device's thread only when an access is
- * refused; its lock is held for a few instructions and never while the event's message is written.
+ * Primary fault recording: the ring of fault records, FSTS and the fault event. Called by a device's thread only when
+ * an access is refused; its lock is held for a few instructions and never while the event's message is written.
  *
  * <pre>
  *  FRCD low  63..12 FI                      high  63 F  62 T  61..60 AT  39..32 FR  15..0 SID
@@ -123,7 +123,8 @@ final class FaultRecorder {
     }
 
     private int status() {
-        return (overflow ? VtdRegisters.PFO : 0) | (pending() ? VtdRegisters.PPF : 0) | (queueError ? VtdRegisters.IQE : 0);
+        return (overflow ? VtdRegisters.PFO : 0) | (pending() ? VtdRegisters.PPF : 0)
+            | (queueError ? VtdRegisters.IQE : 0);
     }
 
     private boolean pending() {

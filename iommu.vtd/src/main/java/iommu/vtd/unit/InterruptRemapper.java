@@ -9,15 +9,16 @@ import machine.api.Mmio;
 import machine.api.Refusal;
 
 /**
- * Interrupt remapping: stops 2 and 3 of the road for an MSI. Before it {@link VtdUnit#translate}, after it the local APIC's
- * window at 0xfee00000.
+ * Interrupt remapping: stops 2 and 3 of the road for an MSI. Before it {@link VtdUnit#translate}, after it the local
+ * APIC's window at 0xfee00000.
  *
- * <p>{@link #target} sends an interrupt request into a private window of the unit; the write that arrives there brings the data,
- * which the address alone lacks, is remapped and goes on as a message in compatibility format. Lock-free; allocates
- * only to cache an entry it reads for the first time.
+ * <p>{@link #target} sends an interrupt request into a private window of the unit; the write that arrives there brings
+ * the data, which the address alone lacks, is remapped and goes on as a message in compatibility format. Lock-free;
+ * allocates only to cache an entry it reads for the first time.
  *
  * <pre>
- *  IRTE low  63..32 destination  31..24 0  23..16 vector  15 IM  14..12 0  11..8 sw  7..5 DLM  4 TM  3 RH  2 DM  1 FPD  0 P
+ *  IRTE low  63..32 destination  31..24 0  23..16 vector  15 IM  14..12 0  11..8 sw
+ *             7..5 DLM  4 TM  3 RH  2 DM  1 FPD  0 P
  *  IRTE high 63..20 0  19..18 SVT  17..16 SQ  15..0 SID
  * </pre>
  */

@@ -30,7 +30,8 @@ final class InvalidationQueue {
     private int head;
     private int tail;
 
-    InvalidationQueue(Bus bus, VtdSettings settings, TranslationCaches caches, InterruptRemapper interrupts, FaultRecorder faults) {
+    InvalidationQueue(Bus bus, VtdSettings settings, TranslationCaches caches, InterruptRemapper interrupts,
+        FaultRecorder faults) {
         this.bus = bus;
         this.capabilities = settings.capabilities();
         this.caches = caches;
@@ -154,7 +155,8 @@ final class InvalidationQueue {
         return switch ((int) low & 0xf) {
             case VtdRegisters.QI_CONTEXT -> contexts(low, high);
             case VtdRegisters.QI_IOTLB -> translations(low, high);
-            case VtdRegisters.QI_DEVICE_IOTLB -> capabilities.deviceTlb() && (low & 0xffff_0000_ffe0_fff0L | high & 0xffe) == 0;
+            case VtdRegisters.QI_DEVICE_IOTLB ->
+            capabilities.deviceTlb() && (low & 0xffff_0000_ffe0_fff0L | high & 0xffe) == 0;
             case VtdRegisters.QI_IEC -> interruptEntries(low, high);
             case VtdRegisters.QI_WAIT -> await(low, high);
             default -> false;

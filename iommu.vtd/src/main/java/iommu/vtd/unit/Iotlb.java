@@ -8,11 +8,11 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /**
  * The cache of translations of one page size, looked into by {@link VtdUnit#translate} before it walks.
  *
- * <p>Sets of four entries in one array of longs; an entry is stamp, tag, value, epoch. The stamp is odd while somebody writes
- * the entry; a reader accepts what it read if the stamp was even and is still the same. Readers never wait and allocate
- * nothing; a walker that finds the entry being written does not cache; only an invalidation waits for a writer, which is a
- * handful of instructions. The array starts small and is replaced by an empty one four times its size when it has thrown out
- * as many entries as it has.
+ * <p>Sets of four entries in one array of longs; an entry is stamp, tag, value, epoch. The stamp is odd while somebody
+ * writes the entry; a reader accepts what it read if the stamp was even and is still the same. Readers never wait and
+ * allocate nothing; a walker that finds the entry being written does not cache; only an invalidation waits for a
+ * writer, which is a handful of instructions. The array starts small and is replaced by an empty one four times its
+ * size when it has thrown out as many entries as it has.
  */
 final class Iotlb {
     /** No entry. No value is negative. */
@@ -56,7 +56,8 @@ final class Iotlb {
                 long value = (long) WORD.getOpaque(now, at + VALUE);
                 long epoch = (long) WORD.getOpaque(now, at + EPOCH);
                 VarHandle.acquireFence();
-                if ((stamp & 1) == 0 && found == tag && (long) WORD.getOpaque(now, at) == stamp && epoch == domain.epoch) {
+                if ((stamp & 1) == 0 && found == tag && (long) WORD.getOpaque(now, at) == stamp
+                    && epoch == domain.epoch) {
                     return value;
                 }
             }

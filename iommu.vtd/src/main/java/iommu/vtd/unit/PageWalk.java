@@ -5,8 +5,8 @@ import iommu.vtd.VtdCapabilities;
 import machine.api.Bus;
 
 /**
- * The walk through second-level tables, entries of 8 bytes, little-endian as all of x86. Part of stop 2 of the road, on the
- * branch that the IOTLB does not know. Stateless; reads memory only.
+ * The walk through second-level tables, entries of 8 bytes, little-endian as all of x86. Part of stop 2 of the road, on
+ * the branch that the IOTLB does not know. Stateless; reads memory only.
  *
  * <pre>
  *  63 62 61..52 51..........12 11  10..8  7   6..2  1 0

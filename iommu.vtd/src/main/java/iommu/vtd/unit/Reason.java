@@ -3,7 +3,10 @@ package iommu.vtd.unit;
 
 import machine.api.Refusal;
 
-/** Fault reasons as the fault records carry them (VT-d: fault reason encodings), and the refusal a device port gets for each. */
+/**
+ * Fault reasons as the fault records carry them (VT-d: fault reason encodings), and the refusal a device port gets for
+ * each.
+ */
 final class Reason {
     static final int ROOT_NOT_PRESENT = 0x1;
     static final int CONTEXT_NOT_PRESENT = 0x2;

@@ -6,16 +6,17 @@ import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 
 /**
- * The page of 4 KiB that each source id has used last for reads and for writes, in front of all else: one for each of its threads, as
- * long as threads' numbers differ in their low bits. There is one generation for the unit, which every invalidation moves when it is
- * done; what was looked up under an older one is not served. So a hit asks neither context, nor domain, nor table, nor whether the unit
- * is enabled.
+ * The page of 4 KiB that each source id has used last for reads and for writes, in front of all else: one for each of
+ * its threads, as long as threads' numbers differ in their low bits. There is one generation for the unit, which every
+ * invalidation moves when it is done; what was looked up under an older one is not served. So a hit asks neither
+ * context, nor domain, nor table, nor whether the unit is enabled.
  *
- * <p>A page comes here when it is used twice in a row, so that a device which uses each page once pays a store, no more.
+ * <p>A page comes here when it is used twice in a row, so that a device which uses each page once pays a store, no
+ * more.
  *
- * <p>Source ids may share a place; the key tells them apart. A writer takes the key away, counts the stamp up, writes, and puts the key
- * there last: a reader that finds its key between two equal stamps has read what one writer wrote. Lock-free, never waits; allocates when
- * something is kept in a place for the first time.
+ * <p>Source ids may share a place; the key tells them apart. A writer takes the key away, counts the stamp up, writes,
+ * and puts the key there last: a reader that finds its key between two equal stamps has read what one writer wrote.
+ * Lock-free, never waits; allocates when something is kept in a place for the first time.
  */
 final class RecentPages {
     /** No entry. No answer is negative. */
@@ -65,7 +66,8 @@ final class RecentPages {
         }
         long[] entry = entries[place(source, access)];
         long stamp = (long) WORD.getAcquire(entry, STAMP);
-        if ((long) WORD.getAcquire(entry, KEY) == (now | source) && (long) WORD.getOpaque(entry, TAG) == tag(iova, access)) {
+        if ((long) WORD.getAcquire(entry, KEY) == (now | source)
+            && (long) WORD.getOpaque(entry, TAG) == tag(iova, access)) {
             long distance = (long) WORD.getOpaque(entry, DISTANCE);
             VarHandle.acquireFence();
             if ((long) WORD.getOpaque(entry, STAMP) == stamp) {

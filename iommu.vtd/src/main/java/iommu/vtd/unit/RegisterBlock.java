@@ -7,11 +7,11 @@ import machine.api.Bus;
 import machine.api.Mmio;
 
 /**
- * The register page of the unit, little-endian. Accesses of 4 and 8 naturally aligned bytes; 8 bytes are two accesses of 4,
- * the lower first. Writes of other sizes and writes by devices do nothing.
+ * The register page of the unit, little-endian. Accesses of 4 and 8 naturally aligned bytes; 8 bytes are two accesses
+ * of 4, the lower first. Writes of other sizes and writes by devices do nothing.
  *
- * <p>The command registers have a lock; the fault registers have another, that of {@link FaultRecorder}, so that an interrupt
- * handler inside a device's access can read and clear faults while somebody drains.
+ * <p>The command registers have a lock; the fault registers have another, that of {@link FaultRecorder}, so that an
+ * interrupt handler inside a device's access can read and clear faults while somebody drains.
  */
 final class RegisterBlock implements Mmio {
     private static final int ICC = 1 << 31;
@@ -34,7 +34,8 @@ final class RegisterBlock implements Mmio {
     private long address;
     private long iotlb;
 
-    RegisterBlock(VtdUnit unit, Bus bus, VtdSettings settings, FaultRecorder faults, TranslationCaches caches, InterruptRemapper interrupts,
+    RegisterBlock(VtdUnit unit, Bus bus, VtdSettings settings, FaultRecorder faults, TranslationCaches caches,
+        InterruptRemapper interrupts,
             InvalidationQueue queue) {
         this.unit = unit;
         this.bus = bus;
@@ -201,7 +202,8 @@ final class RegisterBlock implements Mmio {
 
     private boolean iotlbCommand() {
         int performed = queue.enabled() ? 0
-            : caches.invalidateTranslations((int) (iotlb >>> 60) & 3, (int) (iotlb >>> 32) & 0xffff, address, (int) address & 0x3f);
+            : caches.invalidateTranslations((int) (iotlb >>> 60) & 3, (int) (iotlb >>> 32) & 0xffff, address,
+                (int) address & 0x3f);
         iotlb = iotlb & ~(VtdRegisters.START | 3L << 57) | (long) performed << 57;
         return performed != 0 && (iotlb & 3L << 48) != 0;
     }
@@ -211,6 +213,7 @@ final class RegisterBlock implements Mmio {
     }
 
     private static long put(long register, int at, int value) {
-        return (at & 4) == 0 ? register & -1L << 32 | value & 0xffff_ffffL : register & 0xffff_ffffL | (long) value << 32;
+        return (at & 4) == 0 ? register & -1L << 32 | value & 0xffff_ffffL
+            : register & 0xffff_ffffL | (long) value << 32;
     }
 }

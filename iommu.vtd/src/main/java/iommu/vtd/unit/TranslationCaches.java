@@ -56,7 +56,8 @@ final class TranslationCaches {
     /**
      * @param address of the first page; bits below the mask are ignored
      * @param mask AM: 2^mask pages of 4 KiB
-     * @return the granularity performed, 0 for a reserved one and for a mask above MAMV, which are ignored (VT-d: IOTLB_REG.IAIG)
+     * @return the granularity performed, 0 for a reserved one and for a mask above MAMV, which are ignored (VT-d:
+     *     IOTLB_REG.IAIG)
      */
     int invalidateTranslations(int granularity, int domain, long address, int mask) {
         VarHandle.fullFence();

@@ -14,9 +14,13 @@ import machine.api.config.ConfigurationReader;
  * @param blockUntilEnabled while GCMD.TE is 0 DMA is refused; false is what the chip does: it passes untranslated
  * @param iotlbEntries to how many entries the cache of 4 KiB translations may grow, a power of two, 64 to 2^20
  */
-public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean compressFaults, boolean blockUntilEnabled,
+public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean compressFaults,
+    boolean blockUntilEnabled,
         int iotlbEntries) {
-    /** Like a modern client: 48 bits in 4 levels, 2 MiB and 1 GiB pages, 8 fault records, queue, interrupt remapping, no caching mode. */
+    /**
+     * Like a modern client: 48 bits in 4 levels, 2 MiB and 1 GiB pages, 8 fault records, queue, interrupt remapping, no
+     * caching mode.
+     */
     public static final VtdSettings DEFAULT =
         new VtdSettings(new VtdCapabilities(0x00d2_078c_226f_0406L, 0x00f0_0fdbL), 46, true, true, 1 << 17);
 
@@ -24,7 +28,8 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
     public VtdSettings {
         int widths = capabilities.widths();
         if ((widths & 0xe) == 0 || (widths & ~0xe) != 0) {
-            throw new IllegalArgumentException(String.format("SAGAW 0x%x: 3, 4 and 5 levels can be walked (0x2, 0x4, 0x8)", widths));
+            throw new IllegalArgumentException(
+                String.format("SAGAW 0x%x: 3, 4 and 5 levels can be walked (0x2, 0x4, 0x8)", widths));
         }
         int widest = 30 + 9 * (31 - Integer.numberOfLeadingZeros(widths));
         if (capabilities.addressWidth() > widest) {
@@ -47,7 +52,8 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
             throw new IllegalArgumentException("interrupt remapping needs queued invalidation");
         }
         if (iotlbEntries < 64 || iotlbEntries > 1 << 20 || Integer.bitCount(iotlbEntries) != 1) {
-            throw new IllegalArgumentException("IOTLB of " + iotlbEntries + " entries: a power of two from 64 to 1048576");
+            throw new IllegalArgumentException(
+                "IOTLB of " + iotlbEntries + " entries: a power of two from 64 to 1048576");
         }
     }
 
@@ -57,7 +63,8 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
         for (int levels : values.integers("levels", 3, 5)) {
             widths |= 1 << levels - 2;
         }
-        int domainBits = (int) values.number("domain.bits", bits -> bits >= 4 && bits <= 16 && (bits & 1) == 0, "an even number, 4..16");
+        int domainBits = (int) values.number("domain.bits", bits -> bits >= 4 && bits <= 16 && (bits & 1) == 0,
+            "an even number, 4..16");
         boolean remapping = values.flag("interrupt.remapping");
         boolean extended = values.flag("extended.interrupts");
         long cap = (domainBits - 4) / 2
@@ -80,7 +87,8 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
             | bit(values.flag("snoop.control"), 7)
             | 0xfL << 8
             | 0xfL << 20;
-        return new VtdSettings(new VtdCapabilities(cap, ecap), values.integer("host.width", 32, 52), values.flag("fault.compression"),
+        return new VtdSettings(new VtdCapabilities(cap, ecap), values.integer("host.width", 32, 52),
+            values.flag("fault.compression"),
             values.flag("block.until.enabled"), values.powerOfTwo("iotlb.entries", 64, 1 << 20));
     }
 

@@ -12,9 +12,9 @@ import machine.api.TranslationUnit;
 import machine.api.Unit;
 
 /**
- * One VT-d unit in legacy mode: the hardware of one DRHD. Stop 2 of the road; before it {@link machine.api.DmaPort#write},
- * after it memory, for an MSI {@link InterruptRemapper}. Lock-free for devices; allocates where nothing is cached
- * yet and where an access is refused.
+ * One VT-d unit in legacy mode: the hardware of one DRHD. Stop 2 of the road; before it
+ * {@link machine.api.DmaPort#write}, after it memory, for an MSI {@link InterruptRemapper}. Lock-free for devices;
+ * allocates where nothing is cached yet and where an access is refused.
  *
  * <p>It is controlled through its registers and its tables in memory alone.
  */
@@ -48,7 +48,8 @@ public final class VtdUnit implements TranslationUnit {
      */
     public VtdUnit(Bus bus, VtdSettings settings, long base) {
         if (base < 0 || base >= 1L << 46 || (base & VtdRegisters.SIZE - 1) != 0) {
-            throw new IllegalArgumentException(String.format("registers at 0x%x: a 4 KiB page below 2^46 is needed", base));
+            throw new IllegalArgumentException(
+                String.format("registers at 0x%x: a 4 KiB page below 2^46 is needed", base));
         }
         this.base = base;
         hostWidth = settings.hostWidth();
@@ -75,7 +76,8 @@ public final class VtdUnit implements TranslationUnit {
      */
     public Unit plug(String path) {
         return new Unit(
-            List.of(new Unit.Window(base, VtdRegisters.SIZE, registers), new Unit.Window(window(), InterruptRemapper.RANGE, interrupts)),
+            List.of(new Unit.Window(base, VtdRegisters.SIZE, registers),
+                new Unit.Window(window(), InterruptRemapper.RANGE, interrupts)),
             Map.of(path, this), InterruptInputs.NONE);
     }
 
@@ -86,15 +88,16 @@ public final class VtdUnit implements TranslationUnit {
     }
 
     /**
-     * Not the recent page. One long method on purpose: the compiler leaves it where it is, and {@link #translate} stays short enough
-     * to become part of its callers.
+     * Not the recent page. One long method on purpose: the compiler leaves it where it is, and {@link #translate} stays
+     * short enough to become part of its callers.
      */
     private long lookUp(int requester, long iova, int length, int access) {
         // Before all else: what is found counts for as long as nothing is invalidated after this.
         long generation = recent.generation();
         if (iova >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
             // With neither TE nor IRE nobody has set this unit up yet: a message could ring any vector.
-            return blockUntilEnabled && !translating && !interrupts.enabled() ? Refusal.BLOCKED : interrupts.target(iova, length, access);
+            return blockUntilEnabled && !translating && !interrupts.enabled() ? Refusal.BLOCKED
+                : interrupts.target(iova, length, access);
         }
         if (!translating) {
             return blockUntilEnabled ? Refusal.BLOCKED : iova >>> hostWidth != 0 ? Refusal.OUTSIDE : iova;
@@ -127,13 +130,15 @@ public final class VtdUnit implements TranslationUnit {
             shift = PageWalk.shift(found);
         }
         if ((found & access) == 0) {
-            return refuse(context, requester, iova, access, access == Access.WRITE ? Reason.WRITE : Reason.READ, (found & 3) != 0);
+            return refuse(context, requester, iova, access, access == Access.WRITE ? Reason.WRITE : Reason.READ,
+                (found & 3) != 0);
         }
         long physical = (found & -VtdRegisters.SIZE) + (iova & (1L << shift) - 1);
         if (physical >>> 20 == VtdRegisters.INTERRUPTS >>> 20) {
             return refuse(context, requester, iova, access, Reason.INTO_INTERRUPTS, true);
         }
-        // Neither this page nor where it leads is in the interrupt range, which is whole pages: it may be served without a look.
+        // Neither this page nor where it leads is in the interrupt range, which is whole pages: it may be served
+        // without a look.
         recent.used(requester, iova, access, physical - iova, generation);
         return physical;
     }
@@ -165,10 +170,11 @@ public final class VtdUnit implements TranslationUnit {
     }
 
     /**
-     * Counters first, then the context, then the tables: whatever was read before an invalidation is either not cached or
-     * not served.
+     * Counters first, then the context, then the tables: whatever was read before an invalidation is either not cached
+     * or not served.
      *
-     * @return as {@link PageWalk#walk}, if it is a page; a refusal; {@link #AGAIN} if the context has become one without pages
+     * @return as {@link PageWalk#walk}, if it is a page; a refusal; {@link #AGAIN} if the context has become one
+     *     without pages
      */
     private long walk(int requester, long iova, int access) {
         Context context;
@@ -192,7 +198,8 @@ public final class VtdUnit implements TranslationUnit {
             (shift == 12 ? small : shift == 21 ? large : huge).put(iova >>> shift, context.domain, value, epoch, cuts);
             return found;
         }
-        if (cachingMode && !PageWalk.mapped(found) && PageWalk.reason(found) <= Reason.READ && PageWalk.reason(found) >= Reason.WRITE) {
+        if (cachingMode && !PageWalk.mapped(found) && PageWalk.reason(found) <= Reason.READ
+            && PageWalk.reason(found) >= Reason.WRITE) {
             small.put(iova >>> 12, context.domain, 0, epoch, cuts);
         }
         return refuse(context, requester, iova, access, PageWalk.reason(found), PageWalk.mapped(found));

@@ -24,8 +24,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 import org.osgi.service.metatype.annotations.Option;
 
 /**
- * The VT-d hardware of a machine: plugs one {@link VtdUnit} into each DRHD node, all built alike, and takes them out again. Machines
- * without such a node get nothing, nor does a node whose hardware is there by itself.
+ * The VT-d hardware of a machine: plugs one {@link VtdUnit} into each DRHD node, all built alike, and takes them out
+ * again. Machines without such a node get nothing, nor does a node whose hardware is there by itself.
  */
 @Component(name = "iommu.vtd.unit", service = {}, immediate = true)
 @Designate(ocd = VtdUnitComponent.Config.class)
@@ -48,7 +48,8 @@ public final class VtdUnitComponent {
         int address_width() default 48;
 
         /** {@return bits of a physical address, 32 to 52} */
-        @AttributeDefinition(name = "Host width", min = "32", max = "52", description = "bits of a physical address, 32 to 52")
+        @AttributeDefinition(name = "Host width", min = "32", max = "52", description = "bits of a physical address, "
+            + "32 to 52")
         int host_width() default 46;
 
         /** {@return whether 2 MiB pages are known} */
@@ -62,17 +63,20 @@ public final class VtdUnitComponent {
         /** {@return log2 of the number of domain ids: 4, 6, .. 16} */
         @AttributeDefinition(name = "Domain bits", options = {
             @Option(label = "4", value = "4"), @Option(label = "6", value = "6"), @Option(label = "8", value = "8"),
-            @Option(label = "10", value = "10"), @Option(label = "12", value = "12"), @Option(label = "14", value = "14"),
+            @Option(label = "10", value = "10"), @Option(label = "12", value = "12"),
+            @Option(label = "14", value = "14"),
             @Option(label = "16", value = "16")},
             description = "log2 of the number of domain ids: 4, 6, .. 16")
         int domain_bits() default 16;
 
         /** {@return NFR: number of fault records, 1 to 222} */
-        @AttributeDefinition(name = "Fault records", min = "1", max = "222", description = "number of fault records, 1 to 222")
+        @AttributeDefinition(name = "Fault records", min = "1", max = "222", description = "number of fault records, "
+            + "1 to 222")
         int fault_records() default 8;
 
         /** {@return whether a second fault of a source is dropped while the first is recorded} */
-        @AttributeDefinition(name = "Fault compression", description = "a second fault of a source is dropped while the first is recorded")
+        @AttributeDefinition(name = "Fault compression", description = "a second fault of a source is dropped while "
+            + "the first is recorded")
         boolean fault_compression() default true;
 
         /** {@return CM: not-present entries are cached} */
@@ -88,7 +92,8 @@ public final class VtdUnitComponent {
         boolean page_selective() default true;
 
         /** {@return MAMV: log2 of the most pages one invalidation takes} */
-        @AttributeDefinition(name = "Maximum mask", min = "0", max = "45", description = "log2 of the most pages one invalidation takes")
+        @AttributeDefinition(name = "Maximum mask", min = "0", max = "45", description = "log2 of the most pages one "
+            + "invalidation takes")
         int maximum_mask() default 18;
 
         /** {@return QI: there is an invalidation queue} */
@@ -129,7 +134,8 @@ public final class VtdUnitComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public VtdUnitComponent(@Reference(name = "machine") Machine machine,
@@ -140,8 +146,8 @@ public final class VtdUnitComponent {
     }
 
     /**
-     * Plugs the units in, all of them or none; or stands by, if another bundle has brought some, until that leaves. What is not legal in
-     * the configuration is refused in one line, and its default used.
+     * Plugs the units in, all of them or none; or stands by, if another bundle has brought some, until that leaves.
+     * What is not legal in the configuration is refused in one line, and its default used.
      */
     @Activate
     void activate(BundleContext context, Map<String, Object> properties) {
@@ -150,7 +156,8 @@ public final class VtdUnitComponent {
 
     void plugIn(Map<String, Object> properties, String holder) {
         settings = configuration.read(properties, VtdSettings::of);
-        List<Node> nodes = machine.nodes().stream().filter(node -> node.compatibleWith(COMPATIBLE) && !node.builtIn()).toList();
+        List<Node> nodes = machine.nodes().stream().filter(node -> node.compatibleWith(COMPATIBLE) && !node.builtIn())
+            .toList();
         hold = machine.holds().take(Holds.Role.UNIT, nodes, holder, () -> plug(nodes));
     }
 
@@ -168,11 +175,16 @@ public final class VtdUnitComponent {
         return () -> takeOut(units);
     }
 
-    /** Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not legal is refused. */
+    /**
+     * Another configuration is for hardware that is plugged in later: nobody behind this one is blocked. What is not
+     * legal is refused.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         if (!configuration.read(properties, VtdSettings::of).equals(settings)) {
-            log.warn("the new configuration is for units that are plugged in from now on; restart this bundle to plug them in anew");
+            log.warn(
+                "the new configuration is for units that are plugged in from now on; restart this bundle to plug "
+                    + "them in anew");
         }
     }
 

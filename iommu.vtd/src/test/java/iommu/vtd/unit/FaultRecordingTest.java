@@ -51,7 +51,8 @@ class FaultRecordingTest {
     }
 
     @Test
-    @DisplayName("VT-d 3: FI has the bits below MGAW; those above are reserved (FRCD.FI: \"treats bits 63:N as reserved\")")
+    @DisplayName("VT-d 3: FI has the bits below MGAW; those above are reserved (FRCD.FI: \"treats bits 63:N as "
+        + "reserved\")")
     void beyondMgaw() {
         start(1, false);
         fault(0x100, 0x0005_8765_4321_0234L);

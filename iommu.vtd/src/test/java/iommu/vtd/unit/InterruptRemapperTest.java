@@ -45,7 +45,8 @@ class InterruptRemapperTest {
     }
 
     @Test
-    @DisplayName("VT-d 6.2: index 0x1234 with SHV is address 0xfee24698; vector 0x41 to APIC 3 comes out as 0xfee03000/0x0041")
+    @DisplayName("VT-d 6.2: index 0x1234 with SHV is address 0xfee24698; vector 0x41 to APIC 3 comes out as "
+        + "0xfee03000/0x0041")
     void workedExample() {
         start(VtdSettings.DEFAULT, 0x12000f);
         irte(0x1234, 0x0000030000410001L, 0x40010);
@@ -56,7 +57,8 @@ class InterruptRemapperTest {
         assertEquals(new Message(0x10, 0xfee03000L, 0x42), bench.messages.get(1), "subhandle 3");
         irte(0x8001, 0x0000030000430001L, 0x40010);
         device.write(0xfee00034L, 4, 0xffff_0000L);
-        assertEquals(new Message(0x10, 0xfee03000L, 0x43), bench.messages.get(2), "handle bit 15; without SHV the data is ignored");
+        assertEquals(new Message(0x10, 0xfee03000L, 0x43), bench.messages.get(2),
+            "handle bit 15; without SHV the data is ignored");
     }
 
     @Test
@@ -117,8 +119,10 @@ class InterruptRemapperTest {
     }
 
     @ParameterizedTest
-    @DisplayName("VT-d 6.1: SVT 1 compares the source id under SQ; SVT 2 the bus, start in 15:8, end in 7:0; SVT 0 nothing")
-    @CsvSource({"0x40010,0x10,true", "0x40010,0x11,false", "0x50010,0x14,true", "0x50010,0x12,false", "0x60010,0x16,true",
+    @DisplayName("VT-d 6.1: SVT 1 compares the source id under SQ; SVT 2 the bus, start in 15:8, end in 7:0; SVT 0 "
+        + "nothing")
+    @CsvSource({"0x40010,0x10,true", "0x40010,0x11,false", "0x50010,0x14,true", "0x50010,0x12,false",
+        "0x60010,0x16,true",
         "0x60010,0x11,false", "0x70010,0x17,true", "0x70010,0x18,false",
         "0x80002,0x0210,true", "0x80002,0x0310,false", "0x80102,0x0010,false", "0x80102,0x0110,true",
         "0x00099,0x10,true"})
@@ -130,7 +134,8 @@ class InterruptRemapperTest {
     }
 
     @Test
-    @DisplayName("VT-d 6.3: only aligned 4-byte writes are interrupt requests; with TE on and IRE off they pass to 0xfeexxxxx as they are")
+    @DisplayName("VT-d 6.3: only aligned 4-byte writes are interrupt requests; with TE on and IRE off they pass to "
+        + "0xfeexxxxx as they are")
     void range() {
         start(VtdSettings.DEFAULT, 0x120007);
         assertEquals(Refusal.UNSUPPORTED, device.write(0xfee00030L, 8, 0));
@@ -139,7 +144,8 @@ class InterruptRemapperTest {
         assertEquals(Refusal.UNSUPPORTED, bench.units.get(0).translate(0x10, 0xfee00031L, 4, Access.WRITE));
         bench.command(0, 0x02000000L);
         assertEquals(Refusal.BLOCKED, device.write(0xfef00000L, 4, 0), "the range ends there");
-        assertEquals(Refusal.BLOCKED, device.write(0xfee03000L, 4, 0x41), "neither TE nor IRE: nobody has set the unit up");
+        assertEquals(Refusal.BLOCKED, device.write(0xfee03000L, 4, 0x41),
+            "neither TE nor IRE: nobody has set the unit up");
         bench.command(0x80000000L, 0);
         assertEquals(Bus.OK, device.write(0xfee03000L, 4, 0x41));
         assertEquals(List.of(new Message(0x10, 0xfee03000L, 0x41)), bench.messages);
@@ -147,7 +153,8 @@ class InterruptRemapperTest {
     }
 
     @Test
-    @DisplayName("the unit's private window takes 4 bytes of a device: a core's write there, or one of another size, is no message")
+    @DisplayName("the unit's private window takes 4 bytes of a device: a core's write there, or one of another size, "
+        + "is no message")
     void privateWindow() {
         start(VtdSettings.DEFAULT, 0x120807);
         irte(1, 0x00007fff00410001L, 0);
@@ -159,7 +166,8 @@ class InterruptRemapperTest {
         bench.bus.write(0x10, window + 0x50, 4, 0);
         assertEquals(List.of(), bench.messages, "no such APIC");
         bench.bus.write(0x10, window + 0x30, 4, 0);
-        assertEquals(List.of(new Message(0x10, 0xfeefffe0L, 0x41)), bench.messages, "destination 0x7fff, the last there is");
+        assertEquals(List.of(new Message(0x10, 0xfeefffe0L, 0x41)), bench.messages,
+            "destination 0x7fff, the last there is");
     }
 
     @Test

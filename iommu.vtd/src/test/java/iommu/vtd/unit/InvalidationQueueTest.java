@@ -95,8 +95,10 @@ class InvalidationQueueTest {
     }
 
     @ParameterizedTest
-    @DisplayName("VT-d 4: a malformed descriptor sets IQE and stops the queue at it; it goes on when IQE is cleared, without another IQT")
-    @ValueSource(longs = {0x0, 0x6, 0x7, 0xf, 0x3, 0x1, 0x2, 0x12 | 1 << 8, 0x11 | 1 << 6, 0x14 | 1 << 5, 0x25 | 1 << 7, 0x32 | 1L << 40})
+    @DisplayName("VT-d 4: a malformed descriptor sets IQE and stops the queue at it; it goes on when IQE is cleared, "
+        + "without another IQT")
+    @ValueSource(longs = {0x0, 0x6, 0x7, 0xf, 0x3, 0x1, 0x2, 0x12 | 1 << 8, 0x11 | 1 << 6, 0x14 | 1 << 5,
+        0x25 | 1 << 7, 0x32 | 1L << 40})
     void errors(long low) {
         bench.reg(0x3c, 0x42);
         bench.reg(0x40, 0xfee01000L);
@@ -163,7 +165,8 @@ class InvalidationQueueTest {
     }
 
     @Test
-    @DisplayName("VT-d 4: QIE stays on while the queue is not empty; off, register invalidation works, on, it does nothing")
+    @DisplayName("VT-d 4: QIE stays on while the queue is not empty; off, register invalidation works, on, it does "
+        + "nothing")
     void enableProtocol() {
         put(0, 0);
         bench.reg(0x88, tail);
@@ -179,7 +182,8 @@ class InvalidationQueueTest {
     }
 
     @Test
-    @DisplayName("VT-d 4: a wait descriptor with IF sets IWC and sends the invalidation event once until IWC is cleared")
+    @DisplayName("VT-d 4: a wait descriptor with IF sets IWC and sends the invalidation event once until IWC is "
+        + "cleared")
     void waitInterrupts() {
         bench.reg(0xa4, 0x43);
         bench.reg(0xa8, 0xfee02000L);
@@ -198,7 +202,8 @@ class InvalidationQueueTest {
     }
 
     @Test
-    @DisplayName("VT-d 4: what lies before the tail when the queue is switched on is fetched at once, also from a ring at address 0")
+    @DisplayName("VT-d 4: what lies before the tail when the queue is switched on is fetched at once, also from a "
+        + "ring at address 0")
     void switchedOnWithTail() {
         bench.command(0, 0x04000000L);
         bench.reg8(0x90, 0);
@@ -225,7 +230,8 @@ class InvalidationQueueTest {
     }
 
     @Test
-    @DisplayName("VT-d 4: IP of the invalidation event falls when IWC is cleared; the mask that falls then sends nothing")
+    @DisplayName("VT-d 4: IP of the invalidation event falls when IWC is cleared; the mask that falls then sends "
+        + "nothing")
     void waitBehindTheMask() {
         bench.reg(0xa4, 0x43);
         bench.reg(0xa8, 0xfee02000L);

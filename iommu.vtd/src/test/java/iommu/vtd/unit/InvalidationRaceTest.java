@@ -18,8 +18,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
- * Invalidations at the worst moment, made on purpose: the bus lets software change an entry and invalidate just after the unit has
- * read the old one. What the walk found may be used for that access, but must not be served to the next.
+ * Invalidations at the worst moment, made on purpose: the bus lets software change an entry and invalidate just after
+ * the unit has read the old one. What the walk found may be used for that access, but must not be served to the next.
  */
 @Timeout(20)
 class InvalidationRaceTest {
@@ -123,7 +123,8 @@ class InvalidationRaceTest {
     }
 
     @Test
-    @DisplayName("VT-d 3.4: a context that becomes pass-through between its first look and the walk lets the access pass as it is")
+    @DisplayName("VT-d 3.4: a context that becomes pass-through between its first look and the walk lets the access "
+        + "pass as it is")
     void passThroughMeanwhile() {
         whenAgain(0x101100, () -> {
             memory.write(0x101100, 8, 0x9);
@@ -158,7 +159,8 @@ class InvalidationRaceTest {
     @DisplayName("VT-d 4: whatever is invalidated, TE and SRTP too: nothing in front of the IOTLB is served any more")
     void everyInvalidation() {
         long[] to = {0x7000000};
-        Runnable[] ways = {this::page, () -> register(0xf8, 1L << 63 | 2L << 60 | 5L << 32), () -> register(0xf8, 1L << 63 | 1L << 60)};
+        Runnable[] ways = {this::page, () -> register(0xf8, 1L << 63 | 2L << 60 | 5L << 32),
+            () -> register(0xf8, 1L << 63 | 1L << 60)};
         for (Runnable way : ways) {
             for (int i = 0; i < 4; i++) {
                 assertEquals(to[0], go());
@@ -189,7 +191,8 @@ class InvalidationRaceTest {
     }
 
     @Test
-    @DisplayName("VT-d 3.14: a superpage over the interrupt range, or onto it, does not hide it, however often it is used")
+    @DisplayName("VT-d 3.14: a superpage over the interrupt range, or onto it, does not hide it, however often it is "
+        + "used")
     void superpageAndInterrupts() {
         memory.write(0x103018, 8, 0x106003);
         memory.write(0x106fb8, 8, 0x7000083);
@@ -198,10 +201,12 @@ class InvalidationRaceTest {
             assertEquals(0x7100000, unit.translate(SID, 0xfef00000L, 4, Access.READ));
         }
         for (int i = 0; i < 4; i++) {
-            assertEquals(Refusal.MALFORMED, unit.translate(SID, 0x40400000L, 4, Access.WRITE), "onto the interrupt range");
+            assertEquals(Refusal.MALFORMED, unit.translate(SID, 0x40400000L, 4, Access.WRITE),
+                "onto the interrupt range");
             assertEquals(0xfef00000L, unit.translate(SID, 0x40500000L, 4, Access.WRITE));
         }
-        assertEquals(unit.translate(0x20, 0xfee00000L, 4, Access.WRITE), unit.translate(SID, 0xfee00000L, 4, Access.WRITE),
+        assertEquals(unit.translate(0x20, 0xfee00000L, 4, Access.WRITE),
+            unit.translate(SID, 0xfee00000L, 4, Access.WRITE),
             "the range answers alike for all");
     }
 

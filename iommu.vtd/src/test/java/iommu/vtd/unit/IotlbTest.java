@@ -90,7 +90,8 @@ class IotlbTest {
     }
 
     @Test
-    @DisplayName("IOTLB: what a walk found that began before an invalidation of the domain, or of a page of it, is not served")
+    @DisplayName("IOTLB: what a walk found that began before an invalidation of the domain, or of a page of it, is "
+        + "not served")
     void tooLate() {
         Iotlb cache = new Iotlb(64);
         long epoch = domain.epoch;
@@ -111,7 +112,8 @@ class IotlbTest {
     }
 
     @Test
-    @DisplayName("IOTLB: a contiguous range as large as the cache fits into it; it grows by four when it has thrown out as many as it has")
+    @DisplayName("IOTLB: a contiguous range as large as the cache fits into it; it grows by four when it has thrown "
+        + "out as many as it has")
     void growth() {
         Iotlb cache = new Iotlb(1 << 13);
         for (int page = 0; page < 1024; page++) {

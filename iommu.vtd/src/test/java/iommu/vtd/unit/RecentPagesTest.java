@@ -116,7 +116,8 @@ class RecentPagesTest {
                     hits.incrementAndGet();
                     long right = (page << 12) + (source << 20 | page << 20);
                     if (found != right) {
-                        wrong.compareAndSet(null, String.format("0x%x of 0x%x: 0x%x instead of 0x%x", page << 12, source, found, right));
+                        wrong.compareAndSet(null,
+                            String.format("0x%x of 0x%x: 0x%x instead of 0x%x", page << 12, source, found, right));
                     }
                 }
             }

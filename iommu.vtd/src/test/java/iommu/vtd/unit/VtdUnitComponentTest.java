@@ -23,7 +23,8 @@ class VtdUnitComponentTest {
     private final List<String> lines = new ArrayList<>();
 
     private VtdSettings read(Map<String, Object> properties) {
-        return new ConfigurationReader("iommu.vtd.unit", VtdUnitComponent.Config.class, lines::add).read(properties, VtdSettings::of);
+        return new ConfigurationReader("iommu.vtd.unit", VtdUnitComponent.Config.class, lines::add).read(properties,
+            VtdSettings::of);
     }
 
     private void refused(Map<String, Object> properties, String line) {
@@ -47,20 +48,26 @@ class VtdUnitComponentTest {
         assertEquals(VtdSettings.DEFAULT, read(Map.of()));
         VtdSettings other = read(Map.of("levels", new int[] {4, 5}, "address.width", 57, "caching.mode", true,
             "fault.records", 1, "interrupt.remapping", false, "pages.1g", false));
-        assertTrue(other.capabilities().walks(4) && other.capabilities().walks(5) && other.capabilities().cachingMode());
+        assertTrue(
+            other.capabilities().walks(4) && other.capabilities().walks(5) && other.capabilities().cachingMode());
         assertEquals(57, other.capabilities().addressWidth());
         assertEquals(1, other.capabilities().superpages());
         assertFalse(other.capabilities().interruptRemapping() || other.capabilities().extendedInterrupts());
         assertEquals(List.of(), lines);
-        refused(Map.of("levels", new int[] {6}), "levels=6 is refused, legal is numbers in 3..5; the default 4 is used");
+        refused(Map.of("levels", new int[] {6}),
+            "levels=6 is refused, legal is numbers in 3..5; the default 4 is used");
         refused(Map.of("fault.records", 223), "fault.records=223 is refused, legal is 1..222; the default 8 is used");
-        refused(Map.of("domain.bits", 7), "domain.bits=7 is refused, legal is an even number, 4..16; the default 16 is used");
-        refused(Map.of("address.width", 57), "MGAW of 57 bits, but the deepest tables translate 48; all defaults are used");
-        refused(Map.of("queued.invalidation", false), "interrupt remapping needs queued invalidation; all defaults are used");
+        refused(Map.of("domain.bits", 7),
+            "domain.bits=7 is refused, legal is an even number, 4..16; the default 16 is used");
+        refused(Map.of("address.width", 57),
+            "MGAW of 57 bits, but the deepest tables translate 48; all defaults are used");
+        refused(Map.of("queued.invalidation", false),
+            "interrupt remapping needs queued invalidation; all defaults are used");
     }
 
     @Test
-    @DisplayName("another configuration leaves the units in their nodes; a bad one is one line, and the units stay, too")
+    @DisplayName("another configuration leaves the units in their nodes; a bad one is one line, and the units stay, "
+        + "too")
     void modified() {
         Bench bench = bare(2);
         VtdUnitComponent component = component(bench);

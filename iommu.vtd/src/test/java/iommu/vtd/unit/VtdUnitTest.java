@@ -14,7 +14,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The unit driven by hand: every table and register as literals. SID 00:02.0 = 0x0010, domain 5, tables of the sheet's example. */
+/**
+ * The unit driven by hand: every table and register as literals. SID 00:02.0 = 0x0010, domain 5, tables of the sheet's
+ * example.
+ */
 class VtdUnitTest {
     private static final int R = Access.READ;
     private static final int W = Access.WRITE;
@@ -113,7 +116,8 @@ class VtdUnitTest {
         assertEquals(3, c.superpages());
         assertEquals(0x40201000L, c.pageSizes());
         assertEquals(65536, c.domains());
-        assertTrue(c.queued() && c.interruptRemapping() && c.passThrough() && !c.snoopControl() && !c.extendedInterrupts());
+        assertTrue(
+            c.queued() && c.interruptRemapping() && c.passThrough() && !c.snoopControl() && !c.extendedInterrupts());
     }
 
     @Test
@@ -133,7 +137,8 @@ class VtdUnitTest {
     }
 
     @Test
-    @DisplayName("VT-d: a page that was served at once is not when TE falls, and is looked up again when it is set again")
+    @DisplayName("VT-d: a page that was served at once is not when TE falls, and is looked up again when it is set "
+        + "again")
     void servedUntilDisabled() {
         start(VtdSettings.DEFAULT);
         for (int i = 0; i < 3; i++) {
@@ -221,7 +226,8 @@ class VtdUnitTest {
     }
 
     @Test
-    @DisplayName("VT-d 2.1: PS is reserved where SLLPS lacks the size, SNP where ECAP.SC is 0; bit 7 of a 4 KiB leaf is ignored")
+    @DisplayName("VT-d 2.1: PS is reserved where SLLPS lacks the size, SNP where ECAP.SC is 0; bit 7 of a 4 KiB leaf "
+        + "is ignored")
     void capabilitiesDecideReservedBits() {
         start(Bench.with(0, 3L << 34, 0, 1 << 7));
         bench.mem(0x104008, 0x7000083);
@@ -438,6 +444,7 @@ class VtdUnitTest {
         assertThrows(IllegalArgumentException.class, () -> Bench.with(0, 0x1f00, 0, 0));
         assertThrows(IllegalArgumentException.class, () -> Bench.with(0x38 << 16, 0, 0, 0));
         assertThrows(IllegalArgumentException.class, () -> Bench.with(0, 0, 0, 2));
-        assertThrows(IllegalArgumentException.class, () -> new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, true, 1000));
+        assertThrows(IllegalArgumentException.class,
+            () -> new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, true, 1000));
     }
 }

@@ -16,7 +16,10 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-/** VT-d: what was looked up is served from the caches, until it is invalidated. What is counted is the unit's reads of memory. */
+/**
+ * VT-d: what was looked up is served from the caches, until it is invalidated. What is counted is the unit's reads of
+ * memory.
+ */
 class WithoutMemoryTest {
     private static final int R = Access.READ;
     private static final int W = Access.WRITE;
@@ -34,7 +37,8 @@ class WithoutMemoryTest {
     private void start(VtdSettings settings) {
         bench = new Bench(settings);
         bench.attachments.get(0).close();
-        Bus bus = (Bus) Proxy.newProxyInstance(Bus.class.getClassLoader(), new Class<?>[] {Bus.class}, (proxy, method, arguments) -> {
+        Bus bus = (Bus) Proxy.newProxyInstance(Bus.class.getClassLoader(), new Class<?>[] {Bus.class},
+            (proxy, method, arguments) -> {
             reads += method.getName().equals("read") ? 1 : 0;
             if (method.getName().equals("sync") && stuck) {
                 throw new ErrnoException(Errno.ETIMEDOUT, "an access does not end");
@@ -72,7 +76,8 @@ class WithoutMemoryTest {
     }
 
     private void cached(long expected, int source, long iova, int access) {
-        assertEquals(0, looks(expected, source, iova, access), () -> String.format("reads for 0x%x of %04x", iova, source));
+        assertEquals(0, looks(expected, source, iova, access),
+            () -> String.format("reads for 0x%x of %04x", iova, source));
     }
 
     private void context(int granularity, int source, int mask) {
@@ -103,7 +108,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: pages of 4 KiB, 2 MiB and 1 GiB are served from the caches, to the last byte; other functions need their context only")
+    @DisplayName("VT-d: pages of 4 KiB, 2 MiB and 1 GiB are served from the caches, to the last byte; other "
+        + "functions need their context only")
     void sizes() {
         start(VtdSettings.DEFAULT);
         assertEquals(2 + 3 + 4, looks(0x700_0010, SID, PAGE + 0x10, R), "root, context, four levels");
@@ -117,7 +123,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: what a cached page does not permit is refused from the cache; what is not present is looked up each time")
+    @DisplayName("VT-d: what a cached page does not permit is refused from the cache; what is not present is looked "
+        + "up each time")
     void refusals() {
         start(VtdSettings.DEFAULT);
         assertTrue(looks(0x700_2000, SID, PAGE + 0x2000, R) > 0);
@@ -134,7 +141,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: an invalidation takes what it names and leaves the rest: one page, a block, a domain, everything")
+    @DisplayName("VT-d: an invalidation takes what it names and leaves the rest: one page, a block, a domain, "
+        + "everything")
     void granularities() {
         start(VtdSettings.DEFAULT);
         fill(SID);
@@ -178,7 +186,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: a context is forgotten by its source id, with FM by fewer bits of its function, or with all others")
+    @DisplayName("VT-d: a context is forgotten by its source id, with FM by fewer bits of its function, or with all "
+        + "others")
     void contexts() {
         start(VtdSettings.DEFAULT);
         int[][] forgotten = {{0}, {0, 4}, {0, 2, 4, 6}, {0, 1, 2, 3, 4, 5, 6, 7}};
@@ -192,7 +201,8 @@ class WithoutMemoryTest {
                 read[function] = true;
             }
             for (int function = 0; function < 8; function++) {
-                assertEquals(read[function] ? 5 : 0, looks(0x700_0000, SID + function, PAGE, R), "FM " + mask + ", function " + function);
+                assertEquals(read[function] ? 5 : 0, looks(0x700_0000, SID + function, PAGE, R),
+                    "FM " + mask + ", function " + function);
             }
         }
         for (int granularity = 1; granularity <= 2; granularity++) {
@@ -206,7 +216,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: the granularity performed is told: of contexts global for a domain, of translations as asked, none for what is reserved")
+    @DisplayName("VT-d: the granularity performed is told: of contexts global for a domain, of translations as "
+        + "asked, none for what is reserved")
     void performed() {
         start(Bench.with(0, 0, 0, 0xa));
         for (int[] asked : new int[][] {{0, 0}, {1, 1}, {2, 1}, {3, 3}}) {
@@ -231,7 +242,8 @@ class WithoutMemoryTest {
     }
 
     @Test
-    @DisplayName("VT-d: the page used last is served without any look, for this source id and access, until something is invalidated")
+    @DisplayName("VT-d: the page used last is served without any look, for this source id and access, until "
+        + "something is invalidated")
     void recentPage() {
         start(VtdSettings.DEFAULT);
         for (int i = 0; i < 3; i++) {

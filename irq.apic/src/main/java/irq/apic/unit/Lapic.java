@@ -198,7 +198,10 @@ public final class Lapic {
         };
     }
 
-    /** A core writes a register; writes that are not aligned 32-bit ones are ignored, as those to read-only registers are. */
+    /**
+     * A core writes a register; writes that are not aligned 32-bit ones are ignored, as those to read-only registers
+     * are.
+     */
     void write(int register, int size, int value) {
         if (size != 4 || (register & 0xf) != 0 || register >= IN_SERVICE && register < ERROR_STATUS) {
             return;
@@ -234,8 +237,8 @@ public final class Lapic {
     }
 
     /**
-     * A request of the same vector that arrives before its bit is cleared here joins this one: nobody has served it yet. In service first:
-     * who reads IRR and then ISR, without the lock, finds it in one of them.
+     * A request of the same vector that arrives before its bit is cleared here joins this one: nobody has served it
+     * yet. In service first: who reads IRR and then ISR, without the lock, finds it in one of them.
      */
     private synchronized int take() {
         int vector = highest(requested);

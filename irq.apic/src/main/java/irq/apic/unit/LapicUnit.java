@@ -21,7 +21,8 @@ import machine.api.Unit;
  * <p>What is written there depends on who writes. A device's aligned write of 4 bytes is an interrupt message:
  * destination in bits 19:12, see {@link ApicRegisters}. A core's access reaches registers: page n of the range is the
  * register page of core n. (A chip answers every core with its own registers at page 0; a bus access here does not say
- * which core makes it, so each core's page has an address of its own. Of pages without a core nobody answers: all ones.)
+ * which core makes it, so each core's page has an address of its own. Of pages without a core nobody answers: all
+ * ones.)
  *
  * <p>Concurrency: lock-free for messages, see {@link Lapic} for registers. Never called with a lock of its own held.
  */
@@ -46,7 +47,8 @@ public final class LapicUnit implements Mmio {
                 node.path(), ApicRegisters.RANGE, registers);
         }
         if (cpus.isEmpty() || cpus.size() > ApicRegisters.BROADCAST) {
-            throw new ErrnoException(Errno.EINVAL, "%s: %d cores; an APIC id of 8 bits numbers 1..255", node.path(), cpus.size());
+            throw new ErrnoException(Errno.EINVAL, "%s: %d cores; an APIC id of 8 bits numbers 1..255", node.path(),
+                cpus.size());
         }
         base = registers.get(0).physical();
         lapics = new Lapic[cpus.size()];
@@ -122,7 +124,8 @@ public final class LapicUnit implements Mmio {
             lapics[from].error(ApicRegisters.SEND_ILLEGAL_VECTOR);
         } else if (mode == 3 || mode == ApicRegisters.EXTINT || shorthand == SELF && mode != ApicRegisters.FIXED) {
             refused.getAndIncrement();
-        } else if (mode == ApicRegisters.INIT && (low & (ApicRegisters.LEVEL | ApicRegisters.ASSERT)) == ApicRegisters.LEVEL) {
+        } else if (mode == ApicRegisters.INIT
+            && (low & (ApicRegisters.LEVEL | ApicRegisters.ASSERT)) == ApicRegisters.LEVEL) {
             return; // INIT level de-assert: synchronises arbitration ids, which nobody has any more.
         } else if (shorthand == NO_SHORTHAND) {
             deliver(lapics[from].plain(ApicRegisters.COMMAND_HIGH) >>> 24, (low & ApicRegisters.COMMAND_LOGICAL) != 0,

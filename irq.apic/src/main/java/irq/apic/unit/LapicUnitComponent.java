@@ -21,7 +21,8 @@ public final class LapicUnitComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public LapicUnitComponent(@Reference(name = "machine") Machine machine,

@@ -16,7 +16,8 @@ class LapicRaceTest {
 
     @Test
     @Timeout(60)
-    @DisplayName("P5: a message that meets a write of the core is offered: the older finding never has the last word on the pin")
+    @DisplayName("P5: a message that meets a write of the core is offered: the older finding never has the last word "
+        + "on the pin")
     void pinIsNotLeftBehind() throws InterruptedException {
         Board board = new Board(1);
         board.enable();
@@ -46,7 +47,8 @@ class LapicRaceTest {
     }
 
     @Test
-    @DisplayName("APIC: a vector is in IRR, in ISR or in both until it is ended; who reads IRR and then ISR never misses it")
+    @DisplayName("APIC: a vector is in IRR, in ISR or in both until it is ended; who reads IRR and then ISR never "
+        + "misses it")
     void neverInNeither() throws InterruptedException {
         Board board = new Board(1);
         board.enable();

@@ -354,7 +354,8 @@ class LapicTest {
     }
 
     @Test
-    @DisplayName("Registers that are stored keep what is written, each for itself; what lies between them is bit 7 of ESR, read or written")
+    @DisplayName("Registers that are stored keep what is written, each for itself; what lies between them is bit 7 "
+        + "of ESR, read or written")
     void stored() {
         board.enable();
         List<Integer> stored = List.of(0x310, 0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x3e0);
@@ -378,7 +379,8 @@ class LapicTest {
     }
 
     @Test
-    @DisplayName("A register that is read-only, or is not accessed as aligned 32 bits, keeps its value; LDR, DFR and SVR keep the bits they have")
+    @DisplayName("A register that is read-only, or is not accessed as aligned 32 bits, keeps its value; LDR, DFR and "
+        + "SVR keep the bits they have")
     void writeMasks() {
         board.enable();
         board.ring(0xfee01000, 0xc041);
@@ -415,7 +417,8 @@ class LapicTest {
     }
 
     @Test
-    @DisplayName("A local vector is masked while the APIC is disabled by software, whatever is written, and as it was written after that")
+    @DisplayName("A local vector is masked while the APIC is disabled by software, whatever is written, and as it "
+        + "was written after that")
     void localVectors() {
         board.put(0, 0x320, 0x41);
         board.put(0, ICR + 0x10, 0x41);
@@ -460,7 +463,8 @@ class LapicTest {
     }
 
     @Test
-    @DisplayName("ICR: legal and illegal vectors, modes and shorthands; INIT's de-assert is level-triggered and not asserted")
+    @DisplayName("ICR: legal and illegal vectors, modes and shorthands; INIT's de-assert is level-triggered and not "
+        + "asserted")
     void commandForms() {
         board.enable();
         board.put(1, ICR_HIGH, 0x02000000);
@@ -487,7 +491,8 @@ class LapicTest {
         assertEquals(3, board.lapics.lapic(2).accepted(5), "de-assert to all");
         board.put(1, ICR, 0x80441);
         board.put(1, ICR, 0xc0441);
-        assertEquals(List.of(2L, 1L, 2L, 2L), List.of(0, 1, 2, 3).stream().map(core -> board.lapics.lapic(core).accepted(4)).toList());
+        assertEquals(List.of(2L, 1L, 2L, 2L),
+            List.of(0, 1, 2, 3).stream().map(core -> board.lapics.lapic(core).accepted(4)).toList());
         board.put(1, ICR, 0xc052);
         assertEquals(0, board.get(2, 0x180 + 0x20), "between cores always edge");
         assertEquals("2", requestedBy(0x52));

@@ -14,8 +14,8 @@ import machine.api.Node;
 import machine.api.Unit;
 
 /**
- * A Freescale MPIC with the MSI banks inside its block: 0x40000 bytes of registers, one input for each interrupt source,
- * one pin for each core. Stop 4 of the road for an MSI; before it a port's look-up among the windows, after it
+ * A Freescale MPIC with the MSI banks inside its block: 0x40000 bytes of registers, one input for each interrupt
+ * source, one pin for each core. Stop 4 of the road for an MSI; before it a port's look-up among the windows, after it
  * {@link Cpu#pin}.
  *
  * <p><b>Concurrency.</b> Any number of threads. One short lock guards the state: it is held for a few bit operations
@@ -26,10 +26,11 @@ import machine.api.Unit;
  * reason.
  *
  * <p><b>Bytes.</b> The registers are big-endian and the bus carries little-endian values; {@link #read} and
- * {@link #write} reverse the bytes and nothing else does. So a device's little-endian payload 0x67 is 0x67000000 in MSIIR.
+ * {@link #write} reverse the bytes and nothing else does. So a device's little-endian payload 0x67 is 0x67000000 in
+ * MSIIR.
  *
- * <p>What is not there reads as all ones and ignores writes. Registers take 4 bytes; the doorbells take 1 and 2 as well,
- * missing bytes are zero. (MPIC sections 1 to 5.)
+ * <p>What is not there reads as all ones and ignores writes. Registers take 4 bytes; the doorbells take 1 and 2 as
+ * well, missing bytes are zero. (MPIC sections 1 to 5.)
  */
 public final class Mpic implements Mmio, InterruptInputs {
     private static final int IPIS = 4;
@@ -91,7 +92,8 @@ public final class Mpic implements Mmio, InterruptInputs {
     public Unit unit(Node node) {
         List<Node.Range> ranges = node.registers();
         if (ranges.isEmpty() || ranges.get(0).size() != MpicRegisters.SIZE) {
-            throw new ErrnoException(Errno.EINVAL, "%s: an MPIC has 0x%x bytes of registers, the node says %s", node.path(),
+            throw new ErrnoException(Errno.EINVAL, "%s: an MPIC has 0x%x bytes of registers, the node says %s",
+                node.path(),
                 MpicRegisters.SIZE, ranges.isEmpty() ? "nothing" : String.format("0x%x", ranges.get(0).size()));
         }
         return new Unit(List.of(new Unit.Window(ranges.get(0).physical(), MpicRegisters.SIZE, this)), Map.of(), this);
@@ -237,8 +239,8 @@ public final class Mpic implements Mmio, InterruptInputs {
     }
 
     /**
-     * What the core is to be offered: the pending one of the highest priority, if that exceeds the threshold. Numbers from
-     * {@link MpicModel#sources} on are interrupts between cores.
+     * What the core is to be offered: the pending one of the highest priority, if that exceeds the threshold. Numbers
+     * from {@link MpicModel#sources} on are interrupts between cores.
      */
     private int best(int cpu, int threshold) {
         if ((configuration & MpicRegisters.MODE_MASK) == 0) {
@@ -299,7 +301,8 @@ public final class Mpic implements Mmio, InterruptInputs {
             return cpu < cores.length ? core(cpu, offset % MpicRegisters.CPU_STRIDE, peek) : MpicRegisters.NO_REGISTER;
         }
         if (offset >= MpicRegisters.SOURCE) {
-            return source((offset - MpicRegisters.SOURCE) / MpicRegisters.SOURCE_STRIDE, offset % MpicRegisters.SOURCE_STRIDE);
+            return source((offset - MpicRegisters.SOURCE) / MpicRegisters.SOURCE_STRIDE,
+                offset % MpicRegisters.SOURCE_STRIDE);
         }
         if (bank(offset) != NONE) {
             return offset >= MsiLayout.ALIAS ? doorbell(offset) ? 0 : MpicRegisters.NO_REGISTER
@@ -326,7 +329,9 @@ public final class Mpic implements Mmio, InterruptInputs {
         }
         int ipi = ipi(offset, MpicRegisters.IPIVPR);
         if (ipi != NONE) {
-            return ipiVpr[ipi] | (active(model.sources() + ipi, ipiPending[ipi] != 0 && ipiVpr[ipi] >= 0) ? MpicRegisters.ACTIVITY : 0);
+            return ipiVpr[ipi]
+                | (active(model.sources() + ipi, ipiPending[ipi] != 0 && ipiVpr[ipi] >= 0) ? MpicRegisters.ACTIVITY
+                    : 0);
         }
         return switch (offset) {
             case MpicRegisters.FRR -> model.frr();
@@ -348,7 +353,8 @@ public final class Mpic implements Mmio, InterruptInputs {
                 core(cpu, offset % MpicRegisters.CPU_STRIDE, value);
             }
         } else if (offset >= MpicRegisters.SOURCE) {
-            source((offset - MpicRegisters.SOURCE) / MpicRegisters.SOURCE_STRIDE, offset % MpicRegisters.SOURCE_STRIDE, value);
+            source((offset - MpicRegisters.SOURCE) / MpicRegisters.SOURCE_STRIDE, offset % MpicRegisters.SOURCE_STRIDE,
+                value);
         } else if (offset < MpicRegisters.FRR) {
             core(0, offset, value);
         } else if (in(offset, MpicRegisters.TIMER_A, GROUP)) {
@@ -378,7 +384,8 @@ public final class Mpic implements Mmio, InterruptInputs {
                 if ((value & MpicRegisters.RESET) != 0) {
                     resetRegisters();
                 } else {
-                    configuration = value & (model.has(MpicRegisters.VERSION_ILR) ? MpicRegisters.MODE_MASK : MpicRegisters.MODE_MIXED);
+                    configuration = value
+                    & (model.has(MpicRegisters.VERSION_ILR) ? MpicRegisters.MODE_MASK : MpicRegisters.MODE_MIXED);
                     refresh(model.cpuMask());
                 }
             }
@@ -429,7 +436,8 @@ public final class Mpic implements Mmio, InterruptInputs {
             case MpicRegisters.VPR -> sources.vpr(source)
                 | (active(source, sources.pending(source) && sources.vpr(source) >= 0) ? MpicRegisters.ACTIVITY : 0);
             case MpicRegisters.IDR -> sources.idr(source);
-            case MpicRegisters.ILR -> model.has(MpicRegisters.VERSION_ILR) ? sources.ilr(source) : MpicRegisters.NO_REGISTER;
+            case MpicRegisters.ILR ->
+            model.has(MpicRegisters.VERSION_ILR) ? sources.ilr(source) : MpicRegisters.NO_REGISTER;
             default -> MpicRegisters.NO_REGISTER;
         };
     }

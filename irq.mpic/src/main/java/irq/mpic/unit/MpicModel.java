@@ -24,7 +24,8 @@ public record MpicModel(int version, int sources, int cpus, MsiLayout layout) {
     /** Checks. */
     public MpicModel {
         if (sources < layout.endOfSources() || sources > MpicRegisters.MAX_SOURCES) {
-            throw new IllegalArgumentException(sources + " sources, not " + layout.endOfSources() + " to " + MpicRegisters.MAX_SOURCES);
+            throw new IllegalArgumentException(
+                sources + " sources, not " + layout.endOfSources() + " to " + MpicRegisters.MAX_SOURCES);
         }
         if (cpus < 1 || cpus > MpicRegisters.MAX_CPUS) {
             throw new IllegalArgumentException(cpus + " cores, not 1 to " + MpicRegisters.MAX_CPUS);
@@ -35,8 +36,8 @@ public record MpicModel(int version, int sources, int cpus, MsiLayout layout) {
     }
 
     /**
-     * {@return the MPIC a machine describes: the layout by the {@code compatible} strings of its MSI banks, as many cores as
-     * the machine has, and enough sources for every interrupt that is wired to it}
+     * {@return the MPIC a machine describes: the layout by the {@code compatible} strings of its MSI banks, as many
+     * cores as the machine has, and enough sources for every interrupt that is wired to it}
      *
      * @param version BRR1 bits 15:0; 0 for 0x0403 where the banks are those of 4.3, else 0x0402
      * @throws ErrnoException EINVAL if the machine has more cores than an MPIC can name
@@ -55,7 +56,8 @@ public record MpicModel(int version, int sources, int cpus, MsiLayout layout) {
         }
         int cpus = machine.cpus().size();
         if (cpus < 1 || cpus > MpicRegisters.MAX_CPUS) {
-            throw new ErrnoException(Errno.EINVAL, "%s: a machine of %d cores; an MPIC serves 1 to %d", node.path(), cpus,
+            throw new ErrnoException(Errno.EINVAL, "%s: a machine of %d cores; an MPIC serves 1 to %d", node.path(),
+                cpus,
                 MpicRegisters.MAX_CPUS);
         }
         return new MpicModel(version != 0 ? version : v43 ? 0x0403 : 0x0402, sources, cpus, layout);

@@ -26,10 +26,12 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 @Designate(ocd = MpicUnitComponent.Config.class)
 public final class MpicUnitComponent {
     /** The configuration {@code irq.mpic.unit}. It is for a unit that is plugged in from now on. */
-    @ObjectClassDefinition(name = "MPIC hardware", description = "How the MPIC of the machine is built, when it is plugged in next")
+    @ObjectClassDefinition(name = "MPIC hardware", description = "How the MPIC of the machine is built, when it is "
+        + "plugged in next")
     public @interface Config {
         /** {@code version}: BRR1 bits 15:0; 0 for the one that fits the MSI banks: 0x0403 or 0x0402. */
-        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "BRR1 bits 15:0; 0 for the one that fits the "
+        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "BRR1 bits 15:0; 0 for the "
+            + "one that fits the "
             + "MSI banks, 0x0403 or 0x0402; when the unit is plugged in next")
         int version() default 0;
     }
@@ -42,7 +44,8 @@ public final class MpicUnitComponent {
     private Attachment hold;
 
     /**
-     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped without another call.
+     * Built by Declarative Services. Takes hold of nothing: what has been built when a reference goes is dropped
+     * without another call.
      */
     @Activate
     public MpicUnitComponent(@Reference(name = "machine") Machine machine,
@@ -55,8 +58,8 @@ public final class MpicUnitComponent {
     }
 
     /**
-     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves. What is not legal in
-     * the configuration is refused in one line, and its default used.
+     * Attaches, and the node is ready; or stands by, if another bundle has brought its hardware, until that leaves.
+     * What is not legal in the configuration is refused in one line, and its default used.
      *
      * @throws machine.api.ErrnoException see {@link MpicModel#of}, {@link Mpic#unit} and {@link Machine#attach}
      */
@@ -75,11 +78,16 @@ public final class MpicUnitComponent {
         };
     }
 
-    /** Another configuration is for hardware that is plugged in later: no interrupt is lost. What is not legal is refused in one line. */
+    /**
+     * Another configuration is for hardware that is plugged in later: no interrupt is lost. What is not legal is
+     * refused in one line.
+     */
     @Modified
     void modified(Map<String, Object> properties) {
         if (configuration.<Integer>read(properties, MpicUnitComponent::version) != version) {
-            log.warn("the new configuration is for a unit that is plugged in from now on; restart this bundle to plug it in anew");
+            log.warn(
+                "the new configuration is for a unit that is plugged in from now on; restart this bundle to plug it "
+                    + "in anew");
         }
     }
 

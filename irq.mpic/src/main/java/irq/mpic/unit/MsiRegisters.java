@@ -4,8 +4,8 @@ package irq.mpic.unit;
 import irq.mpic.MsiLayout;
 
 /**
- * The message registers of the MSI banks: 32 pending bits each, asserting one source while any is set. Guarded by the lock
- * of {@link Mpic}. (MPIC section 5.)
+ * The message registers of the MSI banks: 32 pending bits each, asserting one source while any is set. Guarded by the
+ * lock of {@link Mpic}. (MPIC section 5.)
  */
 final class MsiRegisters {
     private final MsiLayout layout;

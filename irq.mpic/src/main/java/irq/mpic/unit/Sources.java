@@ -8,7 +8,8 @@ import irq.mpic.MpicRegisters;
  * each source, so that looking for the best one touches a few words. Guarded by the lock of {@link Mpic}.
  */
 final class Sources {
-    private static final int VPR_INTERNAL = MpicRegisters.MASKED | MpicRegisters.ACTIVE_HIGH | MpicRegisters.PRIORITY_MASK
+    private static final int VPR_INTERNAL = MpicRegisters.MASKED | MpicRegisters.ACTIVE_HIGH
+        | MpicRegisters.PRIORITY_MASK
         | MpicRegisters.VECTOR_MASK;
     private static final int VPR_EXTERNAL = VPR_INTERNAL | MpicRegisters.LEVEL;
     private static final int EXTERNAL_PIN = 1 << 31;
@@ -25,7 +26,10 @@ final class Sources {
     /** An edge has arrived and was not acknowledged yet. */
     private final long[] latched;
     private final long[] levelSensitive;
-    /** The words of wired, raised and latched that are not all zero, one bit each: 32 words are {@link MpicRegisters#MAX_SOURCES}. */
+    /**
+     * The words of wired, raised and latched that are not all zero, one bit each: 32 words are
+     * {@link MpicRegisters#MAX_SOURCES}.
+     */
     private int live;
     /** For each core: sources that may interrupt it, whatever they ask now. */
     private final long[][] enabled;
@@ -156,7 +160,10 @@ final class Sources {
         return otherOutputs;
     }
 
-    /** {@return the level of that core's critical interrupt: priority and acknowledge do not matter, before 4.1 the mask neither} */
+    /**
+     * {@return the level of that core's critical interrupt: priority and acknowledge do not matter, before 4.1 the mask
+     * neither}
+     */
     boolean critical(int cpu) {
         return any(critical[cpu]);
     }
@@ -168,7 +175,8 @@ final class Sources {
 
     /** {@return the cores whose pins depend on that source, as a mask} */
     int destinations(int source) {
-        return model.has(MpicRegisters.VERSION_ILR) ? idr[source] : (idr[source] | Integer.reverse(idr[source]) >>> 1) & cores();
+        return model.has(MpicRegisters.VERSION_ILR) ? idr[source]
+            : (idr[source] | Integer.reverse(idr[source]) >>> 1) & cores();
     }
 
     private boolean any(long[] of) {

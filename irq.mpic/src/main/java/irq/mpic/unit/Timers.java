@@ -4,8 +4,8 @@ package irq.mpic.unit;
 import irq.mpic.MpicRegisters;
 
 /**
- * One group of four timers: registers only. No time passes here: a count is loaded and stays, nothing expires. Guarded by
- * the lock of {@link Mpic}. (MPIC section 4.)
+ * One group of four timers: registers only. No time passes here: a count is loaded and stays, nothing expires. Guarded
+ * by the lock of {@link Mpic}. (MPIC section 4.)
  */
 final class Timers {
     private static final int VPR = MpicRegisters.MASKED | MpicRegisters.PRIORITY_MASK | MpicRegisters.VECTOR_MASK;

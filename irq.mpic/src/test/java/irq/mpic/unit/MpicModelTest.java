@@ -70,7 +70,8 @@ class MpicModelTest {
             int best = -1;
             int highest = 0;
             for (int key : vpr.keySet()) {
-                boolean asks = key >= FIRST_IPI ? ipi[key - FIRST_IPI][core] : pending(key) && (idr.get(key) >> core & 1) != 0;
+                boolean asks = key >= FIRST_IPI ? ipi[key - FIRST_IPI][core]
+                    : pending(key) && (idr.get(key) >> core & 1) != 0;
                 int priority = vpr.get(key) >> 16 & 15;
                 if (asks && vpr.get(key) >= 0 && priority > highest) {
                     highest = priority;
@@ -99,7 +100,8 @@ class MpicModelTest {
         }
 
         void end(int core) {
-            inService.get(core).stream().max((a, b) -> Integer.compare(a[1], b[1])).ifPresent(inService.get(core)::remove);
+            inService.get(core).stream().max((a, b) -> Integer.compare(a[1], b[1]))
+                .ifPresent(inService.get(core)::remove);
         }
 
         int readVpr(int key) {

@@ -35,14 +35,17 @@ class MpicTest {
         Board four = new Board(24, Board.fourBanks());
         assertEquals(0x00400403, four.get(0x0000));
         assertEquals(0x011f1702, four.get(0x1000));
-        Board more = new Board(1, List.of(Board.threeBanks().get(0), Board.bank("x", 0x1000, 0x2000, List.of(Board.wire(400, 2)))));
+        Board more = new Board(1,
+            List.of(Board.threeBanks().get(0), Board.bank("x", 0x1000, 0x2000, List.of(Board.wire(400, 2)))));
         assertEquals(400, more.get(0x1000) >>> 16);
     }
 
     @Test
-    @DisplayName("MPIC 1: what is not there reads as all ones and ignores writes, accesses that are not 4 bytes as well")
+    @DisplayName("MPIC 1: what is not there reads as all ones and ignores writes, accesses that are not 4 bytes as "
+        + "well")
     void nothingThere() {
-        for (int offset : new int[] {0x4, 0x1004, 0x1050, 0x3a00, 0x4000, 0x4144, 0x4148, 0x7140, 0x8000, 0x10000 + 0x20 * 0xf8, 0x10004,
+        for (int offset : new int[] {0x4, 0x1004, 0x1050, 0x3a00, 0x4000, 0x4144, 0x4148, 0x7140, 0x8000,
+            0x10000 + 0x20 * 0xf8, 0x10004,
             0x16f0, 0x1680, 0x1c00, 0x22080, 0x3fff0}) {
             board.put(offset, 0);
             assertEquals(-1, board.get(offset), "0x" + Integer.toHexString(offset));
@@ -77,7 +80,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 2: VPR keeps mask, priority, vector and polarity, sense for external sources only; IDR names cores there are")
+    @DisplayName("MPIC 2: VPR keeps mask, priority, vector and polarity, sense for external sources only; IDR names "
+        + "cores there are")
     void writeMasks() {
         board.put(0x10000, 0xffffffff);
         assertEquals(0x80cfffff, board.get(0x10000));
@@ -140,7 +144,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 5.2: MSIIR1 takes nine bits, SRS in 3:0 and IBS in 8:4; in the register IBS[3:0] SRS and IBS[4] in bit 16")
+    @DisplayName("MPIC 5.2: MSIIR1 takes nine bits, SRS in 3:0 and IBS in 8:4; in the register IBS[3:0] SRS and "
+        + "IBS[4] in bit 16")
     void nineBits() {
         Board four = new Board(1, Board.fourBanks()).enable();
         for (int bank = 0; bank < 4; bank++) {
@@ -161,7 +166,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 5, 8.5: messages coalesce per bit, and accumulate while the source is masked, has priority 0, or all is held back")
+    @DisplayName("MPIC 5, 8.5: messages coalesce per bit, and accumulate while the source is masked, has priority 0, "
+        + "or all is held back")
     void coalescing() {
         board.put(0x10000 + 0x20 * 0xe3, 0x80050123);
         board.ring(Board.CCSR + 0x44140, 0x61);
@@ -231,7 +237,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 4: nesting: higher interrupts lower, equal and lower wait, EOI ends the highest; ties go to the lowest number")
+    @DisplayName("MPIC 4: nesting: higher interrupts lower, equal and lower wait, EOI ends the highest; ties go to "
+        + "the lowest number")
     void nesting() {
         board.source(0xe0, 3, 0x30);
         board.source(0xe1, 9, 0x91);
@@ -296,7 +303,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 2: IDR chooses the core, ILR the output; critical and machine check ignore the priority, before 4.1 the mask too")
+    @DisplayName("MPIC 2: IDR chooses the core, ILR the output; critical and machine check ignore the priority, "
+        + "before 4.1 the mask too")
     void outputs() {
         board.put(0x10010 + 0x20 * 24, 2);
         board.put(0x10000 + 0x20 * 24, 0x00050024);
@@ -470,7 +478,8 @@ class MpicTest {
             // The words that cores send each other stay; what was sent is over.
             boolean word = register >= 0x1400 && register < 0x1440 || register >= 0x2400 && register < 0x2440;
             if (!word) {
-                assertEquals(fresh.mpic.peek(register), board.mpic.peek(register), "0x" + Integer.toHexString(register));
+                assertEquals(fresh.mpic.peek(register), board.mpic.peek(register),
+                    "0x" + Integer.toHexString(register));
             }
         }
         assertFalse(board.pin(0));
@@ -518,7 +527,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 4: each message register has a word, a bit of its group's state and enable registers, and a source")
+    @DisplayName("MPIC 4: each message register has a word, a bit of its group's state and enable registers, and a "
+        + "source")
     void messageGroups() {
         for (int i = 0; i < 8; i++) {
             int group = i < 4 ? 0x1400 : 0x2400;
@@ -545,7 +555,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 4: each of the four IPIs alone; of equal priority the lowest; a source of the same priority comes first")
+    @DisplayName("MPIC 4: each of the four IPIs alone; of equal priority the lowest; a source of the same priority "
+        + "comes first")
     void eachIpi() {
         for (int ipi = 0; ipi < 4; ipi++) {
             board.put(0x10a0 + 0x10 * ipi, 0x00050070 + ipi);
@@ -584,7 +595,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("MPIC 2: a source of two cores: an edge is taken by the first that acknowledges, a level is offered to both")
+    @DisplayName("MPIC 2: a source of two cores: an edge is taken by the first that acknowledges, a level is offered "
+        + "to both")
     void twoCores() {
         board.source(5, 6, 0x55);
         board.put(0x100b0, 3);
@@ -641,12 +653,15 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("Unit: as many cores and sources as an MPIC has, and no more; as many cores as the machine has at least")
+    @DisplayName("Unit: as many cores and sources as an MPIC has, and no more; as many cores as the machine has at "
+        + "least")
     void model() {
         new MpicModel(0xffff, 0xf8, 1, MsiLayout.THREE_BANKS);
         new MpicModel(0, 2048, 32, MsiLayout.THREE_BANKS);
-        for (int[] wrong : new int[][] {{0x402, 0xf7, 1}, {0x402, 2049, 1}, {0x402, 0xf8, 0}, {0x402, 0xf8, 33}, {0x10000, 0xf8, 1}}) {
-            assertThrows(IllegalArgumentException.class, () -> new MpicModel(wrong[0], wrong[1], wrong[2], MsiLayout.THREE_BANKS));
+        for (int[] wrong : new int[][] {{0x402, 0xf7, 1}, {0x402, 2049, 1}, {0x402, 0xf8, 0},
+            {0x402, 0xf8, 33}, {0x10000, 0xf8, 1}}) {
+            assertThrows(IllegalArgumentException.class,
+                () -> new MpicModel(wrong[0], wrong[1], wrong[2], MsiLayout.THREE_BANKS));
         }
         assertThrows(IllegalArgumentException.class,
             () -> new Mpic(new MpicModel(0x402, 0xf8, 2, MsiLayout.THREE_BANKS), board.machine.cpus().subList(0, 1)));
@@ -661,7 +676,8 @@ class MpicTest {
             Board wired = new Board(1, List.of(Board.bank("x", 0x1000, 0x2000, List.of(Board.wire(input[0], 2)))));
             assertEquals(input[1], wired.get(0x1000) >>> 16);
         }
-        Board other = new Board(1, List.of(Board.bank("x", 0x1000, 0x2000, List.of(new Wire("/other", 400, true, "400 2")))));
+        Board other = new Board(1,
+            List.of(Board.bank("x", 0x1000, 0x2000, List.of(new Wire("/other", 400, true, "400 2")))));
         assertEquals(0xf7, other.get(0x1000) >>> 16);
     }
 
@@ -689,7 +705,8 @@ class MpicTest {
     }
 
     @Test
-    @DisplayName("QEMU's FSL MPIC 4.2: the sequence of its qtest gives the same answers, but for IACK under a higher one in service")
+    @DisplayName("QEMU's FSL MPIC 4.2: the sequence of its qtest gives the same answers, but for IACK under a higher "
+        + "one in service")
     void sameAsQemu() {
         board.put(0x10000 + 0x20 * 224, 0x0003000a);
         board.put(0x10000 + 0x20 * 225, 0x0009000b);

@@ -27,7 +27,8 @@ class MpicUnitComponentTest {
     }
 
     @Test
-    @DisplayName("MPIC: the unit is built as configured and is in its node until the component leaves; its pins are low then")
+    @DisplayName("MPIC: the unit is built as configured and is in its node until the component leaves; its pins are "
+        + "low then")
     void plugged() {
         component.activate(registry.context, Map.of("version", 0x401));
         assertTrue(board.machine.ready(Board.PIC_NODE));
@@ -44,16 +45,20 @@ class MpicUnitComponentTest {
     }
 
     @Test
-    @DisplayName("MPIC: another version leaves the unit as it is, and says so; the same one says nothing, an illegal one is one line")
+    @DisplayName("MPIC: another version leaves the unit as it is, and says so; the same one says nothing, an illegal "
+        + "one is one line")
     void modified() {
         component.activate(registry.context, Map.of());
         assertEquals(0x00400402, board.get(BRR1), "the one that fits three banks");
         component.modified(Map.of("version", 0));
         assertEquals(List.of(), registry.lines);
         component.modified(Map.of("version", 0x10000));
-        assertEquals(List.of("error: irq.mpic.unit: version=65536 is refused, legal is 0..65535; 0 stays"), registry.lines);
+        assertEquals(List.of("error: irq.mpic.unit: version=65536 is refused, legal is 0..65535; 0 stays"),
+            registry.lines);
         component.modified(Map.of("version", 0x403));
-        assertEquals("warn: the new configuration is for a unit that is plugged in from now on; restart this bundle to plug it in anew",
+        assertEquals(
+            "warn: the new configuration is for a unit that is plugged in from now on; restart this bundle to plug "
+                + "it in anew",
             registry.lines.get(1));
         assertEquals(0x00400402, board.get(BRR1));
         component.close();

@@ -52,7 +52,8 @@ class PinRaceTest {
     }
 
     @Test
-    @DisplayName("Unit: a handler that throws when it has changed the level leaves the pin as it should be, and does not disturb who drove it")
+    @DisplayName("Unit: a handler that throws when it has changed the level leaves the pin as it should be, and does "
+        + "not disturb who drove it")
     void oldLevel() {
         Cpu cpu = Board.p4080().machine.cpus().get(0);
         Core core = new Core(cpu);

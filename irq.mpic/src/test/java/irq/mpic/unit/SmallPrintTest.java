@@ -12,7 +12,9 @@ import machine.api.InterruptLine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
-/** What few drivers use: equal priorities, activity bits, the second group of message registers, timers that start at 0. */
+/**
+ * What few drivers use: equal priorities, activity bits, the second group of message registers, timers that start at 0.
+ */
 class SmallPrintTest {
     private static final int ACTIVITY = 1 << 30;
     private static final int MASKED = 1 << 31;
@@ -21,7 +23,8 @@ class SmallPrintTest {
     private final Board board = new Board(2, Board.threeBanks()).enable();
 
     @Test
-    @DisplayName("MPIC 3: of a source and an interrupt between cores of one priority the source comes first; a higher one goes before it")
+    @DisplayName("MPIC 3: of a source and an interrupt between cores of one priority the source comes first; a "
+        + "higher one goes before it")
     void equalPriorities() {
         board.source(5, 6, 0x55);
         board.put(0x10a0, 6 << 16 | 0x66);
@@ -41,7 +44,8 @@ class SmallPrintTest {
     }
 
     @Test
-    @DisplayName("MPIC 3: the activity bit of an interrupt between cores is set while it is requested or in service, not while it is masked")
+    @DisplayName("MPIC 3: the activity bit of an interrupt between cores is set while it is requested or in service, "
+        + "not while it is masked")
     void activity() {
         board.put(0x10b0, 5 << 16 | 0x77);
         assertEquals(0, board.get(0x10b0) & ACTIVITY);
@@ -57,11 +61,13 @@ class SmallPrintTest {
         board.put(0x20050, 1);
         assertEquals(0, board.get(0x10b0) & ACTIVITY, "masked");
         board.put(0x10b0, 0);
-        assertEquals(ACTIVITY, board.get(0x10b0) & ACTIVITY, "priority 0 never interrupts, and is requested all the same");
+        assertEquals(ACTIVITY, board.get(0x10b0) & ACTIVITY,
+            "priority 0 never interrupts, and is requested all the same");
     }
 
     @Test
-    @DisplayName("MPIC 4: a message register of either group is its own: what happens in one group lowers nothing in the other")
+    @DisplayName("MPIC 4: a message register of either group is its own: what happens in one group lowers nothing in "
+        + "the other")
     void messageGroups() {
         for (int group = 0; group < 2; group++) {
             board.put(group == 0 ? 0x1500 : 0x2500, 0xf);
@@ -111,7 +117,8 @@ class SmallPrintTest {
     }
 
     @Test
-    @DisplayName("MPIC driver: an interrupt of a source that nobody has requested is counted, the first reported, and the source masked again")
+    @DisplayName("MPIC driver: an interrupt of a source that nobody has requested is counted, the first reported, "
+        + "and the source masked again")
     void nobodyRequested() {
         Board one = Board.p4080();
         try (MpicDriver driver = new MpicDriver(one.machine, Board.PIC_NODE, MpicSettings.DEFAULTS, one.report)) {

@@ -19,12 +19,12 @@ import machine.api.ErrnoException;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * Reads the configurations of one component, one after the other. An attribute that is not legal, of a wrong type too, does not end the
- * component: its value of the configuration before stays, or its default if there was none. All that is refused in one
- * configuration is one line, which names what is legal.
+ * Reads the configurations of one component, one after the other. An attribute that is not legal, of a wrong type too,
+ * does not end the component: its value of the configuration before stays, or its default if there was none. All that
+ * is refused in one configuration is one line, which names what is legal.
  *
- * <p>The component's own properties are read and not its annotation: Declarative Services would throw for a value that it cannot
- * convert, and cut a number that is too long. Thread-safe.
+ * <p>The component's own properties are read and not its annotation: Declarative Services would throw for a value that
+ * it cannot convert, and cut a number that is too long. Thread-safe.
  */
 @ProviderType
 public final class ConfigurationReader {
@@ -53,8 +53,9 @@ public final class ConfigurationReader {
      * Makes settings of a configuration.
      *
      * @param properties the component's properties; those that nobody asks for are not looked at
-     * @param settings asks for each attribute and makes the settings; is called a second time if it throws. It may throw
-     *     {@link IllegalArgumentException} or {@link ErrnoException} for values that do not go together: all of them are refused then
+     * @param settings asks for each attribute and makes the settings; is called a second time if it throws. It may
+     *     throw {@link IllegalArgumentException} or {@link ErrnoException} for values that do not go together: all of
+     *     them are refused then
      * @return the settings
      * @throws IllegalArgumentException if the values before, or the defaults, do not go together either
      */
@@ -64,7 +65,8 @@ public final class ConfigurationReader {
         try {
             made = settings.apply(asked);
         } catch (IllegalArgumentException | ErrnoException e) {
-            asked.refusals.add(oneLine(e.getMessage()) + (inForce == null ? "; all defaults are used" : "; all stays as it was"));
+            asked.refusals
+                .add(oneLine(e.getMessage()) + (inForce == null ? "; all defaults are used" : "; all stays as it was"));
             Values before = new Values(inForce == null ? Map.of() : inForce);
             made = settings.apply(before);
             asked.values.putAll(before.values);
@@ -138,7 +140,8 @@ public final class ConfigurationReader {
         @SuppressWarnings("unchecked")
         public List<String> words(String key, Predicate<String> legal, String what) {
             return (List<String>) value(key, what, raw -> {
-                List<?> parts = raw instanceof String text ? text.isBlank() ? List.of() : List.of(text.split(",", -1)) : elements(raw);
+                List<?> parts = raw instanceof String text ? text.isBlank() ? List.of() : List.of(text.split(",", -1))
+                    : elements(raw);
                 List<String> words = parts.stream().map(part -> String.valueOf(part).trim()).toList();
                 return words.stream().allMatch(legal) ? words : null;
             });
@@ -155,7 +158,8 @@ public final class ConfigurationReader {
         /** {@return one of these words, as it stands in the list; capital letters do not matter} */
         public String word(String key, List<String> legal) {
             return (String) value(key, String.join(" or ", legal), raw ->
-                legal.stream().filter(word -> word.equalsIgnoreCase(String.valueOf(raw).trim())).findFirst().orElse(null));
+                legal.stream()
+                .filter(word -> word.equalsIgnoreCase(String.valueOf(raw).trim())).findFirst().orElse(null));
         }
 
         /** @param legal gives the value, or null */
@@ -175,7 +179,8 @@ public final class ConfigurationReader {
         private Object fallback(String key) {
             try {
                 Object value = attributes.getDeclaredMethod(key.replace('.', '_')).getDefaultValue();
-                return value instanceof Integer number ? (Object) number.longValue() : value instanceof String[] words ? List.of(words) : value;
+                return value instanceof Integer number ? (Object) number.longValue()
+                    : value instanceof String[] words ? List.of(words) : value;
             } catch (NoSuchMethodException e) {
                 throw new IllegalArgumentException(attributes.getName() + " describes no " + key, e);
             }
@@ -191,7 +196,8 @@ public final class ConfigurationReader {
     public static int required(String key, Object raw, int least, int most) {
         Long number = raw == null ? null : toNumber(single(raw));
         if (number == null || number < least || number > most) {
-            throw new ErrnoException(Errno.EINVAL, "%s=%s is refused, legal is %d..%d", key, raw == null ? "" : oneLine(show(raw)), least,
+            throw new ErrnoException(Errno.EINVAL, "%s=%s is refused, legal is %d..%d", key,
+                raw == null ? "" : oneLine(show(raw)), least,
                 most);
         }
         return number.intValue();

@@ -47,7 +47,8 @@ class ConfigurationReaderTest {
     }
 
     @Test
-    @DisplayName("what is not legal is refused in one line that names what is: the default at first, then what was there before")
+    @DisplayName("what is not legal is refused in one line that names what is: the default at first, then what was "
+        + "there before")
     void refusal() {
         assertEquals(10, limit(Map.of("entry.limit", 0)));
         assertEquals("a.pid: entry.limit=0 is refused, legal is 1..100; the default 10 is used", lines.get(0));
@@ -58,14 +59,16 @@ class ConfigurationReaderTest {
     }
 
     @Test
-    @DisplayName("a value of another type is taken if it says the same, and refused if it does not, is cut by nobody, and no second line")
+    @DisplayName("a value of another type is taken if it says the same, and refused if it does not, is cut by "
+        + "nobody, and no second line")
     void types() {
         assertEquals(16, limit(Map.of("entry.limit", " 0x10 ")));
         assertEquals(17, limit(Map.of("entry.limit", 17L)));
         assertEquals(18, limit(Map.of("entry.limit", new int[] {18})));
         assertEquals(19, limit(Map.of("entry.limit", List.of("19"))));
         assertEquals(List.of(), lines);
-        for (Object bad : List.of("", "ten", 0x1_0000_0005L, 5.0, true, new int[] {1, 2}, new int[0], List.of(), "5\nERROR forged: 6")) {
+        for (Object bad : List.of("", "ten", 0x1_0000_0005L, 5.0, true, new int[] {1, 2}, new int[0], List.of(),
+            "5\nERROR forged: 6")) {
             assertEquals(19, limit(Map.of("entry.limit", bad)), () -> "taken: " + bad);
             assertEquals(1, lines.size());
             assertEquals(1, lines.remove(0).lines().count());
@@ -73,11 +76,13 @@ class ConfigurationReaderTest {
     }
 
     @Test
-    @DisplayName("each type has its legal values; good attributes beside bad ones are taken, and all refusals are one line")
+    @DisplayName("each type has its legal values; good attributes beside bad ones are taken, and all refusals are "
+        + "one line")
     void everyType() {
         record All(long locked, boolean unsafe, String policy, List<Integer> levels, int entries) {
         }
-        Map<String, Object> bad = Map.of("locked", -1L, "unsafe", "maybe", "policy", "garbage", "levels", new int[] {4, 6}, "entries", 65);
+        Map<String, Object> bad = Map.of("locked", -1L, "unsafe", "maybe", "policy", "garbage", "levels",
+            new int[] {4, 6}, "entries", 65);
         class Read {
             All from(Map<String, ?> properties) {
                 return reader.read(properties, values -> {
@@ -89,7 +94,8 @@ class ConfigurationReaderTest {
             }
         }
         Read read = new Read();
-        All good = read.from(Map.of("locked", 7, "unsafe", "TRUE", "policy", "Disable", "levels", "3,4", "entries", 128));
+        All good = read
+            .from(Map.of("locked", 7, "unsafe", "TRUE", "policy", "Disable", "levels", "3,4", "entries", 128));
         assertEquals(new All(7, true, "disable", List.of(3, 4), 128), good);
         assertEquals(List.of(), lines);
         assertEquals(good, read.from(bad));
@@ -99,7 +105,8 @@ class ConfigurationReaderTest {
             + "policy=garbage is refused, legal is report or disable; disable stays; "
             + "entries=65 is refused, legal is a power of two, 64..128; 128 stays", lines.remove(0));
         assertEquals(new All(8, true, "disable", List.of(3, 4), 64),
-            read.from(Map.of("locked", 8L, "unsafe", 1, "policy", "disable", "levels", new Integer[] {3, 4}, "entries", 64)));
+            read.from(Map.of("locked", 8L, "unsafe", 1, "policy", "disable", "levels", new Integer[] {3, 4},
+                "entries", 64)));
         assertEquals(1, lines.size());
     }
 
@@ -108,7 +115,8 @@ class ConfigurationReaderTest {
     void words() {
         class Read {
             List<String> from(Map<String, ?> properties) {
-                return reader.read(properties, values -> values.words("classes", word -> word.matches("[0-9a-f]+"), "hexadecimal"));
+                return reader.read(properties,
+                    values -> values.words("classes", word -> word.matches("[0-9a-f]+"), "hexadecimal"));
             }
         }
         Read read = new Read();
@@ -130,7 +138,8 @@ class ConfigurationReaderTest {
         class Pair {
             List<Integer> from(Map<String, ?> properties) {
                 return reader.read(properties, values -> {
-                    List<Integer> pair = List.of(values.integer("entry.limit", 1, 100), values.integer("entries", 1, 100));
+                    List<Integer> pair = List.of(values.integer("entry.limit", 1, 100),
+                        values.integer("entries", 1, 100));
                     if (pair.get(0) > pair.get(1)) {
                         throw new IllegalArgumentException("more than there are entries");
                     }
@@ -152,19 +161,23 @@ class ConfigurationReaderTest {
     @DisplayName("all 64 lines of an address are -1, 0xffffffffffffffff, and no more")
     void unsigned() {
         for (Object all : List.of(-1L, "-1", "0xffffffffffffffff")) {
-            assertEquals(-1L, reader.<Long>read(Map.of("locked", all), values -> values.number("locked", value -> value == -1, "-1")));
+            assertEquals(-1L, reader.<Long>read(Map.of("locked", all),
+                values -> values.number("locked", value -> value == -1, "-1")));
         }
         assertEquals(List.of(), lines);
-        reader.<Long>read(Map.of("locked", "0x1ffffffffffffffff"), values -> values.number("locked", value -> value == -1, "-1"));
+        reader.<Long>read(Map.of("locked", "0x1ffffffffffffffff"),
+            values -> values.number("locked", value -> value == -1, "-1"));
         assertEquals(1, lines.size());
     }
 
     @Test
-    @DisplayName("what is given out is the reader's own no more; an attribute that is not described is a programmer's mistake")
+    @DisplayName("what is given out is the reader's own no more; an attribute that is not described is a "
+        + "programmer's mistake")
     void strict() {
         int[] first = reader.read(Map.of("levels", new int[] {3}), values -> values.integers("levels", 3, 5));
         first[0] = 99;
-        assertArrayEquals(new int[] {3}, reader.<int[]>read(Map.of("levels", "x"), values -> values.integers("levels", 3, 5)));
+        assertArrayEquals(new int[] {3},
+            reader.<int[]>read(Map.of("levels", "x"), values -> values.integers("levels", 3, 5)));
         assertThrows(IllegalArgumentException.class, () -> reader.read(Map.of(), values -> values.flag("nothing")));
     }
 }

@@ -5,8 +5,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * Commands to be sent to QEMU in one piece: they are carried out in order, and one round trip serves for all of them. Values and
- * addresses are unsigned; values are the target's own numbers, as its core reads them, whatever its byte order.
+ * Commands to be sent to QEMU in one piece: they are carried out in order, and one round trip serves for all of them.
+ * Values and addresses are unsigned; values are the target's own numbers, as its core reads them, whatever its byte
+ * order.
  *
  * <pre>
  *  long[] results = qtest.batch().writel(CTPR, 0).readl(IACK).run();      // 0, the vector
@@ -117,7 +118,8 @@ public final class Batch {
 
     /** Drives an input of a device; see {@link Qtest#setIrqIn}. */
     public Batch setIrqIn(String device, String gpio, int input, int level) {
-        return command("set_irq_in " + device + ' ' + gpio + ' ').text(Integer.toString(input)).text(' ' + Integer.toString(level)).end();
+        return command("set_irq_in " + device + ' ' + gpio + ' ').text(Integer.toString(input))
+            .text(' ' + Integer.toString(level)).end();
     }
 
     /** {@return how many commands there are so far; a block of no bytes is none} */
@@ -129,8 +131,8 @@ public final class Batch {
      * Sends the commands and waits until all have been carried out.
      *
      * @return a result for each command in order; 0 for one that returns nothing
-     * @throws machine.api.ErrnoException EIO if QEMU refused one, with the first refused command (the others were carried out), or is
-     *     gone, with its exit status and what it said
+     * @throws machine.api.ErrnoException EIO if QEMU refused one, with the first refused command (the others were
+     *     carried out), or is gone, with its exit status and what it said
      */
     public long[] run() {
         long[] results = new long[count];

@@ -100,7 +100,8 @@ final class Connection {
      */
     void request(byte[] bytes, int length, Pending request) {
         if (reading()) {
-            throw new IllegalStateException("a listener of " + protocol + " lines must not ask QEMU: it would wait for itself");
+            throw new IllegalStateException(
+                "a listener of " + protocol + " lines must not ask QEMU: it would wait for itself");
         }
         synchronized (sending) {
             expect(request);
@@ -221,7 +222,8 @@ final class Connection {
             head = pending.peek();
         }
         if (head == null) {
-            throw new IllegalStateException("nobody asked for: " + new String(buffer, from, to - from, StandardCharsets.US_ASCII));
+            throw new IllegalStateException(
+                "nobody asked for: " + new String(buffer, from, to - from, StandardCharsets.US_ASCII));
         }
         if (head.line(buffer, from, to)) {
             synchronized (pending) {

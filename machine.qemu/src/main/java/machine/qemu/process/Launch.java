@@ -19,7 +19,8 @@ import java.util.Map;
  * @param files to be in the process's working directory, by name
  * @param channels names of character devices that QEMU connects to us, see {@link Qemu#channel}
  */
-public record Launch(String binary, String debianPackage, List<String> arguments, Map<String, byte[]> files, List<String> channels) {
+public record Launch(String binary, String debianPackage, List<String> arguments, Map<String, byte[]> files,
+    List<String> channels) {
     /** Copies. */
     public Launch {
         arguments = List.copyOf(arguments);
@@ -28,16 +29,19 @@ public record Launch(String binary, String debianPackage, List<String> arguments
     }
 
     /**
-     * A PC with PCIe and, if asked for, VT-d. No firmware: PCI is as after power-up, the core halts at its first instruction.
+     * A PC with PCIe and, if asked for, VT-d. No firmware: PCI is as after power-up, the core halts at its first
+     * instruction.
      *
-     * <p>The virtual clock has to run, because devices' timers do (so no {@code -S}); by icount it jumps over idle time, so that what
-     * takes edu 100 ms takes 1. The ROM stops the 8254, whose ticks would keep an idle QEMU busy, and halts.
+     * <p>The virtual clock has to run, because devices' timers do (so no {@code -S}); by icount it jumps over idle
+     * time, so that what takes edu 100 ms takes 1. The ROM stops the 8254, whose ticks would keep an idle QEMU busy,
+     * and halts.
      *
      * @param memory MiB
      * @param devices arguments of {@code -device}, in order: {@code intel-iommu,intremap=on}, {@code edu,addr=3.0}
      */
     public static Launch q35(int memory, String... devices) {
-        List<String> arguments = new ArrayList<>(List.of("-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-m", Integer.toString(memory),
+        List<String> arguments = new ArrayList<>(
+            List.of("-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-m", Integer.toString(memory),
             "-bios", "bios.rom", "-icount", "shift=0,sleep=off"));
         for (String device : devices) {
             arguments.addAll(List.of("-device", device));
@@ -54,7 +58,8 @@ public record Launch(String binary, String debianPackage, List<String> arguments
      */
     public static Launch e500(String board, int memory, int cpus) {
         return new Launch("qemu-system-ppc", "qemu-system-ppc", List.of("-M", board, "-accel", "tcg", "-S", "-smp",
-            Integer.toString(cpus), "-m", Integer.toString(memory), "-bios", "idle.elf"), Map.of("idle.elf", idleElf()), List.of());
+            Integer.toString(cpus), "-m", Integer.toString(memory), "-bios", "idle.elf"), Map.of("idle.elf", idleElf()),
+            List.of());
     }
 
     /** {@return the same with more arguments} */
@@ -96,10 +101,12 @@ public record Launch(String binary, String debianPackage, List<String> arguments
         int entry = 0x100_0000;
         return ByteBuffer.allocate(88).order(ByteOrder.BIG_ENDIAN)
             .put(new byte[] {0x7f, 'E', 'L', 'F', 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-            // Executable, PowerPC, version 1; entry, program header at 52, no sections; 52 bytes, 1 program header of 32.
+            // Executable, PowerPC, version 1; entry, program header at 52, no sections; 52 bytes, 1 program header of
+            // 32.
             .putShort((short) 2).putShort((short) 20).putInt(1)
             .putInt(entry).putInt(52).putInt(0).putInt(0)
-            .putShort((short) 52).putShort((short) 32).putShort((short) 1).putShort((short) 0).putShort((short) 0).putShort((short) 0)
+            .putShort((short) 52).putShort((short) 32).putShort((short) 1).putShort((short) 0).putShort((short) 0)
+            .putShort((short) 0)
             // PT_LOAD of the 4 bytes at 84, readable and executable.
             .putInt(1).putInt(84).putInt(entry).putInt(entry).putInt(4).putInt(4).putInt(5).putInt(4)
             .putInt(0x4800_0000).array();

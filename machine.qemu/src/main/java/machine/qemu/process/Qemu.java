@@ -24,8 +24,8 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 
 /**
- * A QEMU process: starts it, holds its two connections, ends it. It ends with {@link #close}, with this JVM, and when this JVM is
- * killed, too; its files go with it.
+ * A QEMU process: starts it, holds its two connections, ends it. It ends with {@link #close}, with this JVM, and when
+ * this JVM is killed, too; its files go with it.
  *
  * <pre>
  *  try (Qemu qemu = Qemu.start(Launch.e500("ppce500", 64, 1))) {
@@ -66,8 +66,8 @@ public final class Qemu implements AutoCloseable {
     /**
      * Starts a QEMU and connects to it.
      *
-     * @throws ErrnoException ENOENT if there is no such binary, with the package that has it; EOPNOTSUPP if it is older than 7.2; EIO if it
-     *     ends instead of connecting, with what it said; ETIMEDOUT if it does neither within 30 s
+     * @throws ErrnoException ENOENT if there is no such binary, with the package that has it; EOPNOTSUPP if it is older
+     *     than 7.2; EIO if it ends instead of connecting, with what it said; ETIMEDOUT if it does neither within 30 s
      */
     public static Qemu start(Launch launch) {
         return start(launch, REPLY_SECONDS);
@@ -110,7 +110,10 @@ public final class Qemu implements AutoCloseable {
         return qmp;
     }
 
-    /** {@return the blocking connection of a channel that the launch names; the caller's to read, closed by {@link #close}} */
+    /**
+     * {@return the blocking connection of a channel that the launch names; the caller's to read, closed by
+     * {@link #close}}
+     */
     public SocketChannel channel(String name) {
         return channels.get(name);
     }
@@ -193,10 +196,12 @@ public final class Qemu implements AutoCloseable {
                     process.destroyForcibly();
                 }
             };
-            qmpConnection = new Connection("qmp", first, (buffer, from, to) -> qmp.unasked(buffer, from, to), owner, patience);
+            qmpConnection = new Connection("qmp", first, (buffer, from, to) -> qmp.unasked(buffer, from, to), owner,
+                patience);
             qmp = new Qmp(qmpConnection);
             SocketChannel second = accept(qtestDoor, until);
-            qtestConnection = new Connection("qtest", second, (buffer, from, to) -> qtest.unasked(buffer, from, to), owner, patience);
+            qtestConnection = new Connection("qtest", second, (buffer, from, to) -> qtest.unasked(buffer, from, to),
+                owner, patience);
             qtest = new Qtest(qtestConnection);
             for (String name : launch.channels()) {
                 channels.put(name, accept(doors.get(name), until));
@@ -216,19 +221,22 @@ public final class Qemu implements AutoCloseable {
         String[] numbers = version.split("\\.");
         int major = Integer.parseInt(numbers[0]);
         if (major < OLDEST[0] || major == OLDEST[0] && Integer.parseInt(numbers[1]) < OLDEST[1]) {
-            throw new ErrnoException(Errno.EOPNOTSUPP, "%s is version %s; %d.%d is the oldest that will do", launch.binary(), version,
+            throw new ErrnoException(Errno.EOPNOTSUPP, "%s is version %s; %d.%d is the oldest that will do",
+                launch.binary(), version,
                 OLDEST[0], OLDEST[1]);
         }
     }
 
     /**
-     * Should this JVM be killed, no hook runs; but the guard's standard input ends, and it kills the QEMU and deletes its files.
-     * Without a shell there is no guard, and that case is not covered.
+     * Should this JVM be killed, no hook runs; but the guard's standard input ends, and it kills the QEMU and deletes
+     * its files. Without a shell there is no guard, and that case is not covered.
      */
     private void guard() {
         try {
-            guard = new ProcessBuilder("/bin/sh", "-c", "read -r line; kill -9 \"$0\"; rm -rf \"$1\"", Long.toString(process.pid()),
-                directory.toString()).redirectOutput(new File("/dev/null")).redirectError(new File("/dev/null")).start();
+            guard = new ProcessBuilder("/bin/sh", "-c", "read -r line; kill -9 \"$0\"; rm -rf \"$1\"",
+                Long.toString(process.pid()),
+                directory.toString()).redirectOutput(new File("/dev/null")).redirectError(new File("/dev/null"))
+                .start();
         } catch (IOException e) {
             guard = null;
         }
@@ -242,7 +250,9 @@ public final class Qemu implements AutoCloseable {
             return door;
         } catch (IOException e) {
             door.close();
-            throw new IOException(e.getMessage() + " (socket " + directory.resolve(name) + "; if the path is too long, set java.io.tmpdir)",
+            throw new IOException(
+                e.getMessage() + " (socket " + directory.resolve(name)
+                    + "; if the path is too long, set java.io.tmpdir)",
                 e);
         }
     }
@@ -256,7 +266,8 @@ public final class Qemu implements AutoCloseable {
                 throw gone();
             }
             if (System.nanoTime() > until) {
-                throw new ErrnoException(Errno.ETIMEDOUT, "%s did not connect within %d s%s", launch.binary(), START_SECONDS, said());
+                throw new ErrnoException(Errno.ETIMEDOUT, "%s did not connect within %d s%s", launch.binary(),
+                    START_SECONDS, said());
             }
             pause();
         }
@@ -274,7 +285,8 @@ public final class Qemu implements AutoCloseable {
         int status = process.isAlive() ? -1 : process.exitValue();
         String how = status < 0 ? "has closed its connection"
             : status > SIGNALS ? "was ended by signal " + (status - SIGNALS) : "ended with exit status " + status;
-        return new ErrnoException(Errno.EIO, "%s (process %d) %s; %swhat it said last:%s", launch.binary(), process.pid(), how, hung,
+        return new ErrnoException(Errno.EIO, "%s (process %d) %s; %swhat it said last:%s", launch.binary(),
+            process.pid(), how, hung,
             said());
     }
 
@@ -330,8 +342,10 @@ public final class Qemu implements AutoCloseable {
     private static String find(Launch launch) {
         Path found = path(launch.binary());
         if (found == null) {
-            throw new ErrnoException(Errno.ENOENT, "there is no %s%s; on Debian: apt-get install --no-install-recommends %s",
-                launch.binary(), launch.binary().indexOf('/') < 0 ? " on the PATH" : " to be executed", launch.debianPackage());
+            throw new ErrnoException(Errno.ENOENT,
+                "there is no %s%s; on Debian: apt-get install --no-install-recommends %s",
+                launch.binary(), launch.binary().indexOf('/') < 0 ? " on the PATH" : " to be executed",
+                launch.debianPackage());
         }
         return found.toString();
     }

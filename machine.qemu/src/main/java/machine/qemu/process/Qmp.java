@@ -21,7 +21,8 @@ public final class Qmp {
         }
 
         static JsonObject parse(byte[] buffer, int from, int to) {
-            return JsonParser.parseString(new String(buffer, from, to - from, StandardCharsets.UTF_8)).getAsJsonObject();
+            return JsonParser.parseString(new String(buffer, from, to - from, StandardCharsets.UTF_8))
+                .getAsJsonObject();
         }
     }
 
@@ -57,7 +58,8 @@ public final class Qmp {
         connection.request(bytes, bytes.length, reply);
         if (reply.json.has("error")) {
             JsonObject error = reply.json.getAsJsonObject("error");
-            throw new ErrnoException(Errno.EIO, "QEMU refused %s %s: %s: %s", command, arguments, error.get("class").getAsString(),
+            throw new ErrnoException(Errno.EIO, "QEMU refused %s %s: %s: %s", command, arguments,
+                error.get("class").getAsString(),
                 error.get("desc").getAsString());
         }
         return reply.json.get("return");
@@ -85,7 +87,8 @@ public final class Qmp {
         connection.start();
         connection.await(greeting);
         JsonObject number = greeting.json.getAsJsonObject("QMP").getAsJsonObject("version").getAsJsonObject("qemu");
-        version = number.get("major").getAsInt() + "." + number.get("minor").getAsInt() + '.' + number.get("micro").getAsInt();
+        version = number.get("major").getAsInt() + "." + number.get("minor").getAsInt() + '.'
+            + number.get("micro").getAsInt();
         execute("qmp_capabilities");
     }
 

@@ -15,17 +15,18 @@ import machine.api.ErrnoException;
  * numbers, as its core reads them, whatever its byte order. QEMU answers nothing with zeroes, not with all ones, and
  * does not say so.
  *
- * <p>Any thread; several wait in one queue. Each method waits for its round trip (some 50 µs); {@link #batch} has many in one.
+ * <p>Any thread; several wait in one queue. Each method waits for its round trip (some 50 µs); {@link #batch} has many
+ * in one.
  *
- * <p>Errors of all methods: {@link ErrnoException} EIO if QEMU refuses the command, with QEMU's word, or is gone, with its exit status
- * and what it said last.
+ * <p>Errors of all methods: {@link ErrnoException} EIO if QEMU refuses the command, with QEMU's word, or is gone, with
+ * its exit status and what it said last.
  */
 public final class Qtest {
     /** Is told of each change of an intercepted line, in order. */
     public interface IrqListener {
         /**
-         * Called on the thread that reads from QEMU: must be quick and must not ask QEMU anything. A change that a command causes is
-         * told before the command's method returns.
+         * Called on the thread that reads from QEMU: must be quick and must not ask QEMU anything. A change that a
+         * command causes is told before the command's method returns.
          *
          * @param line the number of the line in the intercepted device
          */
@@ -188,8 +189,8 @@ public final class Qtest {
     }
 
     /**
-     * Has QEMU tell of the unnamed inputs of a device instead of driving them: {@link #irq} and {@link #listen} know from then on. A
-     * process has one slot for this; a second device is refused.
+     * Has QEMU tell of the unnamed inputs of a device instead of driving them: {@link #irq} and {@link #listen} know
+     * from then on. A process has one slot for this; a second device is refused.
      *
      * @param device QOM path, e.g. {@code /machine/unattached/device[0]} for the first core
      */
@@ -263,7 +264,8 @@ public final class Qtest {
         connection.request(bytes, length, replies);
         if (replies.failed >= 0) {
             String command = new String(bytes, 0, length, StandardCharsets.US_ASCII).split("\n")[replies.failed];
-            throw new ErrnoException(Errno.EIO, "QEMU refused \"%s\": %s", command.substring(0, Math.min(80, command.length())),
+            throw new ErrnoException(Errno.EIO, "QEMU refused \"%s\": %s",
+                command.substring(0, Math.min(80, command.length())),
                 replies.failure);
         }
     }

@@ -28,7 +28,8 @@ class QemuAbsentTest {
         for (String version : new String[] {"7.1.99", "6.2.0", "2.11.1"}) {
             ErrnoException e = assertThrows(ErrnoException.class, () -> Qemu.check(BOARD, version));
             assertEquals(Errno.EOPNOTSUPP, e.errno());
-            assertEquals("EOPNOTSUPP: qemu-system-ppc is version " + version + "; 7.2 is the oldest that will do", e.getMessage());
+            assertEquals("EOPNOTSUPP: qemu-system-ppc is version " + version + "; 7.2 is the oldest that will do",
+                e.getMessage());
         }
         for (String version : new String[] {"7.2.0", "7.10.0", "8.0.0", "10.0.1"}) {
             Qemu.check(BOARD, version);

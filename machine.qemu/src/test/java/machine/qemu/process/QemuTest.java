@@ -37,7 +37,8 @@ class QemuTest {
     @Test
     void failing() throws IOException {
         long before = directories();
-        ErrnoException e = assertThrows(ErrnoException.class, () -> Qemu.start(BOARD.with("-device", "no-such-device")));
+        ErrnoException e = assertThrows(ErrnoException.class,
+            () -> Qemu.start(BOARD.with("-device", "no-such-device")));
         assertEquals(Errno.EIO, e.errno());
         assertTrue(e.getMessage().contains("exit status 1"), e.getMessage());
         assertTrue(e.getMessage().contains("'no-such-device' is not a valid device model name"), e.getMessage());
@@ -60,7 +61,8 @@ class QemuTest {
         assertEquals(Errno.ENODEV, assertThrows(ErrnoException.class, () -> qemu.qmp().hmp("info status")).errno());
     }
 
-    @DisplayName("Death in mid-operation: whoever waits gets EIO with the signal and QEMU's last words, so does whoever comes later")
+    @DisplayName("Death in mid-operation: whoever waits gets EIO with the signal and QEMU's last words, so does "
+        + "whoever comes later")
     @Test
     void death() throws InterruptedException {
         try (Qemu qemu = Qemu.start(BOARD)) {
@@ -80,8 +82,10 @@ class QemuTest {
             busy.join();
             assertEquals(Errno.EIO, error.get().errno());
             assertTrue(error.get().getMessage().contains("was ended by signal 9"), error.get().getMessage());
-            assertEquals(error.get().getMessage(), assertThrows(ErrnoException.class, () -> qemu.qtest().settle()).getMessage());
-            assertTrue(assertThrows(ErrnoException.class, () -> qemu.qmp().hmp("help")).getMessage().contains("signal 9"));
+            assertEquals(error.get().getMessage(),
+                assertThrows(ErrnoException.class, () -> qemu.qtest().settle()).getMessage());
+            assertTrue(
+                assertThrows(ErrnoException.class, () -> qemu.qmp().hmp("help")).getMessage().contains("signal 9"));
         }
     }
 
@@ -91,7 +95,9 @@ class QemuTest {
         try (Qemu qemu = Qemu.start(BOARD, 1)) {
             assertEquals(0, new ProcessBuilder("kill", "-STOP", Long.toString(qemu.process().pid())).start().waitFor());
             ErrnoException e = assertThrows(ErrnoException.class, () -> qemu.qtest().readl(0));
-            assertTrue(e.getMessage().contains("was ended by signal 9; it did not answer a qtest command for 1 s and was killed"),
+            assertTrue(
+                e.getMessage()
+                    .contains("was ended by signal 9; it did not answer a qtest command for 1 s and was killed"),
                 e.getMessage());
         }
     }
@@ -101,7 +107,8 @@ class QemuTest {
     void abort() throws InterruptedException {
         try (Qemu qemu = Qemu.start(Launch.q35(64, "edu,addr=3.0"))) {
             Qtest q = qemu.qtest();
-            q.batch().outl(0xcf8, 0x8000_1810L).outl(0xcfc, 0xfeb0_0000L).outl(0xcf8, 0x8000_1804L).outl(0xcfc, 6).run();
+            q.batch().outl(0xcf8, 0x8000_1810L).outl(0xcfc, 0xfeb0_0000L).outl(0xcf8, 0x8000_1804L).outl(0xcfc, 6)
+                .run();
             if (!qemu.version().startsWith("7.2.")) {
                 return;
             }
@@ -118,7 +125,8 @@ class QemuTest {
     @Test
     void killed() throws Exception {
         for (boolean kill : new boolean[] {true, false}) {
-            Process jvm = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-cp", System.getProperty(
+            Process jvm = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-cp",
+                System.getProperty(
                 "surefire.test.class.path", System.getProperty("java.class.path")), Holder.class.getName())
                 .redirectErrorStream(true).start();
             try (BufferedReader reader = new BufferedReader(new InputStreamReader(jvm.getInputStream()))) {

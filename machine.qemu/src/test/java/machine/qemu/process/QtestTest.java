@@ -44,7 +44,8 @@ class QtestTest {
         }
     }
 
-    @DisplayName("Values are the target's own numbers: the same bytes read differently on a little- and on a big-endian core")
+    @DisplayName("Values are the target's own numbers: the same bytes read differently on a little- and on a "
+        + "big-endian core")
     @Test
     void order() {
         for (Qemu qemu : List.of(pc, board)) {
@@ -59,7 +60,9 @@ class QtestTest {
             qtest.writeb(RAM, 0xfff);
             qtest.writew(RAM + 2, 0xdead_1234L);
             qtest.writel(RAM + 4, -2);
-            assertArrayEquals(little ? new byte[] {-1, 2, 0x34, 0x12, -2, -1, -1, -1} : new byte[] {-1, 2, 0x12, 0x34, -1, -1, -1, -2},
+            assertArrayEquals(
+                little ? new byte[] {-1, 2, 0x34, 0x12, -2, -1, -1, -1}
+                    : new byte[] {-1, 2, 0x12, 0x34, -1, -1, -1, -2},
                 qtest.memread(RAM, 8));
             qtest.writeq(RAM, 0x8000_0000_0000_0001L);
             assertEquals(0x8000_0000_0000_0001L, qtest.readq(RAM));
@@ -100,10 +103,12 @@ class QtestTest {
         }
         assertEquals(0, batch.size());
         assertArrayEquals(new long[0], batch.run());
-        assertArrayEquals(new long[] {19_999, 0, 0x11e8_1234L}, batch.readl(RAM).outl(0xcf8, 0x8000_1800L).inl(0xcfc).run());
+        assertArrayEquals(new long[] {19_999, 0, 0x11e8_1234L},
+            batch.readl(RAM).outl(0xcf8, 0x8000_1800L).inl(0xcfc).run());
     }
 
-    @DisplayName("A refused command is an error with QEMU's own word, wherever it stands; the others of its batch are carried out")
+    @DisplayName("A refused command is an error with QEMU's own word, wherever it stands; the others of its batch "
+        + "are carried out")
     @Test
     void refused() {
         Qtest qtest = board.qtest();
@@ -111,7 +116,8 @@ class QtestTest {
         assertEquals(Errno.EIO, e.errno());
         assertTrue(e.getMessage().contains("\"clock_stop now\""), e.getMessage());
         assertTrue(e.getMessage().contains("Unknown command"), e.getMessage());
-        e = assertThrows(ErrnoException.class, () -> qtest.batch().writel(RAM, 1).setIrqIn("/machine/nowhere", Qtest.UNNAMED_IN, 1, 1)
+        e = assertThrows(ErrnoException.class,
+            () -> qtest.batch().writel(RAM, 1).setIrqIn("/machine/nowhere", Qtest.UNNAMED_IN, 1, 1)
             .writel(RAM, 2).run());
         assertTrue(e.getMessage().contains("set_irq_in /machine/nowhere"), e.getMessage());
         assertEquals(2, qtest.readl(RAM));
@@ -136,11 +142,13 @@ class QtestTest {
             qtest.batch().readl(PIC + 0x200a0).readl(PIC + 0x1600).writel(PIC + 0x200b0, 0).run());
         assertEquals(List.of("4+", "4-"), told);
         assertFalse(qtest.irq(4));
-        ErrnoException e = assertThrows(ErrnoException.class, () -> qtest.interceptIrqIn("/machine/unattached/device[0]/../device[1]"));
+        ErrnoException e = assertThrows(ErrnoException.class,
+            () -> qtest.interceptIrqIn("/machine/unattached/device[0]/../device[1]"));
         assertTrue(e.getMessage().contains("FAIL"), e.getMessage());
     }
 
-    @DisplayName("Several threads at once each get their own replies; a thread's interrupt does not break the connection")
+    @DisplayName("Several threads at once each get their own replies; a thread's interrupt does not break the "
+        + "connection")
     @Test
     void threads() throws InterruptedException {
         List<Throwable> failures = new ArrayList<>();

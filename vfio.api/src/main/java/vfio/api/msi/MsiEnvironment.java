@@ -24,11 +24,15 @@ public interface MsiEnvironment {
     /** {@return number of windows; 0 if not set or the IOMMU is paged} */
     int windows();
 
-    /** {@return the banks vectors of this container may come from, and those it uses; empty without an interrupt controller} */
+    /**
+     * {@return the banks vectors of this container may come from, and those it uses; empty without an interrupt
+     * controller}
+     */
     List<Bank> banks();
 
     /**
-     * {@return the memory the user has mapped, by ascending iova: a view that costs nothing to get and much to index; iterate}
+     * {@return the memory the user has mapped, by ascending iova: a view that costs nothing to get and much to index;
+     * iterate}
      */
     List<Mapping> mappings();
 
@@ -44,15 +48,15 @@ public interface MsiEnvironment {
     /**
      * Makes a bank's page reachable, write-only, at a device address.
      *
-     * @throws machine.api.ErrnoException EINVAL for an address the IOMMU cannot map or that is reserved; EEXIST if something is
-     *     mapped there; ENODEV if there is no such bank; EBUSY if isolation keeps the bank for another container; EAGAIN while the
-     *     IOMMU is away
+     * @throws machine.api.ErrnoException EINVAL for an address the IOMMU cannot map or that is reserved; EEXIST if
+     *     something is mapped there; ENODEV if there is no such bank; EBUSY if isolation keeps the bank for another
+     *     container; EAGAIN while the IOMMU is away
      */
     void place(int bank, long iova);
 
     /**
-     * Makes a bank's page reachable at another address instead, and gives the devices that use it their new messages. Both addresses
-     * work until no message to the old one is on its way any more: none is lost.
+     * Makes a bank's page reachable at another address instead, and gives the devices that use it their new messages.
+     * Both addresses work until no message to the old one is on its way any more: none is lost.
      *
      * @throws machine.api.ErrnoException ENOENT if the bank is not placed; as {@link #place}; nothing is moved then
      */

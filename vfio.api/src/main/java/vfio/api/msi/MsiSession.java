@@ -37,28 +37,30 @@ public interface MsiSession extends AutoCloseable {
     void mapping(long iova, long length);
 
     /**
-     * {@return the ranges this strategy keeps from the user and announces, by ascending start, of kind SOFTWARE_MSI: mapping memory
-     *     there is EINVAL; the strategy itself may place banks there} They may change when the geometry does.
+     * {@return the ranges this strategy keeps from the user and announces, by ascending start, of kind SOFTWARE_MSI:
+     *     mapping memory there is EINVAL; the strategy itself may place banks there} They may change when the geometry
+     *     does.
      */
     default List<ReservedRegion> reserved() {
         return List.of();
     }
 
     /**
-     * The container moves to this session from another strategy's, which had banks placed, or that has left: this one may take them over
-     * where they are, and owns them from then on. Called at most once, before anything else.
+     * The container moves to this session from another strategy's, which had banks placed, or that has left: this one
+     * may take them over where they are, and owns them from then on. Called at most once, before anything else.
      *
      * @param placements all that are placed
-     * @return false to take over none: they are then taken away, and the vectors in use enabled here, each of which may place its bank
+     * @return false to take over none: they are then taken away, and the vectors in use enabled here, each of which may
+     *     place its bank
      */
     default boolean adopt(List<MsiPlacement> placements) {
         return false;
     }
 
     /**
-     * The strategy has left the container, its bundle was replaced for one, and has come back: this session may take over where the banks
-     * are that its predecessor had placed, and owns them from then on. What has no place any more, as memory was mapped there meanwhile, is
-     * not among them. Called at most once, before anything else.
+     * The strategy has left the container, its bundle was replaced for one, and has come back: this session may take
+     * over where the banks are that its predecessor had placed, and owns them from then on. What has no place any more,
+     * as memory was mapped there meanwhile, is not among them. Called at most once, before anything else.
      *
      * @param placements those that are left; the vectors in use will be enabled here afterwards
      * @return false to take over none: they are then taken away. By default as {@link #adopt}
@@ -71,8 +73,8 @@ public interface MsiSession extends AutoCloseable {
      * One of {@link MsiStrategy#operations}, by its first word.
      *
      * @return its result, 0 if it has none
-     * @throws machine.api.ErrnoException ENOTTY if there is no such operation; EINVAL for a wrong number of arguments; what
-     *     the operation throws
+     * @throws machine.api.ErrnoException ENOTTY if there is no such operation; EINVAL for a wrong number of arguments;
+     *     what the operation throws
      */
     long call(String operation, long... arguments);
 

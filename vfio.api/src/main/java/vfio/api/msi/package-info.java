@@ -8,8 +8,8 @@
  * composes both.
  *
  * <p>A strategy is a service {@link vfio.api.msi.MsiStrategy}. For each container that uses it, it binds a
- * {@link vfio.api.msi.MsiSession}, which works through the {@link vfio.api.msi.MsiEnvironment} the container gives it. All
- * calls of a session come with the container's lock held, one at a time; the environment must be used only inside
+ * {@link vfio.api.msi.MsiSession}, which works through the {@link vfio.api.msi.MsiEnvironment} the container gives it.
+ * All calls of a session come with the container's lock held, one at a time; the environment must be used only inside
  * them.
  */
 @Export

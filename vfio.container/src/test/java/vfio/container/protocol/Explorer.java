@@ -7,8 +7,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Visits every state that a model can reach, breadth first, and looks at each: nothing is sampled and nothing left out. What it finds is
- * therefore found on a shortest way. Afterwards it looks back from the good states: from every state one must be within reach.
+ * Visits every state that a model can reach, breadth first, and looks at each: nothing is sampled and nothing left out.
+ * What it finds is therefore found on a shortest way. Afterwards it looks back from the good states: from every state
+ * one must be within reach.
  *
  * @param <S> a state: immutable, with equals and hashCode
  */
@@ -53,7 +54,8 @@ public final class Explorer<S> {
         @Override
         public String toString() {
             String size = String.format("%,d states, %,d transitions, depth %d", states, transitions, depth);
-            return broken.isEmpty() ? size : broken + "\n  " + String.join("\n  ", trace) + "\n(" + size + " until then)";
+            return broken.isEmpty() ? size
+                : broken + "\n  " + String.join("\n  ", trace) + "\n(" + size + " until then)";
         }
     }
 
@@ -84,7 +86,8 @@ public final class Explorer<S> {
                 return result(at, broken);
             }
             int source = at;
-            model.next(state, (who, what, next) -> edge(source, reach(source, who == 0 ? what : "container " + who + ": " + what, next)));
+            model.next(state, (who, what, next) -> edge(source,
+                reach(source, who == 0 ? what : "container " + who + ": " + what, next)));
         }
         int lost = lost();
         return lost < 0 ? new Result(states.size(), ends / 2, depth[states.size() - 1], "", List.of())

@@ -59,7 +59,9 @@ class ExplorerTest {
     void shortest() {
         Explorer.Result result = explore(n -> n == 11 || n == 23, n -> false);
         assertEquals("11 is bad", result.broken());
-        assertEquals(List.of("begin", "container 1: double", "container 1: double", "count", "container 1: double", "count", "11"),
+        assertEquals(
+            List.of("begin", "container 1: double", "container 1: double", "count", "container 1: double", "count",
+                "11"),
             result.trace());
         assertEquals(5, result.depth());
         assertTrue(result.toString().startsWith("11 is bad\n  begin\n"), result.toString());
@@ -76,6 +78,7 @@ class ExplorerTest {
     @Test
     @DisplayName("more states than expected are no result")
     void tooLarge() {
-        assertThrows(Explorer.TooLarge.class, () -> new Explorer<>(new Numbers(n -> false, n -> false), SIZE - 1).explore());
+        assertThrows(Explorer.TooLarge.class,
+            () -> new Explorer<>(new Numbers(n -> false, n -> false), SIZE - 1).explore());
     }
 }

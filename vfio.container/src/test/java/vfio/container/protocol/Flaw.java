@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.protocol;
 
-/** A way to get the protocol wrong: for who wants to see that the explorer notices. Each with the scope that shows it, and the promise. */
+/**
+ * A way to get the protocol wrong: for who wants to see that the explorer notices. Each with the scope that shows it,
+ * and the promise.
+ */
 public enum Flaw {
     NONE("", null),
     NO_DRAIN_IN_SHUT("P2", Scope.MEMORY),

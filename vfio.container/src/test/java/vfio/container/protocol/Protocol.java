@@ -25,9 +25,9 @@ import vfio.container.protocol.State.User;
 import vfio.container.protocol.State.Where;
 
 /**
- * The protocol of decision 12, step by step, with everybody it has to do with: the thread that swaps, the containers' users, devices,
- * late calls, the core that serves interrupts. One step is what nobody can look into: one read or write of what is shared. Where one may
- * go either way, both are told.
+ * The protocol of decision 12, step by step, with everybody it has to do with: the thread that swaps, the containers'
+ * users, devices, late calls, the core that serves interrupts. One step is what nobody can look into: one read or write
+ * of what is shared. Where one may go either way, both are told.
  *
  * @param flaw what is done wrong
  */
@@ -36,7 +36,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
 
     @Override
     public State initial() {
-        List<Box> boxes = IntStream.range(0, scope.containers()).mapToObj(i -> new Box(ACTIVE, Gate.OPEN, Reason.NONE, true, true, true,
+        List<Box> boxes = IntStream.range(0, scope.containers())
+            .mapToObj(i -> new Box(ACTIVE, Gate.OPEN, Reason.NONE, true, true, true,
             User.IDLE, new Tables(Cell.RIGHT, true, true), Tables.GONE, Late.NONE, Access.NONE, Access.NONE,
             new Route(i, i, i, false, false, false))).toList();
         return new State(true, true, true, true, Control.IDLE, boxes, "");
@@ -97,7 +98,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             State fresh = state.provider(true).boxes(box -> box.old(Tables.GONE, Late.NONE));
             to.to(0, "a provider arrives", flaw == Flaw.NEWCOMER_RESTORES_NOBODY ? fresh
                 : fresh.control(new Control(Job.RESTORE, Step.REPLAY, 0, false, '-')));
-            to.to(0, "the unit leaves", state.unit(false).boxes(box -> box.tables(Tables.GONE).old(Tables.GONE, Late.NONE)));
+            to.to(0, "the unit leaves",
+                state.unit(false).boxes(box -> box.tables(Tables.GONE).old(Tables.GONE, Late.NONE)));
         } else {
             to.to(0, "the unit arrives", state.unit(true));
         }
@@ -106,12 +108,14 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                 Box box = state.box(i);
                 if (box.phase() == BLOCKED && box.user() == User.IDLE) {
                     // A device might still reach it: then nobody lets go of anything.
-                    boolean known = box.late() != Late.NONE || box.old().attached() && flaw != Flaw.LATE_CALL_NOT_UNDONE;
+                    boolean known = box.late() != Late.NONE
+                        || box.old().attached() && flaw != Flaw.LATE_CALL_NOT_UNDONE;
                     Box closed = box.phase(CLOSED).gate(Gate.OPEN).ledger(false, false, false);
                     if (!known || flaw == Flaw.CLOSED_BESIDE_A_LATE_CALL) {
                         to.to(i + 1, "its user closes it", state.box(i, closed));
                     } else if (box.late() == Late.NONE) {
-                        to.to(i + 1, "its user closes it, and what did not close does", state.box(i, closed.old(Tables.GONE, Late.NONE)));
+                        to.to(i + 1, "its user closes it, and what did not close does",
+                            state.box(i, closed.old(Tables.GONE, Late.NONE)));
                     }
                 }
             }
@@ -125,7 +129,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         } else {
             // Who could not be restored for want of it is tried again.
             State there = state.controller(true);
-            to.to(0, "an interrupt controller arrives", there.control(new Control(Job.MESSAGES_GO, Step.CONNECT, 0, false, 'c')));
+            to.to(0, "an interrupt controller arrives",
+                there.control(new Control(Job.MESSAGES_GO, Step.CONNECT, 0, false, 'c')));
         }
         if (state.strategy()) {
             to.to(0, "the strategy is about to leave", state.controller()
@@ -134,7 +139,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             State there = state.strategy(true);
             to.to(0, "a strategy arrives", there.routable() ? there.control(go()) : there);
         }
-        if (state.routable() && state.boxes().stream().anyMatch(box -> box.phase() == ACTIVE && box.route().vector() < 0)) {
+        if (state.routable()
+            && state.boxes().stream().anyMatch(box -> box.phase() == ACTIVE && box.route().vector() < 0)) {
             to.to(0, "retry, for a vector", state.control(go()));
         }
     }
@@ -164,19 +170,23 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case CLOSE -> close(state, control, at, box, to);
             case SERVE -> {
-                if (flaw == Flaw.VECTOR_RELEASED_WHILE_PENDING || state.boxes().stream().noneMatch(one -> one.route().pending())) {
+                if (flaw == Flaw.VECTOR_RELEASED_WHILE_PENDING
+                || state.boxes().stream().noneMatch(one -> one.route().pending())) {
                     to.to(0, "nothing is pending in the controller", state.control(control.step(Step.RELEASE)));
                 } else {
-                    to.to(0, "the cores do not serve in time: what may be pending is presumed", state.control(control.step(Step.RELEASE))
+                    to.to(0, "the cores do not serve in time: what may be pending is presumed",
+                    state.control(control.step(Step.RELEASE))
                         .boxes(one -> one.route().vector() < 0 ? one : one.route(one.route().keep())));
                 }
             }
             case RELEASE -> {
                 Box released = box.route(box.route().released()).tables(box.tables().bell(false));
                 if (box.phase() == QUIESCING) {
-                    released = released.phase(ACTIVE).gate(flaw == Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.OPEN : Gate.MESSAGES);
+                    released = released.phase(ACTIVE)
+                        .gate(flaw == Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.OPEN : Gate.MESSAGES);
                 }
-                to.to(at + 1, "vector and doorbell released; the gate lets memory pass", next(state.box(at, released), control, at));
+                to.to(at + 1, "vector and doorbell released; the gate lets memory pass",
+                next(state.box(at, released), control, at));
             }
             case LEFT -> to.to(0, "the provider is gone", state.provider(false).control(Control.IDLE));
             case REPLAY -> replay(state, control, at, box, to);
@@ -190,16 +200,19 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             case CONNECT -> connect(state, control, at, box, to);
             case FLUSH -> {
                 // A device answers a read of its registers behind the messages it has sent.
-                if (box.msi().where() == Where.IDLE || box.msi().message() == box.route().message() || flaw == Flaw.NOT_FLUSHED) {
+                if (box.msi().where() == Where.IDLE || box.msi().message() == box.route().message()
+                || flaw == Flaw.NOT_FLUSHED) {
                     to.to(at + 1, "the device has sent what it had to send with its message before",
                         state.control(control.step(Step.BELL)));
                 }
             }
             case BELL -> {
-                boolean early = flaw == Flaw.OPEN_BEFORE_DOORBELL && control.job() == Job.MESSAGES_GO && box.gate() != Gate.OPEN;
+                boolean early = flaw == Flaw.OPEN_BEFORE_DOORBELL && control.job() == Job.MESSAGES_GO
+                && box.gate() != Gate.OPEN;
                 State next = early ? state.box(at, box.gate(Gate.OPEN))
                     : state.box(at, box.tables(box.tables().bell(box.route().vector() >= 0)));
-                to.to(at + 1, early ? "gate open" : "doorbell mapped", early ? next : next.control(control.step(Step.OPEN)));
+                to.to(at + 1, early ? "gate open" : "doorbell mapped",
+                early ? next : next.control(control.step(Step.OPEN)));
             }
             case ATTACH -> attach(state, control, at, box, to);
             case OPEN -> {
@@ -207,9 +220,11 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                     .gate(box.route().vector() < 0 && flaw != Flaw.OPEN_WITHOUT_A_VECTOR ? Gate.MESSAGES : Gate.OPEN);
                 if (flaw == Flaw.KEEPER_FORGETS_AT_OPENING) {
                     Route route = box.route();
-                    open = open.route(new Route(route.vector(), route.message(), route.earlier(), false, route.pending(), route.owed()));
+                    open = open.route(
+                    new Route(route.vector(), route.message(), route.earlier(), false, route.pending(), route.owed()));
                 }
-                to.to(at + 1, "gate open", state.box(at, flaw == Flaw.KEPT_DELIVERED_BEFORE_DRAIN ? open : open.draining())
+                to.to(at + 1, "gate open",
+                    state.box(at, flaw == Flaw.KEPT_DELIVERED_BEFORE_DRAIN ? open : open.draining())
                     .control(control.step(Step.OPENED)));
             }
             case OPENED -> {
@@ -220,7 +235,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             case DELIVER -> {
                 State then = state;
                 if (box.route().vector() >= 0 && box.route().kept()) {
-                    then = deliver(state, at, box, flaw == Flaw.KEPT_DELIVERED_TWICE ? box.route().served() : box.route().delivered());
+                    then = deliver(state, at, box,
+                    flaw == Flaw.KEPT_DELIVERED_TWICE ? box.route().served() : box.route().delivered());
                 }
                 if (flaw == Flaw.OLD_CLOSED_AFTER_OPENING && control.job() == Job.SWAP) {
                     to.to(at + 1, "what was kept is delivered", then.control(control.step(Step.CLOSE_OLD)));
@@ -228,7 +244,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                     to.to(at + 1, "what was kept is delivered", next(then, control, at));
                 }
             }
-            case CLOSE_OLD -> to.to(at + 1, "old domain closed", next(state.box(at, box.tables(Tables.GONE)), control, at));
+            case CLOSE_OLD -> to.to(at + 1, "old domain closed",
+                next(state.box(at, box.tables(Tables.GONE)), control, at));
             default -> throw new AssertionError(control);
         }
     }
@@ -239,7 +256,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             return;
         }
         boolean hung = box.user() == User.HANGS_MAPPING || box.user() == User.HANGS_UNMAPPING;
-        if (box.user() != User.IDLE && !(hung && control.job() == Job.PROVIDER_LEAVES && flaw != Flaw.GATE_WAITS_FOR_THE_LOCK)) {
+        if (box.user() != User.IDLE
+            && !(hung && control.job() == Job.PROVIDER_LEAVES && flaw != Flaw.GATE_WAITS_FOR_THE_LOCK)) {
             return;
         }
         if (flaw == Flaw.OLD_CLOSED_BEFORE_SHUT && box.tables().attached() && control.job() != Job.MESSAGES_STOP) {
@@ -248,7 +266,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         }
         Box quiet = box.phase(QUIESCING);
         Box shut = flaw == Flaw.NO_DRAIN_IN_SHUT
-            || flaw == Flaw.VECTOR_RELEASED_BEFORE_DRAIN && control.job() == Job.MESSAGES_STOP ? quiet : quiet.draining();
+            || flaw == Flaw.VECTOR_RELEASED_BEFORE_DRAIN && control.job() == Job.MESSAGES_STOP ? quiet
+                : quiet.draining();
         Control then = control.job() != Job.MESSAGES_STOP ? control.step(Step.DRAIN)
             : at + 1 < scope.containers() ? control.box(Step.SHUT, at + 1) : control.box(Step.DRAIN, 0);
         to.to(at + 1, "gate shut; accesses wait", state.box(at, shut.gate(Gate.STALL)).control(then));
@@ -259,7 +278,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
 
     private State passedOver(State state, Control control, int at) {
         if (control.job() == Job.MESSAGES_STOP) {
-            return state.control(at + 1 < scope.containers() ? control.box(Step.SHUT, at + 1) : control.box(Step.DRAIN, 0));
+            return state
+                .control(at + 1 < scope.containers() ? control.box(Step.SHUT, at + 1) : control.box(Step.DRAIN, 0));
         }
         return next(state, control, at);
     }
@@ -280,18 +300,21 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         if (flaw == Flaw.OLD_CLOSED_AFTER_OPENING && !leaving) {
             to.to(at + 1, "a second domain for the same devices", state.box(at, box).control(control.step(Step.OPEN)));
         } else {
-            to.to(at + 1, "domain closed", leaving ? next(closed, control, at) : closed.control(control.step(Step.REPLAY)));
+            to.to(at + 1, "domain closed",
+                leaving ? next(closed, control, at) : closed.control(control.step(Step.REPLAY)));
         }
         if (scope.hanging() && !leaving) {
             // What hangs may happen yet.
             to.to(at + 1, "closing the domain hangs: given up", flaw == Flaw.HANGING_CLOSE_TAKEN_FOR_NONE
                 ? state.box(at, box.old(box.tables(), Late.DONE).tables(Tables.GONE)).control(control.step(Step.OPEN))
-                : next(state.box(at, after.old(box.tables(), Late.DONE).phase(BLOCKED).reason(Reason.FAILED)), control, at));
+                : next(state.box(at, after.old(box.tables(), Late.DONE).phase(BLOCKED).reason(Reason.FAILED)), control,
+                    at));
         }
         if (scope.throwing()) {
             if (leaving) {
                 State open = state.box(at, after.old(box.tables(), Late.NONE));
-                to.to(at + 1, "closing the domain throws", flaw == Flaw.FIRST_FAILURE_ENDS_ALL ? open.control(control.step(Step.LEFT))
+                to.to(at + 1, "closing the domain throws",
+                    flaw == Flaw.FIRST_FAILURE_ENDS_ALL ? open.control(control.step(Step.LEFT))
                     : next(open, control, at));
             } else {
                 to.to(at + 1, "closing the domain throws: nothing has changed", state.control(control.step(Step.OPEN)));
@@ -351,7 +374,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             return;
         }
         if (box.old().attached()) {
-            to.to(at + 1, "attaching throws: a domain that did not close has the device", failed(state, control, at, false));
+            to.to(at + 1, "attaching throws: a domain that did not close has the device",
+                failed(state, control, at, false));
             return;
         }
         to.to(at + 1, "device attached", state.box(at, box.phase(ACTIVE).tables(tables.attached(true)))
@@ -383,10 +407,12 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         return switch (control.job()) {
             case PROVIDER_LEAVES -> state.control(last ? control.step(Step.LEFT) : control.box(Step.SHUT, at + 1));
             case RESTORE -> state.control(last ? Control.IDLE : control.box(Step.REPLAY, at + 1));
-            case MESSAGES_GO -> state.control(!last ? control.box(Step.CONNECT, at + 1) : control.which() == 'c' && state.provider()
+            case MESSAGES_GO -> state.control(!last ? control.box(Step.CONNECT, at + 1)
+            : control.which() == 'c' && state.provider()
                 ? new Control(Job.RESTORE, Step.REPLAY, 0, false, '-') : Control.IDLE);
             case MESSAGES_STOP -> !last ? state.control(control.box(Step.RELEASE, at + 1))
-                : control.which() == 'c' ? state.controller(false).control(Control.IDLE) : state.strategy(false).control(Control.IDLE);
+                : control.which() == 'c' ? state.controller(false).control(Control.IDLE)
+                : state.strategy(false).control(Control.IDLE);
             default -> state.control(Control.IDLE);
         };
     }
@@ -412,10 +438,12 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                         state.box(at, box.user(box.ledger() ? User.HANGS_UNMAPPING : User.HANGS_MAPPING)));
                 }
             }
-            case MAPPING -> to.to(at + 1, "its user has mapped", state.box(at, box.user(User.IDLE).ledger(true, true, true)));
+            case MAPPING ->
+            to.to(at + 1, "its user has mapped", state.box(at, box.user(User.IDLE).ledger(true, true, true)));
             case UNMAPPING -> {
                 if (box.drained()) {
-                    to.to(at + 1, "its user has unmapped", state.box(at, box.user(User.IDLE).ledger(false, false, false)));
+                    to.to(at + 1, "its user has unmapped",
+                        state.box(at, box.user(User.IDLE).ledger(false, false, false)));
                 } else if (flaw == Flaw.LEDGER_BEFORE_UNMAP_DRAINED && box.held()) {
                     to.to(at + 1, "memory released", state.box(at, box.ledger(true, true, false)));
                 }
@@ -444,7 +472,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         if (box.late() == Late.CALLING) {
             if (!box.tables().attached()) {
                 to.to(at + 1, "the call that was given up attaches the device",
-                    state.box(at, box.old(box.old().attached(true), flaw == Flaw.LATE_CALL_NOT_UNDONE ? Late.NONE : Late.DONE)));
+                    state.box(at,
+                        box.old(box.old().attached(true), flaw == Flaw.LATE_CALL_NOT_UNDONE ? Late.NONE : Late.DONE)));
             }
             to.to(at + 1, "the call that was given up throws", state.box(at, box.old(Tables.GONE, Late.NONE)));
         } else if (box.late() == Late.DONE) {
@@ -468,7 +497,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             case COUNTED -> {
                 switch (box.gate()) {
                     case OPEN, MESSAGES -> to.to(at + 1, "DMA passes", state.box(at, box.dma(dma.at(Where.PASSED))));
-                    case STALL -> to.to(at + 1, "DMA waits at the gate", state.box(at, box.dma(Access.NONE.at(Where.WAITING))));
+                    case STALL -> to.to(at + 1, "DMA waits at the gate",
+                        state.box(at, box.dma(Access.NONE.at(Where.WAITING))));
                     case REFUSE -> to.to(at + 1, "DMA is refused at the gate", state.box(at, box.dma(Access.NONE)));
                 }
             }
@@ -479,7 +509,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case PASSED -> translate(state, at, box, to);
             case MEMORY -> to.to(at + 1, "DMA writes", landed(state.box(at, box.dma(Access.NONE)), box, box.held() ? ""
-                : box.phase() == CLOSED ? "P1: a write to memory that was let go" : "P3: a write after unmap has returned"));
+                : box.phase() == CLOSED ? "P1: a write to memory that was let go"
+                : "P3: a write after unmap has returned"));
             case ASTRAY -> to.to(at + 1, "DMA writes",
                 state.box(at, box.dma(Access.NONE)).wrong("P1: a write to memory that is not mapped"));
             default -> throw new AssertionError(dma);
@@ -492,7 +523,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     Tables hardware(State state, Box box) {
-        return !state.unit() ? Tables.GONE : box.tables().attached() ? box.tables() : box.old().attached() ? box.old() : Tables.GONE;
+        return !state.unit() ? Tables.GONE
+            : box.tables().attached() ? box.tables() : box.old().attached() ? box.old() : Tables.GONE;
     }
 
     private void translate(State state, int at, Box box, Moves<State> to) {
@@ -502,7 +534,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         }
         switch (found) {
             case RIGHT -> to.to(at + 1, "DMA is translated", state.box(at, box.dma(box.dma().at(Where.MEMORY))));
-            case WRONG -> to.to(at + 1, "DMA is translated to somewhere else", state.box(at, box.dma(box.dma().at(Where.ASTRAY))));
+            case WRONG ->
+            to.to(at + 1, "DMA is translated to somewhere else", state.box(at, box.dma(box.dma().at(Where.ASTRAY))));
             case NONE -> {
                 boolean due = !box.ledger() || box.user() == User.UNMAPPING;
                 to.to(at + 1, "DMA is refused by the IOMMU", state.box(at, box.dma(Access.NONE))
@@ -534,7 +567,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
             }
             case PASSED -> {
                 boolean rings = hardware(state, box).bell();
-                to.to(at + 1, rings ? "MSI is translated" : "MSI is refused", rings ? state.box(at, box.msi(msi.at(Where.BELL)))
+                to.to(at + 1, rings ? "MSI is translated" : "MSI is refused",
+                rings ? state.box(at, box.msi(msi.at(Where.BELL)))
                     : state.box(at, sent).wrong("P5: a message is refused by the IOMMU"));
             }
             case BELL -> {
@@ -543,7 +577,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
                 } else {
                     boolean others = state.boxes().stream().anyMatch(one -> one.route().vector() == msi.message());
                     to.to(at + 1, "MSI rings", state.box(at, sent).wrong(others
-                        ? "P7: a message rings a vector of another container" : "P5: a message rings a vector that is nobody's"));
+                        ? "P7: a message rings a vector of another container"
+                    : "P5: a message rings a vector that is nobody's"));
                 }
             }
             default -> throw new AssertionError(msi);
@@ -558,7 +593,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
     }
 
     private static State deliver(State state, int at, Box box, Route after) {
-        return state.box(at, box.route(after)).wrong(box.route().owed() ? "" : "P5: an interrupt arrives that no device has sent");
+        return state.box(at, box.route(after))
+            .wrong(box.route().owed() ? "" : "P5: an interrupt arrives that no device has sent");
     }
 
     // The promises.
@@ -591,7 +627,8 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         if (box.ledger() != box.believed() && box.user() == User.IDLE) {
             return "P4: the ledger is not what the user was told";
         }
-        boolean past = box.dma().where() == Where.PASSED || box.dma().where() == Where.MEMORY || box.msi().where() == Where.PASSED
+        boolean past = box.dma().where() == Where.PASSED || box.dma().where() == Where.MEMORY
+            || box.msi().where() == Where.PASSED
             || box.msi().where() == Where.BELL;
         if (past && (box.phase() == BLOCKED || box.phase() == RESTORING)) {
             return "P2: an access is past the gate while all is blocked";
@@ -628,7 +665,9 @@ public record Protocol(Scope scope, Flaw flaw) implements Explorer.Model<State> 
         if (box.reason() == Reason.GONE && state.provider()) {
             return "P4: BLOCKED, there is a provider, and nobody has tried it";
         }
-        return box.gate() == Gate.OPEN || box.gate() == Gate.MESSAGES || box.tables().attached() ? "P2: BLOCKED, and the gate is open" : "";
+        return box.gate() == Gate.OPEN || box.gate() == Gate.MESSAGES || box.tables().attached()
+            ? "P2: BLOCKED, and the gate is open"
+            : "";
     }
 
     @Override

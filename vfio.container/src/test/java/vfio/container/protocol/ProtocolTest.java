@@ -39,6 +39,7 @@ class ProtocolTest {
     void caught(Flaw flaw) {
         Explorer.Result result = new Explorer<>(new Protocol(flaw.scope, flaw), MOST).explore();
         assertTrue(!result.broken().isEmpty(), () -> flaw + " was not noticed in " + result);
-        assertTrue(result.broken().startsWith(flaw.promise), () -> flaw + " was to break " + flaw.promise + ", found " + result);
+        assertTrue(result.broken().startsWith(flaw.promise),
+            () -> flaw + " was to break " + flaw.promise + ", found " + result);
     }
 }

@@ -15,11 +15,15 @@ package vfio.container.protocol;
  * @param routing interrupt controller and strategy come and go
  * @param aborting the stall bound is zero at times; otherwise there is one, and it passes
  */
-public record Scope(int containers, boolean dma, boolean msi, boolean users, boolean providers, boolean throwing, boolean lying,
+public record Scope(int containers, boolean dma, boolean msi, boolean users, boolean providers, boolean throwing,
+    boolean lying,
         boolean hanging, boolean routing, boolean aborting) {
     /** One container: its memory, and providers that do everything wrong but hang. */
     static final Scope MEMORY = new Scope(1, true, false, true, true, true, true, false, false, true);
-    /** One container whose providers do everything wrong and hang, in swaps and in its user's calls, and which is closed. */
+    /**
+     * One container whose providers do everything wrong and hang, in swaps and in its user's calls, and which is
+     * closed.
+     */
     static final Scope HANGING = new Scope(1, true, false, true, true, true, true, true, false, true);
     /** One container: its MSI beside its DMA, everything it depends on comes and goes. */
     static final Scope MESSAGES = new Scope(1, true, true, false, true, true, false, false, true, false);

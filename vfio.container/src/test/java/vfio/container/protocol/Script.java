@@ -16,8 +16,8 @@ import vfio.container.protocol.State.User;
 import vfio.container.protocol.State.Where;
 
 /**
- * The model made to do one thing after the other, each to its end, so that it says what is to be expected of who does the same in earnest.
- * Accesses do not wait at a gate. Mutable; for one thread.
+ * The model made to do one thing after the other, each to its end, so that it says what is to be expected of who does
+ * the same in earnest. Accesses do not wait at a gate. Mutable; for one thread.
  */
 public final class Script {
     /** What an access to the page is expected to come to. */
@@ -100,7 +100,8 @@ public final class Script {
             take(moves(to -> protocol.msi(state, box, state.box(box), to)).get(0));
         } while (state.box(box).msi().where() != Where.IDLE);
         if (state.box(box).route().pending()) {
-            take(found(moves(to -> protocol.msi(state, box, state.box(box), to)), box + 1, "the core serves the interrupt"));
+            take(found(moves(to -> protocol.msi(state, box, state.box(box), to)), box + 1,
+                "the core serves the interrupt"));
         }
         good();
     }

@@ -8,7 +8,8 @@ import vfio.api.ContainerState;
 import vfio.container.state.ContainerStatus;
 
 /**
- * Everything the promises depend on, at one moment. Each container has one device, which does DMA to one page and sends one MSI.
+ * Everything the promises depend on, at one moment. Each container has one device, which does DMA to one page and sends
+ * one MSI.
  *
  * @param provider whether the IOMMU type has a provider
  * @param unit whether the IOMMU's unit is plugged in
@@ -17,12 +18,16 @@ import vfio.container.state.ContainerStatus;
  * @param control what the thread does that holds the topology lock
  * @param wrong a promise that the last step broke; empty if it broke none
  */
-public record State(boolean provider, boolean unit, boolean controller, boolean strategy, Control control, List<Box> boxes, String wrong) {
+public record State(boolean provider, boolean unit, boolean controller, boolean strategy, Control control,
+    List<Box> boxes, String wrong) {
     /** Why the control thread is at work. */
     public enum Job { NONE, PROVIDER_LEAVES, RESTORE, SWAP, MESSAGES_STOP, MESSAGES_GO }
 
     /** What it does next. */
-    public enum Step { IDLE, SHUT, DRAIN, CLOSE, SERVE, RELEASE, LEFT, REPLAY, VERIFY, CONNECT, FLUSH, BELL, ATTACH, CLOSE_OLD, OPEN, OPENED, DELIVER }
+    public enum Step {
+        IDLE, SHUT, DRAIN, CLOSE, SERVE, RELEASE, LEFT, REPLAY, VERIFY, CONNECT, FLUSH, BELL, ATTACH, CLOSE_OLD, OPEN,
+        OPENED, DELIVER
+    }
 
     /**
      * The control thread.
@@ -127,7 +132,8 @@ public record State(boolean provider, boolean unit, boolean controller, boolean 
      * @param earlier the message before
      * @param kept the pending bit of the gate's keeper
      * @param pending that of the controller
-     * @param owed whether a message has been sent that has not arrived: what the promise speaks of, no part of the protocol
+     * @param owed whether a message has been sent that has not arrived: what the promise speaks of, no part of the
+     *     protocol
      */
     public record Route(int vector, int message, int earlier, boolean kept, boolean pending, boolean owed) {
         @Override
@@ -172,7 +178,8 @@ public record State(boolean provider, boolean unit, boolean controller, boolean 
      * @param tables its domain
      * @param old a domain that is not the container's any more, although it did not close or a call of it was given up
      */
-    public record Box(ContainerState phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held, User user,
+    public record Box(ContainerState phase, Gate gate, Reason reason, boolean ledger, boolean believed, boolean held,
+        User user,
             Tables tables, Tables old, Late late, Access dma, Access msi, Route route) {
         /** By the table of the containers themselves; closing passes UNSET there, which has no place here. */
         Box phase(ContainerState next) {
