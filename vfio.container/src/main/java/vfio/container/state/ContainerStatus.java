@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.state;
 
+import static vfio.api.ContainerState.ACTIVE;
+import static vfio.api.ContainerState.BLOCKED;
+import static vfio.api.ContainerState.CLOSED;
+import static vfio.api.ContainerState.QUIESCING;
+import static vfio.api.ContainerState.RESTORING;
+import static vfio.api.ContainerState.UNSET;
+
 import java.util.Arrays;
 import java.util.Set;
 import machine.api.Errno;
@@ -15,16 +22,14 @@ import vfio.api.ContainerState;
 public final class ContainerStatus {
     /** The permitted transitions. */
     private enum Edge {
-        SET(ContainerState.ACTIVE, ContainerState.UNSET),
-        QUIESCE(ContainerState.QUIESCING, ContainerState.ACTIVE, ContainerState.BLOCKED),
-        RESUME(ContainerState.ACTIVE, ContainerState.QUIESCING),
-        BLOCK(ContainerState.BLOCKED, ContainerState.ACTIVE, ContainerState.QUIESCING, ContainerState.RESTORING,
-        ContainerState.BLOCKED), RESTORE(ContainerState.RESTORING, ContainerState.QUIESCING, ContainerState.BLOCKED),
-        RESTORED(ContainerState.ACTIVE, ContainerState.RESTORING),
-        UNSET(ContainerState.UNSET, ContainerState.UNSET, ContainerState.ACTIVE, ContainerState.QUIESCING,
-        ContainerState.BLOCKED,
-            ContainerState.RESTORING),
-        CLOSE(ContainerState.CLOSED, ContainerState.UNSET);
+        SET(ACTIVE, UNSET),
+        QUIESCE(QUIESCING, ACTIVE, BLOCKED),
+        RESUME(ACTIVE, QUIESCING),
+        BLOCK(BLOCKED, ACTIVE, QUIESCING, RESTORING, BLOCKED),
+        RESTORE(RESTORING, QUIESCING, BLOCKED),
+        RESTORED(ACTIVE, RESTORING),
+        CLEAR(UNSET, UNSET, ACTIVE, QUIESCING, BLOCKED, RESTORING),
+        CLOSE(CLOSED, UNSET);
 
         private final ContainerState to;
         private final Set<ContainerState> from;
@@ -93,7 +98,7 @@ public final class ContainerStatus {
 
     /** The last group has left, or the container is about to be closed: all is as it was in the beginning. */
     public void unset() {
-        go(Edge.UNSET, () -> {
+        go(Edge.CLEAR, () -> {
             type = null;
             reason = "";
             notReplaced = "";
