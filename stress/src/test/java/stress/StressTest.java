@@ -22,7 +22,7 @@ class StressTest {
     private static final Set<String> ALL = Set.of("Drain.OfGate", "Drain.OfSync", "Drain.OfSecondSync", "InFlightRace",
         "Messages.OfKeeping", "Messages.OfShut",
         "Publish.OfPamu", "Publish.OfVtd", "Signals.OfPoll", "Signals.OfRead", "Unmap.OfPamu", "Unmap.OfVtd");
-    private static final Pattern PASSED = Pattern.compile("^.*\\[OK\\]\\s+(?:stress|machine\\.api)\\.(\\S+)",
+    private static final Pattern PASSED = Pattern.compile("^.*\\[OK\\]\\s+(?:stress|machine\\.local)\\.(\\S+)",
         Pattern.MULTILINE);
 
     @Test
@@ -34,7 +34,7 @@ class StressTest {
         // One fork and one compilation mode for each: fewer trials are made than in its own presets, but of all tests,
         // in each build.
         List<String> command = List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main", "-t", "stress\\..*|machine\\.api\\..*",
+            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main", "-t", "stress\\..*|machine\\.local\\..*",
             "-v", "-f", "1",
             "-iters", "1", "-time", String.valueOf(millis), "-sc", "false", "-af", "NONE", "-jvmArgs",
             "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount",
