@@ -34,8 +34,8 @@ class StressTest {
         // One fork and one compilation mode for each: fewer trials are made than in its own presets, but of all tests,
         // in each build.
         List<String> command = List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main", "-t", "stress\\..*|machine\\.local\\..*",
-            "-v", "-f", "1",
+            System.getProperty("java.class.path"), "org.openjdk.jcstress.Main",
+            "-t", "stress\\..*|machine\\.local\\..*", "-v", "-f", "1",
             "-iters", "1", "-time", String.valueOf(millis), "-sc", "false", "-af", "NONE", "-jvmArgs",
             "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount",
             "8", "-r", target.resolve("jcstress").toString());

@@ -6,7 +6,6 @@ import iommu.api.IommuDomain;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import machine.api.Access;

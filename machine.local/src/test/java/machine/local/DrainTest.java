@@ -26,7 +26,6 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Gate;
 import machine.api.InterruptInputs;
-import machine.api.Machines;
 import machine.api.Mmio;
 import machine.api.Node;
 import machine.api.Refusal;

@@ -9,7 +9,6 @@ import java.util.Random;
 import machine.qemu.MpicTwins.Board;
 import machine.qemu.process.Installed;
 import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;

@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import machine.api.Board;
 import machine.api.Bus;
 import machine.api.Cpu;
 import machine.api.ErrnoException;

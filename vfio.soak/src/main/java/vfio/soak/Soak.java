@@ -33,8 +33,6 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
-import vfio.api.Swap;
 import vfio.api.SwapListener;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiStrategy;

@@ -40,8 +40,10 @@ public final class Ledger {
         mappings = new TreeMap<>(unsigned);
     }
 
-    /** A later value takes the earlier one's place: what was set before what depends on it stays before it. */
-    /** A bundle's own is kept as data: its class may be gone when it is replayed. */
+    /**
+     * A later value takes the earlier one's place: what was set before what depends on it stays before it. A bundle's
+     * own is kept as data: its class may be gone when it is replayed.
+     */
     public void set(DomainAttribute attribute) {
         boolean known = attribute.getClass().getClassLoader() == DomainAttribute.class.getClassLoader();
         attributes.put(attribute.name(), known ? attribute : NamedAttribute.of(attribute));
