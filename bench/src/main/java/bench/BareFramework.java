@@ -27,8 +27,8 @@ import java.util.jar.Manifest;
 final class BareFramework {
     /** The bundles SCR needs, by the beginning of their file names. */
     private static final List<String> KEPT = List.of("biz.aQute.launcher-", "org.apache.felix.framework-",
-        "org.apache.felix.scr-",
-        "org.apache.felix.configadmin-", "org.apache.felix.log-", "org.osgi.service.component-", "org.osgi.util.");
+        "org.apache.felix.scr-", "org.apache.felix.configadmin-", "org.apache.felix.log-",
+        "org.osgi.service.component-", "org.osgi.util.");
     private static final String BUNDLES = "launch.bundles";
     private static final String TRIVIAL = "jar/trivial.jar";
 

@@ -89,8 +89,7 @@ public final class Main {
         }
         String jdk = System.getProperty("java.vm.name") + " " + Runtime.version();
         String machine = String.format(Locale.ROOT, "%s, %d cores, load average before %.1f",
-            System.getProperty("os.arch"),
-            Runtime.getRuntime().availableProcessors(), load);
+            System.getProperty("os.arch"), Runtime.getRuntime().availableProcessors(), load);
         out.print(Report.table(rows));
         out.printf(Locale.ROOT, "%njdk      %s, %s%nmachine  %s%nplan     %s, %d s in total%n", jdk,
             String.join(" ", Runs.jvmArguments()), machine, plan.text(), (System.nanoTime() - begin) / 1_000_000_000);

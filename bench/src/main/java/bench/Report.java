@@ -27,8 +27,7 @@ final class Report {
         cells.add(new String[] {"what", "ns/op", "yardstick", "ratio", "limit", "", "B/op"});
         for (Row row : rows) {
             cells.add(new String[] {row.name(), number(row.nanos()), row.yardstick() == null ? "" : row.yardstick(),
-                number(row.ratio()),
-                number(row.limit()), row.verdict(), number(row.bytesPerOp())});
+                number(row.ratio()), number(row.limit()), row.verdict(), number(row.bytesPerOp())});
         }
         int[] widths = new int[7];
         for (String[] line : cells) {

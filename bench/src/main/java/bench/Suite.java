@@ -87,8 +87,7 @@ final class Suite {
                 Trial.of("Floor.skipList", "mappings", size), size == 65_536 ? 0.2 : NONE);
         }
         row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21),
-            "random read",
-            floor(1_024), NONE);
+            "random read", floor(1_024), NONE);
         for (int size : new int[] {65_536, MILLION}) {
             shown("yardstick: random read, footprint of " + Report.number(size), floor(size));
         }
@@ -122,8 +121,7 @@ final class Suite {
             for (int size : mapSizes(who)) {
                 if (size > 0) {
                     row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present", mapTrial(who, size),
-                        "none present", none,
-                        size == MILLION ? 1.5 : NONE);
+                        "none present", none, size == MILLION ? 1.5 : NONE);
                 }
                 if (size == MILLION) {
                     row("map + unmap 4 KiB, " + who + ", " + Report.number(size) + " present, anywhere",
@@ -137,8 +135,8 @@ final class Suite {
     private void swap() throws RunnerException {
         for (int size : new int[] {0, 1_000, 100_000}) {
             row("swap of the IOMMU's provider, " + Report.number(size) + " mapped",
-                Trial.deep("Gap.swap", "mappings", size), "mapping them",
-                Trial.deep("Gap.bare", "mappings", size), NONE);
+                Trial.deep("Gap.swap", "mappings", size), "mapping them", Trial.deep("Gap.bare", "mappings", size),
+                NONE);
         }
         for (int size : new int[] {0, 1_000, 100_000}) {
             shown("yardstick: open, attach, map " + Report.number(size) + ", close",
@@ -154,8 +152,7 @@ final class Suite {
         starts = starts == null ? again : starts.better(again);
         return List.of(
             new Row("start of ./gantry run to all components active", starts.product(), "bare framework",
-                starts.product() / starts.bare(),
-                1.5, NONE),
+                starts.product() / starts.bare(), 1.5, NONE),
             new Row("yardstick: bare framework, SCR, " + starts.components() + " trivial components", starts.bare(),
                 null, NONE, NONE, NONE));
     }
@@ -165,8 +162,7 @@ final class Suite {
         shown("drain, no device thread", idle);
         for (int devices = 1; devices <= 2; devices++) {
             row("drain, " + devices + " device thread" + (devices == 1 ? "" : "s"),
-                Trial.deep("Drain.sync", "devices", devices),
-                "no device thread", idle, NONE);
+                Trial.deep("Drain.sync", "devices", devices), "no device thread", idle, NONE);
         }
     }
 

@@ -52,8 +52,7 @@ class BareFrameworkTest {
             jar.stream().forEach(entry -> names.add(entry.getName()));
             assertEquals(
                 "[META-INF/MANIFEST.MF, aQute/Launcher.class, jar/biz.aQute.launcher-7.jar, "
-                    + "jar/org.apache.felix.scr-2.jar, "
-                + "jar/trivial.jar, launcher.properties]", names.toString());
+                    + "jar/org.apache.felix.scr-2.jar, jar/trivial.jar, launcher.properties]", names.toString());
             assertEquals("launch", jar.getManifest().getMainAttributes().getValue(Attributes.Name.MAIN_CLASS));
             Properties properties = new Properties();
             try (InputStream in = jar.getInputStream(jar.getEntry("launcher.properties"))) {

@@ -325,8 +325,7 @@ class BadSwapTest {
     }
 
     @DisplayName("A bundle that hangs when it is stopped, whatever it has let go of by then, and one whose activator "
-        + "hangs: as one that "
-        + "hangs when it is started")
+        + "hangs: as one that hangs when it is started")
     @Test
     void hangsInDeactivate() throws Exception {
         for (List<String> order : List.of(List.of(PART, DRIVER, UNIT), List.of(DRIVER, PART, UNIT),

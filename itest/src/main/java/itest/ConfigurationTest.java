@@ -166,8 +166,8 @@ class ConfigurationTest {
             change("iommu.pamu", Map.of("violation.policy", "disable"));
             Framework.await("the policy", () -> Framework.present(Iommu.class, "(violation.policy=disable)"));
             for (Map.Entry<String, Map<String, Object>> later : Map.<String, Map<String, Object>>of("iommu.pamu.unit",
-                    Map.of("max.windows", 16), "irq.mpic", Map.of("core", 1),
-                    "irq.mpic.unit", Map.of("version", 0x0403)).entrySet()) {
+                    Map.of("max.windows", 16), "irq.mpic", Map.of("core", 1), "irq.mpic.unit",
+                    Map.of("version", 0x0403)).entrySet()) {
                 warnings.clear();
                 change(later.getKey(), later.getValue());
                 Framework.await(later.getKey() + " to say that it is for later",

@@ -36,8 +36,7 @@ import vfio.api.Vfio;
 @ExtendWith(Cleaned.class)
 class SoakTest {
     private static final Set<String> FIELDS = Set.of("version", "seconds", "ran", "seed", "warnings", "swaps", "byKind",
-        "dma", "msi", "faults",
-        "blockedMicros", "leaks", "ok");
+        "dma", "msi", "faults", "blockedMicros", "leaks", "ok");
 
     @TempDir
     private Path directory;

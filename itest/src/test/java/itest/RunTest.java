@@ -243,8 +243,7 @@ class RunTest {
 
     private JsonObject compares(String jar, Path machine) throws Exception {
         Result result = start(jar, "compare", "--machine", machine.toString(), "--json",
-            directory.resolve("run.json").toString(), "--svg",
-            directory.resolve("run.svg").toString());
+            directory.resolve("run.json").toString(), "--svg", directory.resolve("run.svg").toString());
         assertEquals(0, result.status, machine + "\n" + result.out + result.err);
         assertTrue(result.json.get("ok").getAsBoolean());
         result.json.getAsJsonArray("strategies").asList().stream().map(JsonElement::getAsJsonObject)
@@ -281,8 +280,7 @@ class RunTest {
     void soakEndedEarly() throws Exception {
         Path temporary = Files.createDirectory(directory.resolve("tmp"));
         Process process = process(List.of("-Djava.io.tmpdir=" + temporary), PAMU, "soak", "--seconds", "600", "--seed",
-            "0x5eed", "--json",
-            directory.resolve("run.json").toString());
+            "0x5eed", "--json", directory.resolve("run.json").toString());
         Path out = directory.resolve("out");
         Pace.await("swaps", seconds(15), () -> Files.readString(out).contains("5/600 s"));
         // SIGTERM; a terminal's Ctrl-C goes the same way.
@@ -392,8 +390,7 @@ class RunTest {
             echo (stall late)
             """);
         Result result = start(PAMU, "run", scenario.toString(), "--config", "vfio.container.stall.bound=250",
-            "--config",
-            "iommu.pamu.unit.max.windows=16", "--config=iommu.pamu.violation.policy=disable");
+            "--config", "iommu.pamu.unit.max.windows=16", "--config=iommu.pamu.violation.policy=disable");
         assertEquals(0, result.status, result.out + result.err);
         assertEquals("", result.err);
         assertTrue(result.out.contains("max.windows = 16 (default 256)"), result.out);
@@ -542,8 +539,7 @@ class RunTest {
 
     private Result run(String jar, Path machine) throws Exception {
         return start(jar, "run", "--machine", machine.toString(), "--json", directory.resolve("run.json").toString(),
-            "--svg",
-            directory.resolve("run.svg").toString());
+            "--svg", directory.resolve("run.svg").toString());
     }
 
     private Result start(String jar, String... arguments) throws IOException, InterruptedException {
@@ -559,8 +555,8 @@ class RunTest {
     private Process open(List<String> flags, String jar, String... arguments) throws IOException {
         Files.deleteIfExists(directory.resolve("run.json"));
         List<String> command = new ArrayList<>(List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC", "-jar", LAUNCHER.resolve("target").resolve(jar).toString()));
         if (Runtime.version().feature() >= 23) {
             command.add(1, "--sun-misc-unsafe-memory-access=allow");
         }

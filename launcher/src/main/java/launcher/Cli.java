@@ -130,8 +130,7 @@ public final class Cli implements Callable<Integer> {
         return new String[] {
             "gantry " + context.getBundle().getVersion(),
             String.format("Java %s (%s), %s %s", Runtime.version(), System.getProperty("java.vendor"),
-                System.getProperty("os.name"),
-                System.getProperty("os.arch"))};
+                System.getProperty("os.name"), System.getProperty("os.arch"))};
     }
 
     /** One line, and where the right use is shown. */

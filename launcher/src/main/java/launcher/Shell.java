@@ -51,12 +51,10 @@ final class Shell implements AutoCloseable {
         this.commands = new Commands(context);
         this.gosh = new org.apache.felix.gogo.jline.Shell(new GogoContext(), processor);
         register(new Builtin(), "format", "getopt", "new", "set", "type", "jobs", "fg", "bg", "keymap", "setopt",
-            "unsetopt",
-            "complete", "history", "widget", "__files", "__directories", "__usage_completion");
+            "unsetopt", "complete", "history", "widget", "__files", "__directories", "__usage_completion");
         register(new Procedural(), "each", "if", "not", "throw", "try", "until", "while", "break", "continue");
         register(new Posix(processor), "cat", "echo", "grep", "sort", "sleep", "cd", "pwd", "ls", "less", "head",
-            "tail", "clear", "wc",
-            "date");
+            "tail", "clear", "wc", "date");
         register(gosh, "gosh", "sh", "source");
         register(new Help(commands, gosh), Map.of(Commands.COMPLETES, "help (__commands)"), "help", "__commands");
         register(new ExitCommand(), "exit");

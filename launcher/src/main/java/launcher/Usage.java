@@ -68,8 +68,7 @@ final class Usage {
             } else {
                 boolean flag = !option.presentValue().equals(org.apache.felix.service.command.Parameter.UNSPECIFIED);
                 arguments.add(new Argument(Arrays.asList(option.names()), flag ? "" : value, description,
-                    flag ? "" : option.absentValue(),
-                    false));
+                    flag ? "" : option.absentValue(), false));
             }
         }
         return arguments;

@@ -38,10 +38,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What TAB offers, with commands of this test. */
 class CompletionTest {
     private static final List<String> COMPLETES = List.of("open --iommu=(__types) --json=* - (__devices)...",
-        "trace (__containers) - R|W",
-        "swap (__containers)|(__bundles) (__with)", "bad (__throws) (__fails) (__missing) (irq:__number)",
-        "hang (__hangs)",
-        "ring (irq:__banks)");
+        "trace (__containers) - R|W", "swap (__containers)|(__bundles) (__with)",
+        "bad (__throws) (__fails) (__missing) (irq:__number)", "hang (__hangs)", "ring (irq:__banks)");
 
     /** Public, or Gogo would not find its methods. */
     public static final class Fake {
@@ -184,8 +182,7 @@ class CompletionTest {
     @CsvSource({"'trace ','guest host'", "'trace guest ',''", "'trace guest 0 ','R W'", "'trace guest 0 R ',''",
         "'vfio:trace ','guest host'", "'open guest ','0000:01:00.0 guest'", "'open guest a ','0000:01:00.0 guest+a'",
         "'open guest a b ','0000:01:00.0 guest+a+b'", "'open ',''", "'swap ','guest host iommu.pamu'",
-        "'swap guest ','pamu'",
-        "'x = trace ','guest host'", "'ring ','0 1'", "'other ',another", "'other a ',another"})
+        "'swap guest ','pamu'", "'x = trace ','guest host'", "'ring ','0 1'", "'other ',another", "'other a ',another"})
     void arguments(String line, String expected) {
         assertEquals(expected, String.join(" ", offered(line.split(" ", -1))));
     }
@@ -194,9 +191,9 @@ class CompletionTest {
         + "shift the arguments")
     @ParameterizedTest
     @CsvSource({"'open -','--iommu --json --quick'", "'open --','--iommu --json --quick'",
-        "'open -i pamu --quick --','--json'",
-        "'open --iommu ','pamu type1'", "'open -i ','pamu type1'", "'open --iommu pamu guest ','0000:01:00.0 guest'",
-        "'open --quick guest ','0000:01:00.0 guest'", "'trace --',''", "'other --',another"})
+        "'open -i pamu --quick --','--json'", "'open --iommu ','pamu type1'", "'open -i ','pamu type1'",
+        "'open --iommu pamu guest ','0000:01:00.0 guest'", "'open --quick guest ','0000:01:00.0 guest'",
+        "'trace --',''", "'other --',another"})
     void options(String line, String expected) {
         assertEquals(expected, String.join(" ", offered(line.split(" ", -1))));
     }

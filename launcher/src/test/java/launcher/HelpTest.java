@@ -37,11 +37,9 @@ class HelpTest {
                 "--physical"}, absentValue = "")
                 String physical,
             @Descriptor("single pages") @Parameter(names = {"-s",
-                "--scattered"}, presentValue = "true",
-                absentValue = "false") boolean scattered,
+                "--scattered"}, presentValue = "true", absentValue = "false") boolean scattered,
             @Descriptor("what devices may do") @Parameter(names = {"-a",
-                "--access"},
-                absentValue = "RW") String access,
+                "--access"}, absentValue = "RW") String access,
             @Descriptor("container") String name, @Descriptor("first device address") String iova) {
         }
 
@@ -64,8 +62,7 @@ class HelpTest {
 
     private final Commands commands = new Commands(() -> List.of(
         new Commands.Provider("vfio", List.of("show", "map", "__names"), List.of(),
-            List.of("to set up: map", "to look: show"), List.of(),
-            () -> Fake.class),
+            List.of("to set up: map", "to look: show"), List.of(), () -> Fake.class),
         new Commands.Provider("irq", List.of("undescribed"), List.of(), List.of(), List.of(), () -> Fake.class),
         new Commands.Provider("gogo", List.of("help"), List.of(), List.of(), List.of("help (__commands)"),
             () -> Help.class)));

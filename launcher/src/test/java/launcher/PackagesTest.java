@@ -31,10 +31,9 @@ class PackagesTest {
      * Container.
      */
     private static final List<String> BUNDLES = List.of("machine.api", "iommu.api", "irq.api", "vfio.api",
-        "machine.local", "machine.osgi",
-        "machine.fdt", "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd", "irq.mpic", "irq.apic",
-        "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak",
-        "vfio.events", "vfio.health", "device.edu", "launcher");
+        "machine.local", "machine.osgi", "machine.fdt", "machine.acpi", "machine.qemu", "iommu.pamu", "iommu.vtd",
+        "irq.mpic", "irq.apic", "vfio.container", "vfio.msi", "vfio.shell", "vfio.soak", "vfio.events", "vfio.health",
+        "device.edu", "launcher");
     private static final String VERSIONING = "org.osgi.annotation.versioning.";
 
     private static JavaClasses all;
@@ -157,7 +156,6 @@ class PackagesTest {
         classes().that().resideInAnyPackage("machine.api..", "iommu.api..", "irq.api..", "vfio.api..").should()
             .onlyDependOnClassesThat()
             .resideInAnyPackage("java..", "machine.api..", "iommu.api..", "irq.api..", "vfio.api..",
-                "org.osgi.annotation..",
-                "org.osgi.service.metatype.annotations..").check(all);
+                "org.osgi.annotation..", "org.osgi.service.metatype.annotations..").check(all);
     }
 }

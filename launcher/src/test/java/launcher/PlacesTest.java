@@ -47,8 +47,7 @@ class PlacesTest {
     void none() {
         assertEquals(
             "ACPI DMAR has no place for a device: no remapping unit covers 0000:00:00.0 (0x0); the DMAR names [] and "
-                + "no unit for all"
-            + " others, and so it is with every other place", Places.missing(dmar(3)).orElseThrow());
+                + "no unit for all others, and so it is with every other place", Places.missing(dmar(3)).orElseThrow());
     }
 
     @DisplayName("A machine without slots")

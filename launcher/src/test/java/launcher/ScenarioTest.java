@@ -99,8 +99,7 @@ class ScenarioTest {
             List.of("map", "slots", "plug", "twice", "refused"), List.of("slots"), List.of(), List.of(),
             () -> Commands.class)));
         return Scenario.parse("my.gosh", text).run(session,
-            command -> described.find(command).map(Usage::lines).orElse(List.of()),
-            described.looking());
+            command -> described.find(command).map(Usage::lines).orElse(List.of()), described.looking());
     }
 
     @DisplayName("A script that cannot be parsed is refused with name and line before anything of it is run")
@@ -140,9 +139,8 @@ class ScenarioTest {
         + "its command is called")
     @ParameterizedTest
     @CsvSource({"'slots\n\nmap a bad\nmap b 1\n',3", "'twice {\n  map a 1\n  map a bad\n}\n',3",
-        "'x = (slots); y = (map a bad)\n',1",
-        "'slots\necho x (\n map a bad)\n',3", "'refused { map a bad }\nslots\nmap a bad\n',3",
-        "'slots ; slots\n  map --scattered a bad',2"})
+        "'x = (slots); y = (map a bad)\n',1", "'slots\necho x (\n map a bad)\n',3",
+        "'refused { map a bad }\nslots\nmap a bad\n',3", "'slots ; slots\n  map --scattered a bad',2"})
     void located(String text, int line) {
         processor.addCommand("gogo", new Object() {
             @SuppressWarnings("unused")

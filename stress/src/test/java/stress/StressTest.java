@@ -37,8 +37,8 @@ class StressTest {
             System.getProperty("java.class.path"), "org.openjdk.jcstress.Main",
             "-t", "stress\\..*|machine\\.local\\..*", "-v", "-f", "1",
             "-iters", "1", "-time", String.valueOf(millis), "-sc", "false", "-af", "NONE", "-jvmArgs",
-            "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount",
-            "8", "-r", target.resolve("jcstress").toString());
+            "-Xmx256m -XX:+UseSerialGC", "-strideSize", "16", "-strideCount", "8", "-r",
+            target.resolve("jcstress").toString());
         Process process = new ProcessBuilder(command).directory(target.toFile()).redirectErrorStream(true)
             .redirectInput(ProcessBuilder.Redirect.from(new File("/dev/null"))).redirectOutput(log.toFile()).start();
         try {

@@ -121,8 +121,7 @@ final class PamuDomain implements IommuDomain {
         alive();
         if (requester < 0 || requester >= PamuTables.PRIMARIES) {
             throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x",
-                requester,
-                PamuTables.PRIMARIES - 1);
+                requester, PamuTables.PRIMARIES - 1);
         }
         driver.checkServes(requester);
         mend();
@@ -183,8 +182,7 @@ final class PamuDomain implements IommuDomain {
         }
         if (offset < 0 || length <= 0 || offset > buffer.size() - length) {
             throw new ErrnoException(Errno.EINVAL, "0x%x bytes at offset 0x%x do not lie in a buffer of 0x%x bytes",
-                length, offset,
-                buffer.size());
+                length, offset, buffer.size());
         }
         map(iova, length, access, buffer, (from, size) -> contiguous(buffer, offset + from, size));
     }
@@ -194,8 +192,7 @@ final class PamuDomain implements IommuDomain {
     public void mapDoorbell(long iova, long physical, long length) {
         if (physical < 0 || length <= 0 || physical > (1L << PamuDriver.ADDRESS_BITS) - length) {
             throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical,
-                length,
-                PamuDriver.ADDRESS_BITS);
+                length, PamuDriver.ADDRESS_BITS);
         }
         map(iova, length, Access.WRITE, null, (from, size) -> physical + from);
     }
@@ -405,8 +402,7 @@ final class PamuDomain implements IommuDomain {
         }
         if (geometry.size() / count < PAGE) {
             throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000",
-                count,
-                geometry.size());
+                count, geometry.size());
         }
         Window[] fresh = new Window[count];
         Arrays.fill(fresh, Window.NONE);
@@ -524,8 +520,7 @@ final class PamuDomain implements IommuDomain {
         for (int i = 0; i < count; i++) {
             if (windows[first + i].mapped()) {
                 throw new ErrnoException(Errno.EEXIST, "window %d at iova 0x%x is mapped to 0x%x+0x%x; unmap it first",
-                    first + i,
-                    iova + i * size, windows[first + i].physical, windows[first + i].size);
+                    first + i, iova + i * size, windows[first + i].physical, windows[first + i].size);
             }
         }
         for (int i = 0; i < count; i++) {
@@ -534,8 +529,7 @@ final class PamuDomain implements IommuDomain {
                 throw new ErrnoException(Errno.EFAULT,
                     "physical 0x%x behind iova 0x%x must be a multiple of the mapping's 0x%x bytes; allocate it so "
                         + "aligned",
-                    physical,
-                    iova + i * size, piece);
+                    physical, iova + i * size, piece);
             }
             fresh[i] = new Window(physical, piece, access);
         }
@@ -840,8 +834,7 @@ final class PamuDomain implements IommuDomain {
     private void idle(String what) {
         if (mapped > 0) {
             throw new ErrnoException(Errno.EBUSY, "the %s cannot change while %d of %d windows are mapped; unmap first",
-                what, mapped,
-                windows.length);
+                what, mapped, windows.length);
         }
     }
 
@@ -857,8 +850,7 @@ final class PamuDomain implements IommuDomain {
                 throw new ErrnoException(Errno.EFAULT,
                     "memory behind one window must be contiguous: 0x%x bytes at buffer offset 0x%x go from 0x%x to "
                         + "0x%x",
-                    size, offset,
-                    start + covered, extent.physical());
+                    size, offset, start + covered, extent.physical());
             }
             covered += extent.length();
         }

@@ -115,8 +115,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
             long registers = child.registers().get(0).physical();
             if (words.word(registers + Registers.PR1) == -1) {
                 throw new ErrnoException(Errno.ENODEV, "no PAMU answers at physical 0x%x (%s); is its unit attached?",
-                    registers,
-                    child.path());
+                    registers, child.path());
             }
             windows = Math.min(windows, Registers.maxWindows(words.word(registers + Registers.PC3)));
             instances.add(new Instance(child.path(), registers));
@@ -373,8 +372,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         words.word(bypass, bypassed & ~ours);
         if ((words.word(bypass) & ours) != 0) {
             throw new ErrnoException(Errno.EIO, "PAMUBYPENR at physical 0x%x stays 0x%x: requesters would be bypassed",
-                bypass,
-                words.word(bypass));
+                bypass, words.word(bypass));
         }
     }
 

@@ -184,8 +184,7 @@ final class PamuTables {
     ErrnoException full(int count) {
         return new ErrnoException(Errno.ENOSPC,
             "no 0x%x adjacent entries in the SPAACT (0x%x of 0x%x free); use fewer windows or detach a requester",
-            count, free(),
-            SECONDARIES);
+            count, free(), SECONDARIES);
     }
 
     /** {@return what a device with that LIODN, or with that draft's entries, would reach, by the words in memory} */

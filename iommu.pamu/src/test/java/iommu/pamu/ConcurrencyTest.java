@@ -200,8 +200,7 @@ class ConcurrencyTest {
 
     @Test
     @DisplayName("P3: close of the driver or of a domain, detach, unmap and Enable(false) block first, then return "
-        + "when what was let "
-        + "through has left")
+        + "when what was let through has left")
     void waitsForWhatIsUnderWay() throws Exception {
         record Way(String name, int answer, Consumer<IommuDomain> end) {
         }
@@ -262,8 +261,7 @@ class ConcurrencyTest {
         domain.set(new Geometry(0, 8 * WINDOW));
         domain.set(new Windows(8));
         domain.map(0, board.machine.memory().allocate(3 * WINDOW, 4 * WINDOW, DmaMemory.Layout.CONTIGUOUS), 0,
-            3 * WINDOW,
-            Access.READ_WRITE);
+            3 * WINDOW, Access.READ_WRITE);
         domain.attach(liodn);
         return domain;
     }

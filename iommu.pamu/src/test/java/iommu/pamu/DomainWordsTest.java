@@ -228,9 +228,8 @@ class DomainWordsTest {
         domain.attach(2);
         driver.change(PamuSettings.DEFAULT);
         List<Runnable> operations = List.of(() -> domain.set(new Stash(1, 1)),
-            () -> domain.map(0x2000, buffer, 0x2000, 0x1000, RW),
-            () -> domain.unmap(0x7000, 0x1000), () -> domain.lookup(0, Access.READ), () -> domain.attach(3),
-            () -> domain.detach(2));
+            () -> domain.map(0x2000, buffer, 0x2000, 0x1000, RW), () -> domain.unmap(0x7000, 0x1000),
+            () -> domain.lookup(0, Access.READ), () -> domain.attach(3), () -> domain.detach(2));
         for (Runnable operation : operations) {
             long free = board.machine.memory().available();
             DmaBuffer lost = halfMapped(domain);

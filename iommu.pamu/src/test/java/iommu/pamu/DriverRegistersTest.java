@@ -101,9 +101,8 @@ class DriverRegistersTest {
     }
 
     @Test
-    @DisplayName("P2: the gate is closed while bases change, open when the old records are gone; a sync, and only "
-        + "then the bypass ends; "
-        + "at the end the gate is closed, and a sync")
+    @DisplayName("P2: the gate is closed while bases change, open when the old records are gone; a sync, and only then "
+        + "the bypass ends; at the end the gate is closed, and a sync")
     void order() {
         PamuDriver driver = driver();
         // 512 KiB from 0x100000 on, the first there are.
@@ -134,10 +133,8 @@ class DriverRegistersTest {
     @ParameterizedTest(name = "AVS1 {0}: {2}")
     @DisplayName("PAMU: each class of violations, as a port answers it and by its name")
     @CsvSource({"0x4001, -1, PDV", "0x2001, -1, GCV", "0x6401, -1, PDV|GCV|LAV", "0x0401, -2, LAV", "0x1c01, -2, LAV",
-        "0x0081, -4, WAV",
-        "0x0381, -4, WAV", "0x0009, -5, APV", "0x0079, -5, APV", "0x0003, -8, OTV", "0x0007, -8, OTV",
-        "0x048b, -2, LAV|WAV|APV|OTV",
-        "0x0001, -1, AV"})
+        "0x0081, -4, WAV", "0x0381, -4, WAV", "0x0009, -5, APV", "0x0079, -5, APV", "0x0003, -8, OTV",
+        "0x0007, -8, OTV", "0x048b, -2, LAV|WAV|APV|OTV", "0x0001, -1, AV"})
     void classes(String avs1, int refusal, String reason) {
         PamuDriver driver = driver();
         status = 0xfff0_0000 | Integer.decode(avs1);

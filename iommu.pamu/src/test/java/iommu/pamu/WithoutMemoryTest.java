@@ -312,8 +312,7 @@ class WithoutMemoryTest {
         Machine machine = through(Machine.class, other.machine,
             (method, call) -> method.equals("bus") ? bus : call.go());
         Machine watching = (Machine) Proxy.newProxyInstance(Machine.class.getClassLoader(),
-            new Class<?>[] {Machine.class},
-            (proxy, method, arguments) -> {
+            new Class<?>[] {Machine.class}, (proxy, method, arguments) -> {
                 if (method.getName().equals("attach")) {
                     seen[0] = ((Unit) arguments[1]).translations().get(Board.path(0));
                 }

@@ -347,8 +347,7 @@ final class Drhd implements AutoCloseable {
                     if (early.size() < MOST_EARLY) {
                         early.add(IntStream.of(sources).noneMatch(source -> source == each.requester()) ? each
                             : new Violation(each.unit(), each.requester(), each.iova(), each.refusal(),
-                                each.reason() + then,
-                                each.registers()));
+                                each.reason() + then, each.registers()));
                     }
                 }
             }

@@ -162,8 +162,7 @@ final class QueuedInvalidation implements Invalidation, AutoCloseable {
             broken = false;
         }
         throw new ErrnoException(Errno.EIO,
-            "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)",
-            path, low, high, at, head);
+            "%s: the unit refused invalidation descriptor 0x%x 0x%x at 0x%x (head 0x%x)", path, low, high, at, head);
     }
 
     private void put(long low, long high) {

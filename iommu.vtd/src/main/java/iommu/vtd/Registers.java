@@ -68,8 +68,8 @@ final class Registers {
         for (int spins = 0; !done.getAsBoolean(); spins++) {
             if (System.nanoTime() - deadline > 0) {
                 throw new ErrnoException(Errno.ETIMEDOUT,
-                    "%s: no answer in %s after %d ms (GSTS 0x%x, FSTS 0x%x); the unit hangs",
-                    path, register, millis, read(VtdRegisters.GSTS), read(VtdRegisters.FSTS));
+                    "%s: no answer in %s after %d ms (GSTS 0x%x, FSTS 0x%x); the unit hangs", path, register, millis,
+                    read(VtdRegisters.GSTS), read(VtdRegisters.FSTS));
             }
             if (spins < 100) {
                 Thread.onSpinWait();

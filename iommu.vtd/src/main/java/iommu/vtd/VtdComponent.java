@@ -171,8 +171,7 @@ public final class VtdComponent {
         } else {
             driver.change(next);
             VtdDriverSettings live = new VtdDriverSettings(next.timeoutMillis(), settings.levels(), next.superpages(),
-                settings.remapping(),
-                settings.remappingEntries(), settings.descriptorDrains());
+                settings.remapping(), settings.remappingEntries(), settings.descriptorDrains());
             if (!live.equals(next)) {
                 log.warn(
                     "some of the new configuration is for a driver that starts from now on; restart this bundle to "
@@ -185,8 +184,8 @@ public final class VtdComponent {
         return new VtdDriverSettings(values.integer("timeout.millis", 1, 3_600_000),
             (int) values.number("levels", levels -> levels == 0 || levels >= 3 && levels <= 5, "0, 3, 4 or 5"),
             new Superpages(values.flag("superpages"), values.flag("superpages.split")),
-            values.flag("interrupt.remapping"),
-            values.powerOfTwo("remapping.entries", 256, 65536), values.flag("descriptor.drains"));
+            values.flag("interrupt.remapping"), values.powerOfTwo("remapping.entries", 256, 65536),
+            values.flag("descriptor.drains"));
     }
 
     /** A depth that is legal may be one that these units do not walk. */

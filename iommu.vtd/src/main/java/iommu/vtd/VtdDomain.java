@@ -71,8 +71,8 @@ final class VtdDomain implements IommuDomain {
         if (!unit.capabilities().walks(tables.levels())) {
             throw new ErrnoException(Errno.EINVAL,
                 "%s, where requester 0x%x sits, does not walk this domain's %d levels (SAGAW 0x%x); "
-                + "configure levels that all units walk",
-                unit.path(), requester, tables.levels(), unit.capabilities().widths());
+                + "configure levels that all units walk", unit.path(), requester, tables.levels(),
+                unit.capabilities().widths());
         }
         driver.claim(requester, this);
         Integer known = ids.get(unit);

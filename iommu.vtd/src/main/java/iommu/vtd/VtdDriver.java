@@ -236,8 +236,7 @@ public final class VtdDriver implements Iommu, AutoCloseable {
         Drhd unit = path == null ? null : units.get(path);
         if (unit == null) {
             throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s",
-                requester,
-                path == null ? "no unit the machine knows" : path, units.keySet());
+                requester, path == null ? "no unit the machine knows" : path, units.keySet());
         }
         return unit;
     }

@@ -54,8 +54,7 @@ class BoundsTest {
         domain.map(0, buffer, 0, 0x1000, RW);
         assertEquals(buffer.physical(4), write(4));
         for (long[] each : new long[][] {{LAST + 0x1000, 0x1000}, {LAST - 0x1000, 0x3000}, {-0x1000, 0x1000},
-            {0x1000, 0}, {0x1000, -0x1000},
-            {0x1800, 0x1000}, {0x1000, 0x800}, {0x1000, Long.MAX_VALUE & -0x1000}}) {
+            {0x1000, 0}, {0x1000, -0x1000}, {0x1800, 0x1000}, {0x1000, 0x800}, {0x1000, Long.MAX_VALUE & -0x1000}}) {
             refused(Errno.EINVAL, () -> domain.map(each[0], buffer, 0, each[1], RW));
             refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
         }
@@ -103,8 +102,7 @@ class BoundsTest {
     void interruptRange() {
         domain.attach(0x10);
         for (long[] each : new long[][] {{0xfee00000L, 0x1000}, {0xfeeff000L, 0x1000}, {0xfedff000L, 0x2000},
-            {0xfeeff000L, 0x2000},
-            {0xfe000000L, 0x2000000}}) {
+            {0xfeeff000L, 0x2000}, {0xfe000000L, 0x2000000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
             refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
         }
@@ -120,8 +118,7 @@ class BoundsTest {
     void doorbells() {
         domain.attach(0x10);
         for (long[] each : new long[][] {{1L << 52, 0x1000}, {(1L << 52) - 0x1000, 0x2000}, {-0x1000, 0x1000},
-            {0x800, 0x1000},
-            {Long.MAX_VALUE & -0x1000, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x2000}}) {
+            {0x800, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x2000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
         }
         assertEquals(Refusal.UNMAPPED, domain.lookup(0x10000, Access.WRITE));

@@ -183,8 +183,7 @@ class OrdersTest {
             List.of("WBF"),
             List.of("WBF"),
             List.of("WBF", "pages 5000+2^0 leaves of 1", "WBF", "pages 8000+2^2 leaves of 1", "WBF",
-                "pages 0+2^5 leaves of 1",
-                "WBF", "pages 0+2^6 of 1"),
+                "pages 0+2^5 leaves of 1", "WBF", "pages 0+2^6 of 1"),
             List.of("WBF", "context 10 of 1", "pages of 1"),
             List.of(),
             List.of("interrupt 1"),
@@ -270,8 +269,7 @@ class OrdersTest {
         domain.attach(0x10);
         other.attach(0x11);
         List<Runnable> next = List.of(() -> other.unmap(0x5000, 4096), () -> other.detach(0x11),
-            () -> other.attach(0x11),
-            () -> other.map(0x5000, buffer, 0, 4096, RW), other::close);
+            () -> other.attach(0x11), () -> other.map(0x5000, buffer, 0, 4096, RW), other::close);
         for (Runnable order : next) {
             domain.map(0x1000, buffer, 0, 4096, RW);
             if (order == next.get(0)) {

@@ -237,9 +237,8 @@ class UnconfirmedTest {
         errno(Errno.EIO, domain::close);
         bench.sick = null;
         assertEquals(
-            "EIO: /drhd@fed90000: its driver ended before the unit had confirmed an invalidation; the memory "
-                + "concerned is kept "
-            + "until other hardware is in the unit's place: restart that",
+            "EIO: /drhd@fed90000: its driver ended before the unit had confirmed an invalidation; the memory concerned "
+                + "is kept until other hardware is in the unit's place: restart that",
             assertThrows(ErrnoException.class, domain::close).getMessage());
         bench.attachments.get(0).close();
         bench.plug(0, VtdSettings.DEFAULT);

@@ -121,9 +121,8 @@ class VtdComponentTest {
         assertEquals(2, registry.offered().size());
         component.modified(Map.of("levels", 6, "remapping.entries", 300));
         assertEquals(
-            "error: iommu.vtd: levels=6 is refused, legal is 0, 3, 4 or 5; 0 stays; remapping.entries=300 is "
-                + "refused, legal is a "
-            + "power of two, 256..65536; 4096 stays", registry.lines.get(0));
+            "error: iommu.vtd: levels=6 is refused, legal is 0, 3, 4 or 5; 0 stays; remapping.entries=300 is refused, "
+                + "legal is a power of two, 256..65536; 4096 stays", registry.lines.get(0));
         component.close();
     }
 

@@ -318,8 +318,7 @@ class VtdDriverTest {
         errno(Errno.EINVAL, () -> domain.mapDoorbell(0x2000, -4096, 4096));
         assertEquals(Refusal.UNMAPPED, domain.lookup(0x2000, Access.WRITE));
         long[][] allowed = {{0xfedff000L, 0xd0000000L}, {0xfef00000L, 0xd0000000L}, {0x2000, 0xfedff000L},
-            {0x3000, 0xfef00000L},
-            {(1L << 48) - 4096, (1L << 52) - 4096}, {0, 0}};
+            {0x3000, 0xfef00000L}, {(1L << 48) - 4096, (1L << 52) - 4096}, {0, 0}};
         for (long[] each : allowed) {
             domain.mapDoorbell(each[0], each[1], 4096);
             assertEquals(each[1] + 0xffc, domain.lookup(each[0] + 0xffc, Access.WRITE));
@@ -354,9 +353,8 @@ class VtdDriverTest {
         + "it was")
     void tablesOfSplits() {
         long[][] cuts = {{GIB + MIB2, MIB2, 1}, {GIB + 0x1000, 0x1000, 2}, {GIB + 0x1000, 2 * MIB2, 3},
-            {GIB, MIB2 + 0x1000, 2},
-            {GIB + 0x3000, GIB - 0x3000, 2}, {2 * GIB - 0x1000, 0x2000, 4}, {2 * GIB - MIB2, 2 * MIB2, 2},
-            {GIB, GIB, 0}};
+            {GIB, MIB2 + 0x1000, 2}, {GIB + 0x3000, GIB - 0x3000, 2}, {2 * GIB - 0x1000, 0x2000, 4},
+            {2 * GIB - MIB2, 2 * MIB2, 2}, {GIB, GIB, 0}};
         for (long[] each : cuts) {
             Bench bench = new Bench(VtdSettings.DEFAULT);
             IommuDomain domain = driver(bench).open();
@@ -531,13 +529,11 @@ class VtdDriverTest {
         "4, -3, address beyond the domain's width", "5, -5, no write permission", "6, -5, no read permission",
         "7, -6, page table not readable", "8, -6, root table not readable", "9, -6, context table not readable",
         "a, -6, reserved bits in the root entry", "b, -6, reserved bits in the context entry",
-        "c, -6, reserved bits in a page table entry",
-        "d, -8, request type blocked", "e, -8, translated into the interrupt range",
-        "20, -8, interrupt request with reserved bits",
+        "c, -6, reserved bits in a page table entry", "d, -8, request type blocked",
+        "e, -8, translated into the interrupt range", "20, -8, interrupt request with reserved bits",
         "21, -3, interrupt index beyond the table", "22, -4, interrupt entry not present",
-        "23, -6, interrupt table not readable",
-        "24, -6, reserved bits in the interrupt entry", "25, -8, compatibility format interrupt blocked",
-        "26, -5, interrupt from another source", "7f, -6, unknown"})
+        "23, -6, interrupt table not readable", "24, -6, reserved bits in the interrupt entry",
+        "25, -8, compatibility format interrupt blocked", "26, -5, interrupt from another source", "7f, -6, unknown"})
     void reasons(String reason, int refusal, String text) {
         int code = Integer.parseInt(reason, 16);
         for (boolean read : new boolean[] {false, true}) {
@@ -635,9 +631,8 @@ class VtdDriverTest {
         domain.map(GIB, buffer, 0, GIB, RW);
         domain.map(2 * GIB, buffer, 0, 0x3000, RW);
         long[][] cuts = {{0, 0x1000, 0}, {0x1000, MIB2 - 0x1000, 0}, {MIB2 - 0x1000, 0x2000, 0},
-            {GIB - 0x1000, 0x2000, GIB},
-            {GIB, MIB2, GIB}, {GIB + MIB2, MIB2, GIB}, {2 * GIB - MIB2, MIB2, GIB}, {2 * GIB - 0x1000, 0x2000, GIB},
-            {0, GIB + MIB2, GIB}, {0x1000, 3 * GIB, 0}};
+            {GIB - 0x1000, 0x2000, GIB}, {GIB, MIB2, GIB}, {GIB + MIB2, MIB2, GIB}, {2 * GIB - MIB2, MIB2, GIB},
+            {2 * GIB - 0x1000, 0x2000, GIB}, {0, GIB + MIB2, GIB}, {0x1000, 3 * GIB, 0}};
         for (long[] each : cuts) {
             ErrnoException e = assertThrows(ErrnoException.class, () -> domain.unmap(each[0], each[1]),
                 Long.toHexString(each[0]));

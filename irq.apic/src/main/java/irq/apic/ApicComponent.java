@@ -81,8 +81,7 @@ public final class ApicComponent {
     void activate(BundleContext context, Map<String, Object> properties) {
         boolean unremapped = configuration.read(properties, values -> values.flag(UNSAFE));
         offer = new ApicRegistrar(context, remapping -> new ApicDriver(machine, node, remapping, log::error),
-            unremapped,
-            published(properties, unremapped), log::error);
+            unremapped, published(properties, unremapped), log::error);
         hold = machine.holds().take(Holds.Role.DRIVER, List.of(node), holder(context), this::begin);
     }
 

@@ -162,8 +162,7 @@ final class ApicCore implements Runnable {
     private void put(int register, int value) {
         if (bus.write(page + register, 4, value & 0xffffffffL) != Bus.OK) {
             throw new ErrnoException(Errno.EIO,
-                "no local APIC answers at 0x%x; attach its unit and start this driver again",
-                page + register);
+                "no local APIC answers at 0x%x; attach its unit and start this driver again", page + register);
         }
     }
 }

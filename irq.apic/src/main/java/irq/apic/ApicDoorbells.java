@@ -175,8 +175,8 @@ public final class ApicDoorbells implements MsiDoorbells {
             }
         }
         throw new ErrnoException(Errno.ENOSPC,
-            "requester 0x%x: no free vector in banks %s (%d cores of %d vectors); free some",
-            request.requester(), request.banks(), cores.size(), LAST_VECTOR - FIRST_VECTOR + 1);
+            "requester 0x%x: no free vector in banks %s (%d cores of %d vectors); free some", request.requester(),
+            request.banks(), cores.size(), LAST_VECTOR - FIRST_VECTOR + 1);
     }
 
     private synchronized int change(MsiVector vector) {
@@ -190,8 +190,7 @@ public final class ApicDoorbells implements MsiDoorbells {
         boolean exists = vector.bank() == bank.index() && number >= 0 && number < entries.length;
         if (!exists || entries[number] == FREE || entries[number] == CHANGING) {
             throw new ErrnoException(Errno.ENOENT,
-                "vector 0x%x of bank %d is not allocated; it was released, or never taken",
-                number, vector.bank());
+                "vector 0x%x of bank %d is not allocated; it was released, or never taken", number, vector.bank());
         }
         return entries[number];
     }
@@ -217,8 +216,7 @@ public final class ApicDoorbells implements MsiDoorbells {
             remapping.orElseThrow().release(entry);
         }
         return new ErrnoException(Errno.ENODEV,
-            "the driver was stopped while vector 0x%x was being allocated; ask its successor",
-            number);
+            "the driver was stopped while vector 0x%x was being allocated; ask its successor", number);
     }
 
     private void checkOpen() {

@@ -66,8 +66,8 @@ public final class ApicDriver implements InterruptController, AutoCloseable {
     @Override
     public void mask(Wire wire, boolean masked) {
         throw new ErrnoException(Errno.ENOENT,
-            "%s input 0x%x was not requested: a local APIC has no wired inputs; use MSI",
-            wire.controller(), wire.input());
+            "%s input 0x%x was not requested: a local APIC has no wired inputs; use MSI", wire.controller(),
+            wire.input());
     }
 
     @Override

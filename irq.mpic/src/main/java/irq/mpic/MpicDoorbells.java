@@ -61,8 +61,8 @@ public final class MpicDoorbells implements MsiDoorbells {
             }
         }
         throw new ErrnoException(Errno.ENOSPC,
-            "no free vector in banks %s for requester 0x%x; release some or allow more banks",
-            request.banks(), request.requester());
+            "no free vector in banks %s for requester 0x%x; release some or allow more banks", request.banks(),
+            request.requester());
     }
 
     @Override
@@ -103,8 +103,7 @@ public final class MpicDoorbells implements MsiDoorbells {
     private MpicBank allocated(MsiVector vector) {
         if (vector.bank() < 0 || vector.bank() >= banks.length) {
             throw new ErrnoException(Errno.ENOENT, "vector 0x%x of bank %d is not allocated: there are %d banks",
-                vector.number(),
-                vector.bank(), banks.length);
+                vector.number(), vector.bank(), banks.length);
         }
         return banks[vector.bank()];
     }

@@ -69,8 +69,7 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         int cores = Math.min((features >>> 8 & 0x1f) + 1, machine.cpus().size());
         if (settings.core() >= cores) {
             throw new ErrnoException(Errno.EINVAL, "interrupts cannot go to core %d: there are %d; configure another",
-                settings.core(),
-                cores);
+                settings.core(), cores);
         }
         List<MsiBankNode> places = version == VERSION_WITHOUT_MSI ? List.of() : MsiBankNode.of(machine, node, sources);
 
@@ -171,9 +170,7 @@ public final class MpicDriver implements InterruptController, AutoCloseable {
         boolean ours = wire.controller().equals(node.path());
         if (!ours || !source || wire.input() < 0 || wire.input() >= sources || wires[wire.input()] == null) {
             throw new ErrnoException(Errno.EINVAL, "<%s> of %s (input 0x%x) is no wire of %s: %s", wire.specifier(),
-                wire.controller(),
-                wire.input(), node.path(),
-                !ours ? "another controller"
+                wire.controller(), wire.input(), node.path(), !ours ? "another controller"
                     : !source ? "an interrupt between cores or a timer"
                     : wire.input() >= 0 && wire.input() < sources ? "the source of an MSI bank"
                     : String.format("it has 0x%x sources", sources));

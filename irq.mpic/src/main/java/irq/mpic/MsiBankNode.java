@@ -41,8 +41,7 @@ record MsiBankNode(MsiLayout layout, long registers, long doorbell, List<Integer
                 for (int source : bank.sources) {
                     if (source != NO_SOURCE && used[source]) {
                         throw new ErrnoException(Errno.EINVAL,
-                            "%s: source 0x%x belongs to another message register already",
-                            node.path(), source);
+                            "%s: source 0x%x belongs to another message register already", node.path(), source);
                     }
                     if (source != NO_SOURCE) {
                         used[source] = true;
@@ -110,8 +109,8 @@ record MsiBankNode(MsiLayout layout, long registers, long doorbell, List<Integer
             if ((start | length) % MsiLayout.BITS != 0 || start < 0 || length < 0
                 || start > layout.vectors() - length) {
                 throw new ErrnoException(Errno.EINVAL,
-                    "%s: %s <0x%x 0x%x>: both must be multiples of 0x20, inside 0x%x vectors",
-                    node.path(), RANGES, start, length, layout.vectors());
+                    "%s: %s <0x%x 0x%x>: both must be multiples of 0x20, inside 0x%x vectors", node.path(), RANGES,
+                    start, length, layout.vectors());
             }
             for (int register = start / MsiLayout.BITS; register < (start + length) / MsiLayout.BITS; register++) {
                 if (registers.contains(register)) {

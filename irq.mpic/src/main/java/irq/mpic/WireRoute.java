@@ -82,8 +82,7 @@ final class WireRoute implements Route {
         synchronized (this) {
             if (requests.length == 0) {
                 throw new ErrnoException(Errno.ENOENT, "nobody has requested source 0x%x (<%s>); request it first",
-                    source,
-                    wire.specifier());
+                    source, wire.specifier());
             }
             before = masked;
             masked = wanted;

@@ -430,8 +430,7 @@ class MpicDriverTest {
         fails(Errno.EINVAL, () -> driver.doorbells().free(3));
         fails(Errno.ENOSPC, () -> driver.doorbells().allocate(new MsiRequest(1, List.of(), nothing)));
         for (MsiVector wrong : List.of(new MsiVector(0, 0), new MsiVector(0, 256), new MsiVector(0, -1),
-            new MsiVector(3, 0),
-            new MsiVector(-1, 0))) {
+            new MsiVector(3, 0), new MsiVector(-1, 0))) {
             fails(Errno.ENOENT, () -> driver.doorbells().compose(wrong));
             fails(Errno.ENOENT, () -> driver.doorbells().release(wrong));
         }
@@ -821,8 +820,8 @@ class MpicDriverTest {
         + "nobody has is ENOENT")
     void wrongWires() {
         for (Wire wrong : List.of(new Wire("/other", 5, true, "5 2 0 0"), Board.wire(0xf8, 2), Board.wire(-1, 2),
-            Board.wire(0xe3, 0),
-            new Wire(Board.PIC_PATH, 0, false, "0 0 3 0"), new Wire(Board.PIC_PATH, 0, false, "0 0 2 0"))) {
+            Board.wire(0xe3, 0), new Wire(Board.PIC_PATH, 0, false, "0 0 3 0"),
+            new Wire(Board.PIC_PATH, 0, false, "0 0 2 0"))) {
             fails(Errno.EINVAL, () -> driver.request(wrong, () -> {
             }));
             fails(Errno.ENOENT, () -> driver.mask(wrong, true));

@@ -60,8 +60,7 @@ final class AcpiMachine {
         List<Slot> slots = new ArrayList<>();
         buses.forEach((bus, node) -> slots.add(new PciSlot(bus, topology, node.node())));
         return new Board(("ACPI DMAR " + table.oemId() + ' ' + table.oemTableId()).strip(), memory.pieces(),
-            memory.free(), nodes, slots,
-            cores, warnings);
+            memory.free(), nodes, slots, cores, warnings);
     }
 
     private void add(Structure structure) {

@@ -79,8 +79,7 @@ final class AcpiMemory {
         for (Range piece : ram) {
             if (piece.physical() < end) {
                 throw new ErrnoException(Errno.EINVAL, "option memory: 0x%x+0x%x overlaps the piece before",
-                    piece.physical(),
-                    piece.size());
+                    piece.physical(), piece.size());
             }
             end = piece.physical() + piece.size();
             total += piece.size();
@@ -94,9 +93,8 @@ final class AcpiMemory {
             for (Range window : windows) {
                 if (touch(piece, window)) {
                     throw new ErrnoException(Errno.EINVAL,
-                        "option memory: 0x%x+0x%x overlaps the registers at 0x%x+0x%x%s",
-                        piece.physical(), piece.size(), window.physical(), window.size(),
-                        clear(subtract(ram, windows)));
+                        "option memory: 0x%x+0x%x overlaps the registers at 0x%x+0x%x%s", piece.physical(),
+                        piece.size(), window.physical(), window.size(), clear(subtract(ram, windows)));
                 }
             }
         }
@@ -123,8 +121,8 @@ final class AcpiMemory {
                     throw DmarReader.malformed(drhd.offset(),
                         "DRHD registers 0x%x+0x%x overlap %s at 0x%x+0x%x; have the firmware corrected",
                         window.physical(), window.size(),
-                        other == AcpiMachine.LAPIC ? "the local APICs" : "another unit's",
-                        other.physical(), other.size());
+                        other == AcpiMachine.LAPIC ? "the local APICs" : "another unit's", other.physical(),
+                        other.size());
                 }
             }
             windows.add(window);

@@ -216,25 +216,22 @@ final class DmarReader {
         if (base + size - 1 >>> Math.min(addressWidth, MAX_WIDTH) != 0) {
             warn(at + 8,
                 "DRHD base 0x%x+0x%x is beyond the host address width of %d bits; the unit is taken to be there", base,
-                size,
-                addressWidth);
+                size, addressWidth);
         }
         Drhd unit = new Drhd(at, all, segment, base, size, scopes(at + 16, at + length));
         Drhd before = units.putIfAbsent(base, unit);
         if (before != null) {
             throw malformed(at,
                 "DRHD 0x%x (segment 0x%x, flags 0x%x) differs from the one for the same address at offset 0x%x "
-                    + "(segment 0x%x, "
-                + "flags 0x%x): which devices are behind it is not known; have the firmware corrected",
-                base, segment, u8(at + 4),
-                before.offset(), before.segment(), u8(before.offset() + 4));
+                    + "(segment 0x%x, flags 0x%x): which devices are behind it is not known; have the firmware "
+                    + "corrected",
+                base, segment, u8(at + 4), before.offset(), before.segment(), u8(before.offset() + 4));
         }
         Drhd last = all ? forAll.putIfAbsent(segment, unit) : forAll.get(segment);
         if (last != null) {
             warn(at, all ? "a second DRHD of segment 0x%x with INCLUDE_PCI_ALL; the first, at offset 0x%x, counts"
                 : "DRHD of segment 0x%x after the one with INCLUDE_PCI_ALL, at offset 0x%x, which is to be its last; "
-                    + "devices that it names "
-                + "are behind it all the same", segment, last.offset());
+                    + "devices that it names are behind it all the same", segment, last.offset());
         }
         return unit;
     }

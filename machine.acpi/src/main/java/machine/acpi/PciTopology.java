@@ -239,8 +239,7 @@ final class PciTopology {
                 PciBus bus = plug(option.getKey(), option.getValue(), parent, named);
                 if (known.putIfAbsent(option.getKey(), bus) != null) {
                     throw new ErrnoException(Errno.EINVAL,
-                        "option bridge.%s: a slot of that name exists; choose another",
-                        option.getKey());
+                        "option bridge.%s: a slot of that name exists; choose another", option.getKey());
                 }
                 named.put(option.getKey(), bus);
                 return true;
@@ -248,8 +247,7 @@ final class PciTopology {
         }
         left.forEach((name, option) -> {
             throw new ErrnoException(Errno.EINVAL, "option bridge.%s: no slot is called %s; there are %s", name,
-                option.parent(),
-                new TreeSet<>(known.keySet()));
+                option.parent(), new TreeSet<>(known.keySet()));
         });
         return named;
     }
@@ -295,8 +293,7 @@ final class PciTopology {
             }
             if (next.number > MAX_BUS) {
                 throw new ErrnoException(Errno.EINVAL,
-                    "segment 0x%x has more bridges than bus numbers (0x%x); leave some away",
-                    bus.segment, MAX_BUS + 1);
+                    "segment 0x%x has more bridges than bus numbers (0x%x); leave some away", bus.segment, MAX_BUS + 1);
             }
             buses.add(next);
             descend(next, taken);

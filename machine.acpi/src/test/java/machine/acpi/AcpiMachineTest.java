@@ -146,8 +146,8 @@ class AcpiMachineTest {
                 .atsr(2, 0, scope(ENDPOINT, 0, 0, "03.0"))
             .satc(2, scope(ENDPOINT, 0, 0, "02.0"), scope(BRIDGE, 0, 0, "1c.0")).raw(5, "00 00 0200"));
         assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/rmrr@7f800000", "/rmrr@7f800000,1", "/rmrr@7f800000,2",
-            "/atsr@90",
-            "/atsr@98", "/satc@a8", "/satc@c0"), machine.nodes().subList(0, 10).stream().map(Node::path).toList());
+            "/atsr@90", "/atsr@98", "/satc@a8", "/satc@c0"), machine.nodes().subList(0,
+            10).stream().map(Node::path).toList());
         cells(node(machine, "/rmrr@7f800000"), "segment", 2);
         cells(node(machine, "/rmrr@7f800000"), "requesters", 0x10);
         cells(node(machine, "/rmrr@7f800000,1"), "requesters");
@@ -253,8 +253,7 @@ class AcpiMachineTest {
             }
         }
         for (String over : List.of("4194304G+4K", "0x10000000000000+4K", "4294967296M+4K", "4398046511104K+4K", "4K",
-            "4K+4K+4K",
-            "+4K", "0+4097")) {
+            "4K+4K+4K", "+4K", "0+4097")) {
             assertTrue(refused(table, Map.of("memory", over)).contains("whole 4 KiB pages"), over);
         }
         for (String most : List.of("4194303G+4K", "4294967295M+4K", "0x3fffffffffcK+4K")) {

@@ -74,8 +74,7 @@ class BoardsTest {
         ErrnoException e = assertThrows(ErrnoException.class, () -> machine.slots().get(0).requester(3, 0));
         assertEquals(
             "ENXIO: no remapping unit covers 0000:00:03.0 (0x18); the DMAR names [0000:00:00.0, 0000:00:01.0, "
-                + "0000:00:1f.0,"
-            + " 0000:00:1f.2, 0000:00:1f.3] and no unit for all others", e.getMessage());
+                + "0000:00:1f.0, 0000:00:1f.2, 0000:00:1f.3] and no unit for all others", e.getMessage());
     }
 
     @Test
@@ -101,8 +100,7 @@ class BoardsTest {
     @CsvSource(delimiter = '|', value = {
         "qemu-q35.dmar | 1 | 0 | ", "surface-laptop-studio.dmar | 4 | 1 | ", "apple-imacpro1,1.dmar | 4 | 1 | ",
         "fwts-snb.dmar | 2 | 2 | ", "dell-5drhd.dmar | 5 | 1 | ", "surface-pro-10.dmar | 2 | 0 | ",
-        "supermicro-icelake-2s.dmar | 10 | 2 | ",
-        "edk2-mtl-satc-sidp.dmar | 2 | 0 | ",
+        "supermicro-icelake-2s.dmar | 10 | 2 | ", "edk2-mtl-satc-sidp.dmar | 2 | 0 | ",
         // Each entry twice but the RMRR: the second one is for the same device and another region.
         "apple-imacpro1,1-double.dmar | 4 | 2 | 0x98 0xb8 0xe0 0x128 0x1b8", "drhd-twice.dmar | 2 | 2 | 0x48",
         "include-all-first.dmar | 2 | 2 | 0x50", "tail-zero-padded-in-length.dmar | 2 | 2 | 0xb8",

@@ -140,13 +140,11 @@ class DmarReaderTest {
         }
         Machine once = open(all.bytes());
         assertEquals(List.of("/", "/lapic", "/drhd@fed90000", "/drhd@fed91000", "/rmrr@7f800000", "/atsr@70",
-            "/rhsa@fed90000", "/andd@1",
-            "/satc@9e", "/pci0", "/pci0/bridge@1c,0"), paths(once));
+            "/rhsa@fed90000", "/andd@1", "/satc@9e", "/pci0", "/pci0/bridge@1c,0"), paths(once));
         assertEquals(7, once.warnings().size(), once.warnings().toString());
         refused(
             "0x40: DRHD 0xfed90000 (segment 0x0, flags 0x1) differs from the one for the same address at offset 0x30 "
-                + "(segment 0x0, "
-            + "flags 0x0)", new Table().drhd(0, 0, BASE).drhd(1, 0, BASE));
+                + "(segment 0x0, flags 0x0)", new Table().drhd(0, 0, BASE).drhd(1, 0, BASE));
         refused("0x40: DRHD 0xfed90000 (segment 0x1, flags 0x1) differs",
             new Table().drhd(1, 0, BASE).drhd(1, 1, BASE));
         refused("0x40: DRHD 0xfed90000 (segment 0x0, flags 0x0) differs", new Table().drhd(0, 0, BASE)

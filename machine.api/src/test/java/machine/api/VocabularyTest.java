@@ -20,8 +20,8 @@ class VocabularyTest {
     @Test
     void refusals() {
         assertEquals(List.of("OK", "BLOCKED", "NO_REQUESTER", "OUTSIDE", "UNMAPPED", "DENIED", "MALFORMED", "NO_TARGET",
-            "UNSUPPORTED",
-            "NO_MEMORY", "-10"), IntStream.rangeClosed(0, 10).mapToObj(code -> Refusal.name(-code)).toList());
+            "UNSUPPORTED", "NO_MEMORY", "-10"), IntStream.rangeClosed(0,
+            10).mapToObj(code -> Refusal.name(-code)).toList());
         assertEquals("OK", Refusal.name(Long.MAX_VALUE));
         assertEquals(Refusal.BLOCKED, TranslationUnit.NONE.translate(1, 0, 4, Access.READ));
     }

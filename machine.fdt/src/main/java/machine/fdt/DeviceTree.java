@@ -386,8 +386,7 @@ final class DeviceTree {
         long count = block.size() / PAMU_BLOCK;
         if (count < 1 || count > MAX_PAMUS) {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: 0x%x bytes of registers are no 1..%d PAMUs",
-                pamu.path,
-                block.size(), MAX_PAMUS);
+                pamu.path, block.size(), MAX_PAMUS);
         }
         TreeNode[] instances = new TreeNode[(int) count];
         boolean described = false;
@@ -400,8 +399,7 @@ final class DeviceTree {
             } else if (child.enabled) {
                 leaveOut(child,
                     fits ? "there is an instance at offset 0x%x already" : "no instance of 0x%2$x bytes of registers",
-                    offset,
-                    block.size());
+                    offset, block.size());
             }
         }
         nodes.removeAll(pamu.children);
@@ -412,8 +410,7 @@ final class DeviceTree {
                 instance = new TreeNode(pamu, String.format("pamu@%x", i * PAMU_BLOCK), Map.of());
                 if (described) {
                     warn(pamu, "no instance at offset 0x%x of 0x%x bytes of registers; there is one all the same",
-                        i * PAMU_BLOCK,
-                        block.size());
+                        i * PAMU_BLOCK, block.size());
                 }
             }
             instance.enabled = true;

@@ -82,13 +82,11 @@ public final class FdtMachineSource implements MachineSource {
         List<TreeSlot> slots = slots(tree, unused, warnings);
         if (!unused.isEmpty()) {
             throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s and %s",
-                unused.keySet().iterator().next(), MEMORY,
-                slots.stream().map(slot -> LIODN + slot.name()).toList());
+                unused.keySet().iterator().next(), MEMORY, slots.stream().map(slot -> LIODN + slot.name()).toList());
         }
         String model = tree.root().text("model");
         return new Board(model.isEmpty() ? locator : model, memory.pieces(), memory.free(),
-            Board.flat(List.of(tree.root().node())),
-            List.copyOf(slots), cores(tree, warnings), warnings.list());
+            Board.flat(List.of(tree.root().node())), List.copyOf(slots), cores(tree, warnings), warnings.list());
     }
 
     private static int cores(DeviceTree tree, Warnings warnings) {
@@ -140,8 +138,7 @@ public final class FdtMachineSource implements MachineSource {
         int liodn = given.length > 0 ? given[0] : usual;
         if (liodn < 0 || liodn > MOST_LIODN) {
             throw new ErrnoException(Errno.EINVAL, "device tree, %s: fsl,liodn 0x%x is above 0x%x; say %s%s=0x%x",
-                node.path(), liodn,
-                MOST_LIODN, LIODN, slot, usual);
+                node.path(), liodn, MOST_LIODN, LIODN, slot, usual);
         }
         return liodn;
     }

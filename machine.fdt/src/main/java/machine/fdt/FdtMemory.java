@@ -94,8 +94,7 @@ final class FdtMemory {
             Range range = inward(place.range);
             if (!range.equals(place.range)) {
                 warnings.add("device tree, %s: memory 0x%x+0x%x: no whole 4 KiB pages; 0x%x+0x%x counts", place.who,
-                    place.range.physical(),
-                    place.range.size(), range.physical(), range.size());
+                    place.range.physical(), place.range.size(), range.physical(), range.size());
             }
             Range last = joined.isEmpty() ? null : joined.get(joined.size() - 1);
             if (range.size() == 0) {
@@ -103,8 +102,7 @@ final class FdtMemory {
             }
             if (last != null && touch(last, range)) {
                 warnings.add("device tree, %s: memory 0x%x+0x%x overlaps 0x%x+0x%x; what both have counts once",
-                    place.who,
-                    range.physical(), range.size(), last.physical(), last.size());
+                    place.who, range.physical(), range.size(), last.physical(), last.size());
                 long end = Math.max(last.physical() + last.size(), range.physical() + range.size());
                 joined.set(joined.size() - 1, new Range(last.physical(), end - last.physical()));
             } else {
@@ -114,8 +112,7 @@ final class FdtMemory {
         limit(joined);
         joined.forEach(range -> touching(range).forEach(place -> warnings.add(
             "device tree: memory 0x%x+0x%x lies over 0x%x+0x%x of %s; there is no memory", range.physical(),
-            range.size(),
-            place.range.physical(), place.range.size(), place.who)));
+            range.size(), place.range.physical(), place.range.size(), place.who)));
         return subtract(joined, windows);
     }
 
@@ -130,15 +127,13 @@ final class FdtMemory {
             }
             if (before != null && touch(before, range)) {
                 throw refused(ranges, "memory 0x%x+0x%x and 0x%x+0x%x overlap", before.physical(), before.size(),
-                    range.physical(),
-                    range.size());
+                    range.physical(), range.size());
             }
             List<Place> touched = touching(range);
             if (!touched.isEmpty()) {
                 Place place = touched.get(0);
                 throw refused(ranges, "memory 0x%x+0x%x touches 0x%x+0x%x of %s", range.physical(), range.size(),
-                    place.range.physical(),
-                    place.range.size(), place.who);
+                    place.range.physical(), place.range.size(), place.who);
             }
             before = range;
         }
@@ -166,8 +161,7 @@ final class FdtMemory {
         long total = ranges.stream().mapToLong(Range::size).sum();
         if (ranges.size() > MOST_PIECES || total > MOST) {
             throw new ErrnoException(Errno.EINVAL, "memory: %d pieces of 0x%x bytes together; at most %d of 0x%x%s",
-                ranges.size(), total,
-                MOST_PIECES, MOST, say(large(new Range(0, DEFAULT))));
+                ranges.size(), total, MOST_PIECES, MOST, say(large(new Range(0, DEFAULT))));
         }
     }
 

@@ -206,8 +206,7 @@ final class FlatTree {
         }
         if (name < 0 || name >= stringsEnd - strings) {
             throw broken(begin, "a property of node '%s' has its name at 0x%x of a strings block of 0x%x bytes",
-                node.name, name,
-                stringsEnd - strings);
+                node.name, name, stringsEnd - strings);
         }
         String text = text(strings + name, stringsEnd, "property name");
         if (!node.children.isEmpty()) {

@@ -46,8 +46,7 @@ final class IdMap {
             } else if ((all[i] & ~mask) != 0) {
                 tree.warn(node,
                     "%s, entry at cell %d: 0x%x has bits that the mask 0x%x takes away; the entry is left out", map, i,
-                    all[i],
-                    mask);
+                    all[i], mask);
             } else {
                 entries.add(new Entry(all[i], controller, all[i + 2], all[i + 3]));
             }

@@ -308,8 +308,7 @@ class DeviceTreeTest {
     @Test
     void interruptMap() {
         int[] map = {0, 0, 0, 1, PIC, 40, 1, 0, 0, 0, 0, 0, 2, PIC, 41, 1, 0, 0, 0, 0, 0, 3, PIC, 42, 1, 0, 0, 0, 0, 0,
-            4, PIC, 43, 1, 0, 0,
-            0x0800, 0, 0, 2, PIC, 50, 1, 0, 0};
+            4, PIC, 43, 1, 0, 0, 0x0800, 0, 0, 2, PIC, 50, 1, 0, 0};
         Slot all = open(mapped(board(), map).cells("interrupt-map-mask", 0xf800, 0, 0, 7).end()).slots().get(0);
         assertEquals("40 41 42 43", pins(all, 0));
         assertEquals("41 50 43 40", pins(all, 1));

@@ -203,8 +203,7 @@ class FaultyTreeTest {
         node(machine, "/d#2");
         assertEquals(List.of("node 'd' has the property 'label' twice; the first counts",
             "property 'label' of node 'd' comes after its children; it does not count",
-            "a second node 'd' in ''; it is called d#1",
-            "a second node 'd' in ''; it is called d#2"),
+            "a second node 'd' in ''; it is called d#1", "a second node 'd' in ''; it is called d#2"),
             machine.warnings().stream().map(line -> line.replaceAll("device tree, offset 0x[0-9a-f]+: ", "")).toList());
     }
 
@@ -213,8 +212,7 @@ class FaultyTreeTest {
     void phandleTwice() {
         Machine machine = warned(board().begin("other").cells("phandle", PIC).cells("#interrupt-cells", 1)
             .cells("interrupt-controller").end().begin("d").cells("interrupt-parent", PIC)
-            .cells("interrupts", 5, 2, 0, 0).end(),
-            "/other: phandle 0x7 is that of /pic@f0040000, which counts");
+            .cells("interrupts", 5, 2, 0, 0).end(), "/other: phandle 0x7 is that of /pic@f0040000, which counts");
         assertEquals(List.of(wire(5, true, "5 2 0 0")), node(machine, "/d").interrupts());
     }
 
@@ -259,13 +257,12 @@ class FaultyTreeTest {
         refused(
             memory().pamu().begin("bus").cells("#address-cells", 2).cells("#size-cells", 2).begin("pic")
                 .text("compatible", "fsl,mpic")
-            .cells("reg", 0, 0xf104_0000, 0, 0x40000).end().end(),
-            Map.of(), "/bus/pic: no registers that every bus above passes on");
+            .cells("reg", 0, 0xf104_0000, 0, 0x40000).end().end(), Map.of(),
+            "/bus/pic: no registers that every bus above passes on");
         refused(memory().begin("iommu").text("compatible", "fsl,pamu").end(), Map.of(),
             "/iommu: no registers that every bus above passes on");
         refused(memory().begin("iommu").text("compatible", "fsl,pamu").cells("reg", 0, 0xf002_0000, 0, 0x800).end(),
-            Map.of(),
-            "0x800 bytes");
+            Map.of(), "0x800 bytes");
     }
 
     @DisplayName("PAMUs: one for each 4 KiB of registers, whichever children there are and whether they are enabled; "

@@ -23,10 +23,9 @@ class FlatTreeTest {
     @ParameterizedTest
     @CsvSource({
         "0, 0x12345678, magic", "4, 0x00100000, the header says", "4, 0x10, the header says",
-        "8, 0x7fffff00, structure block",
-        "8, 0x3a, structure block", "12, -1, strings block", "16, 0x33, memory reservations", "20, 15, version",
-        "24, 18, version",
-        "32, 0x7fffffff, strings block", "36, -8, structure block"})
+        "8, 0x7fffff00, structure block", "8, 0x3a, structure block", "12, -1, strings block",
+        "16, 0x33, memory reservations", "20, 15, version", "24, 18, version", "32, 0x7fffffff, strings block",
+        "36, -8, structure block"})
     void header(int offset, String value, String says) {
         byte[] bytes = TestData.own();
         ByteBuffer.wrap(bytes).putInt(offset, Long.decode(value).intValue());

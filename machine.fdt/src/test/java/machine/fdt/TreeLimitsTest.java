@@ -141,8 +141,7 @@ class TreeLimitsTest {
             new Node.Range(0x3000, end - 0x3000)),
             new FlatTree(new TreeWriter().reserve(0, 0x1000).reserve(end - 0x1000, 0x2000)
                 .reserve(0x2000, Long.MIN_VALUE).reserve(0x3000, end).reserve(end, 0x1000).reserve(-0x1000, 0x1000)
-                .done(),
-                new Warnings()).reserved());
+                .done(), new Warnings()).reserved());
     }
 
     @DisplayName("Nodes: 64 levels below the root, paths of 1024 characters, 16,384 nodes")

@@ -66,8 +66,7 @@ final class TreeWriter {
         ByteArrayOutputStream file = new ByteArrayOutputStream();
         try (DataOutputStream all = new DataOutputStream(file)) {
             for (int word : new int[] {FlatTree.MAGIC, total, tables, tables + structure.size(), HEADER, 17, 16, 0,
-                strings.size(),
-                structure.size()}) {
+                strings.size(), structure.size()}) {
                 all.writeInt(word);
             }
             for (long[] reservation : reservations) {

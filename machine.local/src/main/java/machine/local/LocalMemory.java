@@ -81,8 +81,7 @@ public final class LocalMemory implements DmaMemory {
         }
         throw new ErrnoException(Errno.ENOMEM,
             "no free memory of 0x%x bytes aligned to 0x%x; 0x%x bytes are free in %d pieces", bytes, alignment,
-            available(),
-            free.size());
+            available(), free.size());
     }
 
     private void split(long rangeStart, long rangeSize, long start, long bytes) {

@@ -325,8 +325,8 @@ public final class PhysicalBus implements Bus {
 
     private static ErrnoException taken(Window fresh, String by, long start, long end) {
         return new ErrnoException(Errno.EEXIST,
-            "register window 0x%x..0x%x touches %s at 0x%x..0x%x; attach it elsewhere",
-            fresh.start, fresh.end - 1, by, start, end - 1);
+            "register window 0x%x..0x%x touches %s at 0x%x..0x%x; attach it elsewhere", fresh.start, fresh.end - 1, by,
+            start, end - 1);
     }
 
     /** The largest naturally aligned piece of at most 4 bytes. */

@@ -309,10 +309,9 @@ public final class Ram {
 
     private Exhausted exhausted(long physical) {
         return new Exhausted(String.format(
-            "the host has no memory for 0x%x bytes at physical 0x%x, which are touched for the first time (%s). "
-            + "What is stored there is refused. Raise -XX:MaxDirectMemorySize, which is -Xmx if it is not given; "
-            + "./gantry takes options from "
-            + "GANTRY_JAVA_OPTS", CHUNK, physical, refusal));
+            "the host has no memory for 0x%x bytes at physical 0x%x, which are touched for the first time (%s). What "
+            + "is stored there is refused. Raise -XX:MaxDirectMemorySize, which is -Xmx if it is not given; ./gantry "
+            + "takes options from GANTRY_JAVA_OPTS", CHUNK, physical, refusal));
     }
 
     private boolean concerns(LocalSnoop snoop, int index) {

@@ -153,8 +153,7 @@ public final class MachinesComponent implements Machines {
             }
             if (Files.size(file) > LARGEST_FILE) {
                 throw new ErrnoException(Errno.EINVAL, "%s has %d bytes; no description of a machine is larger than %d",
-                    locator,
-                    Files.size(file), LARGEST_FILE);
+                    locator, Files.size(file), LARGEST_FILE);
             }
             return Optional.of(Files.readAllBytes(file));
         } catch (NoSuchFileException | InvalidPathException e) {

@@ -100,8 +100,7 @@ final class Q35 {
                 if (bus.read(device << 3 | function, 0, 2) != NOBODY) {
                     if ((bus.read(device << 3 | function, HEADER_TYPE, 1) & BRIDGE) != 0) {
                         throw new ErrnoException(Errno.EOPNOTSUPP,
-                            "%s is a bridge; only devices on the root bus can be used",
-                            bus.address(device, function));
+                            "%s is a bridge; only devices on the root bus can be used", bus.address(device, function));
                     }
                     functions.add(new QemuFunction(bus, device, function, space));
                 }

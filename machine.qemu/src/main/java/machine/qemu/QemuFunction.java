@@ -207,8 +207,7 @@ final class QemuFunction implements PciFunction {
         if (size != 1 && size != 2 && size != 4 && size != 8 || (offset & size - 1) != 0 || offset < 0
             || offset > length - size) {
             throw new ErrnoException(Errno.EINVAL, "0x%x+%d is no access inside the 0x%x bytes of %s of %s", offset,
-                size, length, what,
-                name());
+                size, length, what, name());
         }
     }
 

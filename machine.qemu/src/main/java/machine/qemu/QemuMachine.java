@@ -136,8 +136,8 @@ public final class QemuMachine implements Machine {
     @Override
     public DmaPort openPort(Slot slot, int device, int function) {
         throw new ErrnoException(Errno.EOPNOTSUPP,
-            "no device of ours can be at %s of %s: devices there are QEMU's own, which the "
-            + "machine's options name", slot.address(device, function), slot.name());
+            "no device of ours can be at %s of %s: devices there are QEMU's own, which the machine's options "
+            + "name", slot.address(device, function), slot.name());
     }
 
     /** {@inheritDoc} Each change of the level takes a round trip to QEMU. */
@@ -146,8 +146,7 @@ public final class QemuMachine implements Machine {
         String device = board.inputs().get(wire.controller());
         if (device == null) {
             throw new ErrnoException(Errno.EINVAL, "no interrupt controller %s has wires here; there are %s",
-                wire.controller(),
-                board.inputs().keySet());
+                wire.controller(), board.inputs().keySet());
         }
         Input input;
         synchronized (inputs) {

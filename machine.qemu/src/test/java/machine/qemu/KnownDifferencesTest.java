@@ -55,21 +55,18 @@ class KnownDifferencesTest {
             mpic(5, PPCE500, MpicStep.wire(0, 1), MpicStep.vpr(0, 0x45e600), MpicStep.vpr(0, 0x1f000)),
             mpic(6, PPCE500, MpicStep.ipi(0, 1, 0), MpicStep.ipivpr(1, 0x61b01)),
             mpic(7, PPCE500, MpicStep.idr(3, 3), MpicStep.vpr(3, 0x5a803), MpicStep.ctpr(0, 0), MpicStep.ctpr(1, 0),
-                MpicStep.wire(3, 1),
-                MpicStep.iack(1)),
+                MpicStep.wire(3, 1), MpicStep.iack(1)),
             mpic(8, MPC8544DS, MpicStep.idr(0, 0x4000_0000), MpicStep.wire(0, 1)),
             mpic(9, MPC8544DS, MpicStep.ring(3, 0x17), MpicStep.idr(0xe3, 0x4000_0001)),
             mpic(10, PPCE500, MpicStep.wire(0xb, 1), MpicStep.ctpr(0, 0), MpicStep.vpr(0xb, 0x65c40b)),
             mpic(11, PPCE500, MpicStep.vpr(0xe0, 0x160e0), MpicStep.ctpr(0, 0), MpicStep.ring(0, 8), MpicStep.iack(0),
-                MpicStep.ctpr(0, 3),
-                MpicStep.eoi(0)),
+                MpicStep.ctpr(0, 3), MpicStep.eoi(0)),
             mpic(12, PPCE500, MpicStep.ilr(0x18, 2), MpicStep.reset()),
             mpic(13, PPCE500),
             mpic(14, MPC8544DS, MpicStep.base(3, 0x798c_30dd), MpicStep.base(3, 0x97c0_7bfd), MpicStep.all()),
             mpic(15, PPCE500, MpicStep.wire(0xb, 1), MpicStep.ctpr(0, 1), MpicStep.vpr(0xb, 0xfa00b), MpicStep.iack(0)),
             mpic(16, MPC8544DS, MpicStep.ctpr(0, 1), MpicStep.ring(6, 0x1b), MpicStep.vpr(0xe6, 0xc9ace6),
-                MpicStep.iack(0),
-                MpicStep.ctpr(0, 3)));
+                MpicStep.iack(0), MpicStep.ctpr(0, 3)));
     }
 
     static Stream<Arguments> vtd() {
@@ -87,8 +84,8 @@ class KnownDifferencesTest {
             vtd(8, List.of(VtdStep.qie(1)), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.qie(0)),
             vtd(NEVER - 9, List.of(VtdStep.qie(1)), VtdStep.descriptor(5, 0)),
             vtd(10, List.of(VtdStep.te(1)), VtdStep.rtaddr(0), VtdStep.root(0, 0x10_2001, 0),
-                VtdStep.context(0, 0, 0x11_1001, 0x20_1101),
-                VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.write(0, 0, 16, 0)),
+                VtdStep.context(0, 0, 0x11_1001, 0x20_1101), VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0),
+                VtdStep.write(0, 0, 16, 0)),
             vtd(NEVER - 11, List.of(VtdStep.qie(1)), VtdStep.descriptor(7, 0)),
             vtd(NEVER - 11, List.of(VtdStep.qie(1)), VtdStep.descriptor(3, 0)),
             vtd(12, List.of(), VtdStep.tlbInv(3, 0x220, 0, 18)),
@@ -145,7 +142,7 @@ class KnownDifferencesTest {
 
     private static List<VtdStep> mapped(long leaf, VtdStep context) {
         return List.of(VtdStep.pte(1, 0, 0x11_2003), VtdStep.pte(2, 0, 0x11_3003), VtdStep.pte(3, 0, leaf),
-            VtdStep.root(0, 0x10_2001, 0),
-            context, VtdStep.rtaddr(0), VtdStep.ctxInv(1, 0, 0, 0), VtdStep.tlbInv(1, 0, 0, 0), VtdStep.te(1));
+            VtdStep.root(0, 0x10_2001, 0), context, VtdStep.rtaddr(0), VtdStep.ctxInv(1, 0, 0, 0),
+            VtdStep.tlbInv(1, 0, 0, 0), VtdStep.te(1));
     }
 }

@@ -60,8 +60,7 @@ class MpicDifferentialTest {
             part -> MpicTwins.run(board, watched, part).difference() != null, TRIES);
         String last = MpicTwins.run(board, watched, least).difference();
         fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", board, where, first, least.size(),
-            list.size(), last,
-            paste(board, watched, least)));
+            list.size(), last, paste(board, watched, least)));
     }
 
     private static String paste(Board board, int watched, List<MpicStep> steps) {

@@ -80,8 +80,7 @@ class VtdDifferentialTest {
     private static void report(Kind kind, List<VtdStep> list, String where, String first) {
         List<VtdStep> least = Minimiser.minimise(list, part -> VtdTwins.run(kind, part).difference() != null, TRIES);
         fail(String.format("%s, %s: %s%n%d of its %d steps suffice, %s:%n%s", kind, where, first, least.size(),
-            list.size(),
-            VtdTwins.run(kind, least).difference(), paste(kind, least)));
+            list.size(), VtdTwins.run(kind, least).difference(), paste(kind, least)));
     }
 
     private static String paste(Kind kind, List<VtdStep> steps) {

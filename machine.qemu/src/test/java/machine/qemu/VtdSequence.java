@@ -16,8 +16,7 @@ final class VtdSequence {
      * page after it.
      */
     private static final long[] PAGES = {0, 0x1000, 0x2000, 0x3000, 0x7000, 0x1f_f000, 0x20_0000, 0x20_3000, 0x40_0000,
-        0x40_5000,
-        0x4020_0000L, 0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
+        0x40_5000, 0x4020_0000L, 0x4020_1000L, 0x7f_ffff_f000L, 1L << 39};
     private static final int FOCUS = 5;
     /** For each page table its level. Two trees: 0, 1, 2, 3 and 4 for addresses from 2 MiB on; 5, 6, 7, 8. */
     private static final int[] LEVELS = {4, 3, 2, 1, 1, 4, 3, 2, 1};

@@ -12,8 +12,7 @@ record VtdStep(Op op, long... values) {
     /** What can be done. */
     enum Op {
         PTE, CONTEXT, ROOT, RTADDR, TE, CTX_INV, TLB_INV, QIE, DESCRIPTOR, MEND, WAIT, WRITE, READ, STALE, MSI, IRTE,
-        IEC, IRTA, IRE, CLEAR,
-        EVENT, ICS
+        IEC, IRTA, IRE, CLEAR, EVENT, ICS
     }
 
     /** Writes an entry of a page table. */

@@ -190,8 +190,7 @@ final class VtdTwins {
         String edu = ",dma_mask=0xffffffffffffffff";
         String options = kind.options.isEmpty() ? "" : ',' + kind.options;
         Launch launch = Launch.q35((int) (MEMORY >> 20), "intel-iommu,intremap=on" + options,
-            "edu,addr=3.0,multifunction=on" + edu,
-            "edu,addr=3.2" + edu, "edu,addr=3.4" + edu, "edu,addr=4.0" + edu);
+            "edu,addr=3.0,multifunction=on" + edu, "edu,addr=3.2" + edu, "edu,addr=3.4" + edu, "edu,addr=4.0" + edu);
         int taken = 0;
         try (Qemu qemu = Qemu.start(launch)) {
             VtdTwins twins = new VtdTwins(qemu, pages, lifted);

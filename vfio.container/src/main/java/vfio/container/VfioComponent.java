@@ -68,9 +68,9 @@ public final class VfioComponent implements Vfio {
          * no interrupt controller verifies who rings them. Then any device of any container can ring any vector.
          * Linux's allow_unsafe_interrupts. For groups that are attached from now on.
          */
-        @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie "
-            + "outside translation though "
-            + "nobody verifies who rings, as Linux's allow_unsafe_interrupts; for groups attached from now on")
+        @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie outside "
+            + "translation though nobody verifies who rings, as Linux's allow_unsafe_interrupts; for groups attached "
+            + "from now on")
         boolean allow_unsafe_interrupts() default false;
 
         /** {@code stall.bound}: how many milliseconds devices of a new container may wait during a swap, 0..3600000. */
@@ -145,9 +145,9 @@ public final class VfioComponent implements Vfio {
             String wrong = kinds.size() == 1 ? Iommu.TYPE : Iommu.KIND;
             // Thrown, it would be a page of stack traces in the log, and the provider bound all the same.
             System.getLogger(VfioComponent.class.getName()).log(System.Logger.Level.WARNING,
-                "the IOMMU of {0} is not used: its service "
-                + "property {1} is {2}; it must be a text that is not empty{3}", label(reference), wrong,
-                properties.get(wrong), wrong.equals(Iommu.TYPE) ? ", or several" : "");
+                "the IOMMU of {0} is not used: its service property {1} is {2}; it must be a text that is not "
+                + "empty{3}", label(reference), wrong, properties.get(wrong),
+                wrong.equals(Iommu.TYPE) ? ", or several" : "");
         }
     }
 

@@ -43,11 +43,11 @@ import vfio.container.state.ContainerLock;
 import vfio.container.state.ContainerStatus;
 import vfio.container.state.Ledger;
 import vfio.container.state.Quiescence;
+import vfio.container.swap.ContainerParts;
 import vfio.container.swap.ControllerEvents;
 import vfio.container.swap.HotSwap;
 import vfio.container.swap.IommuEvents;
 import vfio.container.swap.StrategyEvents;
-import vfio.container.swap.ContainerParts;
 import vfio.container.swap.SwapReports;
 
 /**

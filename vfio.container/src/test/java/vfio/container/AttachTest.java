@@ -101,10 +101,8 @@ class AttachTest {
     @DisplayName("attach (4.1): a mapping or a doorbell inside a reserved region of the group: EINVAL, naming it, "
         + "nothing changed")
     @CsvSource({"0x10000, 0x10fff, RESERVED", "0x13fff, 0x14fff, RESERVED", "0xf000, 0x10000, MSI",
-        "0x0, 0xffffffff, RESERVED",
-        "0x11000, 0x11fff, RESERVED", "0x14000, 0x20000, RESERVED", "0x50000, 0x50fff, RESERVED",
-        "0x50fff, 0x51fff, RESERVED",
-        "0x4f000, 0x50000, RESERVED"})
+        "0x0, 0xffffffff, RESERVED", "0x11000, 0x11fff, RESERVED", "0x14000, 0x20000, RESERVED",
+        "0x50000, 0x50fff, RESERVED", "0x50fff, 0x51fff, RESERVED", "0x4f000, 0x50000, RESERVED"})
     void reservedConflict(long start, long end, Kind kind) {
         for (String type : List.of("type1", "type1v2")) {
             Board board = Board.type1();
@@ -168,11 +166,9 @@ class AttachTest {
     @DisplayName("attach: RMRRs of USB and graphics are relaxable as in Linux, or of what is configured; they are no "
         + "obstacle to a mapping")
     @CsvSource(nullValues = "null", value = {"0c0330, null, true", "0c0300, null, true", "030000, null, true",
-        "038000, null, true",
-        "0c0500, null, false", "0c8003, null, false", "00ff00, null, false", "020300, null, false",
-        "00ff00, 00ff, true",
-        "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false", "00ff00, 00, true", "030000, 0c03, false",
-        "030000, '', false"})
+        "038000, null, true", "0c0500, null, false", "0c8003, null, false", "00ff00, null, false",
+        "020300, null, false", "00ff00, 00ff, true", "00ff00, 0C03 00ff00, true", "00ff00, 00ff01, false",
+        "00ff00, 00, true", "030000, 0c03, false", "030000, '', false"})
     void relaxable(String code, String classes, boolean relaxable) {
         Board board = classes == null ? Board.type1()
             : Board.type1(new ContainerLimits(10, ContainerLimits.UNLIMITED, true,

@@ -34,8 +34,8 @@ import vfio.api.ContainerState;
 class GuardedDomainTest {
     private static final long BANK = 488 * MB;
     private static final List<Supplier<Throwable>> THROWN = List.of(
-        () -> new NoClassDefFoundError("a class that is gone"),
-        () -> new OutOfMemoryError("a test's"), () -> new IllegalStateException("a mistake"));
+        () -> new NoClassDefFoundError("a class that is gone"), () -> new OutOfMemoryError("a test's"),
+        () -> new IllegalStateException("a mistake"));
 
     private final Board board = Board.pamu();
     private final VfioService vfio = board.vfio;

@@ -87,8 +87,7 @@ class HotSwapTest {
         assertTrue(report.done());
         assertEquals(List.of("one", Swap.Backend.IOMMU, "pamu", "the second", 2, 2, 1, 1),
             List.of(report.container(), report.backend(), report.from(), report.to(), report.attributes(),
-                report.mappings(),
-                report.placements(), report.routes()));
+                report.mappings(), report.placements(), report.routes()));
         assertTrue(report.blockedNanos() > 0);
         assertEquals(List.of(report), vfio.swaps());
         assertEquals(List.of(report), told);

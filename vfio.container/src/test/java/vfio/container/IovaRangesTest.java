@@ -31,8 +31,7 @@ class IovaRangesTest {
     void cuts() {
         assertEquals(List.of(new IovaRange(0x4000, 0x4fff), new IovaRange(0x8000, 0x8fff)),
             valid(0x1000, 0xafff, region(0x9000, 0xffff), region(0x0, 0x2fff), region(0x2000, 0x3fff),
-                region(0x5000, 0x5fff),
-                region(0x6000, 0x7fff)));
+                region(0x5000, 0x5fff), region(0x6000, 0x7fff)));
         assertEquals(List.of(new IovaRange(0, 0x7fff_ffff_ffff_ffffL)), valid(0, -1, region(1L << 63, -1)));
         assertEquals(List.of(), valid(0x1000, 0x1fff, region(0, -1)));
         assertEquals(List.of(new IovaRange(0x1000, 0x1fff)), valid(0x1000, 0x1fff, region(0x2000, -1)));

@@ -36,8 +36,7 @@ class RestorePlanTest {
 
     private void verify() {
         IommuDomain domain = (IommuDomain) Proxy.newProxyInstance(getClass().getClassLoader(),
-            new Class<?>[] {IommuDomain.class},
-            (self, method, arguments) -> {
+            new Class<?>[] {IommuDomain.class}, (self, method, arguments) -> {
                 assertEquals("lookup", method.getName());
                 return lookup((long) arguments[0], (int) arguments[1]);
             });

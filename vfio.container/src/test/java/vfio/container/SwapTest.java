@@ -640,9 +640,8 @@ class SwapTest {
     }
 
     @Test
-    @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a "
-        + "bind that fails leaves "
-        + "SET_IOMMU undone")
+    @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a bind "
+        + "that fails leaves SET_IOMMU undone")
     void sessionFails() {
         container.msi("MAP", 0, BANK);
         board.trip.at(1);

@@ -99,8 +99,8 @@ class TwoIommusTest {
         assertEquals(ContainerState.BLOCKED, container.state());
         String reason = container.reason();
         assertTrue(reason.contains("the provider of " + kind + " is gone")
-            && reason.contains("the second: requester 0x11 of group 1 sits "
-            + "behind /iommu, which this IOMMU's provider does not drive"), reason);
+            && reason.contains("the second: requester 0x11 of group 1 sits behind /iommu, which this IOMMU's provider "
+            + "does not drive"), reason);
         refused(Errno.EINVAL, "the second: requester 0x11", container::retry);
         board.vfio.removeIommu(second);
         board.vfio.addIommu(second, kind, "the second", 1);

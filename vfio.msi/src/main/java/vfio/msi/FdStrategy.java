@@ -148,8 +148,7 @@ public final class FdStrategy implements MsiStrategy {
             for (Descriptor descriptor : open) {
                 if (descriptor.bank == bank) {
                     throw new ErrnoException(Errno.EEXIST, "MSI bank %d has descriptor %d; use it, or %s it first",
-                        bank,
-                        descriptor.fd, CLOSE);
+                        bank, descriptor.fd, CLOSE);
                 }
             }
             Descriptor descriptor = new Descriptor(bank, nextFd++);

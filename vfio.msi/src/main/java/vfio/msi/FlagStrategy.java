@@ -100,8 +100,7 @@ public final class FlagStrategy implements MsiStrategy {
             long length = banks.require(next).length();
             if (size != length) {
                 throw new ErrnoException(Errno.EINVAL, "size 0x%x: MSI bank %d, the next to be mapped, has 0x%x bytes",
-                    size, next,
-                    length);
+                    size, next, length);
             }
             banks.map(next, iova);
             return next;

@@ -117,8 +117,7 @@ public final class TailStrategy implements MsiStrategy {
                 throw new ErrnoException(Errno.EINVAL,
                     "iova 0x%x+0x%x touches windows %d..%d at %s, kept for MSI banks; map below them, or set more "
                         + "windows",
-                    iova, length,
-                    first, windows - 1, tail);
+                    iova, length, first, windows - 1, tail);
             }
         }
 
@@ -145,8 +144,8 @@ public final class TailStrategy implements MsiStrategy {
             Banks.Range window = window(environment, banks, bank);
             if (!free(bank)) {
                 throw new ErrnoException(Errno.ENOSPC,
-                    "window %d at %s is for MSI bank %d, but memory or a reserved range is there; "
-                    + "unmap it", windows - 1 - bank, window, bank);
+                    "window %d at %s is for MSI bank %d, but memory or a reserved range is there; unmap "
+                    + "it", windows - 1 - bank, window, bank);
             }
             return window.start();
         }

@@ -52,8 +52,7 @@ public final class WindowStrategy implements MsiStrategy {
     public @interface Config {
         /** {@code start}: first device address of the range, a multiple of 4 KiB; without a length it means nothing. */
         @AttributeDefinition(name = "Start", description = "first device address of the range, a multiple of 4096; "
-            + "counts only with a "
-            + "length; for new sessions")
+            + "counts only with a length; for new sessions")
         long start() default 0;
 
         /**
@@ -61,9 +60,8 @@ public final class WindowStrategy implements MsiStrategy {
          * translation is paged, else the top eighth of the aperture in whole windows, at least as many as there are
          * banks.
          */
-        @AttributeDefinition(name = "Length", min = "0", description = "bytes of the range, a multiple of 4096; 0 "
-            + "for the default range; "
-            + "for new sessions")
+        @AttributeDefinition(name = "Length", min = "0", description = "bytes of the range, a multiple of 4096; 0 for "
+            + "the default range; for new sessions")
         long length() default 0;
     }
 

@@ -76,8 +76,7 @@ class WindowStrategyTest {
 
     @Test
     @DisplayName("P4: back after its bundle was swapped, window resumes what is inside its range, the ends included; "
-        + "bank, flag and fd "
-        + "anything; tail and topdown nothing")
+        + "bank, flag and fd anything; tail and topdown nothing")
     void resumes() {
         for (long iova : new long[] {0x1a000000, 0x1e000000}) {
             assertTrue(session.resume(List.of(new MsiPlacement(0, iova, 0x2000000))), Long.toHexString(iova));

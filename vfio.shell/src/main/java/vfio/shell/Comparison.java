@@ -251,8 +251,7 @@ final class Comparison {
 
         private Result refused(String reason) {
             return new Result(choice, false, reason, 0, mustKnow(choice.name()), 0, 0, "", "", 0, "", List.of(), 0, 0,
-                Map.of(), 0, 0, 0, 0,
-                "", new Layout(new Geometry(0, 0), 0, List.of()));
+                Map.of(), 0, 0, 0, 0, "", new Layout(new Geometry(0, 0), 0, List.of()));
         }
 
         Result run() throws IOException, InterruptedException {
@@ -320,9 +319,8 @@ final class Comparison {
                 failure = e.getMessage();
             }
             return new Result(choice, true, choice.assessment().reason(), spent, mustKnow(choice.name()), windowsUsed,
-                wasted, smallest(),
-                hotPlug, hotPlugOperations, isolation, shared, raised, delivered, perBank, bytes, mismatches, first,
-                warm, failure, layout);
+                wasted, smallest(), hotPlug, hotPlugOperations, isolation, shared, raised, delivered, perBank, bytes,
+                mismatches, first, warm, failure, layout);
         }
 
         /** {@return the start of the memory: that of the aperture; in a paged one, a range that nothing occupies} */

@@ -18,21 +18,19 @@ final class ComparisonReport {
 
     String text() {
         Table table = new Table("strategy", "works", "user ops", "the user must know", "windows", "wasted",
-            "smallest aperture",
-            "a third device, later", "isolation", "bytes", "MSIs", "first µs", "µs", "adds", "why");
+            "smallest aperture", "a third device, later", "isolation", "bytes", "MSIs", "first µs", "µs", "adds",
+            "why");
         for (Comparison.Result result : comparison.results()) {
             if (result.feasible()) {
                 table.row(result.choice().name(), result.ok() ? "yes" : "NO", result.userOperations(),
-                    result.mustKnow(),
-                    result.windowsUsed(), Amount.size(result.wasted()),
-                    result.smallest().isEmpty() ? "-" : result.smallest(),
-                    result.hotPlug(), result.isolation(), result.bytesVerified() - result.mismatches(),
-                    result.delivered(), micros(result.firstNanos()), micros(result.nanos()), ratio(result),
+                    result.mustKnow(), result.windowsUsed(), Amount.size(result.wasted()),
+                    result.smallest().isEmpty() ? "-" : result.smallest(), result.hotPlug(), result.isolation(),
+                    result.bytesVerified() - result.mismatches(), result.delivered(), micros(result.firstNanos()),
+                    micros(result.nanos()), ratio(result),
                     result.failure().isEmpty() ? result.reason() : result.failure());
             } else {
                 table.row(result.choice().name(), "no", "-", result.mustKnow(), "-", "-", "-", "-", "-", "-", "-", "-",
-                    "-", "-",
-                    result.reason());
+                    "-", "-", result.reason());
             }
         }
         List<String> failures = comparison.failures();

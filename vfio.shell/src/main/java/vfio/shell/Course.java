@@ -418,8 +418,7 @@ final class Course {
         if (using.isEmpty()) {
             Set<Offer> now = Offer.of(bundle);
             notes.add(String.format("%s %s is at work and offers %s; no container uses it", Offer.name(bundle),
-                bundle.getVersion(),
-                now.isEmpty() ? "nothing on this machine"
+                bundle.getVersion(), now.isEmpty() ? "nothing on this machine"
                     : now.stream().map(Offer::text).collect(Collectors.joining(", "))));
         }
         long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(graceMillis());

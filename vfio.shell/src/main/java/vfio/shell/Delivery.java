@@ -46,8 +46,7 @@ interface Delivery {
             mark.update(new Hashtable<>());
             if (!told.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
                 throw new ErrnoException(Errno.ETIMEDOUT,
-                    "stored, but some component has not taken a configuration within %d s",
-                    PATIENCE_SECONDS);
+                    "stored, but some component has not taken a configuration within %d s", PATIENCE_SECONDS);
             }
         } finally {
             mark.delete();

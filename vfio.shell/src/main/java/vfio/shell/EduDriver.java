@@ -44,8 +44,7 @@ final class EduDriver {
         long identification = device.read(Region.BAR0, IDENTIFICATION, 4);
         if ((identification & 0xffff) != 0x00ed) {
             throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu",
-                device.name(),
-                identification);
+                device.name(), identification);
         }
     }
 

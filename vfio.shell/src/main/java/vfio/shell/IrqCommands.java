@@ -148,7 +148,6 @@ public final class IrqCommands {
     private String record(Journal.Interrupt interrupt) {
         bench.journal().add(interrupt);
         return String.format("%d delivered, %d where none was due, after %d µs", interrupt.delivered(),
-            interrupt.stray(),
-            interrupt.micros());
+            interrupt.stray(), interrupt.micros());
     }
 }

@@ -139,8 +139,7 @@ final class Journal {
         interrupts.add(interrupt);
         if (!interrupt.ok()) {
             failures.add(String.format("%s: one interrupt raised (%s), %d delivered to its eventfd, %d to others",
-                interrupt.device(),
-                interrupt.through(), interrupt.delivered(), interrupt.stray()));
+                interrupt.device(), interrupt.through(), interrupt.delivered(), interrupt.stray()));
         }
     }
 

@@ -65,8 +65,7 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
             if (iova >= mapping.iova() && iova <= mapping.end()) {
                 long physical = mapping.buffer().physical(mapping.offset() + iova - mapping.iova());
                 return new Row(index, iova, span, physical, Math.min(span, mapping.end() - iova + 1), mapping.access(),
-                    Use.MEMORY,
-                    "memory");
+                    Use.MEMORY, "memory");
             }
         }
         for (MsiPlacement placement : container.msiPlacements()) {
@@ -81,8 +80,7 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
         List<Row> rows = new ArrayList<>();
         for (Mapping mapping : container.mappings()) {
             rows.add(new Row(rows.size(), mapping.iova(), mapping.length(), mapping.buffer().physical(mapping.offset()),
-                mapping.length(),
-                mapping.access(), Use.MEMORY, "memory"));
+                mapping.length(), mapping.access(), Use.MEMORY, "memory"));
         }
         for (MsiPlacement placement : container.msiPlacements()) {
             rows.add(doorbell(container, rows.size(), placement, placement.length()));
@@ -93,7 +91,6 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
 
     private static Row doorbell(Container container, int index, MsiPlacement placement, long span) {
         return new Row(index, placement.iova(), span, container.lookup(placement.iova(), Access.WRITE),
-            placement.length(), Access.WRITE,
-            Use.DOORBELL, "msi bank " + placement.bank());
+            placement.length(), Access.WRITE, Use.DOORBELL, "msi bank " + placement.bank());
     }
 }

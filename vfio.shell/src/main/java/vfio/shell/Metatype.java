@@ -116,8 +116,7 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
                     all.addAll(read(bundle.getSymbolicName(), in));
                 } catch (IOException | SAXException | ParserConfigurationException e) {
                     throw new ErrnoException(Errno.EIO, e, "%s of bundle %s cannot be read: %s", file.getPath(),
-                        bundle.getSymbolicName(),
-                        e.getMessage());
+                        bundle.getSymbolicName(), e.getMessage());
                 }
             }
         }
@@ -147,9 +146,8 @@ record Metatype(String pid, boolean factory, String bundle, String name, String 
     private static Attribute attribute(Element one) {
         String cardinality = one.getAttribute("cardinality");
         return new Attribute(one.getAttribute("id"), one.getAttribute("type"),
-            !cardinality.isEmpty() && !cardinality.equals("0"),
-            one.getAttribute("name"), one.getAttribute("description"), one.getAttribute("default"),
-            one.getAttribute("min"),
+            !cardinality.isEmpty() && !cardinality.equals("0"), one.getAttribute("name"),
+            one.getAttribute("description"), one.getAttribute("default"), one.getAttribute("min"),
             one.getAttribute("max"),
             children(one, "Option").stream().map(option -> option.getAttribute("value")).toList());
     }

@@ -44,8 +44,7 @@ final class Replacement {
             .max(Comparator.comparing((Bundle one) -> !Offer.of(one).isEmpty())
                 .thenComparing(one -> one.getState() == Bundle.ACTIVE))
             .orElseThrow(() -> new ErrnoException(Errno.ENOENT,
-                "there is neither a container nor a bundle %s; there are containers %s and "
-                + "backends %s",
+                "there is neither a container nor a bundle %s; there are containers %s and backends %s",
                 name, bench.vfio().containers().stream().map(Container::name).toList(), Offer.backends(context)));
         if (bench.offered(bundle, Course.known(bundle)).isEmpty()) {
             throw new ErrnoException(Errno.EOPNOTSUPP,
@@ -73,8 +72,7 @@ final class Replacement {
             return candidate;
         } catch (ErrnoException e) {
             String failure = String.format("%s did not take the place of %s %s: %s", jar, Offer.name(bundle),
-                bundle.getVersion(),
-                e.reason());
+                bundle.getVersion(), e.reason());
             Course.tell(bench, bench.offered(bundle, Course.known(bundle)), failure);
             throw new ErrnoException(e.errno(), e, "%s; nothing was touched", failure);
         }

@@ -179,16 +179,14 @@ final class Reports {
             table.row(choice.name(), choice.ranking(),
                 (choice.chosen() ? "yes" : "") + (choice.preferred() ? ", preferred" : ""),
                 choice.assessment().feasible() ? "yes" : "no", choice.assessment().windows(),
-                choice.assessment().userOperations(),
-                choice.assessment().reason());
+                choice.assessment().userOperations(), choice.assessment().reason());
         }
         return table.isEmpty() ? "no bundle provides an MSI strategy\n" : table.toString();
     }
 
     static Table swaps(List<Swap> swaps) {
         Table table = new Table("at", "container", "backend", "from", "to", "mappings", "banks", "MSIs", "blocked µs",
-            "waited", "refused",
-            "carried", "not done because");
+            "waited", "refused", "carried", "not done because");
         swaps.forEach(
             swap -> table.row(TIME.format(swap.at()), swap.container(), swap.backend().name().toLowerCase(Locale.ROOT),
             swap.from().isEmpty() ? "-" : swap.from(), swap.to().isEmpty() ? "-" : swap.to(), swap.mappings(),
@@ -222,8 +220,8 @@ final class Reports {
         for (Node node : bench.machine().nodes()) {
             if (node.path().contains(pattern) || node.compatible().stream().anyMatch(one -> one.contains(pattern))) {
                 table.row(node.path(), node.registers().isEmpty() ? "-" : String.format("0x%x+0x%x",
-                    node.registers().get(0).physical(), node.registers().get(0).size()),
-                    String.join(" ", node.compatible()));
+                    node.registers().get(0).physical(), node.registers().get(0).size()), String.join(" ",
+                    node.compatible()));
             }
         }
         return table.toString();
@@ -242,8 +240,7 @@ final class Reports {
         journal.interrupts().forEach(interrupt -> table.row(interrupt.device(),
             interrupt.through(), interrupt.bank() < 0 ? "" : interrupt.vector(),
             interrupt.bank() < 0 ? "-" : String.format("0x%x <- 0x%x", interrupt.address(), interrupt.data()),
-            interrupt.delivered(),
-            interrupt.stray(), interrupt.micros()));
+            interrupt.delivered(), interrupt.stray(), interrupt.micros()));
         return table;
     }
 

@@ -164,13 +164,11 @@ final class Svg {
         svg.append(String.format(Locale.ROOT,
             "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#333333\" "
                 + "stroke-width=\"0.8\"/>%n",
-            x, y,
-            width, height, fill));
+            x, y, width, height, fill));
     }
 
     private static void text(StringBuilder svg, int x, int y, String anchor, int size, String fill, String content) {
         svg.append(String.format("<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" font-size=\"%d\" fill=\"%s\">%s</text>%n",
-            x, y, anchor,
-            size, fill, content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")));
+            x, y, anchor, size, fill, content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")));
     }
 }

@@ -20,8 +20,7 @@ import vfio.api.Swap;
 @Component(service = SwapCommands.class, property = {
     "osgi.command.scope=vfio",
     "osgi.command.function=swap", "osgi.command.function=swaps", "osgi.command.function=retry",
-    "osgi.command.function=stall",
-    "gantry.command.looks=swaps", "gantry.command.looks=stall",
+    "osgi.command.function=stall", "gantry.command.looks=swaps", "gantry.command.looks=stall",
     "gantry.command.group=to swap: swap swaps retry stall",
     "gantry.command.completes=swap (__containers)|(__backends) (__replacements)",
     "gantry.command.completes=retry (__containers)", "gantry.command.completes=stall (__containers)"})
@@ -37,8 +36,7 @@ public final class SwapCommands {
     }
 
     @Descriptor("replace a backend's bundle with a fresh copy, under containers; shows what each of them says of it. "
-        + "If it fails, the old "
-        + "one is put back")
+        + "If it fails, the old one is put back")
     public String swap(@Descriptor("bundle, e.g. iommu.pamu") String bundle) throws IOException, InterruptedException {
         return attempt(bundle, "", () -> text(replacement.run(bundle, "")));
     }

@@ -389,8 +389,7 @@ public final class Workbench {
         String refusal = refused.stream().findFirst().map(fault -> String.format("%s at iova 0x%x: %s",
             fault.access() == Access.WRITE ? "write" : "read", fault.iova(), Refusal.name(fault.refusal()))).orElse("");
         Journal.Transfer transfer = new Journal.Transfer(user.container.name(), name, from, to, bytes, mismatches,
-            refused.size(), refusal,
-            remark);
+            refused.size(), refusal, remark);
         journal.add(transfer);
         return transfer;
     }
@@ -414,8 +413,7 @@ public final class Workbench {
         Violation last = last(vfio.violations());
         boolean untouched = same(before, others(user.container, iova, bytes)) && strays(null) == 0;
         Journal.Attempt attempt = new Journal.Attempt(user.container.name(), name, user.device.requester(), write, iova,
-            bytes,
-            expected, remark, fault, last == lastBefore ? null : last, untouched);
+            bytes, expected, remark, fault, last == lastBefore ? null : last, untouched);
         journal.add(attempt);
         return attempt;
     }

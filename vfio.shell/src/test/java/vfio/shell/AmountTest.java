@@ -15,8 +15,7 @@ class AmountTest {
     @DisplayName("Numbers as people write them")
     @ParameterizedTest
     @CsvSource({"0, 0", "8, 8", "0x10000000, 268435456", "512M, 536870912", "64k, 65536", "2G, 2147483648",
-        "1T, 1099511627776",
-        "0xffffffffffffffff, -1", " 4K , 4096"})
+        "1T, 1099511627776", "0xffffffffffffffff, -1", " 4K , 4096"})
     void parse(String text, long number) {
         assertEquals(number, Amount.parse(text));
     }

@@ -19,8 +19,8 @@ class ComparisonTest {
     static Comparison.Result result(boolean feasible, long raised, long delivered, long bytes, long mismatches,
         String failure) {
         return new Comparison.Result(new MsiChoice("bank", 0, MsiAssessment.refused("no"), false, false), feasible, "",
-            4, "", 3, 0, "", "",
-            0, "", List.of(), raised, delivered, Map.of(), bytes, mismatches, 1, 1, failure, EMPTY);
+            4, "", 3, 0, "", "", 0, "", List.of(), raised, delivered, Map.of(), bytes, mismatches, 1, 1, failure,
+            EMPTY);
     }
 
     @DisplayName("A strategy passes if every interrupt arrived once and every byte is right; one that is not "

@@ -305,8 +305,7 @@ class WorkbenchTest {
         CountDownLatch free = new CountDownLatch(1);
         MsiStrategy bank = new BankStrategy();
         vfio.addStrategy((MsiStrategy) Proxy.newProxyInstance(MsiStrategy.class.getClassLoader(),
-            new Class<?>[] {MsiStrategy.class},
-            (self, method, arguments) -> {
+            new Class<?>[] {MsiStrategy.class}, (self, method, arguments) -> {
                 if (method.getName().equals("assess")) {
                     busy.countDown();
                     free.await();
@@ -332,8 +331,8 @@ class WorkbenchTest {
         Map<String, Object> properties = Map.of("objectClass", new String[] {MsiStrategy.class.getName()},
             "msi.strategy", name);
         ServiceReference<?> reference = (ServiceReference<?>) Proxy.newProxyInstance(
-            ServiceReference.class.getClassLoader(),
-            new Class<?>[] {ServiceReference.class}, (self, method, arguments) -> method.getName().equals("getProperty")
+            ServiceReference.class.getClassLoader(), new Class<?>[] {ServiceReference.class},
+            (self, method, arguments) -> method.getName().equals("getProperty")
                 ? properties.get(arguments[0]) : null);
         Bundle one = fake(Bundle.class,
             Map.of("getSymbolicName", "mine", "getRegisteredServices", new ServiceReference<?>[] {reference}));

@@ -90,8 +90,7 @@ final class Backend {
         level.setStartLevel(level.getStartLevel(), event -> done.countDown());
         if (!done.await(Referee.PATIENCE_SECONDS, TimeUnit.SECONDS)) {
             throw new ErrnoException(Errno.ETIMEDOUT, "the framework has not set the start level of %s within %d s",
-                name(),
-                Referee.PATIENCE_SECONDS);
+                name(), Referee.PATIENCE_SECONDS);
         }
     }
 

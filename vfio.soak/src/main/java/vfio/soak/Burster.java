@@ -45,8 +45,8 @@ final class Burster extends Worker {
         if (signals == 0) {
             referee.lost.increment();
             referee.fail("%s: %d messages were sent and none has arrived after %d s: %s, %s %s", name(), burst,
-                Referee.PATIENCE_SECONDS,
-                tenant.container().state(), tenant.container().reason(), tenant.container().msiRoutes());
+                Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason(),
+                tenant.container().msiRoutes());
         }
         driver.acknowledge();
         mover.copy();

@@ -72,8 +72,8 @@ final class Copier extends Worker {
         if (signals == 0) {
             referee.lost.increment();
             referee.fail("%s: a message was %s and has not arrived after %d s: %s, %s %s", name(), how,
-                Referee.PATIENCE_SECONDS,
-                tenant.container().state(), tenant.container().reason(), tenant.container().msiRoutes());
+                Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason(),
+                tenant.container().msiRoutes());
         } else if (signals > 1) {
             referee.duplicated.add(signals - 1);
             referee.fail("%s: one message was %s and %d have arrived", name(), how, signals);

@@ -45,8 +45,7 @@ final class EduDriver {
         long identification = device.read(Region.BAR0, IDENTIFICATION, 4);
         if ((identification & 0xffff) != 0x00ed) {
             throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu",
-                device.name(),
-                identification);
+                device.name(), identification);
         }
     }
 
@@ -83,8 +82,7 @@ final class EduDriver {
         for (int polls = 0; (device.read(Region.BAR0, COMMAND, 8) & RUN) != 0; polls++) {
             if (System.nanoTime() - begin > TimeUnit.SECONDS.toNanos(Referee.PATIENCE_SECONDS)) {
                 throw new ErrnoException(Errno.ETIMEDOUT, "device %s did not finish a transfer of %d bytes within %d s",
-                    device.name(), bytes,
-                    Referee.PATIENCE_SECONDS);
+                    device.name(), bytes, Referee.PATIENCE_SECONDS);
             }
             if (polls > SPINS) {
                 LockSupport.parkNanos(NAP_NANOS);

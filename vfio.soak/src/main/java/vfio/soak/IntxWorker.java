@@ -57,8 +57,7 @@ final class IntxWorker extends Worker {
         referee.pins.increment();
         if (signals != 1) {
             referee.fail("%s: the pin was %s and has fired %d times within %d s; %s", name(), how, signals,
-                Referee.PATIENCE_SECONDS,
-                tenant.container().reason());
+                Referee.PATIENCE_SECONDS, tenant.container().reason());
         }
     }
 }

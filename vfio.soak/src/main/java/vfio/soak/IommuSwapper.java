@@ -25,8 +25,7 @@ final class IommuSwapper extends BundleSwapper {
     /** For how long a provider that waits for one call of users waits. */
     private static final long TRAP_MILLIS = 25;
     private static final FaultyIommu.Fault[] THROWN = {FaultyIommu.Fault.ERRNO, FaultyIommu.Fault.EXCEPTION,
-        FaultyIommu.Fault.ERROR,
-        FaultyIommu.Fault.ERROR_WHEN_DONE};
+        FaultyIommu.Fault.ERROR, FaultyIommu.Fault.ERROR_WHEN_DONE};
 
     private final BundleContext context;
     private final String kind;
@@ -66,8 +65,7 @@ final class IommuSwapper extends BundleSwapper {
     private boolean takeOver(String swap, FaultyIommu.Fault fault, String only, int at) throws Exception {
         ServiceReference<Iommu> reference = real();
         FaultyIommu newcomer = new FaultyIommu(context.getService(reference), fault, only,
-            swap.equals("vanish") ? 0 : at,
-            TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
+            swap.equals("vanish") ? 0 : at, TimeUnit.MILLISECONDS.toNanos(random.nextLong(LATEST_MILLIS)));
         ServiceRegistration<Iommu> registration = context.registerService(Iommu.class, newcomer,
             new Hashtable<>(Map.of(Iommu.KIND, kind,
             Iommu.TYPE, reference.getProperty(Iommu.TYPE), Constants.SERVICE_RANKING, random.nextInt(-10, 10))));

@@ -95,11 +95,9 @@ final class Leaks {
                 MethodType.methodType(boolean.class, Revision.class, Object.class), Revision.class,
                 "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
             ObjectMethods.bootstrap(lookup, "hashCode", MethodType.methodType(int.class, Revision.class),
-                Revision.class,
-                "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
+                Revision.class, "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
             ObjectMethods.bootstrap(lookup, "toString", MethodType.methodType(String.class, Revision.class),
-                Revision.class,
-                "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
+                Revision.class, "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
         } catch (Throwable e) {
             throw new IllegalStateException("the JVM does not make an equals for " + Revision.class, e);
         }

@@ -129,8 +129,7 @@ final class Mover {
             referee.mismatches.add(wrong);
             referee.strayWrites.add(stray);
             referee.fail("container %s: transfer %d of %d bytes to iova 0x%x: %d wrong, and %d around them",
-                tenant.container().name(),
-                sequence, length, tenant.layout().iova(slots[slot]) + offset, wrong, stray);
+                tenant.container().name(), sequence, length, tenant.layout().iova(slots[slot]) + offset, wrong, stray);
         }
     }
 

@@ -70,9 +70,8 @@ final class Progress {
         return String.format(Locale.ROOT,
             "  %d/%d s  %d swaps  %.1f MB verified, %d wrong  %d MSIs, %d lost  %d maps  blocked %d µs%s", second,
             settings.seconds(), referee.swaps(), referee.bytesVerified.sum() / 1e6,
-            referee.mismatches.sum() + referee.strayWrites.sum(),
-            referee.delivered.sum(), referee.lost.sum(), referee.maps.sum(),
-            Verdict.quantile(referee.reports.blockedMicros(), 0.5),
+            referee.mismatches.sum() + referee.strayWrites.sum(), referee.delivered.sum(), referee.lost.sum(),
+            referee.maps.sum(), Verdict.quantile(referee.reports.blockedMicros(), 0.5),
             referee.failed() == 0 ? "" : "  " + referee.failed() + " FAILED");
     }
 }

@@ -258,8 +258,7 @@ final class Soak {
         String sizes = sets.stream().map(set -> String.valueOf(set.size())).collect(Collectors.joining(" and "));
         List<String> missing = ROLES.subList(sets.stream().mapToInt(List::size).max().orElse(0), ROLES.size());
         return String.format("%d container%s with %s device%s%s", sets.size(), sets.size() == 1 ? "" : "s", sizes,
-            sizes.equals("1") ? "" : "s",
-            missing.isEmpty() ? "" : ", no place for " + String.join(", ", missing));
+            sizes.equals("1") ? "" : "s", missing.isEmpty() ? "" : ", no place for " + String.join(", ", missing));
     }
 
     /** Puts everybody to work in one container, as far as there are devices. */
@@ -339,8 +338,7 @@ final class Soak {
         if (tenant.blocked() > reported) {
             referee.unexpectedFaults.add(tenant.blocked() - reported);
             referee.fail("container %s: %d accesses were refused BLOCKED, and the reports know of %d",
-                tenant.container().name(),
-                tenant.blocked(), reported);
+                tenant.container().name(), tenant.blocked(), reported);
         }
         if (sameBound && refusals.shortest() != null && refusals.shortest().blockedNanos() < tenant.bound().toNanos()) {
             referee.fail("accesses were refused before they had waited for %s: %s", tenant.bound(),

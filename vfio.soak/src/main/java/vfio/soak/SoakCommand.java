@@ -22,8 +22,8 @@ import vfio.api.Vfio;
 
 /** The commands {@code vfio:soak} and {@code vfio:enough}, which ends one early. They need nothing that is swapped. */
 @Component(service = SoakCommand.class, property = {"osgi.command.scope=vfio", "osgi.command.function=soak",
-    "osgi.command.function=enough",
-    "gantry.command.group=to try: soak enough", "gantry.command.completes=soak --json=*"})
+    "osgi.command.function=enough", "gantry.command.group=to try: soak enough",
+    "gantry.command.completes=soak --json=*"})
 public final class SoakCommand {
     /** Bound of the seeds that JSON can represent exactly. */
     private static final long SEEDS = 1L << 48;

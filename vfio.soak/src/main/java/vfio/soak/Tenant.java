@@ -313,8 +313,7 @@ final class Tenant implements AutoCloseable {
         if (changed > 0) {
             referee.strayWrites.add(changed);
             referee.fail("container %s: %d bytes that no device may reach have changed, %s 0x%x", container.name(),
-                changed, where,
-                buffer.physical(offset));
+                changed, where, buffer.physical(offset));
             Guard.fill(buffer, offset, length);
         }
     }
@@ -326,8 +325,7 @@ final class Tenant implements AutoCloseable {
             if (container.lookup(mapping.iova(), Access.WRITE) != mapping.buffer().physical(mapping.offset())
                     || container.lookup(mapping.end(), Access.READ) != last) {
                 referee.fail("container %s: the tables do not say of 0x%x..0x%x what the ledger says", container.name(),
-                    mapping.iova(),
-                    mapping.end());
+                    mapping.iova(), mapping.end());
             }
         });
         for (int slot = 1; slot < layout.slots() / 2; slot += 2) {

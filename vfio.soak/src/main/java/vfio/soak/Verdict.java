@@ -90,15 +90,13 @@ record Verdict(Settings settings, String board, List<String> warnings, Referee r
         line(text, "reports", "%d, of %d that failed; %d mappings replayed", reports.count(), reports.failed(),
             reports.mappings());
         line(text, "DMA blocked", "%s µs (median of the swaps), %s (99th percentile), %s (longest)",
-            quantile(blocked, 0.5), quantile(blocked, 0.99),
-            quantile(blocked, 1));
+            quantile(blocked, 0.5), quantile(blocked, 0.99), quantile(blocked, 1));
         line(text, "accesses", "%d waited, %d refused after waiting", reports.stalled(), reports.refused());
         line(text, "DMA", "%.1f MB verified, %d bytes wrong, %d bytes stray", referee.bytesVerified.sum() / 1e6,
-            referee.mismatches.sum(),
-            referee.strayWrites.sum());
+            referee.mismatches.sum(), referee.strayWrites.sum());
         line(text, "MSIs", "%d raised, %d delivered, %d lost, %d duplicated; %d carried over a swap",
-            referee.raised.sum(),
-            referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(), reports.carried());
+            referee.raised.sum(), referee.delivered.sum(), referee.lost.sum(), referee.duplicated.sum(),
+            reports.carried());
         line(text, "pins", "%d fired", referee.pins.sum());
         line(text, "maps, unmaps", "%d, of which %d refused for now (EAGAIN)", referee.maps.sum(),
             referee.againLater.sum());

@@ -52,8 +52,7 @@ class FaultyIommuTest {
     }
 
     private static final List<String> ALL = List.of("capabilities", "reservedRegions", "serves", "open", "set", "get",
-        "map", "lookup", "mapDoorbell",
-        "attach", "unmap", "detach", "close");
+        "map", "lookup", "mapDoorbell", "attach", "unmap", "detach", "close");
 
     @DisplayName("Each call of the contract fails in its turn and has not reached the real provider, unless it fails "
         + "when all is done; closing has")

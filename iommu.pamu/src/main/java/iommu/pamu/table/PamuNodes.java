@@ -26,8 +26,7 @@ public final class PamuNodes {
         List<Node> instances = pamu.children();
         if (instances.isEmpty()) {
             throw new ErrnoException(Errno.ENODEV,
-                "%s has no PAMU instance; the machine source must give it one child each",
-                pamu.path());
+                "%s has no PAMU instance; the machine source must give it one child each", pamu.path());
         }
         for (Node instance : instances) {
             if (instance.registers().size() != 1 || instance.registers().get(0).size() < Registers.BYTES) {

@@ -313,8 +313,7 @@ public final class Pamu implements TranslationUnit {
         int permitted = Paace.access(word1);
         if ((permitted & access) != access) {
             return refuse((access == Access.READ ? codes.readDenied() : codes.writeDenied()) << APV, liodn, iova,
-                access, entry,
-                permitted == 0 ? Refusal.UNMAPPED : Refusal.DENIED);
+                access, entry, permitted == 0 ? Refusal.UNMAPPED : Refusal.DENIED);
         }
         int word3 = (int) memory.pair(entry + Paace.ATTRIBUTES);
         if ((word3 & Paace.OPERATION) != Paace.OPERATION_NONE) {

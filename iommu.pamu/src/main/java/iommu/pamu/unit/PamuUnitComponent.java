@@ -43,15 +43,13 @@ public final class PamuUnitComponent {
         int max_liodn() default 0xfff;
 
         /** {@code max.windows}: the largest number of windows, announced by PC3; 16 for a P4080 rev 1. */
-        @AttributeDefinition(name = "Most windows", min = "2", max = "65536", description = "a power of two, "
-            + "announced by PC3 and "
-            + "enforced on WCE; 16 for a P4080 rev 1; when the units are plugged in next")
+        @AttributeDefinition(name = "Most windows", min = "2", max = "65536", description = "a power of two, announced "
+            + "by PC3 and enforced on WCE; 16 for a P4080 rev 1; when the units are plugged in next")
         int max_windows() default 256;
 
         /** {@code bypass.reset}: PAMUBYPENR after reset; -1 for a chip whose boot loader leaves everybody bypassed. */
         @AttributeDefinition(name = "Bypass at reset", description = "PAMUBYPENR after reset; -1 if the boot loader "
-            + "leaves everybody "
-            + "bypassed; when the units are plugged in next")
+            + "leaves everybody bypassed; when the units are plugged in next")
         int bypass_reset() default 0;
     }
 
@@ -103,8 +101,7 @@ public final class PamuUnitComponent {
     private static PamuModel model(ConfigurationReader.Values values) {
         return new PamuModel(values.integer("version", 0, 0xffff), values.integer("max.liodn", 0, 0xffff),
             values.powerOfTwo("max.windows", 2, 65536),
-            values.integer("bypass.reset", Integer.MIN_VALUE, Integer.MAX_VALUE),
-            ViolationCodes.MODEL);
+            values.integer("bypass.reset", Integer.MIN_VALUE, Integer.MAX_VALUE), ViolationCodes.MODEL);
     }
 
     /** Takes the unit out: everything behind it is blocked. */

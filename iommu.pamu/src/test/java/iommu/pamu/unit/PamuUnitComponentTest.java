@@ -77,8 +77,7 @@ class PamuUnitComponentTest {
         component.modified(OTHER);
         assertEquals(List.of(
             "warn: the new configuration is for units that are plugged in from now on; restart this bundle to plug "
-                + "them in "
-            + "anew"), registry.lines);
+                + "them in anew"), registry.lines);
         assertTrue(machine.ready(node));
         assertEquals(0x100, word(PAMU + 0xbf8));
         component.close();

@@ -88,8 +88,8 @@ public record VtdSettings(VtdCapabilities capabilities, int hostWidth, boolean c
             | 0xfL << 8
             | 0xfL << 20;
         return new VtdSettings(new VtdCapabilities(cap, ecap), values.integer("host.width", 32, 52),
-            values.flag("fault.compression"),
-            values.flag("block.until.enabled"), values.powerOfTwo("iotlb.entries", 64, 1 << 20));
+            values.flag("fault.compression"), values.flag("block.until.enabled"),
+            values.powerOfTwo("iotlb.entries", 64, 1 << 20));
     }
 
     private static long bit(boolean value, int number) {

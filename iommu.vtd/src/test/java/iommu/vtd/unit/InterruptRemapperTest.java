@@ -122,10 +122,8 @@ class InterruptRemapperTest {
     @DisplayName("VT-d 6.1: SVT 1 compares the source id under SQ; SVT 2 the bus, start in 15:8, end in 7:0; SVT 0 "
         + "nothing")
     @CsvSource({"0x40010,0x10,true", "0x40010,0x11,false", "0x50010,0x14,true", "0x50010,0x12,false",
-        "0x60010,0x16,true",
-        "0x60010,0x11,false", "0x70010,0x17,true", "0x70010,0x18,false",
-        "0x80002,0x0210,true", "0x80002,0x0310,false", "0x80102,0x0010,false", "0x80102,0x0110,true",
-        "0x00099,0x10,true"})
+        "0x60010,0x16,true", "0x60010,0x11,false", "0x70010,0x17,true", "0x70010,0x18,false", "0x80002,0x0210,true",
+        "0x80002,0x0310,false", "0x80102,0x0010,false", "0x80102,0x0110,true", "0x00099,0x10,true"})
     void sourceVerification(String high, String requester, boolean passes) {
         start(VtdSettings.DEFAULT, 0x120007);
         irte(1, 0x0000030000410001L, Long.decode(high));

@@ -206,8 +206,7 @@ class InvalidationRaceTest {
             assertEquals(0xfef00000L, unit.translate(SID, 0x40500000L, 4, Access.WRITE));
         }
         assertEquals(unit.translate(0x20, 0xfee00000L, 4, Access.WRITE),
-            unit.translate(SID, 0xfee00000L, 4, Access.WRITE),
-            "the range answers alike for all");
+            unit.translate(SID, 0xfee00000L, 4, Access.WRITE), "the range answers alike for all");
     }
 
     @Test

@@ -93,8 +93,8 @@ public final class Mpic implements Mmio, InterruptInputs {
         List<Node.Range> ranges = node.registers();
         if (ranges.isEmpty() || ranges.get(0).size() != MpicRegisters.SIZE) {
             throw new ErrnoException(Errno.EINVAL, "%s: an MPIC has 0x%x bytes of registers, the node says %s",
-                node.path(),
-                MpicRegisters.SIZE, ranges.isEmpty() ? "nothing" : String.format("0x%x", ranges.get(0).size()));
+                node.path(), MpicRegisters.SIZE,
+                ranges.isEmpty() ? "nothing" : String.format("0x%x", ranges.get(0).size()));
         }
         return new Unit(List.of(new Unit.Window(ranges.get(0).physical(), MpicRegisters.SIZE, this)), Map.of(), this);
     }

@@ -57,8 +57,7 @@ public record MpicModel(int version, int sources, int cpus, MsiLayout layout) {
         int cpus = machine.cpus().size();
         if (cpus < 1 || cpus > MpicRegisters.MAX_CPUS) {
             throw new ErrnoException(Errno.EINVAL, "%s: a machine of %d cores; an MPIC serves 1 to %d", node.path(),
-                cpus,
-                MpicRegisters.MAX_CPUS);
+                cpus, MpicRegisters.MAX_CPUS);
         }
         return new MpicModel(version != 0 ? version : v43 ? 0x0403 : 0x0402, sources, cpus, layout);
     }

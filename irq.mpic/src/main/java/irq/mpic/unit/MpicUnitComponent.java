@@ -30,9 +30,8 @@ public final class MpicUnitComponent {
         + "plugged in next")
     public @interface Config {
         /** {@code version}: BRR1 bits 15:0; 0 for the one that fits the MSI banks: 0x0403 or 0x0402. */
-        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "BRR1 bits 15:0; 0 for the "
-            + "one that fits the "
-            + "MSI banks, 0x0403 or 0x0402; when the unit is plugged in next")
+        @AttributeDefinition(name = "Version", min = "0", max = "65535", description = "BRR1 bits 15:0; 0 for the one "
+            + "that fits the MSI banks, 0x0403 or 0x0402; when the unit is plugged in next")
         int version() default 0;
     }
 

@@ -197,8 +197,7 @@ public final class ConfigurationReader {
         Long number = raw == null ? null : toNumber(single(raw));
         if (number == null || number < least || number > most) {
             throw new ErrnoException(Errno.EINVAL, "%s=%s is refused, legal is %d..%d", key,
-                raw == null ? "" : oneLine(show(raw)), least,
-                most);
+                raw == null ? "" : oneLine(show(raw)), least, most);
         }
         return number.intValue();
     }

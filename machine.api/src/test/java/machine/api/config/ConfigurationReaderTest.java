@@ -99,11 +99,10 @@ class ConfigurationReaderTest {
         assertEquals(new All(7, true, "disable", List.of(3, 4), 128), good);
         assertEquals(List.of(), lines);
         assertEquals(good, read.from(bad));
-        assertEquals("a.pid: levels=4,6 is refused, legal is numbers in 3..5; 3,4 stays; "
-            + "locked=-1 is refused, legal is 0..9223372036854775807; 7 stays; "
-            + "unsafe=maybe is refused, legal is true or false; true stays; "
-            + "policy=garbage is refused, legal is report or disable; disable stays; "
-            + "entries=65 is refused, legal is a power of two, 64..128; 128 stays", lines.remove(0));
+        assertEquals("a.pid: levels=4,6 is refused, legal is numbers in 3..5; 3,4 stays; locked=-1 is refused, legal "
+            + "is 0..9223372036854775807; 7 stays; unsafe=maybe is refused, legal is true or false; true stays; "
+            + "policy=garbage is refused, legal is report or disable; disable stays; entries=65 is refused, legal is a "
+            + "power of two, 64..128; 128 stays", lines.remove(0));
         assertEquals(new All(8, true, "disable", List.of(3, 4), 64),
             read.from(Map.of("locked", 8L, "unsafe", 1, "policy", "disable", "levels", new Integer[] {3, 4},
                 "entries", 64)));

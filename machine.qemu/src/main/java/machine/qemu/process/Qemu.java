@@ -222,8 +222,7 @@ public final class Qemu implements AutoCloseable {
         int major = Integer.parseInt(numbers[0]);
         if (major < OLDEST[0] || major == OLDEST[0] && Integer.parseInt(numbers[1]) < OLDEST[1]) {
             throw new ErrnoException(Errno.EOPNOTSUPP, "%s is version %s; %d.%d is the oldest that will do",
-                launch.binary(), version,
-                OLDEST[0], OLDEST[1]);
+                launch.binary(), version, OLDEST[0], OLDEST[1]);
         }
     }
 
@@ -286,8 +285,7 @@ public final class Qemu implements AutoCloseable {
         String how = status < 0 ? "has closed its connection"
             : status > SIGNALS ? "was ended by signal " + (status - SIGNALS) : "ended with exit status " + status;
         return new ErrnoException(Errno.EIO, "%s (process %d) %s; %swhat it said last:%s", launch.binary(),
-            process.pid(), how, hung,
-            said());
+            process.pid(), how, hung, said());
     }
 
     private String said() {
@@ -343,9 +341,8 @@ public final class Qemu implements AutoCloseable {
         Path found = path(launch.binary());
         if (found == null) {
             throw new ErrnoException(Errno.ENOENT,
-                "there is no %s%s; on Debian: apt-get install --no-install-recommends %s",
-                launch.binary(), launch.binary().indexOf('/') < 0 ? " on the PATH" : " to be executed",
-                launch.debianPackage());
+                "there is no %s%s; on Debian: apt-get install --no-install-recommends %s", launch.binary(),
+                launch.binary().indexOf('/') < 0 ? " on the PATH" : " to be executed", launch.debianPackage());
         }
         return found.toString();
     }

@@ -59,8 +59,7 @@ public final class Qmp {
         if (reply.json.has("error")) {
             JsonObject error = reply.json.getAsJsonObject("error");
             throw new ErrnoException(Errno.EIO, "QEMU refused %s %s: %s: %s", command, arguments,
-                error.get("class").getAsString(),
-                error.get("desc").getAsString());
+                error.get("class").getAsString(), error.get("desc").getAsString());
         }
         return reply.json.get("return");
     }

@@ -265,8 +265,7 @@ public final class Qtest {
         if (replies.failed >= 0) {
             String command = new String(bytes, 0, length, StandardCharsets.US_ASCII).split("\n")[replies.failed];
             throw new ErrnoException(Errno.EIO, "QEMU refused \"%s\": %s",
-                command.substring(0, Math.min(80, command.length())),
-                replies.failure);
+                command.substring(0, Math.min(80, command.length())), replies.failure);
         }
     }
 }

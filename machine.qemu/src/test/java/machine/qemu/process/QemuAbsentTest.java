@@ -18,8 +18,8 @@ class QemuAbsentTest {
     void absent() {
         ErrnoException e = assertThrows(ErrnoException.class, () -> Qemu.start(BOARD.by("qemu-system-nowhere")));
         assertEquals(Errno.ENOENT, e.errno());
-        assertEquals("ENOENT: there is no qemu-system-nowhere on the PATH; on Debian: "
-            + "apt-get install --no-install-recommends qemu-system-ppc", e.getMessage());
+        assertEquals("ENOENT: there is no qemu-system-nowhere on the PATH; on Debian: apt-get install "
+            + "--no-install-recommends qemu-system-ppc", e.getMessage());
     }
 
     @DisplayName("Versions below 7.2 are refused")

@@ -156,9 +156,8 @@ public final class IovaRanges {
 
     public static ErrnoException unserved(Requester stranger) {
         return new ErrnoException(Errno.EINVAL, "requester 0x%x of group %d sits behind %s, which this IOMMU's "
-            + "provider does not drive; "
-            + "put the group into a container of its own, with a provider that does", stranger.id(), stranger.group(),
-            stranger.unit());
+            + "provider does not drive; put the group into a container of its own, with a provider that "
+            + "does", stranger.id(), stranger.group(), stranger.unit());
     }
 
     /** Whether what is reserved leaves any address to map. */
@@ -211,11 +210,9 @@ public final class IovaRanges {
         for (ReservedRegion region : regions) {
             if (region.kind() == ReservedRegion.Kind.DIRECT) {
                 throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to "
-                    + "platform RMRR requirement: "
-                    + "firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, or, if it can do without, "
-                    + "add its class to "
-                    + "relaxable.rmrr.classes in the configuration vfio.container", requester, region.start(),
-                    region.end());
+                    + "platform RMRR requirement: firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, "
+                    + "or, if it can do without, add its class to relaxable.rmrr.classes in the configuration "
+                    + "vfio.container", requester, region.start(), region.end());
             }
         }
     }

@@ -64,8 +64,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     public static IommuType type(IommuCapabilities offered, String wanted) {
         return offered.types().stream().filter(one -> one.name().equals(wanted)).findFirst()
             .orElseThrow(() -> new ErrnoException(Errno.EINVAL, "its capabilities have no type %s but %s; the service "
-            + "property %s must say "
-                + "the same", wanted, offered.types().stream().map(IommuType::name).toList(), Iommu.TYPE));
+            + "property %s must say the "
+            + "same", wanted, offered.types().stream().map(IommuType::name).toList(), Iommu.TYPE));
     }
 
     /** {@return what a provider with these capabilities replays of the attributes} */

@@ -334,9 +334,8 @@ public final class Translation {
                 host.calls().run(left, ProviderCalls.CLOSING, left::close);
                 unclosed = null;
             } catch (RuntimeException e) {
-                throw new ErrnoException(Errno.EBUSY, e, "container %s: the domain of the provider that left cannot "
-                    + "be closed: %s; start a "
-                    + "bundle that provides %s and try again", name, e.getMessage(), status.type());
+                throw new ErrnoException(Errno.EBUSY, e, "container %s: the domain of the provider that left cannot be "
+                    + "closed: %s; start a bundle that provides %s and try again", name, e.getMessage(), status.type());
             }
         }
     }

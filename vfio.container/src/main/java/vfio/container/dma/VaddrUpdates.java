@@ -59,8 +59,8 @@ public final class VaddrUpdates {
             DmaBuffer.Extent now = wanted.buffer().at(wanted.offset() + at);
             if (now.physical() != old.physical()) {
                 throw new ErrnoException(Errno.EINVAL, "iova 0x%x leads to physical 0x%x, but the buffer has 0x%x "
-                    + "there; give the "
-                    + "same memory, or unmap and map", wanted.iova() + at, old.physical(), now.physical());
+                    + "there; give the same memory, or unmap and "
+                    + "map", wanted.iova() + at, old.physical(), now.physical());
             }
             at += Math.min(old.length(), now.length());
         }

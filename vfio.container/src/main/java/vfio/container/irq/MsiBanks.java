@@ -52,9 +52,8 @@ public final class MsiBanks implements Doorbells {
             return;
         }
         throw new ErrnoException(Errno.EPERM, "MSIs pass this IOMMU untranslated and %s: a device of container %s "
-            + "could ring any "
-            + "vector. Use a machine with interrupt remapping, or set allow.unsafe.interrupts to true in the "
-            + "configuration vfio.container", controller == null ? "there is no interrupt controller"
+            + "could ring any vector. Use a machine with interrupt remapping, or set allow.unsafe.interrupts to true "
+            + "in the configuration vfio.container", controller == null ? "there is no interrupt controller"
             : "the interrupt controller does not verify who sent them", container);
     }
 }

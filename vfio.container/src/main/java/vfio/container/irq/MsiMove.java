@@ -61,9 +61,8 @@ final class MsiMove {
         } catch (RuntimeException e) {
             undo(e);
             throw addresses.isEmpty() ? e : new ErrnoException(Errno.EBUSY, e, "container %s has %d vectors enabled, "
-                + "and MSI strategy %s "
-                + "cannot make their banks reachable: %s. Make room, or disable them before the strategy changes",
-                here.name(), addresses.size(), target.name(), e.getMessage());
+                + "and MSI strategy %s cannot make their banks reachable: %s. Make room, or disable them before the "
+                + "strategy changes", here.name(), addresses.size(), target.name(), e.getMessage());
         }
     }
 

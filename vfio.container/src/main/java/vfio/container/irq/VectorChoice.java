@@ -108,8 +108,7 @@ public final class VectorChoice implements SharedBanks.User {
         if (banks.isEmpty()) {
             throw new ErrnoException(Errno.ENOSPC,
                 "banks %s are reachable, but other containers reach them too and isolation is asked for; reach other "
-                + "banks or choose "
-                    + "another vector policy", reachable);
+                + "banks or choose another vector policy", reachable);
         }
         switch (policy) {
             case FIRST_FIT -> {

@@ -22,7 +22,6 @@ import vfio.container.state.Quiescence;
  * @param pins gives the interrupt pins of its open devices
  */
 public record ContainerParts(String name, Host host, ContainerLock lock, ContainerStatus status, Ledger ledger,
-        Quiescence gate,
-        Translation translation, ProviderChoice providers, DirtyTracking dirty, MsiBanks banks, MsiBinding msi,
-        Supplier<? extends List<? extends Pin>> pins) {
+        Quiescence gate, Translation translation, ProviderChoice providers, DirtyTracking dirty, MsiBanks banks,
+        MsiBinding msi, Supplier<? extends List<? extends Pin>> pins) {
 }
