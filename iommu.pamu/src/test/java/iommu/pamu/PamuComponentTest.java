@@ -18,6 +18,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Holds;
 import machine.api.Refusal;
+import machine.fixture.TestFramework;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -26,10 +27,10 @@ class PamuComponentTest {
     private static final int GATE_CLOSED = 0x8000_0000;
 
     private final Board board = new Board();
-    private final Registry registry = new Registry();
-    private final PamuComponent component = component(registry);
+    private final TestFramework framework = new TestFramework();
+    private final PamuComponent component = component(framework);
 
-    private PamuComponent component(Registry of) {
+    private PamuComponent component(TestFramework of) {
         return new PamuComponent(board.machine, board.node, of.log);
     }
 
@@ -63,28 +64,28 @@ class PamuComponentTest {
     @DisplayName("PAMU: the service is there with what is in force; it goes first, then the driver, and the gates "
         + "are closed")
     void service() {
-        component.activate(registry.context, configured("DISABLE"));
-        assertEquals(Optional.of(Registry.HOLDER), driver());
-        Registry.Offer offer = registry.offers.get(0);
+        component.activate(framework.context, configured("DISABLE"));
+        assertEquals(Optional.of(TestFramework.HOLDER), driver());
+        TestFramework.Offer offer = framework.offers.get(0);
         assertEquals(Iommu.class, offer.type);
         assertEquals(configured("disable"), offer.properties);
         PamuDriver driver = (PamuDriver) offer.service;
         assertEquals(true, stops(driver));
-        registry.inUnregister = () -> driver.open().close();
+        framework.inUnregister = () -> driver.open().close();
         component.deactivate();
-        assertEquals(List.of(), registry.offered());
+        assertEquals(List.of(), framework.offered());
         assertEquals(Errno.ENODEV, assertThrows(ErrnoException.class, driver::open).errno());
         assertEquals(List.of(false, false), List.of(open(0), open(1)));
         assertEquals(Optional.empty(), driver());
-        assertEquals(List.of(), registry.lines);
+        assertEquals(List.of(), framework.lines);
     }
 
     @Test
     @DisplayName("PAMU: another policy is in force at once and in the service's properties; one that is none leaves "
         + "that before, in one line")
     void modified() {
-        component.activate(registry.context, Map.of());
-        Registry.Offer offer = registry.offers.get(0);
+        component.activate(framework.context, Map.of());
+        TestFramework.Offer offer = framework.offers.get(0);
         PamuDriver driver = (PamuDriver) offer.service;
         assertEquals("report", offer.properties.get("violation.policy"));
         assertEquals(false, stops(driver));
@@ -96,8 +97,8 @@ class PamuComponentTest {
         assertEquals(true, stops(driver));
         assertEquals(
             List.of("error: iommu.pamu: violation.policy=shrug is refused, legal is report or disable; disable stays"),
-            registry.lines);
-        assertEquals(1, registry.offered().size());
+            framework.lines);
+        assertEquals(1, framework.offered().size());
         component.deactivate();
     }
 
@@ -105,9 +106,9 @@ class PamuComponentTest {
     @DisplayName("PAMU: a second bundle offers nothing while the first drives the node, and takes over with what is "
         + "configured by then")
     void standsBy() {
-        Registry later = new Registry();
+        TestFramework later = new TestFramework();
         PamuComponent second = component(later);
-        component.activate(registry.context, configured("report"));
+        component.activate(framework.context, configured("report"));
         second.activate(later.context, configured("report"));
         assertEquals(List.of(), later.offers);
         second.modified(configured("disable"));
@@ -123,9 +124,9 @@ class PamuComponentTest {
     @Test
     @DisplayName("PAMU: who takes over when the hardware has gone offers nothing, and leaves without a word")
     void hardwareGone() {
-        Registry later = new Registry();
+        TestFramework later = new TestFramework();
         PamuComponent second = component(later);
-        component.activate(registry.context, configured("report"));
+        component.activate(framework.context, configured("report"));
         second.activate(later.context, configured("report"));
         board.plugged.close();
         component.deactivate();
@@ -140,8 +141,8 @@ class PamuComponentTest {
     void notRegistered() {
         long[] free = new long[2];
         for (int i = 0; i < 2; i++) {
-            registry.refused = Iommu.class;
-            assertThrows(IllegalStateException.class, () -> component.activate(registry.context, configured("report")));
+            framework.refused = Iommu.class;
+            assertThrows(IllegalStateException.class, () -> component.activate(framework.context, configured("report")));
             assertEquals(List.of(false, false), List.of(open(0), open(1)));
             assertEquals(Optional.empty(), driver());
             free[i] = board.register64(0, 0x00);
@@ -149,17 +150,17 @@ class PamuComponentTest {
         assertNotEquals(0, free[0]);
         assertEquals(free[0], free[1], "the tables lie where those of the first were");
         component.modified(configured("disable"));
-        registry.refused = null;
-        component.activate(registry.context, configured("disable"));
-        assertEquals(1, registry.offered().size());
+        framework.refused = null;
+        component.activate(framework.context, configured("disable"));
+        assertEquals(1, framework.offered().size());
         component.deactivate();
     }
 
     @Test
     @DisplayName("PAMU: the driver is closed even if the framework does not let the service go")
     void notUnregistered() {
-        component.activate(registry.context, configured("report"));
-        registry.inUnregister = () -> {
+        component.activate(framework.context, configured("report"));
+        framework.inUnregister = () -> {
             throw new IllegalStateException("unregistered already");
         };
         assertThrows(IllegalStateException.class, component::deactivate);

@@ -14,6 +14,7 @@ import java.util.Optional;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Holds;
+import machine.fixture.TestFramework;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -24,10 +25,10 @@ class MpicComponentTest {
     private static final int MASKED = 0x8000_0000;
 
     private final Board board = new Board(2, Board.threeBanks());
-    private final Registry registry = new Registry();
-    private final MpicComponent component = component(registry);
+    private final TestFramework framework = new TestFramework();
+    private final MpicComponent component = component(framework);
 
-    private MpicComponent component(Registry of) {
+    private MpicComponent component(TestFramework of) {
         return new MpicComponent(board.machine, Board.PIC_NODE, of.log);
     }
 
@@ -45,30 +46,30 @@ class MpicComponentTest {
     @DisplayName("MPIC: the service is there with the core in force; it goes first, then the driver, and everything "
         + "is masked")
     void service() {
-        component.activate(registry.context, Map.of("irq.kind", "mpic", "core", "1"));
-        assertEquals(Optional.of(Registry.HOLDER), driver());
-        Registry.Offer offer = registry.offers.get(0);
+        component.activate(framework.context, Map.of("irq.kind", "mpic", "core", "1"));
+        assertEquals(Optional.of(TestFramework.HOLDER), driver());
+        TestFramework.Offer offer = framework.offers.get(0);
         assertEquals(InterruptController.class, offer.type);
         assertEquals(Map.of("irq.kind", "mpic", "core", 1), offer.properties);
         assertEquals(2, board.get(DESTINATION));
         InterruptController driver = (InterruptController) offer.service;
-        registry.inUnregister = () -> driver.doorbells().allocate(new MsiRequest(1, List.of(0), () -> {
+        framework.inUnregister = () -> driver.doorbells().allocate(new MsiRequest(1, List.of(0), () -> {
         }));
         component.deactivate();
-        assertEquals(List.of(), registry.offered());
+        assertEquals(List.of(), framework.offered());
         closed(driver);
         assertEquals(Optional.empty(), driver());
-        assertEquals(List.of(), registry.lines);
+        assertEquals(List.of(), framework.lines);
     }
 
     @Test
     @DisplayName("MPIC: a core that the machine does not have is one line, and core 0 is used")
     void noSuchCore() {
-        component.activate(registry.context, Map.of("core", 2));
+        component.activate(framework.context, Map.of("core", 2));
         assertEquals(List.of("error: irq.mpic: core=2 is refused, legal is 0..1; the default 0 is used"),
-            registry.lines);
+            framework.lines);
         assertEquals(1, board.get(DESTINATION));
-        assertEquals(0, registry.offers.get(0).properties.get("core"));
+        assertEquals(0, framework.offers.get(0).properties.get("core"));
         component.deactivate();
     }
 
@@ -76,17 +77,17 @@ class MpicComponentTest {
     @DisplayName("MPIC: another core is for a driver that starts later, and is said; the same core, or an illegal "
         + "one, changes nothing")
     void modified() {
-        component.activate(registry.context, Map.of("core", 1));
+        component.activate(framework.context, Map.of("core", 1));
         component.modified(Map.of("core", "1"));
-        assertEquals(List.of(), registry.lines);
+        assertEquals(List.of(), framework.lines);
         component.modified(Map.of("core", -1));
-        assertEquals(List.of("error: irq.mpic: core=-1 is refused, legal is 0..1; 1 stays"), registry.lines);
+        assertEquals(List.of("error: irq.mpic: core=-1 is refused, legal is 0..1; 1 stays"), framework.lines);
         component.modified(Map.of("core", 0));
         assertEquals(
             "warn: the new configuration is for a driver that starts from now on; restart this bundle to start it anew",
-            registry.lines.get(1));
+            framework.lines.get(1));
         assertEquals(2, board.get(DESTINATION));
-        assertEquals(1, registry.offered().size());
+        assertEquals(1, framework.offered().size());
         component.deactivate();
     }
 
@@ -94,9 +95,9 @@ class MpicComponentTest {
     @DisplayName("MPIC: a second bundle offers nothing while the first drives the node, and takes over when that "
         + "leaves")
     void standsBy() {
-        Registry later = new Registry();
+        TestFramework later = new TestFramework();
         MpicComponent second = component(later);
-        component.activate(registry.context, Map.of());
+        component.activate(framework.context, Map.of());
         second.activate(later.context, Map.of("core", 1));
         assertEquals(List.of(), later.offers);
         assertEquals(1, board.get(DESTINATION));
@@ -110,9 +111,9 @@ class MpicComponentTest {
     @Test
     @DisplayName("MPIC: who takes over when the hardware has gone offers nothing, and leaves without a word")
     void hardwareGone() {
-        Registry later = new Registry();
+        TestFramework later = new TestFramework();
         MpicComponent second = component(later);
-        component.activate(registry.context, Map.of());
+        component.activate(framework.context, Map.of());
         second.activate(later.context, Map.of());
         board.attachment.close();
         component.deactivate();
@@ -124,13 +125,13 @@ class MpicComponentTest {
     @Test
     @DisplayName("MPIC: a service that cannot be registered leaves no driver behind: masked, core and node are free")
     void notRegistered() {
-        registry.refused = InterruptController.class;
-        assertThrows(IllegalStateException.class, () -> component.activate(registry.context, Map.of()));
+        framework.refused = InterruptController.class;
+        assertThrows(IllegalStateException.class, () -> component.activate(framework.context, Map.of()));
         assertEquals(MASKED, board.get(0x10000 + 0x20 * 0xe0) & MASKED);
         assertEquals(Optional.empty(), driver());
-        registry.refused = null;
-        component.activate(registry.context, Map.of());
-        assertEquals(1, registry.offered().size());
+        framework.refused = null;
+        component.activate(framework.context, Map.of());
+        assertEquals(1, framework.offered().size());
         component.deactivate();
     }
 
@@ -138,16 +139,16 @@ class MpicComponentTest {
     @DisplayName("MPIC: the driver is closed even if the framework does not let the service go; what a handler "
         + "throws is in the log")
     void notUnregistered() {
-        component.activate(registry.context, Map.of());
-        InterruptController driver = (InterruptController) registry.offers.get(0).service;
+        component.activate(framework.context, Map.of());
+        InterruptController driver = (InterruptController) framework.offers.get(0).service;
         driver.request(Board.wire(5, 0), () -> {
             throw new IllegalStateException("a bug");
         });
         board.line(5).set(true);
-        assertEquals(1, registry.lines.size());
-        assertTrue(registry.lines.get(0).startsWith("error: "), registry.lines.get(0));
+        assertEquals(1, framework.lines.size());
+        assertTrue(framework.lines.get(0).startsWith("error: "), framework.lines.get(0));
         assertFalse(board.pin(0));
-        registry.inUnregister = () -> {
+        framework.inUnregister = () -> {
             throw new IllegalStateException("unregistered already");
         };
         assertThrows(IllegalStateException.class, component::deactivate);

@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import iommu.pamu.Registry;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import machine.api.Holds;
 import machine.api.Node;
 import machine.fixture.TestBoard;
+import machine.fixture.TestFramework;
 import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -28,8 +28,8 @@ class PamuUnitComponentTest {
     private final LocalMachine machine = TestBoard.named("board").memory(0, 1 << 20).nodes(node,
         Node.at("/soc/guts").compatible("fsl,qoriq-device-config-1.0").registers(new Node.Range(GUTS, 0x1000)))
         .machine();
-    private final Registry registry = new Registry();
-    private final PamuUnitComponent component = new PamuUnitComponent(machine, node, registry.log);
+    private final TestFramework framework = new TestFramework();
+    private final PamuUnitComponent component = new PamuUnitComponent(machine, node, framework.log);
 
     private int word(long physical) {
         return Integer.reverseBytes((int) machine.bus().read(physical, 4));
@@ -38,9 +38,9 @@ class PamuUnitComponentTest {
     @Test
     @DisplayName("PAMU: the unit is built as configured and is in its node until the component leaves")
     void plugged() {
-        component.activate(registry.context, OTHER);
+        component.activate(framework.context, OTHER);
         assertTrue(machine.ready(node));
-        assertEquals(Optional.of(Registry.HOLDER), machine.holds().holder(Holds.Role.UNIT, node));
+        assertEquals(Optional.of(TestFramework.HOLDER), machine.holds().holder(Holds.Role.UNIT, node));
         assertEquals(0x201, word(PAMU + 0xbf8));
         assertEquals(0xff_0000, word(PAMU + 0xc04));
         assertEquals(3 << 21, word(PAMU + 0xc08), "2^(3+1) windows");
@@ -49,18 +49,18 @@ class PamuUnitComponentTest {
         assertFalse(machine.ready(node));
         assertEquals(-1, word(PAMU + 0xbf8));
         assertEquals(Optional.empty(), machine.holds().holder(Holds.Role.UNIT, node));
-        assertEquals(List.of(), registry.lines);
+        assertEquals(List.of(), framework.lines);
     }
 
     @Test
     @DisplayName("PAMU: without a configuration it is version 1.0, LIODNs to 0xfff, 256 windows, nobody bypassed; "
         + "what is illegal is one line")
     void defaults() {
-        component.activate(registry.context, Map.of("max.windows", 3));
+        component.activate(framework.context, Map.of("max.windows", 3));
         assertEquals(List.of(
             "error: iommu.pamu.unit: max.windows=3 is refused, legal is a power of two, 2..65536; the default 256 is "
                 + "used"),
-            registry.lines);
+            framework.lines);
         assertEquals(0x100, word(PAMU + 0xbf8));
         assertEquals(0xfff_0000, word(PAMU + 0xc04));
         assertEquals(7 << 21, word(PAMU + 0xc08));
@@ -71,13 +71,13 @@ class PamuUnitComponentTest {
     @Test
     @DisplayName("PAMU: another configuration leaves the unit as it is, and says so; the same one says nothing")
     void modified() {
-        component.activate(registry.context, Map.of());
+        component.activate(framework.context, Map.of());
         component.modified(Map.of("version", 0x100));
-        assertEquals(List.of(), registry.lines);
+        assertEquals(List.of(), framework.lines);
         component.modified(OTHER);
         assertEquals(List.of(
             "warn: the new configuration is for units that are plugged in from now on; restart this bundle to plug "
-                + "them in anew"), registry.lines);
+                + "them in anew"), framework.lines);
         assertTrue(machine.ready(node));
         assertEquals(0x100, word(PAMU + 0xbf8));
         component.close();
@@ -86,9 +86,9 @@ class PamuUnitComponentTest {
     @Test
     @DisplayName("PAMU: while another bundle's unit is in the node this one stands by, and then plugs in its own")
     void standsBy() {
-        Registry later = new Registry();
+        TestFramework later = new TestFramework();
         PamuUnitComponent second = new PamuUnitComponent(machine, node, later.log);
-        component.activate(registry.context, Map.of());
+        component.activate(framework.context, Map.of());
         second.activate(later.context, OTHER);
         assertEquals(0x100, word(PAMU + 0xbf8));
         component.close();
