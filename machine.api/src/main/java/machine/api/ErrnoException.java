@@ -12,7 +12,6 @@ public class ErrnoException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     private final Errno errno;
-    private final String reason;
 
     /**
      * @param format a {@link String#format} text without the errno's name, which is put in front
@@ -20,14 +19,12 @@ public class ErrnoException extends RuntimeException {
     public ErrnoException(Errno errno, String format, Object... arguments) {
         super(errno + ": " + text(format, arguments));
         this.errno = errno;
-        this.reason = text(format, arguments);
     }
 
     /** An error with a cause. */
     public ErrnoException(Errno errno, Throwable cause, String format, Object... arguments) {
         super(errno + ": " + text(format, arguments), cause);
         this.errno = errno;
-        this.reason = text(format, arguments);
     }
 
     private static String text(String format, Object... arguments) {
@@ -36,7 +33,7 @@ public class ErrnoException extends RuntimeException {
 
     /** {@return the message without the errno's name in front, to be put into another one} */
     public String reason() {
-        return reason;
+        return getMessage().substring(errno.name().length() + ": ".length());
     }
 
     /** {@return which error} */
