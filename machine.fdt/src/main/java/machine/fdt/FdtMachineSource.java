@@ -79,10 +79,11 @@ public final class FdtMachineSource implements MachineSource {
             }
         }
         FdtMemory memory = new FdtMemory(tree, said, flat.reserved(), warnings);
-        List<TreeSlot> slots = slots(tree, unused, warnings);
+        List<String> liodns = new ArrayList<>();
+        List<TreeSlot> slots = slots(tree, unused, liodns, warnings);
         if (!unused.isEmpty()) {
             throw new ErrnoException(Errno.EINVAL, "unknown option %s; there are %s and %s",
-                unused.keySet().iterator().next(), MEMORY, slots.stream().map(slot -> LIODN + slot.name()).toList());
+                unused.keySet().iterator().next(), MEMORY, liodns);
         }
         String model = tree.root().text("model");
         return new Board(model.isEmpty() ? locator : model, memory.pieces(), memory.free(),
@@ -99,7 +100,9 @@ public final class FdtMachineSource implements MachineSource {
         return Math.min(MOST_CORES, Math.max(1, threads));
     }
 
-    private static List<TreeSlot> slots(DeviceTree tree, Map<String, String> options, Warnings warnings) {
+    /** @param liodns gets the names of the options for LIODNs that this tree has: one per master that a PAMU sees */
+    private static List<TreeSlot> slots(DeviceTree tree, Map<String, String> options, List<String> liodns,
+        Warnings warnings) {
         String chip = QorIq.chip(tree.nodes().stream().map(DeviceTree.TreeNode::compatible).toList());
         DeviceTree.TreeNode pamu = tree.nodes().stream()
             .filter(node -> node.compatibleWith(DeviceTree.PAMU)).findFirst().orElse(null);
@@ -114,13 +117,14 @@ public final class FdtMachineSource implements MachineSource {
                 DeviceTree.TreeNode node = all.get(i);
                 if (node.enabled()) {
                     String name = (pcie ? "pcie" : "dma") + enabled;
-                    int usual = QorIq.liodn(chip, pcie, node.registers().get(0).physical(), i, given);
-                    Naming.Names names = naming.names(node);
+                    Naming.Names names = naming.names(node, pcie);
                     if (names == null) {
+                        int usual = QorIq.liodn(chip, pcie, node.registers().get(0).physical(), i, given);
+                        liodns.add(LIODN + name);
                         int liodn = liodn(node, name, options.remove(LIODN + name), usual);
                         Requester requester = pamu == null ? null
                             : new Requester(liodn, unit(tree, pamu, node, warnings), naming.group(pamu.path(), liodn));
-                        names = busId -> requester;
+                        names = place -> requester;
                     }
                     slots.add(new TreeSlot(tree, name, pcie, enabled++, node, names));
                 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.fdt;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.IntFunction;
 import machine.api.Requester;
 
 /**
@@ -12,7 +14,7 @@ import machine.api.Requester;
  */
 final class Naming {
     private static final String IOMMUS = "iommus";
-    private static final String IOMMU_MAP = "iommu-map";
+    static final String IOMMU_MAP = "iommu-map";
     private static final String MSI_MAP = "msi-map";
     private static final String MSI_CELLS = "#msi-cells";
 
@@ -20,9 +22,11 @@ final class Naming {
     @FunctionalInterface
     interface Names {
         /**
-         * {@return the requester of what its bus calls so; null if the tree says of no IOMMU that it is in front of it}
+         * {@return the requester of a device and function; null if the tree says of no IOMMU that it is in front of it}
+         *
+         * @param place device times eight plus function
          */
-        Requester of(int busId);
+        Requester of(int place);
     }
 
     /** Whom hardware cannot tell apart: one id at one IOMMU. */
@@ -36,27 +40,35 @@ final class Naming {
         this.tree = tree;
     }
 
-    /** {@return what the tree says of a controller or a master; null if it says nothing in these words} */
-    Names names(DeviceTree.TreeNode master) {
+    /**
+     * {@return what the tree says of a controller or a master; null if it says nothing in these words}
+     *
+     * <p>All places are looked up here, so that groups are numbered in the tree's order and not in that of questions.
+     *
+     * @param pcie whether places have a number on a PCI bus, which the maps are about
+     */
+    Names names(DeviceTree.TreeNode master, boolean pcie) {
         if (!master.has(IOMMU_MAP) && !master.has(IOMMUS)) {
             return null;
         }
         IdMap messages = new IdMap(tree, master, MSI_MAP, MSI_CELLS);
         if (master.has(IOMMU_MAP)) {
             IdMap map = new IdMap(tree, master, IOMMU_MAP, DeviceTree.IOMMU_CELLS);
-            Names names = busId -> requester(map.find(busId), busId, messages);
-            // Groups are numbered in the tree's order and not in that of questions.
-            for (int place = 0; place < TreeSlot.PLACES; place++) {
-                names.of(TreeSlot.BUS << 8 | place);
-            }
-            return names;
+            return places(pcie, busId -> requester(map.find(busId), busId, messages));
         }
         IdMap.Name name = first(master);
-        return busId -> requester(name, busId, messages);
+        return places(pcie, busId -> requester(name, busId, messages));
+    }
+
+    private static Names places(boolean pcie, IntFunction<Requester> at) {
+        int bus = pcie ? TreeSlot.BUS << 8 : 0;
+        Requester[] places = new Requester[TreeSlot.PLACES];
+        Arrays.setAll(places, place -> at.apply(bus | place));
+        return place -> places[place];
     }
 
     /** {@return the number of the group of all that have this id at this IOMMU} */
-    synchronized int group(String iommu, int id) {
+    int group(String iommu, int id) {
         return groups.computeIfAbsent(new Alike(iommu, id), alike -> groups.size());
     }
 

@@ -31,17 +31,28 @@ record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTre
     }
 
     @Override
+    public boolean covers(int device, int function) {
+        return there(device, function) && names.of(place(device, function)) != null;
+    }
+
+    private static boolean there(int device, int function) {
+        return device >= 0 && device <= 31 && function >= 0 && function <= 7;
+    }
+
+    private static int place(int device, int function) {
+        return device << 3 | function;
+    }
+
+    @Override
     public Requester requester(int device, int function) {
-        if (device < 0 || device > 31 || function < 0 || function > 7) {
+        if (!there(device, function)) {
             throw new ErrnoException(Errno.EINVAL, "device %d function %d; there are devices 0..31 with functions 0..7",
                 device, function);
         }
-        int place = device << 3 | function;
-        Requester requester = names.of(pcie ? BUS << 8 | place : place);
+        Requester requester = names.of(place(device, function));
         if (requester == null && tree.hasIommu()) {
-            throw new ErrnoException(Errno.ENXIO,
-                "device tree, %s: no IOMMU is in front of %s; its iommu-map has no entry for it",
-                controller.path(), address(device, function));
+            throw new ErrnoException(Errno.ENXIO, "device tree, %s: no IOMMU is in front of %s%s", controller.path(),
+                address(device, function), controller.has(Naming.IOMMU_MAP) ? "; its iommu-map has no entry for it" : "");
         }
         if (requester == null) {
             throw FdtMachineSource.noIommu(tree.root().text("model"));

@@ -37,8 +37,12 @@ class NamingTest {
     }
 
     private static TreeWriter pcie(TreeWriter tree) {
-        return tree.begin("pcie@20000000").text("device_type", "pci").text("compatible", "pci-host-ecam-generic")
-            .cells("reg", 0, 0x2000_0000, 0, 0x1000);
+        return pcie(tree, 0x2000_0000);
+    }
+
+    private static TreeWriter pcie(TreeWriter tree, int at) {
+        return tree.begin(String.format("pcie@%x", at)).text("device_type", "pci")
+            .text("compatible", "pci-host-ecam-generic").cells("reg", 0, at, 0, 0x1000);
     }
 
     private static Board read(TreeWriter tree) {
@@ -91,6 +95,36 @@ class NamingTest {
         assertEquals(slot.requester(1, 0).group(), slot.requester(1, 7).group());
         assertEquals(List.of(5, 3, 0),
             List.of(slot.requester(5, 0).group(), slot.requester(3, 0).group(), slot.requester(0, 0).group()));
+    }
+
+    @DisplayName("Groups are numbered in the tree's order, whoever is asked for first")
+    @Test
+    void order() {
+        TreeWriter tree = pcie(board()).cells("iommu-map", 0x100, SMMU, 0, 0x100).end();
+        List<Slot> slots = List.copyOf(read(pcie(tree, 0x2100_0000).cells("iommu-map", 0x100, SMMU, 0x1000, 0x100))
+            .slots());
+        assertEquals(256, slots.get(1).requester(0, 0).group());
+        assertEquals(0, slots.get(0).requester(0, 0).group());
+    }
+
+    @DisplayName("A place that no bus has is covered by no slot, and asking for its requester is EINVAL")
+    @Test
+    void noPlace() {
+        Slot slot = only(read(pcie(board()).cells("iommu-map", 0x100, SMMU, 0, 0x100)));
+        for (int[] place : new int[][] {{-1, 0}, {32, 0}, {0, -1}, {0, 8}}) {
+            assertEquals(Errno.EINVAL, errno(slot, place[0], place[1]));
+        }
+        assertTrue(slot.covers(31, 7));
+    }
+
+    @DisplayName("A master that the tree names has no LIODN: an option for one is unknown, and none is proposed "
+        + "(EINVAL)")
+    @Test
+    void noOption() {
+        byte[] tree = pcie(board()).cells("iommu-map", 0x100, SMMU, 0, 0x100).end().done();
+        ErrnoException refused = assertThrows(ErrnoException.class,
+            () -> FdtMachineSource.describe("board", tree, Map.of("liodn.pcie0", "1")));
+        assertEquals("EINVAL: unknown option liodn.pcie0; there are memory and []", refused.getMessage());
     }
 
     @DisplayName("The first entry that has an id counts; ids are unsigned")
