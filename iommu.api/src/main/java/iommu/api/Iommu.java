@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package iommu.api;
 
+import java.util.Collection;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -19,6 +20,18 @@ public interface Iommu {
      * the service, such as from a bundle that is not started.
      */
     String TYPE = "vfio.type";
+
+    /**
+     * {@return the names in a value of {@link #TYPE}: one, or an array or a collection; empty if it is anything else or
+     *     has an empty one}
+     */
+    static List<String> types(Object property) {
+        List<?> all = property instanceof Collection<?> several ? List.copyOf(several)
+            : property instanceof Object[] several ? List.of(several) : property == null ? List.of()
+            : List.of(property);
+        return all.stream().allMatch(one -> one instanceof String text && !text.isEmpty())
+            ? all.stream().map(String.class::cast).toList() : List.of();
+    }
 
     /** {@return what this hardware can do; the same answer for as long as the service lives} */
     IommuCapabilities capabilities();

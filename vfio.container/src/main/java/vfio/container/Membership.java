@@ -135,8 +135,12 @@ final class Membership {
             parts.msi().resolve();
         } catch (RuntimeException | Error e) {
             translation.abandon(e);
-            release();
-            throw e;
+            Cleanup steps = new Cleanup();
+            steps.take(() -> {
+                throw e;
+            });
+            steps.take(this::release);
+            steps.end();
         }
     }
 
@@ -172,18 +176,17 @@ final class Membership {
         return left;
     }
 
-    /** With the domain closed: releases the memory and clears everything. */
+    /** With the domain closed: releases the memory and clears everything, whatever one of the steps throws. */
     private void release() {
-        try {
-            parts.msi().unset();
-        } finally {
-            parts.ledger().clear();
-            parts.dirty().reset();
-            translation.unset();
-            reports.forget();
-            status.unset();
-            parts.gate().open();
-            parts.gate().requesters(Set.of());
-        }
+        Cleanup steps = new Cleanup();
+        steps.take(parts.msi()::unset);
+        steps.take(parts.ledger()::clear);
+        steps.take(parts.dirty()::reset);
+        steps.take(translation::unset);
+        steps.take(reports::forget);
+        steps.take(status::unset);
+        steps.take(parts.gate()::open);
+        steps.take(() -> parts.gate().requesters(Set.of()));
+        steps.end();
     }
 }

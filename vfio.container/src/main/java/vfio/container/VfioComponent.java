@@ -5,7 +5,6 @@ import iommu.api.Iommu;
 import iommu.api.Violation;
 import irq.api.InterruptController;
 import java.time.Duration;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -137,30 +136,18 @@ public final class VfioComponent implements Vfio {
 
     @Reference(name = "iommu", cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
     void addIommu(Iommu iommu, ServiceReference<Iommu> reference, Map<String, Object> properties) {
-        List<String> kinds = texts(properties.get(Iommu.KIND));
-        List<String> types = texts(properties.get(Iommu.TYPE));
-        if (kinds.size() == 1 && !types.isEmpty()) {
-            service.addIommu(iommu, kinds.get(0), types, label(reference), ranking(properties));
+        String kind = properties.get(Iommu.KIND) instanceof String text ? text : "";
+        List<String> types = Iommu.types(properties.get(Iommu.TYPE));
+        if (!kind.isEmpty() && !types.isEmpty()) {
+            service.addIommu(iommu, kind, types, label(reference), ranking(properties));
         } else {
-            String wrong = kinds.size() == 1 ? Iommu.TYPE : Iommu.KIND;
+            String wrong = kind.isEmpty() ? Iommu.KIND : Iommu.TYPE;
             // Thrown, it would be a page of stack traces in the log, and the provider bound all the same.
             System.getLogger(VfioComponent.class.getName()).log(System.Logger.Level.WARNING,
                 "the IOMMU of {0} is not used: its service property {1} is {2}; it must be a text that is not "
                 + "empty{3}", label(reference), wrong, properties.get(wrong),
                 wrong.equals(Iommu.TYPE) ? ", or several" : "");
         }
-    }
-
-    /**
-     * {@return the texts of a service property: one, or an array or a collection; empty if it is anything else or has
-     *     an empty one}
-     */
-    private static List<String> texts(Object property) {
-        List<?> all = property instanceof Collection<?> several ? List.copyOf(several)
-            : property instanceof Object[] several ? List.of(several) : property == null ? List.of()
-            : List.of(property);
-        return all.stream().allMatch(one -> one instanceof String text && !text.isEmpty())
-            ? all.stream().map(String.class::cast).toList() : List.of();
     }
 
     /** A configuration of the provider's own may change its ranking under way. */

@@ -21,12 +21,16 @@ import vfio.container.state.ContainerLock;
 class ContainerLockTest {
     private final List<String> seen = new CopyOnWriteArrayList<>();
     private boolean doubt;
+    private boolean ownerThrows;
     private int asked;
     private final ProviderCalls calls = new ProviderCalls(Duration.ofMillis(20));
     private final ContainerLock lock = new ContainerLock(calls, new ContainerLock.Owner() {
         @Override
         public boolean releasing() {
             asked++;
+            if (ownerThrows) {
+                throw new IllegalStateException("owner");
+            }
             return doubt;
         }
 
@@ -154,6 +158,19 @@ class ContainerLockTest {
         assertTrue(both.get(), "both are held");
         holder.join();
         assertTrue(seen.contains("topology"));
+    }
+
+    @Test
+    @DisplayName("what waits for the lock is announced also if the owner throws when it is released")
+    void ownerThrows() throws Exception {
+        whileHeld(() -> lock.post(() -> seen.add("event")));
+        seen.clear();
+        whileHeld(() -> lock.runOrMiss(() -> seen.add("work")));
+        seen.clear();
+        ownerThrows = true;
+        assertThrows(IllegalStateException.class, () -> lock.run(() -> seen.add("own")));
+        assertEquals(List.of("own", "released"), seen);
+        ownerThrows = false;
     }
 
     @Test

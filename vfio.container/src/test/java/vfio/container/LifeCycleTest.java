@@ -11,6 +11,7 @@ import iommu.api.Enable;
 import iommu.api.IommuType;
 import java.lang.reflect.Proxy;
 import java.time.Duration;
+import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -195,6 +196,30 @@ class LifeCycleTest {
         container.addGroup(group);
         container.setIommu("type1v2");
         assertEquals(Optional.of("type1v2"), container.iommu());
+    }
+
+    @Test
+    @DisplayName("last group leaves: memory that cannot be given back is reported, and the container is unset all the "
+        + "same")
+    void memoryThrows() {
+        Container container = board.container();
+        DmaBuffer memory = board.memory(0x1000);
+        DmaBuffer stubborn = (DmaBuffer) Proxy.newProxyInstance(getClass().getClassLoader(),
+            new Class<?>[] {DmaBuffer.class}, (proxy, method, arguments) -> {
+                if (method.getName().equals("release")) {
+                    throw new IllegalStateException("not given back");
+                }
+                return method.invoke(memory, arguments);
+            });
+        container.map(0x1000, stubborn, 0, 0x1000, Access.READ);
+        IllegalStateException said =
+            assertThrows(IllegalStateException.class, () -> container.removeGroup(group));
+        assertEquals("not given back", said.getMessage());
+        assertEquals(ContainerState.UNSET, container.state());
+        assertEquals(Optional.empty(), container.iommu());
+        container.addGroup(group);
+        container.setIommu("type1v2");
+        assertEquals(List.of(), container.mappings());
     }
 
     @Test

@@ -8,7 +8,6 @@ import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
@@ -93,7 +92,7 @@ record Offer(Swap.Backend backend, String kind, Set<String> types) {
         if (types.contains(Iommu.class.getName())) {
             offers.add(new Offer(Swap.Backend.IOMMU, kind instanceof String text ? text
                 : kind == null ? "" : kind + " (" + kind.getClass().getSimpleName() + " and no text)",
-                texts(iommuTypes)));
+                Set.copyOf(Iommu.types(iommuTypes))));
         }
         if (types.contains(InterruptController.class.getName())) {
             offers.add(new Offer(Swap.Backend.CONTROLLER, "", Set.of()));
@@ -102,13 +101,6 @@ record Offer(Swap.Backend backend, String kind, Set<String> types) {
             offers.add(new Offer(Swap.Backend.STRATEGY, strategy, Set.of()));
         }
         return offers;
-    }
-
-    /** {@return the texts of a property that is one, or several} */
-    private static Set<String> texts(Object property) {
-        Stream<?> all = property instanceof Collection<?> several ? several.stream()
-            : property instanceof Object[] several ? Arrays.stream(several) : Stream.ofNullable(property);
-        return all.filter(String.class::isInstance).map(String.class::cast).collect(Collectors.toUnmodifiableSet());
     }
 
     /**

@@ -43,6 +43,7 @@ public final class Translation {
 
     // Null while there is none.
     private IommuCapabilities capabilities;
+    private IommuType rules;
     private volatile IommuProvider provider;
     private GuardedDomain domain;
     /** The provider that was given up on because it hung: it may do yet what it was asked to. */
@@ -102,7 +103,7 @@ public final class Translation {
 
     /** {@return the rules of the type that is set; every provider that took over has it} */
     public IommuType rules() {
-        return RestorePlan.type(capabilities, status.type());
+        return rules;
     }
 
     /** {@return what an unmap takes away, by the type that is set} */
@@ -296,6 +297,7 @@ public final class Translation {
                 late -> late.domain().close());
             domain = new GuardedDomain(restored.domain(), newcomer.label());
             capabilities = restored.capabilities();
+            rules = RestorePlan.type(capabilities, type);
             provider = newcomer;
             unclosed = null;
             suspect = suspect != null && host.calls().hangs(suspect) ? suspect : null;
@@ -420,6 +422,7 @@ public final class Translation {
     /** With no domain: what the IOMMU could do is forgotten, too. */
     public void unset() {
         capabilities = null;
+        rules = null;
     }
 
     private void forget() {

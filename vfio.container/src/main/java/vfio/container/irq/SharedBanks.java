@@ -43,12 +43,17 @@ public final class SharedBanks {
     }
 
     /**
-     * Whether isolation, a container's or another's, keeps a bank from it. Where doorbells verify their source nobody
-     * can ring another's vector, and a bank may be shared.
+     * Whether isolation keeps nobody from a bank: where doorbells verify their source nobody can ring another's vector.
+     * Asks the interrupt controller, so it is not called with the lock held.
      */
-    boolean forbidden(User user, int bank) {
+    boolean shareable() {
         InterruptController controller = host.controller();
-        return controller != null && !controller.doorbells().verifiesSource() && users.get().stream()
+        return controller == null || controller.doorbells().verifiesSource();
+    }
+
+    /** Whether isolation, a container's or another's, keeps a bank that is not {@link #shareable} from it. */
+    boolean taken(User user, int bank) {
+        return users.get().stream()
             .anyMatch(other -> other != user && (user.isolated() || other.isolated()) && other.reaches(bank));
     }
 

@@ -63,7 +63,7 @@ public final class VectorChoice implements SharedBanks.User {
 
     /** Whether isolation keeps a bank from this container. */
     boolean forbidden(int bank) {
-        return shared.forbidden(this, bank);
+        return !shared.shareable() && shared.taken(this, bank);
     }
 
     /**
@@ -73,8 +73,9 @@ public final class VectorChoice implements SharedBanks.User {
      * @throws ErrnoException ENOSPC if isolation keeps all of them from this container
      */
     List<Integer> reserve(List<Integer> reachable) {
+        boolean shareable = shared.shareable();
         return shared.reserve(this, () -> {
-            List<Integer> banks = candidates(reachable);
+            List<Integer> banks = candidates(reachable, shareable);
             reserved = Set.copyOf(banks);
             return banks;
         });
@@ -86,8 +87,9 @@ public final class VectorChoice implements SharedBanks.User {
      * @throws ErrnoException EBUSY if isolation keeps it from this container
      */
     void reserve(int bank) {
+        boolean shareable = shared.shareable();
         shared.reserve(this, () -> {
-            if (forbidden(bank)) {
+            if (!shareable && shared.taken(this, bank)) {
                 throw new ErrnoException(Errno.EBUSY,
                     "MSI bank %d is reachable in another container and isolation is asked for; place another bank",
                     bank);
@@ -102,9 +104,9 @@ public final class VectorChoice implements SharedBanks.User {
         shared.settle(() -> reserved = Set.of());
     }
 
-    private List<Integer> candidates(List<Integer> reachable) {
+    private List<Integer> candidates(List<Integer> reachable, boolean shareable) {
         List<Integer> banks = new ArrayList<>(reachable);
-        banks.removeIf(this::forbidden);
+        banks.removeIf(bank -> !shareable && shared.taken(this, bank));
         if (banks.isEmpty()) {
             throw new ErrnoException(Errno.ENOSPC,
                 "banks %s are reachable, but other containers reach them too and isolation is asked for; reach other "

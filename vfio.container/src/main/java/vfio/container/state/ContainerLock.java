@@ -234,12 +234,13 @@ public final class ContainerLock {
             again = lock.getHoldCount() == 1 && owner.releasing();
         } finally {
             lock.unlock();
-        }
-        if (!lock.isHeldByCurrentThread()) {
-            if (again || missed || !deferred.isEmpty()) {
-                owner.missed();
+            // Also when the owner has thrown: what waits is not to wait for the next user.
+            if (!lock.isHeldByCurrentThread()) {
+                if (again || missed || !deferred.isEmpty()) {
+                    owner.missed();
+                }
+                owner.released();
             }
-            owner.released();
         }
     }
 }

@@ -17,6 +17,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Predicate;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
+import vfio.container.host.Cleanup;
 
 /**
  * The record of the requests of a container's user, and the only truth: an IOMMU's tables are made from it and can be
@@ -194,13 +195,15 @@ public final class Ledger {
         return placements.values().stream().anyMatch(placement -> placement.bank() == bank);
     }
 
-    /** Forgets everything and lets the memory go. */
+    /** Lets the memory go, all of it even if some throws, and forgets everything. */
     public void clear() {
-        mappings.values().forEach(mapping -> mapping.buffer().release());
+        Cleanup steps = new Cleanup();
+        mappings.values().forEach(mapping -> steps.take(mapping.buffer()::release));
         mappings.clear();
         bytes = 0;
         invalidVaddrs = 0;
         placements.clear();
         attributes.clear();
+        steps.end();
     }
 }
