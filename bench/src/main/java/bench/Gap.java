@@ -56,7 +56,7 @@ public class Gap {
         public void setUp() {
             port = board.port();
             vfio = new VfioService(board.machine, new ContainerLimits(mappings + 1, ContainerLimits.UNLIMITED, true));
-            vfio.addIommu(board.driver, "type1");
+            vfio.addIommu(board.driver, "vtd");
             vfio.addFunction(board.function());
             container = vfio.openContainer("bench");
             container.addGroup(vfio.group(1));
@@ -89,7 +89,7 @@ public class Gap {
     @Benchmark
     public ContainerState swap(Held s) {
         s.vfio.removeIommu(s.board.driver);
-        s.vfio.addIommu(s.board.driver, "type1");
+        s.vfio.addIommu(s.board.driver, "vtd");
         return s.container.state();
     }
 

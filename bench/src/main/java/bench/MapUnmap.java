@@ -83,7 +83,7 @@ public class MapUnmap {
             port = board.port();
             VfioService vfio = new VfioService(board.machine,
                 new ContainerLimits(standing() + LEAST, ContainerLimits.UNLIMITED, true));
-            vfio.addIommu(board.driver, "type1");
+            vfio.addIommu(board.driver, "vtd");
             vfio.addFunction(board.function());
             container = vfio.openContainer("bench");
             container.addGroup(vfio.group(1));

@@ -46,7 +46,7 @@ final class Suite {
     List<Report.Series> translateCurves() throws RunnerException {
         int[] sizes = quick ? FEW : ALL;
         List<Report.Series> all = new ArrayList<>();
-        all.add(curve("VT-d, random 4 KiB pages", "Translate.type1Random", sizes));
+        all.add(curve("VT-d, random 4 KiB pages", "Translate.vtdRandom", sizes));
         all.add(curve("random read, same footprint", "Floor.randomRead", sizes));
         all.add(curve("ConcurrentSkipListMap.floorEntry", "Floor.skipList", skipSizes()));
         return all;
@@ -72,21 +72,21 @@ final class Suite {
                 Trial.of("Translate.pamuHot", "windows", windows), "dependent read", READ, 3);
         }
         for (int size : quick ? new int[] {1} : ALL) {
-            row(type1("hot", size), Trial.of("Translate.type1Hot", "mappings", size), "dependent read", READ, 4);
+            row(vtd("hot", size), Trial.of("Translate.vtdHot", "mappings", size), "dependent read", READ, 4);
         }
         for (int size : quick ? new int[] {65_536} : ALL) {
-            row(type1("sequential", size), Trial.of("Translate.type1Sequential", "mappings", size), "dependent read",
+            row(vtd("sequential", size), Trial.of("Translate.vtdSequential", "mappings", size), "dependent read",
                 READ, NONE);
         }
         for (int size : quick ? FEW : ALL) {
-            row(type1("random", size), random(size), "random read", floor(size),
+            row(vtd("random", size), random(size), "random read", floor(size),
                 size == 65_536 ? 3 : size == MILLION ? 4 : NONE);
         }
         for (int size : skipSizes()) {
-            row(type1("random", size), random(size), "skip list",
+            row(vtd("random", size), random(size), "skip list",
                 Trial.of("Floor.skipList", "mappings", size), size == 65_536 ? 0.2 : NONE);
         }
-        row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.type1Random", "mappings", 1_024, "shift", 21),
+        row("VT-d translate, random, 1,024 of 2 MiB", Trial.of("Translate.vtdRandom", "mappings", 1_024, "shift", 21),
             "random read", floor(1_024), NONE);
         for (int size : new int[] {65_536, MILLION}) {
             shown("yardstick: random read, footprint of " + Report.number(size), floor(size));
@@ -203,14 +203,14 @@ final class Suite {
     }
 
     private static Trial random(int size) {
-        return Trial.of("Translate.type1Random", "mappings", size);
+        return Trial.of("Translate.vtdRandom", "mappings", size);
     }
 
     private static Trial floor(int size) {
         return Trial.of("Floor.randomRead", "mappings", size);
     }
 
-    private static String type1(String pattern, int size) {
+    private static String vtd(String pattern, int size) {
         return "VT-d translate, " + pattern + ", " + Report.number(size);
     }
 

@@ -93,7 +93,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Hot(VtdState s) {
+    public long vtdHot(VtdState s) {
         VtdUnit unit = s.unit;
         long iova = (long) (s.mappings / 2) << s.shift;
         long answer = 0;
@@ -107,7 +107,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Sequential(VtdState s) {
+    public long vtdSequential(VtdState s) {
         VtdUnit unit = s.unit;
         long next = s.next;
         long end = (long) s.mappings << s.shift;
@@ -125,7 +125,7 @@ public class Translate {
     @Benchmark
     @CompilerControl(CompilerControl.Mode.DONT_INLINE)
     @OperationsPerInvocation(Places.BATCH)
-    public long type1Random(VtdState s) {
+    public long vtdRandom(VtdState s) {
         VtdUnit unit = s.unit;
         long state = s.state;
         long answer = 0;

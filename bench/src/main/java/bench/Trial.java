@@ -7,7 +7,7 @@ import java.util.TreeMap;
 /**
  * One benchmark method with its parameters.
  *
- * @param method class and method, {@code Translate.type1Random}
+ * @param method class and method, {@code Translate.vtdRandom}
  * @param parameters JMH parameters by name
  */
 record Trial(String method, Map<String, String> parameters, Pace pace) {
