@@ -23,6 +23,8 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
@@ -30,8 +32,12 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.container.host.ContainerLimits;
 
-/** Providers that hang, or do not end well, while they are swapped; they are given a second and a half. */
+/**
+ * Providers that hang, or do not end well, while they are swapped; they are given a second and a half. A test mostly
+ * waits for that, so that the tests run beside each other.
+ */
 @Timeout(60)
+@Execution(ExecutionMode.CONCURRENT)
 class HangTest {
     private static final long BANK = 0x1000_0000;
 
