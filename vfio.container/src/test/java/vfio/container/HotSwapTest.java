@@ -285,6 +285,40 @@ class HotSwapTest {
     }
 
     @Test
+    @DisplayName("an IOMMU with just as many windows takes over")
+    void asManyWindows() {
+        working();
+        FakeIommu second = second();
+        second.maxWindows = container.get(Windows.class).count();
+        board.acts(second);
+        container.swap("pamu");
+        assertEquals(ContainerState.ACTIVE, container.state());
+    }
+
+    @Test
+    @DisplayName("an IOMMU with larger pages takes no mapping whose offset or length is no multiple of one, and says "
+        + "where it may map")
+    void offsetsOfLargerPages() {
+        Board paged = Board.type1();
+        VfioContainer one = paged.container();
+        FakeIommu large = new FakeIommu(false, paged.bus, paged.trip);
+        large.page = 0x10000;
+        paged.vfio.addIommu(large, "vtd");
+        DmaBuffer buffer = paged.memory(0x40000);
+        one.map(0x10000, buffer, 0x1000, 0x10000, Access.READ);
+        refused(Errno.EINVAL, "the mapping 0x10000..0x1ffff does not fit: it maps multiples of 0x10000",
+            () -> one.swap("type1v2"));
+        one.unmap(0x10000, 0x10000);
+        one.map(0x10000, buffer, 0, 0x11000, Access.READ);
+        refused(Errno.EINVAL, "the mapping 0x10000..0x20fff does not fit: it maps multiples of 0x10000",
+            () -> one.swap("type1v2"));
+        one.unmap(0x10000, 0x11000);
+        one.map(0x10000, buffer, 0x10000, 0x20000, Access.READ);
+        large.own.put(0x11, List.of(new ReservedRegion(0x2_0000, 0x2_ffff, ReservedRegion.Kind.RESERVED)));
+        refused(Errno.EINVAL, "it may map [0x0..0x1ffff, 0x30000..", () -> one.swap("type1v2"));
+    }
+
+    @Test
     @DisplayName("a move to a windowed type while a vaddr is invalid: EINVAL naming the mapping; with another vaddr, "
         + "or unmapped, it goes")
     void invalidVaddr() {

@@ -220,6 +220,10 @@ class LifeCycleTest {
         container.addGroup(group);
         container.setIommu("type1v2");
         assertEquals(List.of(), container.mappings());
+        container.map(0x1000, stubborn, 0, 0x1000, Access.READ);
+        assertThrows(IllegalStateException.class, container::close);
+        assertEquals(ContainerState.CLOSED, container.state());
+        assertEquals("container one", container.toString());
     }
 
     @Test

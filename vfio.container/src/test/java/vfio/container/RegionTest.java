@@ -4,6 +4,7 @@ package vfio.container;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.refused;
 
@@ -65,6 +66,56 @@ class RegionTest {
         assertEquals(0x33445566L, device.read(0, 0x12, 4));
         device.write(0, 0x13, 4, 0xaabbccddL);
         assertEquals(0x11aabbccdd667788L, device.read(0, 0x10, 8));
+    }
+
+    @Test
+    @DisplayName("the last bytes of a region can be read and written")
+    void ends() {
+        device.write(0, 0xff8, 8, 0x1122334455667788L);
+        assertEquals(0x11223344L, device.read(0, 0xffc, 4));
+        board.a.set(0xfc, 4, 0x1234);
+        assertEquals(0x1234, config(0xfc, 4));
+    }
+
+    @Test
+    @DisplayName("config space: 8 bytes, and bytes that are not aligned, are cut into pieces")
+    void configPieces() {
+        config(MSI + 4, 8, 0x1122334455667788L);
+        assertEquals(0x55667788L, config(MSI + 4, 4));
+        assertEquals(0x11223344L, config(MSI + 8, 4));
+        assertEquals(0x1122334455667788L, config(MSI + 4, 8));
+        assertEquals(0x33445566L, config(MSI + 6, 4));
+        config(MSI + 5, 4, 0xaabbccddL);
+        assertEquals(0x112233aabbccdd88L, config(MSI + 4, 8));
+    }
+
+    @Test
+    @DisplayName("DEVICE_RESET: a device model that throws is reported")
+    void resetThrows() {
+        board.a.inReset = () -> {
+            throw new IllegalStateException("stuck");
+        };
+        assertEquals("stuck", assertThrows(IllegalStateException.class, device::reset).getMessage());
+        board.a.inReset = () -> {
+        };
+        device.close();
+    }
+
+    @Test
+    @DisplayName("a device that was reset, and one that is closed during its reset, can be opened again")
+    void openedAfterReset() {
+        device.reset();
+        device.close();
+        device = board.vfio.group(1).device("0000:01:00.0");
+        board.a.inReset = () -> {
+            board.a.inReset = () -> {
+            };
+            device.close();
+            refused(Errno.EBUSY, () -> board.vfio.group(1).device("0000:01:00.0"));
+        };
+        device.reset();
+        device = board.vfio.group(1).device("0000:01:00.0");
+        assertEquals(0x1000, device.regions().get(0).size());
     }
 
     @Test
