@@ -15,7 +15,7 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
-import vfio.api.EventFd;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * The whole road for an interrupt: a device's write, PAMU, MPIC, its driver, an eventfd; and on to a thread that waits.
@@ -26,7 +26,7 @@ public class Msi {
     /** A device and its message. */
     @State(Scope.Benchmark)
     public static class Device {
-        final EventFd eventFd = new EventFd(0);
+        final LocalEventFd eventFd = new LocalEventFd(0);
         private final QoriqBoard board = new QoriqBoard(8);
         private final DmaPort port = board.port();
         private final long[] message = board.message(eventFd::signal);

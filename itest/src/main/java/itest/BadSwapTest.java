@@ -122,7 +122,7 @@ class BadSwapTest {
         container.msi("MAP_MSI_BANK", 0, 256 * MIB);
         device = container.groups().get(0).device(DEVICE);
         device.write(Region.CONFIG, 4, 2, 6);
-        eventFd = new EventFd(0);
+        eventFd = vfio.eventFd();
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
         Framework.await("the commands",
             () -> Framework.present("(&(osgi.command.scope=vfio)(osgi.command.function=swap))"));

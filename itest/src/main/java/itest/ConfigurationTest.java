@@ -135,7 +135,7 @@ class ConfigurationTest {
     @Test
     void underTraffic() throws Exception {
         container.msi("MAP_MSI_BANK", 0, 0x1000000);
-        EventFd eventFd = new EventFd(0);
+        EventFd eventFd = vfio.eventFd();
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
         PciFunction function = Framework.service(PciFunction.class);
         long faults = vfio.faultCount();

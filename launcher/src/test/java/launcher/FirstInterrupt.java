@@ -43,7 +43,7 @@ final class FirstInterrupt {
         guest.map(0, memory, 0, 256 * MIB, Access.READ_WRITE);          // windows 0 to 3: the device's memory
         guest.msi("MAP_MSI_BANK", 0, 256 * MIB);                        // window 4: its interrupts
         Device device = group.device("0000:01:00.0");
-        EventFd done = new EventFd(0);
+        EventFd done = vfio.eventFd();
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, done));
         device.write(Region.CONFIG, 4, 2, 6);                           // memory and bus master on
         device.write(Region.BAR0, 0x60, 4, 1);                          // edu's "raise interrupt" register

@@ -83,7 +83,7 @@ class MoveTest {
     /** A device that interrupts without end, in a thread of its own: each time it waits for exactly one signal. */
     private final class Ringer implements Runnable {
         private final Device device;
-        private final EventFd eventFd = new EventFd(0);
+        private final EventFd eventFd = vfio.eventFd();
         private final Thread thread = new Thread(this);
         private volatile long raised;
         private volatile String wrong = "";

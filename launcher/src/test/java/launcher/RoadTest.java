@@ -37,7 +37,7 @@ import machine.api.Slot;
 import machine.fdt.FdtMachineSource;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import vfio.api.EventFd;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * The whole story with {@code new} alone: a device writes to memory, to an interrupt, and where it must not.
@@ -89,7 +89,7 @@ class RoadTest {
             assertArrayEquals(new byte[] {(byte) 0xbe, (byte) 0xba, (byte) 0xfe, (byte) 0xca}, word);
 
             // An interrupt. The host owns the data, whoever mapped the window owns the address.
-            EventFd eventFd = new EventFd(4);
+            LocalEventFd eventFd = new LocalEventFd(4);
             MsiVector vector = mpic.doorbells()
                 .allocate(new MsiRequest(device.requester().id(), List.of(0), eventFd::signal));
             MsiMessage message = mpic.doorbells().compose(vector);

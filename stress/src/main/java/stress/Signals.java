@@ -10,7 +10,7 @@ import org.openjdk.jcstress.annotations.Outcome;
 import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.II_Result;
 import org.openjdk.jcstress.infra.results.I_Result;
-import vfio.api.EventFd;
+import vfio.container.irq.LocalEventFd;
 
 /** The race of signals and reads (P5): an eventfd loses no signal and counts none twice, and wakes its reader. */
 final class Signals {
@@ -22,7 +22,7 @@ final class Signals {
     @Outcome(id = {"0, 2", "1, 1", "2, 0"}, expect = Expect.ACCEPTABLE, desc = "two in all")
     @Outcome(expect = Expect.FORBIDDEN, desc = "a signal was lost or counted twice")
     public static class OfPoll {
-        private final EventFd eventFd = new EventFd(0);
+        private final LocalEventFd eventFd = new LocalEventFd(0);
 
         @Actor
         public void device() {
@@ -46,7 +46,7 @@ final class Signals {
     @Outcome(id = "1", expect = Expect.ACCEPTABLE, desc = "woken")
     @Outcome(expect = Expect.FORBIDDEN, desc = "slept through a signal")
     public static class OfRead {
-        private final EventFd eventFd = new EventFd(0);
+        private final LocalEventFd eventFd = new LocalEventFd(0);
 
         @Actor
         public void device() {

@@ -74,7 +74,7 @@ class EduAgainstEduTest {
         private final Device device;
         private final DmaBuffer shared;
         private final DmaBuffer readOnly;
-        private final EventFd eventFd = new EventFd(0);
+        private final EventFd eventFd;
         private long signals;
 
         Side(String name, Machine machine, PciFunction function) {
@@ -91,6 +91,7 @@ class EduAgainstEduTest {
             vfio.addController(apic);
             vfio.addStrategy(new ReservedStrategy(), 0);
             vfio.addFunction(function);
+            eventFd = vfio.eventFd();
             container = keep(vfio.openContainer("guest"));
             container.addGroup(vfio.groupOf(function.name()));
             container.setIommu("type1v2");

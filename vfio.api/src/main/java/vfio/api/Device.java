@@ -42,10 +42,13 @@ public interface Device extends AutoCloseable {
 
     /**
      * VFIO_DEVICE_SET_IRQS. When it returns, an eventfd that has been replaced or taken away is not signalled any more.
+     * Every VFIO takes the eventfds that its own {@link Vfio#eventFd} made. Where interrupts pass this JVM, any other
+     * {@link EventFd} does, too.
      *
      * @return 0, or the number of vectors there are when more were asked for than the device or the controller has:
      *     then nothing is enabled
-     * @throws machine.api.ErrnoException EINVAL, ENOTTY as {@link IrqSet} says; ENODEV if the MSI strategy needs
+     * @throws machine.api.ErrnoException EINVAL, ENOTTY as {@link IrqSet} says; EINVAL for an eventfd that
+     *     the devices of this VFIO cannot signal; ENODEV if the MSI strategy needs
      *     something the user has not done; ENOSPC if no vector is free; EAGAIN if an MSI is to be enabled while the
      *     IOMMU is away
      */

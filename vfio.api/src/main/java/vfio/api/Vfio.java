@@ -44,6 +44,9 @@ public interface Vfio {
     /** {@return the open containers in the order they were opened} */
     List<Container> containers();
 
+    /** {@return a new eventfd that the devices of this VFIO can signal; its counter is 0} */
+    EventFd eventFd();
+
     /** {@return the latest refused accesses of all devices as their ports saw them, oldest first, at most 1024} */
     List<Fault> faults();
 

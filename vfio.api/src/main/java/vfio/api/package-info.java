@@ -23,7 +23,7 @@
  *  container.map(0, memory, 0, 256L &lt;&lt; 20, Access.READ_WRITE);
  *  container.msi("MAP_MSI_BANK", 0, 0x10000000);
  *  Device device = vfio.group(0).device("0000:01:00.0");
- *  EventFd done = new EventFd(0);
+ *  EventFd done = vfio.eventFd();
  *  device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, done));
  * </pre>
  */

@@ -28,6 +28,7 @@ import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.Designate;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 import vfio.api.Container;
+import vfio.api.EventFd;
 import vfio.api.Group;
 import vfio.api.Swap;
 import vfio.api.SwapListener;
@@ -238,6 +239,11 @@ public final class VfioComponent implements Vfio {
     @Override
     public List<Container> containers() {
         return service.containers();
+    }
+
+    @Override
+    public EventFd eventFd() {
+        return service.eventFd();
     }
 
     @Override

@@ -16,6 +16,7 @@ import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.PciFunction;
 import vfio.api.Container;
+import vfio.api.EventFd;
 import vfio.api.Group;
 import vfio.api.Swap;
 import vfio.api.SwapListener;
@@ -29,6 +30,7 @@ import vfio.container.host.RankedStrategy;
 import vfio.container.host.RecentLog;
 import vfio.container.host.RelaxableClasses;
 import vfio.container.host.TopologyLock;
+import vfio.container.irq.LocalEventFd;
 import vfio.container.irq.SharedBanks;
 
 /**
@@ -309,6 +311,11 @@ public final class VfioService implements Vfio, AutoCloseable {
     @Override
     public List<Container> containers() {
         return List.copyOf(containers);
+    }
+
+    @Override
+    public EventFd eventFd() {
+        return new LocalEventFd(0);
     }
 
     @Override

@@ -13,9 +13,9 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.EventFd;
 import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * {@link MsiEnvironment#move}: a bank's window moves under vectors that are enabled. a and b use bank 1, nobody the
@@ -29,8 +29,8 @@ class BankMoveTest {
 
     private final Board board = Board.type1();
     private final VfioContainer container = board.container();
-    private final EventFd heardA = new EventFd(0);
-    private final EventFd heardB = new EventFd(0);
+    private final LocalEventFd heardA = new LocalEventFd(0);
+    private final LocalEventFd heardB = new LocalEventFd(0);
 
     BankMoveTest() {
         container.map(0, board.memory(0x1000), 0, 0x1000, Access.READ_WRITE);

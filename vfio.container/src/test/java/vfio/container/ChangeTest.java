@@ -21,12 +21,12 @@ import org.osgi.service.log.Logger;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.container.host.ContainerLimits;
 import vfio.container.host.IommuProvider;
 import vfio.container.host.RankedStrategy;
+import vfio.container.irq.LocalEventFd;
 
 /** Another configuration under containers at work. */
 @Timeout(30)
@@ -52,7 +52,7 @@ class ChangeTest {
         container.map(0x0, board.memory(0x2000), 0, 0x2000, Access.READ_WRITE);
         container.map(0x10000, board.memory(0x2000), 0, 0x2000, Access.READ_WRITE);
         Device device = container.groups().get(0).device(board.a.name());
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
 
         board.vfio.change(Board.settings(1, LIMITLESS));

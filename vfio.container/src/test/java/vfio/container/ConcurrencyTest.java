@@ -25,9 +25,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(120)
 class ConcurrencyTest {
@@ -70,7 +70,7 @@ class ConcurrencyTest {
         DmaBuffer memory = board.memory(0x10000);
         long available = board.machine.memory().available();
         container.msi("MAP", 0, 0x1000_0000);
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         AtomicInteger done = new AtomicInteger();
         for (int i = 0; i < 3; i++) {
             long iova = (1 + i) * MB;
@@ -133,7 +133,7 @@ class ConcurrencyTest {
         Board board = Board.type1();
         VfioContainer container = board.container();
         container.msi("MAP", 0, 0x1000_0000);
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         board.vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
         AtomicInteger lost = new AtomicInteger();
         repeat(() -> {

@@ -27,8 +27,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
-import vfio.api.EventFd;
 import vfio.container.host.ContainerLimits;
+import vfio.container.irq.LocalEventFd;
 import vfio.container.protocol.Scope;
 import vfio.container.protocol.Script;
 import vfio.container.protocol.State;
@@ -146,7 +146,7 @@ class ConformanceTest {
         private final List<DmaBuffer> buffers = new ArrayList<>();
         private final List<FakeFunction> devices;
         private final List<DmaPort> ports = new ArrayList<>();
-        private final List<EventFd> eventFds = new ArrayList<>();
+        private final List<LocalEventFd> eventFds = new ArrayList<>();
         private FakeIommu iommu;
         private FakeController controller;
         private int controllers;
@@ -166,7 +166,7 @@ class ConformanceTest {
                 VfioContainer container = board.container("container " + (i + 1), i + 1);
                 DmaBuffer buffer = board.memory(0x2000);
                 container.map(PAGE, buffer, 0, 0x1000, Access.READ_WRITE);
-                EventFd eventFd = new EventFd(0);
+                LocalEventFd eventFd = new LocalEventFd(0);
                 board.vfio.group(i + 1).device(devices.get(i).name()).setIrqs(msi(eventFd));
                 containers.add(container);
                 buffers.add(buffer);

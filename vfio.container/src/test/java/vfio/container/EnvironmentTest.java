@@ -17,10 +17,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerInfo.IovaRange;
-import vfio.api.EventFd;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
+import vfio.container.irq.LocalEventFd;
 
 /** What a container shows its strategy, and what that may do with it. */
 @Timeout(30)
@@ -39,7 +39,7 @@ class EnvironmentTest {
         MsiEnvironment environment = board.manual.environment;
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
         container.msi("MAP", 1, BANK);
-        board.vfio.group(1).device(board.a.name()).setIrqs(msi(new EventFd(0)));
+        board.vfio.group(1).device(board.a.name()).setIrqs(msi(new LocalEventFd(0)));
         for (int i = 0; i < 2; i++) {
             assertEquals(board.iommu.capabilities(), environment.capabilities());
             assertEquals(new Geometry(0, 512 * MB), environment.geometry());

@@ -29,8 +29,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.container.host.ContainerLimits;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * Providers that hang, or do not end well, while they are swapped; they are given a second and a half. A test mostly
@@ -46,7 +46,7 @@ class HangTest {
     private final VfioService vfio = board.vfio;
     private final VfioContainer container = board.container();
     private final DmaBuffer memory = board.memory(8 * MB);
-    private final EventFd eventFd = new EventFd(0);
+    private final LocalEventFd eventFd = new LocalEventFd(0);
     private Device device;
 
     private void working() {

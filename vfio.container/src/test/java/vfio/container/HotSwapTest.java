@@ -38,6 +38,7 @@ import vfio.api.DmaFlags;
 import vfio.api.EventFd;
 import vfio.api.Mapping;
 import vfio.api.Swap;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * The swap that a user asks for, stalling, reports. What happens by itself is in {@link SwapTest}, what hangs in
@@ -52,7 +53,7 @@ class HotSwapTest {
     private final VfioService vfio = board.vfio;
     private final VfioContainer container = board.container();
     private final DmaBuffer memory = board.memory(8 * MB);
-    private final EventFd eventFd = new EventFd(0);
+    private final LocalEventFd eventFd = new LocalEventFd(0);
 
     private void working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
@@ -603,7 +604,7 @@ class HotSwapTest {
         working();
         VfioContainer two = board.container("two", 2);
         two.msi("MAP", 0, BANK);
-        EventFd other = new EventFd(0);
+        LocalEventFd other = new LocalEventFd(0);
         vfio.group(2).device("0000:02:00.0").setIrqs(msi(other));
         int rounds = 300;
         FutureTask<Void> a = begin(() -> lockstep(board.a, eventFd, rounds));

@@ -35,10 +35,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * A shared, level-triggered wire under everything that touches it at once: as in hardware, a core gets no rest while it
@@ -290,7 +290,7 @@ class IntxTest {
         + "one signal")
     void unmask() throws Exception {
         Device device = open();
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
         ringing();
         AtomicInteger rounds = new AtomicInteger();
@@ -316,7 +316,7 @@ class IntxTest {
     void lifeCycle() throws Exception {
         Device device = open();
         device.write(Region.CONFIG, 4, 2, 0x0006);
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         ringing();
         repeat("device", () -> user.want(true));
         repeat("user", () -> {

@@ -28,12 +28,12 @@ import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.DmaFlags;
-import vfio.api.EventFd;
 import vfio.api.Group;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 import vfio.container.host.ContainerLimits;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
 class LifeCycleTest {
@@ -417,10 +417,10 @@ class LifeCycleTest {
     void surprise() {
         board.container();
         Device device = group.device(A);
-        EventFd request = new EventFd(0);
+        LocalEventFd request = new LocalEventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, request));
         board.vfio.containers().get(0).msi("MAP", 0, 0x50000);
-        device.setIrqs(Board.msi(new EventFd(0)));
+        device.setIrqs(Board.msi(new LocalEventFd(0)));
         vfio.removeFunction(board.a);
         assertEquals(1, request.poll());
         refused(Errno.ENODEV, () -> device.read(Region.CONFIG, 0, 4));
@@ -435,7 +435,7 @@ class LifeCycleTest {
     void dead() {
         board.container();
         Device device = group.device(A);
-        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, new EventFd(0)));
+        device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, new LocalEventFd(0)));
         board.a.gone = true;
         assertThrows(IllegalStateException.class, () -> vfio.removeFunction(board.a));
         assertEquals(List.of("0000:01:00.1"), group.devices());

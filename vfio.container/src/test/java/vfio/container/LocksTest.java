@@ -22,11 +22,11 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import vfio.api.Device;
 import vfio.api.DmaFlags;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Swap;
 import vfio.api.VectorPolicy;
+import vfio.container.irq.LocalEventFd;
 
 /** Who returns from a call, well or with an error, holds no lock: another thread gets each of them. */
 @Timeout(60)
@@ -112,10 +112,10 @@ class LocksTest {
         freesThrowing("device", () -> vfio.group(1).device("no such"));
         Device device = vfio.group(1).device("0000:01:00.0");
         free("device");
-        frees("setIrqs", () -> device.setIrqs(msi(new EventFd(0))));
-        freesThrowing("setIrqs", () -> device.setIrqs(msi(new EventFd(0), new EventFd(0))));
+        frees("setIrqs", () -> device.setIrqs(msi(new LocalEventFd(0))));
+        freesThrowing("setIrqs", () -> device.setIrqs(msi(new LocalEventFd(0), new LocalEventFd(0))));
         frees("reset", device::reset);
-        EventFd request = new EventFd(0);
+        LocalEventFd request = new LocalEventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, request));
         frees("removeFunction", () -> vfio.removeFunction(board.a));
         frees("close", device::close);
@@ -129,7 +129,7 @@ class LocksTest {
     void service() throws Throwable {
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
         container.msi("MAP", 1, BANK);
-        vfio.group(1).device("0000:01:00.0").setIrqs(msi(new EventFd(0)));
+        vfio.group(1).device("0000:01:00.0").setIrqs(msi(new LocalEventFd(0)));
         FakeIommu second = board.newIommu();
         frees("addIommu", () -> vfio.addIommu(second, "type1", "the second", 0));
         frees("rankIommu", () -> vfio.rankIommu(second, 7));

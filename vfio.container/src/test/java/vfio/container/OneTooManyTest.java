@@ -16,8 +16,8 @@ import machine.api.Machine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.EventFd;
 import vfio.container.host.ContainerLimits;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * P5: where nobody knows whether a message was served, its user gets one interrupt too many rather than one too few.
@@ -27,7 +27,7 @@ class OneTooManyTest {
     private static final long BANK = 0x1000_0000;
 
     private final Board board = Board.type1();
-    private final EventFd eventFd = new EventFd(0);
+    private final LocalEventFd eventFd = new LocalEventFd(0);
 
     private VfioContainer working(VfioService vfio) {
         VfioContainer container = (VfioContainer) vfio.openContainer("one");
@@ -104,7 +104,7 @@ class OneTooManyTest {
     void parked() {
         VfioService vfio = withoutGates();
         VfioContainer container = working(vfio);
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         vfio.group(1).device(board.b.name()).setIrqs(msi(second));
         vfio.removeController(board.controller);
         vfio.addController(new FakeController(board.bus, board.trip, 0xe000_0000L, 2, 1, 0x80));

@@ -17,10 +17,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.Region;
 import vfio.container.device.ConfigSpace;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
 class RegionTest {
@@ -203,7 +203,7 @@ class RegionTest {
         assertFalse(board.a.msiEnabled());
         assertEquals(0, board.a.msiAddress());
         assertEquals(0, config(MSI + 2, 2) & 1);
-        device.setIrqs(Board.msi(new EventFd(0)));
+        device.setIrqs(Board.msi(new LocalEventFd(0)));
         assertEquals(0x50140, board.a.msiAddress());
         assertEquals(1, config(MSI + 2, 2) & 1);
         assertEquals(0xdead0000L, config(MSI + 4, 4));
@@ -262,7 +262,7 @@ class RegionTest {
     @DisplayName("MSI above 4 GiB: both halves of the address are programmed, and the message arrives")
     void wideMessage() {
         container.msi("MAP", 1, 0x12_3456_7000L);
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         device.setIrqs(Board.msi(eventFd));
         assertEquals(0x12_3456_7140L, board.a.msiAddress());
         assertEquals(0, board.a.raise());
@@ -274,7 +274,7 @@ class RegionTest {
     void reset() {
         config(4, 2, 6);
         container.msi("MAP", 1, 0x12_3456_7000L);
-        device.setIrqs(Board.msi(new EventFd(0)));
+        device.setIrqs(Board.msi(new LocalEventFd(0)));
         int before = board.a.resets;
         device.reset();
         assertEquals(before + 1, board.a.resets);

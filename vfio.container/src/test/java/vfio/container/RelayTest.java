@@ -14,12 +14,13 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.EventFd;
+import vfio.container.irq.LocalEventFd;
 import vfio.container.irq.Relay;
 
 @Timeout(30)
 class RelayTest {
-    private final EventFd first = new EventFd(0);
-    private final EventFd second = new EventFd(0);
+    private final LocalEventFd first = new LocalEventFd(0);
+    private final LocalEventFd second = new LocalEventFd(0);
     private final Relay relay = new Relay(first);
 
     @Test
@@ -59,6 +60,32 @@ class RelayTest {
     }
 
     @Test
+    @DisplayName("an eventfd of somebody else's may throw: the interrupt is over all the same, and another can be set")
+    void throwing() {
+        EventFd bad = new EventFd() {
+            @Override
+            public void signal() {
+                throw new IllegalStateException("its file is closed");
+            }
+
+            @Override
+            public long poll() {
+                return 0;
+            }
+
+            @Override
+            public long read(long timeout, TimeUnit unit) {
+                return 0;
+            }
+        };
+        relay.target(bad);
+        relay.interrupt();
+        relay.target(second);
+        relay.interrupt();
+        assertEquals(1, second.count());
+    }
+
+    @Test
     @DisplayName("under two ringing threads no eventfd is signalled after its successor is set, and none of the "
         + "signals is lost")
     void retarget() throws InterruptedException {
@@ -77,9 +104,9 @@ class RelayTest {
         }
         long heard = 0;
         int late = 0;
-        EventFd before = first;
+        LocalEventFd before = first;
         for (int i = 0; i < 200_000; i++) {
-            EventFd next = new EventFd(0);
+            LocalEventFd next = new LocalEventFd(0);
             relay.target(next);
             long then = before.count();
             for (int spin = 0; spin < 20; spin++) {

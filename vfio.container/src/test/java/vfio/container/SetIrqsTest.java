@@ -32,13 +32,14 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 import vfio.api.MsiRoute;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
 class SetIrqsTest {
     private final Board board = Board.pamu();
     private final VfioContainer container = board.container();
-    private final EventFd eventFd = new EventFd(4);
-    private final EventFd other = new EventFd(0);
+    private final LocalEventFd eventFd = new LocalEventFd(4);
+    private final LocalEventFd other = new LocalEventFd(0);
     private Device device;
 
     SetIrqsTest() {
@@ -51,7 +52,7 @@ class SetIrqsTest {
     private static IrqSet set(int index, IrqSet.Action action, int start, int count, IrqSet.Data data) {
         return new IrqSet(index, action, start, count, data,
             data == BOOL ? Collections.nCopies(Math.min(count, 4), true) : List.of(),
-            data == EVENTFD ? Collections.nCopies(Math.min(count, 4), new EventFd(0)) : List.of());
+            data == EVENTFD ? Collections.nCopies(Math.min(count, 4), new LocalEventFd(0)) : List.of());
     }
 
     @Test

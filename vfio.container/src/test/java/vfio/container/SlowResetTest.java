@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
+import vfio.container.irq.LocalEventFd;
 
 /** A device model takes its time to reset: that is its user's, and nobody else's. */
 @Timeout(60)
@@ -37,7 +37,7 @@ class SlowResetTest {
     void slow() {
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
         container.msi("MAP", 1, 256 * MB);
-        device.setIrqs(msi(new EventFd(0)));
+        device.setIrqs(msi(new LocalEventFd(0)));
         board.a.inReset = () -> {
             inside.countDown();
             HotSwapTest.await(go, 30_000);

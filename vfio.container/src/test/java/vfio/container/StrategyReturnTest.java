@@ -14,10 +14,10 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.EventFd;
 import vfio.api.Swap;
 import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiPlacement;
+import vfio.container.irq.LocalEventFd;
 
 /**
  * P4 for MSI banks: what a user has placed outlives the strategy that placed it, until it is back or the user chooses
@@ -32,7 +32,7 @@ class StrategyReturnTest {
     private final VfioService vfio = board.vfio;
     private final VfioContainer container = board.container();
     private final DmaBuffer memory = board.memory(8 * MB);
-    private final EventFd eventFd = new EventFd(0);
+    private final LocalEventFd eventFd = new LocalEventFd(0);
 
     private List<MsiPlacement> placed() {
         container.msi("MAP", 1, BANK);

@@ -27,12 +27,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.MsiChoice;
 import vfio.api.MsiRoute;
 import vfio.api.Region;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
 class SwapTest {
@@ -41,7 +41,7 @@ class SwapTest {
     private final VfioService vfio = board.vfio;
     private final VfioContainer container = board.container();
     private final DmaBuffer memory = board.memory(8 * MB);
-    private final EventFd eventFd = new EventFd(4);
+    private final LocalEventFd eventFd = new LocalEventFd(4);
 
     private Device working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
@@ -357,7 +357,7 @@ class SwapTest {
         working();
         FakeFunction b = board.b;
         b.wireTo(board.controller);
-        EventFd pin = new EventFd(0);
+        LocalEventFd pin = new LocalEventFd(0);
         vfio.group(1).device(b.name()).setIrqs(IrqSet.eventFds(Irq.INTX, 0, pin));
         FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
         vfio.addController(next);
@@ -409,7 +409,7 @@ class SwapTest {
     void bankMissing() {
         working();
         container.msi("MAP", 0, 32 * MB);
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         vfio.group(1).device(board.b.name()).setIrqs(msi(second));
         vfio.removeController(board.controller);
         vfio.removeIommu(board.iommu);
@@ -436,7 +436,7 @@ class SwapTest {
         + "device has its new one")
     void staleMessage() {
         working();
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         vfio.group(1).device(board.b.name()).setIrqs(msi(second));
         vfio.removeController(board.controller);
         // The new one numbers the other way round: what was b's message is a's vector.
@@ -455,7 +455,7 @@ class SwapTest {
     @DisplayName("one route waits for a vector, the others are open: what one of those missed arrives")
     void oneWaits() {
         working();
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         vfio.group(1).device(board.b.name()).setIrqs(msi(second));
         vfio.removeController(board.controller);
         board.a.raise();
@@ -476,7 +476,7 @@ class SwapTest {
     @DisplayName("P5: a message that passed a gate which was shut for another's is kept again when all is held back")
     void passedOnce() {
         working();
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         Device b = vfio.group(1).device(board.b.name());
         b.setIrqs(msi(second));
         vfio.removeController(board.controller);
@@ -496,7 +496,7 @@ class SwapTest {
     @DisplayName("P5: as that, and its provider alone is another: a swap that the user asks for keeps it, too")
     void passedOnceInSwap() {
         working();
-        EventFd second = new EventFd(0);
+        LocalEventFd second = new LocalEventFd(0);
         Device b = vfio.group(1).device(board.b.name());
         b.setIrqs(msi(second));
         vfio.removeController(board.controller);

@@ -16,9 +16,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.EventFd;
 import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
 class VectorPolicyTest {
@@ -34,7 +34,7 @@ class VectorPolicyTest {
     }
 
     private void enable(FakeFunction function) {
-        board.vfio.groupOf(function.name()).device(function.name()).setIrqs(msi(new EventFd(0)));
+        board.vfio.groupOf(function.name()).device(function.name()).setIrqs(msi(new LocalEventFd(0)));
     }
 
     private static List<Integer> banks(VfioContainer container) {

@@ -28,9 +28,9 @@ import org.osgi.framework.Version;
 import org.osgi.service.log.Logger;
 import vfio.api.Container;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Swap;
 import vfio.api.SwapListener;
+import vfio.container.irq.LocalEventFd;
 
 /** VFIO as a service: what the framework binds reaches the service, and what a user asks it is answered by it. */
 class VfioComponentTest {
@@ -165,7 +165,7 @@ class VfioComponentTest {
         two.setIommu("type1");
         assertEquals(Optional.of("auto"), two.msiStrategy());
         Device device = vfio.group(1).device(board.a.name());
-        device.setIrqs(Board.msi(new EventFd(0)));
+        device.setIrqs(Board.msi(new LocalEventFd(0)));
         assertEquals(1, board.controller.used());
         vfio.removeController(board.controller);
         assertEquals(0, board.controller.used());

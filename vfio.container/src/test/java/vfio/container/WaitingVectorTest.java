@@ -18,11 +18,11 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Device;
-import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.MsiRoute;
 import vfio.api.VectorPolicy;
+import vfio.container.irq.LocalEventFd;
 
 /** Over a swap of the controller there may be fewer vectors than are in use: who waits for one, and who does not. */
 @Timeout(30)
@@ -35,9 +35,9 @@ class WaitingVectorTest {
     private final Device a = board.vfio.group(1).device(board.a.name());
     private final Device b = board.vfio.group(1).device(board.b.name());
     private final Device c = board.vfio.group(2).device(board.c.name());
-    private final EventFd heardA = new EventFd(0);
-    private final EventFd heardB = new EventFd(0);
-    private final EventFd heardC = new EventFd(0);
+    private final LocalEventFd heardA = new LocalEventFd(0);
+    private final LocalEventFd heardB = new LocalEventFd(0);
+    private final LocalEventFd heardC = new LocalEventFd(0);
     /** Vectors of {@link #successor} that are others'. */
     private final List<MsiVector> taken = new ArrayList<>();
 

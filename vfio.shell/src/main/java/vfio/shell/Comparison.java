@@ -367,7 +367,7 @@ final class Comparison {
             if (!enabled.add(device)) {
                 device.setIrqs(IrqSet.disable(Irq.MSI));
             }
-            EventFd eventFd = new EventFd(0);
+            EventFd eventFd = bench.vfio().eventFd();
             int available = device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
             if (available > 0) {
                 throw new ErrnoException(Errno.ENOSPC, "device %s has only %d vectors", device.name(), available);

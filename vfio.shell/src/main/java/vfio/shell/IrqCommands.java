@@ -8,6 +8,7 @@ import irq.api.MsiRequest;
 import irq.api.MsiVector;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -21,7 +22,6 @@ import org.apache.felix.service.command.Descriptor;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
-import vfio.api.EventFd;
 
 /**
  * The commands of scope {@code irq}: they use the interrupt controller's driver directly, with no device and no
@@ -55,7 +55,7 @@ public final class IrqCommands {
         if (number < 0 || number >= bank.vectors()) {
             throw new ErrnoException(Errno.EINVAL, "vector %d of bank %d, which has %d", number, index, bank.vectors());
         }
-        EventFd due = new EventFd(0);
+        Semaphore due = new Semaphore(0);
         AtomicLong strays = new AtomicLong();
         List<MsiVector> taken = new ArrayList<>();
         try {
@@ -64,7 +64,7 @@ public final class IrqCommands {
                 int next = taken.size();
                 vector = controller.doorbells().allocate(new MsiRequest(REQUESTER, List.of(index), () -> {
                     if (next == taken.size() - 1) {
-                        due.signal();
+                        due.release();
                     } else {
                         strays.incrementAndGet();
                     }
@@ -80,10 +80,10 @@ public final class IrqCommands {
             if (bench.machine().bus().write(REQUESTER, doorbell, 4, message.data() & 0xffff_ffffL) != Bus.OK) {
                 throw new ErrnoException(Errno.EIO, "no doorbell answers at 0x%x", doorbell);
             }
-            long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
+            long delivered = due.tryAcquire(PATIENCE_MILLIS, TimeUnit.MILLISECONDS) ? 1 : 0;
             return record(
-                new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(), delivered + due.poll(),
-                strays.get(), (System.nanoTime() - begin) / 1000));
+                new Journal.Interrupt("-", "-", true, index, number, doorbell, message.data(),
+                delivered + due.drainPermits(), strays.get(), (System.nanoTime() - begin) / 1000));
         } finally {
             taken.forEach(controller.doorbells()::release);
         }
@@ -115,11 +115,11 @@ public final class IrqCommands {
         Wire wire = new Wire(path, input, true, input + " 2 0 0");
         AtomicBoolean level = new AtomicBoolean();
         Runnable changed = bench.machine().line(wire, level::get);
-        EventFd due = new EventFd(0);
+        Semaphore due = new Semaphore(0);
         try (Attachment request = controller.request(wire, () -> {
             level.set(false);
             changed.run();
-            due.signal();
+            due.release();
         })) {
             long early = 0;
             if (masked) {
@@ -127,7 +127,7 @@ public final class IrqCommands {
                 level.set(true);
                 changed.run();
                 bench.machine().bus().sync();
-                early = due.poll();
+                early = due.drainPermits();
                 controller.mask(wire, false);
             }
             long begin = System.nanoTime();
@@ -135,10 +135,10 @@ public final class IrqCommands {
                 level.set(true);
                 changed.run();
             }
-            long delivered = due.read(PATIENCE_MILLIS, TimeUnit.MILLISECONDS);
+            long delivered = due.tryAcquire(PATIENCE_MILLIS, TimeUnit.MILLISECONDS) ? 1 : 0;
             return record(
                 new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), false, -1, -1, 0, 0,
-                delivered + due.poll(), early, (System.nanoTime() - begin) / 1000));
+                delivered + due.drainPermits(), early, (System.nanoTime() - begin) / 1000));
         } finally {
             level.set(false);
             changed.run();

@@ -450,7 +450,7 @@ public final class Workbench {
         if (irq < 0) {
             return "off";
         }
-        EventFd eventFd = new EventFd(0);
+        EventFd eventFd = vfio.eventFd();
         int available = user.device.setIrqs(IrqSet.eventFds(irq, 0, eventFd));
         if (available > 0) {
             throw new ErrnoException(Errno.ENOSPC, "only %d vectors are available", available);

@@ -36,6 +36,7 @@ import vfio.api.msi.MsiPlacement;
  */
 final class Tenant implements AutoCloseable {
     private final Referee referee;
+    private final Vfio vfio;
     private final Container container;
     private final Layout layout;
     private final boolean windowed;
@@ -60,6 +61,7 @@ final class Tenant implements AutoCloseable {
      */
     Tenant(Referee referee, Vfio vfio, DmaMemory memory, String name, String type, List<String> names) {
         this.referee = referee;
+        this.vfio = vfio;
         this.container = vfio.openContainer(name);
         List<AutoCloseable> made = new ArrayList<>(List.of(container));
         try {
@@ -143,7 +145,7 @@ final class Tenant implements AutoCloseable {
 
     /** {@return the eventfd of a device's MSI, or empty if it cannot have one} */
     EventFd message(Device device) {
-        EventFd eventFd = new EventFd(0);
+        EventFd eventFd = vfio.eventFd();
         int available = device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
         if (available > 0) {
             throw new ErrnoException(Errno.ENOSPC, "device %s has only %d vectors", device.name(), available);
@@ -154,7 +156,7 @@ final class Tenant implements AutoCloseable {
 
     /** {@return the eventfd of a device's pin; empty if it is wired to nothing} */
     Optional<EventFd> pin(Device device) {
-        EventFd eventFd = new EventFd(0);
+        EventFd eventFd = vfio.eventFd();
         try {
             device.setIrqs(IrqSet.eventFds(Irq.INTX, 0, eventFd));
             return Optional.of(eventFd);

@@ -72,7 +72,7 @@ final class DeviceIrqs {
     /** Signals a user with a REQ eventfd that the device is about to be taken away. */
     void leaving() {
         if (request != null) {
-            request.signal();
+            Relay.signal(request);
         }
     }
 
@@ -237,7 +237,7 @@ final class DeviceIrqs {
         } else if (set.data() == IrqSet.Data.EVENTFD) {
             request = set.eventFds().get(0);
         } else if (fires(set) && request != null) {
-            request.signal();
+            Relay.signal(request);
         }
         return 0;
     }

@@ -55,10 +55,26 @@ public final class Relay implements InterruptHandler {
     @Override
     public void interrupt() {
         Target to = begin();
-        if (to.eventFd != null) {
-            to.eventFd.signal();
+        try {
+            if (to.eventFd != null) {
+                signal(to.eventFd);
+            }
+        } finally {
+            to.end();
         }
-        to.end();
+    }
+
+    /**
+     * Signals an eventfd, which may be anybody's: what it throws is logged and disturbs neither the controller's driver
+     * nor the device.
+     */
+    public static void signal(EventFd to) {
+        try {
+            to.signal();
+        } catch (RuntimeException | Error e) {
+            System.getLogger(Relay.class.getName()).log(System.Logger.Level.WARNING,
+                "an eventfd could not be signalled (" + to.getClass().getName() + ")", e);
+        }
     }
 
     /** {@return the target; it is waited for until {@link Target#end}} */

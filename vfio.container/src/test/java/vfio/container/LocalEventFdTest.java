@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api;
+package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -15,13 +15,14 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import vfio.container.irq.LocalEventFd;
 
 @Timeout(60)
-class EventFdTest {
+class LocalEventFdTest {
     @Test
     @DisplayName("eventfd: starts at 4, signal, read 5, then 0")
     void five() throws InterruptedException {
-        EventFd eventFd = new EventFd(4);
+        LocalEventFd eventFd = new LocalEventFd(4);
         eventFd.signal();
         assertEquals(5, eventFd.count());
         assertEquals(5, eventFd.read(0, TimeUnit.SECONDS));
@@ -32,22 +33,22 @@ class EventFdTest {
     @Test
     @DisplayName("eventfd: a negative start is misuse")
     void negative() {
-        assertThrows(IllegalArgumentException.class, () -> new EventFd(-1));
+        assertThrows(IllegalArgumentException.class, () -> new LocalEventFd(-1));
     }
 
     @Test
     @DisplayName("eventfd: a read without a signal gives 0 after its time, not before")
     void timeout() throws InterruptedException {
         long before = System.nanoTime();
-        assertEquals(0, new EventFd(0).read(30, TimeUnit.MILLISECONDS));
+        assertEquals(0, new LocalEventFd(0).read(30, TimeUnit.MILLISECONDS));
         assertTrue(System.nanoTime() - before >= 30_000_000);
-        assertEquals(0, new EventFd(0).read(-1, TimeUnit.SECONDS));
+        assertEquals(0, new LocalEventFd(0).read(-1, TimeUnit.SECONDS));
     }
 
     @Test
     @DisplayName("eventfd: a signal wakes a reader that waits for ever")
     void wakes() throws InterruptedException {
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         AtomicLong taken = new AtomicLong();
         Thread reader = new Thread(() -> {
             try {
@@ -68,7 +69,7 @@ class EventFdTest {
     @Test
     @DisplayName("eventfd: a second reader waits its own time only while the first waits longer")
     void secondReader() throws InterruptedException {
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         Thread first = new Thread(
             () -> assertThrows(InterruptedException.class, () -> eventFd.read(60, TimeUnit.SECONDS)));
         first.start();
@@ -85,7 +86,7 @@ class EventFdTest {
     @Test
     @DisplayName("eventfd: an interrupted reader takes no signal")
     void interrupted() {
-        EventFd eventFd = new EventFd(3);
+        LocalEventFd eventFd = new LocalEventFd(3);
         Thread.currentThread().interrupt();
         assertThrows(InterruptedException.class, () -> eventFd.read(1, TimeUnit.SECONDS));
         assertFalse(Thread.currentThread().isInterrupted());
@@ -95,7 +96,7 @@ class EventFdTest {
     @Test
     @DisplayName("eventfd: many signallers and readers lose nothing and wait for nothing that is there")
     void loseNothing() throws InterruptedException {
-        EventFd eventFd = new EventFd(0);
+        LocalEventFd eventFd = new LocalEventFd(0);
         AtomicLong taken = new AtomicLong();
         AtomicBoolean over = new AtomicBoolean();
         AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -133,8 +134,8 @@ class EventFdTest {
     @Test
     @DisplayName("eventfd: ping-pong: no wake-up is lost")
     void pingPong() throws InterruptedException {
-        EventFd ping = new EventFd(0);
-        EventFd pong = new EventFd(0);
+        LocalEventFd ping = new LocalEventFd(0);
+        LocalEventFd pong = new LocalEventFd(0);
         Thread other = new Thread(() -> {
             try {
                 for (int i = 0; i < 20_000; i++) {
