@@ -24,6 +24,9 @@ class FakeStrategy implements MsiStrategy {
     /** Whether placements of its own are taken over when it is back, and those of others. */
     boolean resumes = true;
     boolean adopts;
+    /** Happens at the end of a session. */
+    Runnable closing = () -> {
+    };
     int enabled;
     /** What its session keeps from the user. */
     List<ReservedRegion> keeps = List.of();
@@ -99,6 +102,7 @@ class FakeStrategy implements MsiStrategy {
 
             @Override
             public boolean adopt(List<MsiPlacement> placements) {
+                trip.step("adopt");
                 return adopts;
             }
 
@@ -139,6 +143,7 @@ class FakeStrategy implements MsiStrategy {
             public void close() {
                 // Leaves its banks placed: the container takes them away.
                 trip.step("session close");
+                closing.run();
             }
         };
     }

@@ -144,10 +144,11 @@ public final class MsiBinding implements MsiRoutes.Sessions {
         Optional<MsiStrategy> next = feasible(strategies, wanted);
         if (next.isPresent() && next.get() != strategy()) {
             move(next.get());
+        } else {
+            away = null;
+            traffic.resume();
         }
         preferred = wanted;
-        away = null;
-        traffic.resume();
     }
 
     private Optional<MsiStrategy> feasible(List<MsiStrategy> strategies, String wanted) {
