@@ -11,7 +11,6 @@ import iommu.api.Enable;
 import iommu.api.IommuType;
 import java.lang.reflect.Proxy;
 import java.time.Duration;
-import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;

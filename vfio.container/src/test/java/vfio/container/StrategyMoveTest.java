@@ -66,7 +66,8 @@ class StrategyMoveTest {
     }
 
     @Test
-    @DisplayName("P5: the newcomer places the banks anew, devices get new messages; what they send meanwhile, by either "
+    @DisplayName("P5: the newcomer places the banks anew, devices get new messages; what they send meanwhile, "
+        + "by either "
         + "message, arrives once")
     void movesVectors() {
         enable();
@@ -125,7 +126,8 @@ class StrategyMoveTest {
     }
 
     @Test
-    @DisplayName("P6: EBUSY with the newcomer's own words if it reaches no bank and vectors are enabled; all is as before")
+    @DisplayName("P6: EBUSY with the newcomer's own words if it reaches no bank and vectors are enabled; all "
+        + "is as before")
     void reachesNothing() {
         enable();
         container.msiStrategy("auto");
@@ -138,7 +140,8 @@ class StrategyMoveTest {
     }
 
     @Test
-    @DisplayName("P6: the newcomer fails at the second vector: EBUSY says how many are enabled; the first one's bank is "
+    @DisplayName("P6: the newcomer fails at the second vector: EBUSY says how many are enabled; the first "
+        + "one's bank is "
         + "given back to it, and all is as before")
     void secondFails() {
         enable();
@@ -156,7 +159,8 @@ class StrategyMoveTest {
     }
 
     @Test
-    @DisplayName("P6: new windows cannot be opened: EBUSY, old windows are open again and devices have their old messages")
+    @DisplayName("P6: new windows cannot be opened: EBUSY, old windows are open again and devices have their "
+        + "old messages")
     void windowFails() {
         enable();
         board.trip.at("mapDoorbell", false);
