@@ -142,7 +142,8 @@ class PamuComponentTest {
         long[] free = new long[2];
         for (int i = 0; i < 2; i++) {
             framework.refused = Iommu.class;
-            assertThrows(IllegalStateException.class, () -> component.activate(framework.context, configured("report")));
+            assertThrows(IllegalStateException.class,
+                () -> component.activate(framework.context, configured("report")));
             assertEquals(List.of(false, false), List.of(open(0), open(1)));
             assertEquals(Optional.empty(), driver());
             free[i] = board.register64(0, 0x00);

@@ -52,7 +52,8 @@ record TreeSlot(DeviceTree tree, String name, boolean pcie, int index, DeviceTre
         Requester requester = names.of(place(device, function));
         if (requester == null && tree.hasIommu()) {
             throw new ErrnoException(Errno.ENXIO, "device tree, %s: no IOMMU is in front of %s%s", controller.path(),
-                address(device, function), controller.has(Naming.IOMMU_MAP) ? "; its iommu-map has no entry for it" : "");
+                address(device, function),
+                controller.has(Naming.IOMMU_MAP) ? "; its iommu-map has no entry for it" : "");
         }
         if (requester == null) {
             throw FdtMachineSource.noIommu(tree.root().text("model"));
