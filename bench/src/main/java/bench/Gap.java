@@ -17,6 +17,8 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import vfio.api.Container;
 import vfio.api.ContainerState;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 import vfio.container.VfioService;
 import vfio.container.host.ContainerLimits;
 
@@ -69,7 +71,8 @@ public class Gap {
         /** Every swap has worked. */
         @TearDown
         public void verify() {
-            if (container.state() != ContainerState.ACTIVE || !vfio.swaps().stream().allMatch(swap -> swap.done())) {
+            if (container.state() != ContainerState.ACTIVE
+                || !vfio.as(Swaps.class).latest().stream().allMatch(Swap::done)) {
                 throw new IllegalStateException(container.state() + ": " + container.reason());
             }
         }

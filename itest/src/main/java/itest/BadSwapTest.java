@@ -58,6 +58,9 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 import vfio.api.Vfio;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 
 /** {@code vfio:swap} with what is no backend, or a bad one: what is at work stays so, and one line says why. */
 @ExtendWith(Cleaned.class)
@@ -111,15 +114,15 @@ class BadSwapTest {
         container.addGroup(vfio.group(0));
         container.setIommu("pamu");
         // Longer than a busy machine takes for the way there and back.
-        container.stallBound(Duration.ofSeconds(20));
+        container.as(Backends.class).stallBound(Duration.ofSeconds(20));
         container.set(new Geometry(0, 512 * MIB));
         container.set(new Windows(8));
         try (DmaBuffer memory = machine.memory().allocate(64 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
             container.map(0, memory, 0, 64 * MIB, Access.READ_WRITE);
         }
-        Framework.await("a strategy", () -> container.msiStrategy().isPresent());
-        container.msiStrategy("bank");
-        container.msi("MAP_MSI_BANK", 0, 256 * MIB);
+        Framework.await("a strategy", () -> container.as(Msis.class).strategy().isPresent());
+        container.as(Msis.class).strategy("bank");
+        container.as(Msis.class).call("MAP_MSI_BANK", 0, 256 * MIB);
         device = container.groups().get(0).device(DEVICE);
         device.write(Region.CONFIG, 4, 2, 6);
         eventFd = vfio.eventFd();
@@ -434,7 +437,7 @@ class BadSwapTest {
         assertEquals(ContainerState.ACTIVE, container.state(), container.reason());
         long faults = vfio.faultCount();
         copy();
-        assertEquals(faults, vfio.faultCount(), () -> vfio.faults() + ", " + vfio.swaps());
+        assertEquals(faults, vfio.faultCount(), () -> vfio.faults() + ", " + vfio.as(Swaps.class).latest());
         device.write(Region.BAR0, 0x60, 4, 1);
         assertEquals(1, eventFd.read(Framework.seconds(10), TimeUnit.SECONDS), container.reason());
         device.write(Region.BAR0, 0x64, 4, 1);

@@ -44,6 +44,9 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 import vfio.api.Vfio;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 
 /** Decision 17: a configuration that changes restarts nothing, and one that is wrong changes nothing. */
 @ExtendWith(Cleaned.class)
@@ -134,12 +137,12 @@ class ConfigurationTest {
         + "access is refused, none swaps")
     @Test
     void underTraffic() throws Exception {
-        container.msi("MAP_MSI_BANK", 0, 0x1000000);
+        container.as(Msis.class).call("MAP_MSI_BANK", 0, 0x1000000);
         EventFd eventFd = vfio.eventFd();
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
         PciFunction function = Framework.service(PciFunction.class);
         long faults = vfio.faultCount();
-        int swaps = vfio.swaps().size();
+        int swaps = vfio.as(Swaps.class).latest().size();
         AtomicBoolean stop = new AtomicBoolean();
         AtomicLong rounds = new AtomicLong();
         List<Throwable> failures = new CopyOnWriteArrayList<>();
@@ -160,7 +163,7 @@ class ConfigurationTest {
             change("vfio.container", Map.of("stall.bound", 250L, "dma.entry.limit", 7, "provider.timeout", 5_000L));
             Framework.await("a new container to have the bound", () -> {
                 try (Container next = vfio.openContainer("next")) {
-                    return next.stallBound().equals(Duration.ofMillis(250));
+                    return next.as(Backends.class).stallBound().equals(Duration.ofMillis(250));
                 }
             });
             change("iommu.pamu", Map.of("violation.policy", "disable"));
@@ -181,7 +184,7 @@ class ConfigurationTest {
             admin.getConfiguration("vfio.container", "?").delete();
             Framework.await("a new container to have the default bound", () -> {
                 try (Container next = vfio.openContainer("next")) {
-                    return next.stallBound().equals(Duration.ofSeconds(1));
+                    return next.as(Backends.class).stallBound().equals(Duration.ofSeconds(1));
                 }
             });
             long seen = rounds.get();
@@ -193,7 +196,7 @@ class ConfigurationTest {
         assertEquals(List.of(), failures);
         works();
         assertEquals(faults, vfio.faultCount());
-        assertEquals(swaps, vfio.swaps().size());
+        assertEquals(swaps, vfio.as(Swaps.class).latest().size());
         assertSame(function, Framework.service(PciFunction.class));
         assertSame(vfio, Framework.service(Vfio.class));
         assertEquals(List.of(), errors);
@@ -221,7 +224,7 @@ class ConfigurationTest {
         refuses("vfio.msi.window", Map.of("start", 1L),
             "vfio.msi.window: start=1 is refused, legal is a multiple of 0x1000; 0 stays");
         try (Container next = vfio.openContainer("next")) {
-            assertEquals(Duration.ofMillis(250), next.stallBound());
+            assertEquals(Duration.ofMillis(250), next.as(Backends.class).stallBound());
         }
         errors.clear();
         plugged.update(new Hashtable<>(Map.of("slot", "nowhere")));

@@ -44,6 +44,7 @@ import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.Region;
 import vfio.api.Vfio;
+import vfio.api.swap.Backends;
 
 /**
  * The shell's commands about a container, {@code vfio:retry} and {@code vfio:stall}; and the shell's knowledge of
@@ -176,7 +177,7 @@ class RetryTest {
     void stall() throws Exception {
         assertEquals("1000 ms", session.execute("vfio:stall guest"));
         session.execute("vfio:stall guest 250");
-        assertEquals(Duration.ofMillis(250), container.stallBound());
+        assertEquals(Duration.ofMillis(250), container.as(Backends.class).stallBound());
         assertEquals("250 ms", session.execute("vfio:stall guest"));
         ErrnoException refusal = assertThrows(ErrnoException.class, () -> session.execute("vfio:stall guest 3600001"));
         assertEquals(Errno.EINVAL, refusal.errno(), refusal.getMessage());

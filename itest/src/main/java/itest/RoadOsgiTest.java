@@ -44,10 +44,11 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiChoice;
 import vfio.api.Region;
 import vfio.api.Vfio;
+import vfio.api.msi.MsiChoice;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
 
 /** The twin of the launcher's RoadTest: the same road, built by Declarative Services out of running bundles. */
 @ExtendWith(Cleaned.class)
@@ -100,7 +101,7 @@ class RoadOsgiTest {
             assertEquals(0, device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd)));
             device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
-            assertEquals(0x10000140, container.msiRoutes().get(0).address());
+            assertEquals(0x10000140, container.as(Msis.class).routes().get(0).address());
 
             Vfio vfio = Framework.service(Vfio.class);
             long faults = vfio.faultCount();
@@ -190,7 +191,7 @@ class RoadOsgiTest {
             Bundle bundle = Framework.bundle("irq.mpic");
             bundle.stop();
             bundle.start();
-            Framework.await("the route", () -> container.msiRoutes().size() == 1);
+            Framework.await("the route", () -> container.as(Msis.class).routes().size() == 1);
             device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, eventFd.read(Framework.seconds(5), TimeUnit.SECONDS));
         }
@@ -219,7 +220,7 @@ class RoadOsgiTest {
 
                     first.stop();
                     Framework.await("the copy of " + name + " to take over", () -> held(node, name + " 9.0.0")
-                        && container.msiRoutes().size() == 1 && container.state() == ContainerState.ACTIVE
+                        && container.as(Msis.class).routes().size() == 1 && container.state() == ContainerState.ACTIVE
                         && container.reason().isEmpty());
                     works(container, device, eventFd);
                     first.start();
@@ -230,7 +231,7 @@ class RoadOsgiTest {
                     first.start();
                 }
                 Framework.await(name + " to be back",
-                    () -> held(node, name + " " + first.getVersion()) && container.msiRoutes().size() == 1
+                    () -> held(node, name + " " + first.getVersion()) && container.as(Msis.class).routes().size() == 1
                     && container.state() == ContainerState.ACTIVE && container.reason().isEmpty());
                 works(container, device, eventFd);
             }
@@ -267,28 +268,31 @@ class RoadOsgiTest {
             device.write(Region.CONFIG, 4, 2, 6);
             EventFd eventFd = Framework.service(Vfio.class).eventFd();
             device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, eventFd));
-            assertErrno(Errno.ENOENT, () -> container.msiStrategy("lowest"));
+            assertErrno(Errno.ENOENT, () -> container.as(Msis.class).strategy("lowest"));
 
             Bundle bundle = Framework.CONTEXT.installBundle("third", pack("itest/third/Activator.class",
                 "itest/third/LowestStrategy.class", "itest/third/LowestStrategy$Session.class"));
             try {
                 bundle.start();
-                MsiChoice choice = container.explainMsi().get(container.explainMsi().size() - 1);
+                List<MsiChoice> choices = container.as(Msis.class).explain();
+                MsiChoice choice = choices.get(choices.size() - 1);
                 assertEquals("lowest", choice.name());
                 assertEquals(-100, choice.ranking());
                 assertTrue(choice.assessment().feasible() && !choice.chosen());
                 rings(device, eventFd);
 
                 container.set(new Enable(true));
-                container.msi("UNMAP_MSI_BANK", 0x14000000);
-                container.msiStrategy("lowest");
-                assertEquals("lowest", container.msiStrategy().orElseThrow());
-                assertEquals(0x10000140, container.msiRoutes().get(0).address());
+                container.as(Msis.class).call("UNMAP_MSI_BANK", 0x14000000);
+                container.as(Msis.class).strategy("lowest");
+                assertEquals("lowest", container.as(Msis.class).strategy().orElseThrow());
+                assertEquals(0x10000140, container.as(Msis.class).routes().get(0).address());
                 rings(device, eventFd);
 
                 bundle.stop();
-                assertTrue(container.msiStrategy().isEmpty(), "it is asked for by name: no other takes over");
-                assertEquals(List.of(0x10000000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList(),
+                assertTrue(container.as(Msis.class).strategy().isEmpty(),
+                    "it is asked for by name: no other takes over");
+                assertEquals(List.of(0x10000000L),
+                    container.as(Msis.class).placements().stream().map(MsiPlacement::iova).toList(),
                     "kept for its return");
                 assertTrue(container.reason().contains("the MSI of device 0000:01:00.0 waits"), container.reason());
                 bundle.start();
@@ -296,16 +300,16 @@ class RoadOsgiTest {
                 assertEquals(0, eventFd.poll(), "none was sent meanwhile");
                 rings(device, eventFd);
 
-                container.msiStrategy("");
-                assertEquals("bank", container.msiStrategy().orElseThrow());
+                container.as(Msis.class).strategy("");
+                assertEquals("bank", container.as(Msis.class).strategy().orElseThrow());
                 rings(device, eventFd);
                 bundle.stop();
-                assertEquals("bank", container.msiStrategy().orElseThrow());
+                assertEquals("bank", container.as(Msis.class).strategy().orElseThrow());
                 rings(device, eventFd);
             } finally {
                 bundle.uninstall();
             }
-            assertErrno(Errno.ENOENT, () -> container.msiStrategy("lowest"));
+            assertErrno(Errno.ENOENT, () -> container.as(Msis.class).strategy("lowest"));
         }
     }
 
@@ -322,7 +326,7 @@ class RoadOsgiTest {
         manifest.getMainAttributes().putValue("Bundle-SymbolicName", "itest.third");
         manifest.getMainAttributes().putValue("Bundle-Activator", "itest.third.Activator");
         manifest.getMainAttributes().putValue("Import-Package",
-            "org.osgi.framework,iommu.api,machine.api,vfio.api,vfio.api.msi;version=\"[1,2)\"");
+            "org.osgi.framework,iommu.api,machine.api,vfio.api,vfio.api.msi,vfio.api.msi.strategy;version=\"[1,2)\"");
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (JarOutputStream jar = new JarOutputStream(bytes, manifest)) {
             for (String name : classes) {
@@ -368,8 +372,8 @@ class RoadOsgiTest {
         try (DmaBuffer memory = machine.memory().allocate(256 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
             container.map(0, memory, 0, 256 * MIB, Access.READ_WRITE);
         }
-        container.msi("MAP_MSI_BANK", 0, 0x10000000);
-        container.msi("MAP_MSI_BANK", 1, 0x14000000);
+        container.as(Msis.class).call("MAP_MSI_BANK", 0, 0x10000000);
+        container.as(Msis.class).call("MAP_MSI_BANK", 1, 0x14000000);
         return container;
     }
 

@@ -34,8 +34,9 @@ import org.osgi.service.event.EventConstants;
 import org.osgi.service.event.EventHandler;
 import vfio.api.Container;
 import vfio.api.ContainerState;
-import vfio.api.Swap;
 import vfio.api.Vfio;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
 
 /** The view of a swap from outside: health checks and events. */
 @ExtendWith(Cleaned.class)
@@ -117,7 +118,7 @@ class WatchTest {
         try {
             ErrnoException refusal = null;
             try {
-                container.swap("pamu");
+                container.as(Backends.class).swap("pamu");
             } catch (ErrnoException e) {
                 refusal = e;
             }
@@ -138,7 +139,7 @@ class WatchTest {
         ServiceRegistration<EventHandler> handler = Framework.CONTEXT.registerService(EventHandler.class, events::add,
             new Hashtable<>(Map.of(EventConstants.EVENT_TOPIC, "vfio/swap/*")));
         try {
-            Swap report = container.swap("pamu");
+            Swap report = container.as(Backends.class).swap("pamu");
             Event done = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
             assertEquals("vfio/swap/DONE", done.getTopic());
             assertEquals(report, done.getProperty("swap"));
@@ -150,7 +151,7 @@ class WatchTest {
             ServiceRegistration<Iommu> broken = Framework.CONTEXT.registerService(Iommu.class, new NoIommu(),
                 new Hashtable<>(Map.of(Iommu.KIND, "pamu", Iommu.TYPE, "pamu")));
             try {
-                container.swap("pamu");
+                container.as(Backends.class).swap("pamu");
             } catch (ErrnoException e) {
                 Event failed = events.poll(Framework.seconds(15), TimeUnit.SECONDS);
                 assertEquals("vfio/swap/FAILED", failed.getTopic());

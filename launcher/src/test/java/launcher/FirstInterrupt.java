@@ -17,6 +17,7 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
 import vfio.api.Vfio;
+import vfio.api.msi.Msis;
 
 /** The program that the first page shows: from a group to the first interrupt of its device. */
 final class FirstInterrupt {
@@ -41,7 +42,7 @@ final class FirstInterrupt {
         guest.set(new Windows(8));                                      // in 8 windows of 64 MiB
         DmaBuffer memory = machine.memory().allocate(256 * MIB, 64 * MIB, CONTIGUOUS);
         guest.map(0, memory, 0, 256 * MIB, Access.READ_WRITE);          // windows 0 to 3: the device's memory
-        guest.msi("MAP_MSI_BANK", 0, 256 * MIB);                        // window 4: its interrupts
+        guest.as(Msis.class).call("MAP_MSI_BANK", 0, 256 * MIB);       // window 4: its interrupts
         Device device = group.device("0000:01:00.0");
         EventFd done = vfio.eventFd();
         device.setIrqs(IrqSet.eventFds(Irq.MSI, 0, done));

@@ -47,13 +47,15 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiChoice;
-import vfio.api.MsiRoute;
 import vfio.api.Region;
-import vfio.api.Swap;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiChoice;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 import vfio.container.VfioService;
 import vfio.msi.BankStrategy;
 import vfio.msi.FdStrategy;
@@ -167,9 +169,9 @@ class MoveTest {
             container.map(0, memory, 0, 256 * MIB, Access.READ_WRITE);
         }
         for (int i = 0; i < 3; i++) {
-            container.msi("MAP_MSI_BANK", i, 256 * MIB + i * 64 * MIB);
+            container.as(Msis.class).call("MAP_MSI_BANK", i, 256 * MIB + i * 64 * MIB);
         }
-        container.vectorPolicy(VectorPolicy.SPREAD);
+        container.as(Msis.class).vectorPolicy(VectorPolicy.SPREAD);
         for (String name : devices) {
             ringers.add(new Ringer(vfio.groupOf(name).device(name)));
         }
@@ -201,7 +203,8 @@ class MoveTest {
             ringer.end();
             assertEquals(0, ringer.refusals().get());
         }
-        assertTrue(vfio.swaps().stream().mapToLong(Swap::carried).sum() > 0, "no move met an interrupt");
+        assertTrue(vfio.as(Swaps.class).latest().stream().mapToLong(Swap::carried).sum() > 0,
+            "no move met an interrupt");
         for (Ringer ringer : ringers) {
             ringer.device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, ringer.eventFd.poll());
@@ -212,44 +215,47 @@ class MoveTest {
         + "once, data as before")
     @Test
     void window() throws Exception {
-        List<MsiRoute> before = container.msiRoutes();
+        List<MsiRoute> before = container.as(Msis.class).routes();
         ringers.forEach(ringer -> ringer.thread.start());
         for (int round = 0; round < 100; round++) {
             for (int bank = 0; bank < 3; bank++) {
-                container.msi("MOVE_MSI_BANK", bank, 256 * MIB + 3 * 64 * MIB);
-                container.msi("MOVE_MSI_BANK", bank, 256 * MIB + bank * 64 * MIB);
+                container.as(Msis.class).call("MOVE_MSI_BANK", bank, 256 * MIB + 3 * 64 * MIB);
+                container.as(Msis.class).call("MOVE_MSI_BANK", bank, 256 * MIB + bank * 64 * MIB);
             }
         }
         for (Ringer ringer : ringers) {
             ringer.end();
         }
-        assertEquals(before, container.msiRoutes());
-        container.msi("MOVE_MSI_BANK", 1, 0x1c000000);
-        MsiRoute moved = container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow();
+        assertEquals(before, container.as(Msis.class).routes());
+        container.as(Msis.class).call("MOVE_MSI_BANK", 1, 0x1c000000);
+        MsiRoute moved = container.as(Msis.class).routes().stream().filter(route -> route.bank() == 1).findFirst()
+            .orElseThrow();
         assertEquals(0x1c000140, moved.address());
         assertEquals(Errno.EEXIST,
-            assertThrows(ErrnoException.class, () -> container.msi("MOVE_MSI_BANK", 1, 0x10000000)).errno());
+            assertThrows(ErrnoException.class, () -> container.as(Msis.class).call("MOVE_MSI_BANK", 1, 0x10000000))
+                .errno());
         assertEquals(moved,
-            container.msiRoutes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow());
+            container.as(Msis.class).routes().stream().filter(route -> route.bank() == 1).findFirst().orElseThrow());
     }
 
     @DisplayName("A strategy that leaves the banks where they are takes over without a single refusal")
     @Test
     void adopts() throws Exception {
-        List<MsiPlacement> before = container.msiPlacements();
-        List<MsiRoute> routes = container.msiRoutes();
+        List<MsiPlacement> before = container.as(Msis.class).placements();
+        List<MsiRoute> routes = container.as(Msis.class).routes();
         ringers.forEach(ringer -> ringer.thread.start());
         for (String name : List.of("flag", "fd", "bank", "fd", "flag", "bank")) {
-            container.msiStrategy(name);
-            assertEquals(before, container.msiPlacements());
-            assertEquals(routes, container.msiRoutes());
+            container.as(Msis.class).strategy(name);
+            assertEquals(before, container.as(Msis.class).placements());
+            assertEquals(routes, container.as(Msis.class).routes());
         }
         for (Ringer ringer : ringers) {
             ringer.end();
             assertEquals(0, ringer.refusals().get());
         }
-        container.msiStrategy("fd");
-        ErrnoException e = assertThrows(ErrnoException.class, () -> container.msi("UNMAP_DMA_FD", 256 * MIB));
+        container.as(Msis.class).strategy("fd");
+        ErrnoException e = assertThrows(ErrnoException.class,
+            () -> container.as(Msis.class).call("UNMAP_DMA_FD", 256 * MIB));
         assertEquals(Errno.EBUSY, e.errno());
     }
 
@@ -257,23 +263,23 @@ class MoveTest {
         + "are as before")
     @Test
     void refused() {
-        List<MsiPlacement> before = container.msiPlacements();
-        List<MsiRoute> routes = container.msiRoutes();
+        List<MsiPlacement> before = container.as(Msis.class).placements();
+        List<MsiRoute> routes = container.as(Msis.class).routes();
         // tail wants windows 7, 6 and 5: one of them is memory now.
         try (DmaBuffer memory = machine.memory().allocate(64 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
             container.map(0x1c000000, memory, 0, 64 * MIB, Access.READ_WRITE);
         }
-        ErrnoException e = assertThrows(ErrnoException.class, () -> container.msiStrategy("tail"));
+        ErrnoException e = assertThrows(ErrnoException.class, () -> container.as(Msis.class).strategy("tail"));
         assertEquals(Errno.EBUSY, e.errno());
         assertTrue(e.getMessage().contains("window 7 at"), e.getMessage());
-        assertEquals("bank", container.msiStrategy().orElseThrow());
-        assertEquals(before, container.msiPlacements());
-        assertEquals(routes, container.msiRoutes());
+        assertEquals("bank", container.as(Msis.class).strategy().orElseThrow());
+        assertEquals(before, container.as(Msis.class).placements());
+        assertEquals(routes, container.as(Msis.class).routes());
         for (Ringer ringer : ringers) {
             ringer.device.write(Region.BAR0, 0x60, 4, 1);
             assertEquals(1, ringer.eventFd.poll());
         }
-        List<MsiChoice> choices = container.explainMsi();
+        List<MsiChoice> choices = container.as(Msis.class).explain();
         assertEquals(List.of("reserved", "bank", "window", "topdown", "tail", "flag", "fd"),
             choices.stream().map(MsiChoice::name).toList());
         assertEquals(List.of("bank"), choices.stream().filter(MsiChoice::chosen).map(MsiChoice::name).toList());
@@ -286,25 +292,25 @@ class MoveTest {
         + "there")
     @Test
     void announces() {
-        container.msiStrategy("window");
+        container.as(Msis.class).strategy("window");
         ReservedRegion kept = new ReservedRegion(0x14000000, 0x1fffffff, ReservedRegion.Kind.SOFTWARE_MSI);
         assertTrue(container.reserved().contains(kept), container.reserved().toString());
         assertEquals(0x13ffffff, container.info().ranges().get(0).end());
-        assertEquals(0x14000000, container.msiPlacements().get(0).iova());
+        assertEquals(0x14000000, container.as(Msis.class).placements().get(0).iova());
         try (DmaBuffer memory = machine.memory().allocate(64 * MIB, 64 * MIB, DmaMemory.Layout.CONTIGUOUS)) {
             assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class,
                 () -> container.map(0x14000000, memory, 0, 64 * MIB, Access.READ_WRITE)).errno());
         }
-        container.msiStrategy("topdown");
+        container.as(Msis.class).strategy("topdown");
         assertTrue(
             container.reserved().stream().noneMatch(region -> region.kind() == ReservedRegion.Kind.SOFTWARE_MSI));
     }
 
     private void move(String name) {
-        container.msiStrategy(name);
-        assertEquals(name, container.msiStrategy().orElseThrow());
+        container.as(Msis.class).strategy(name);
+        assertEquals(name, container.as(Msis.class).strategy().orElseThrow());
         assertEquals("", container.reason());
-        assertEquals(3, container.msiRoutes().size());
+        assertEquals(3, container.as(Msis.class).routes().size());
     }
 
     private <T extends AutoCloseable> T keep(T resource) {

@@ -5,7 +5,7 @@ import java.util.Hashtable;
 import java.util.Map;
 import org.osgi.framework.BundleActivator;
 import org.osgi.framework.BundleContext;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /** Registers the strategy; the framework takes it back. */
 public final class Activator implements BundleActivator {

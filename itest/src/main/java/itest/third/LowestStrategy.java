@@ -5,10 +5,10 @@ import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /** {@code lowest}: a bank goes, when it is needed, to the lowest window that is free. */
 public final class LowestStrategy implements MsiStrategy {

@@ -3,12 +3,10 @@ package vfio.api;
 
 import iommu.api.DomainAttribute;
 import iommu.api.ReservedRegion;
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import machine.api.DmaBuffer;
 import org.osgi.annotation.versioning.ProviderType;
-import vfio.api.msi.MsiPlacement;
 
 /**
  * A set of groups behind one set of translations. Owned by its opener, until {@link #close}.
@@ -17,9 +15,12 @@ import vfio.api.msi.MsiPlacement;
  * ledger is the truth; the IOMMU's tables are made from it, and made again when the IOMMU's bundle is replaced. Until
  * then the container is {@link ContainerState#BLOCKED}, and operations that need the IOMMU throw EAGAIN; those that
  * only read the ledger, taking groups out and {@link #close} work. A closed container throws EINVAL.
+ *
+ * <p>Its methods are those of Linux's containers, and what shows how it is. What only some VFIOs can do is in its
+ * extensions: {@link vfio.api.msi.Msis} and {@link vfio.api.swap.Backends}, both asked for with {@link #as}.
  */
 @ProviderType
-public interface Container extends AutoCloseable {
+public interface Container extends Extensible<Container>, AutoCloseable {
     /** For {@link #checkExtension}: {@link DmaFlags#UNMAP_ALL} works. */
     String UNMAP_ALL = "unmap_all";
     /** For {@link #checkExtension}: {@link DmaFlags#UNMAP_VADDR} and {@link DmaFlags#MAP_VADDR} work. */
@@ -33,7 +34,7 @@ public interface Container extends AutoCloseable {
 
     /**
      * {@return the reason of this state, of an interrupt that waits, or of a backend that was not replaced, see {@link
-     * Vfio#notReplaced}; empty if there is nothing to say}
+     * vfio.api.swap.Swaps#notReplaced}; empty if there is nothing to say}
      */
     String reason();
 
@@ -122,7 +123,7 @@ public interface Container extends AutoCloseable {
      * <li>EINVAL: not inside one of {@link ContainerInfo#ranges}
      * <li>ENOMEM: it would exceed the container's limit of locked memory; memory mapped twice counts twice
      * <li>EFAULT: the buffer has no such memory, or was closed
-     * <li>what the MSI strategy objects, see {@link vfio.api.msi.MsiSession#mapping}
+     * <li>what the MSI strategy objects, see {@link vfio.api.msi.strategy.MsiSession#mapping}
      * <li>what the IOMMU throws, such as EFAULT for memory of a shape it cannot map
      * </ul>
      *
@@ -200,33 +201,9 @@ public interface Container extends AutoCloseable {
 
     /**
      * {@return the ranges a user must not map, by ascending start: the hardware's, those of the devices in its groups,
-     *     and what the MSI strategy announces that it keeps}
+     *     and what an MSI strategy announces that it keeps}
      */
     List<ReservedRegion> reserved();
-
-    /**
-     * Calls an operation of the active MSI strategy, one of {@link vfio.api.msi.MsiStrategy#operations}.
-     *
-     * @return the operation's result, 0 if it has none
-     * @throws machine.api.ErrnoException ENOTTY, naming the active strategy, if it does not have the operation; what
-     *     the operation throws
-     */
-    long msi(String operation, long... arguments);
-
-    /** {@return the active strategy's name, empty before {@link #setIommu}} */
-    Optional<String> msiStrategy();
-
-    /** {@return where banks are reachable now, by ascending iova} */
-    List<MsiPlacement> msiPlacements();
-
-    /** {@return the MSIs that are enabled now: who, through which bank, with which message} */
-    List<MsiRoute> msiRoutes();
-
-    /** Sets the policy that selects the bank of a new vector. The default is {@link VectorPolicy#FIRST_FIT}. */
-    void vectorPolicy(VectorPolicy policy);
-
-    /** {@return the policy} */
-    VectorPolicy vectorPolicy();
 
     /**
      * {@return what a device of this container would reach at an address, read from the IOMMU's own tables: a physical
@@ -235,68 +212,6 @@ public interface Container extends AutoCloseable {
      * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
      */
     long lookup(long iova, int access);
-
-    /**
-     * Selects the MSI strategy by name; an empty name, the default, leaves the choice to the resolver.
-     *
-     * <p>Vectors that are enabled move along and stay enabled: a strategy that can takes over the banks where they are,
-     * another places them anew, and devices get new messages. An MSI sent meanwhile arrives when the road is open,
-     * several as one. If that fails, everything is as before.
-     *
-     * @throws machine.api.ErrnoException ENOENT if there is no such strategy; EINVAL, with its reason, if it is not
-     *     feasible here; EBUSY if vectors are enabled and it cannot make their banks reachable, saying why
-     */
-    void msiStrategy(String name);
-
-    /**
-     * Sets how long devices may wait while a backend is swapped: their accesses are held back until the newcomer has
-     * taken over, or until so much time has passed since the swap began; from then on they are refused, as is
-     * everything at once with a bound of zero. MSIs do not wait, they are kept. The default is the host's, one second.
-     * Takes effect with the next swap.
-     *
-     * @param bound not negative
-     * @throws IllegalArgumentException if it is negative, or more than an hour
-     */
-    void stallBound(Duration bound);
-
-    /** {@return how long devices may wait, zero if they are refused at once} */
-    Duration stallBound();
-
-    /**
-     * Moves the container to another provider of its IOMMU type or to another type, with all it holds. DMA is held back
-     * meanwhile, see {@link #stallBound}; operations of other threads wait. Of several providers of the type that serve
-     * its devices, the best ranked takes over that is not the present one; if there is only the present one, it builds
-     * everything anew.
-     *
-     * <p>What can be seen beforehand not to fit is refused before anything is touched; if the newcomer fails later, the
-     * present provider gets everything back, and only if that fails, too, the container is
-     * {@link ContainerState#BLOCKED} until {@link #retry}. A move to a type that does not track dirty pages ends the
-     * tracking.
-     *
-     * @param type as {@link #setIommu}
-     * @return the report
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set, or naming the first attribute or mapping that does
-     *     not fit the type and what would have to change; ENODEV if no provider has that type; EPERM as
-     *     {@link #setIommu}; EAGAIN while the IOMMU is away; what the newcomer throws, ETIMEDOUT if it hangs
-     */
-    Swap swap(String type);
-
-    /**
-     * Tries once more to restore a blocked container, and to route what waits for a vector, on the backends that are
-     * there now.
-     *
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set; ENODEV if there is no provider of its type;
-     *     otherwise what was in the way
-     */
-    void retry();
-
-    /**
-     * Explains the choice of the active MSI strategy.
-     *
-     * @return all available strategies in the order the resolver considers them, assessed as of now
-     * @throws machine.api.ErrnoException EINVAL if no IOMMU is set
-     */
-    List<MsiChoice> explainMsi();
 
     /**
      * Blocks its groups, closes its devices, releases the memory and the groups. Idempotent.

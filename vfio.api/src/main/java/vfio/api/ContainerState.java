@@ -3,7 +3,7 @@ package vfio.api;
 
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The state of a container's translations. */
+/** The state of a container's translations. Where no backend is ever swapped there is no state of a swap. */
 @ProviderType
 public enum ContainerState {
     /** No IOMMU is set: devices are refused. */

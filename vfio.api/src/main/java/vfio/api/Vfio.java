@@ -3,13 +3,15 @@ package vfio.api;
 
 import iommu.api.Violation;
 import java.util.List;
-import java.util.Set;
 import machine.api.Fault;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The entry point, as {@code /dev/vfio} on Linux. A service; there is one per machine. */
+/**
+ * The entry point, as {@code /dev/vfio} on Linux. A service; there is one per machine. Where backends can be swapped it
+ * has the extension {@link vfio.api.swap.Swaps}.
+ */
 @ProviderType
-public interface Vfio {
+public interface Vfio extends Extensible<Vfio> {
     /** {@return the groups that have devices, by number} */
     List<Group> groups();
 
@@ -55,18 +57,4 @@ public interface Vfio {
 
     /** {@return the latest violations as the IOMMU's registers recorded them, oldest first, at most 1024} */
     List<Violation> violations();
-
-    /** {@return the reports of the latest swaps, oldest first, at most 1024} */
-    List<Swap> swaps();
-
-    /**
-     * Reports that the replacement of a backend has failed. Each container that uses such a backend, or waits for one,
-     * gives the cause with its {@link Container#reason} until a swap of its succeeds or {@link Container#retry} finds
-     * it at work, and reports it: by {@link Swap#to} the present backend if there is one. Changes nothing else.
-     *
-     * @param backend the part that was to be replaced
-     * @param types the types of an IOMMU, see {@link iommu.api.Iommu#TYPE}; ignored for other backends
-     * @param cause one line
-     */
-    void notReplaced(Swap.Backend backend, Set<String> types, String cause);
 }

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
-import vfio.api.Swap;
-import vfio.api.SwapListener;
+import vfio.api.swap.Swap;
+import vfio.api.swap.SwapListener;
 import vfio.container.host.RecentLog;
 
 /** The latest swaps, and the listeners to swaps. Any thread. */

@@ -7,7 +7,7 @@ import irq.api.InterruptController;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
 import machine.api.Fault;
 import machine.api.Machine;
 import machine.api.PciFunction;
@@ -29,11 +29,11 @@ import org.osgi.service.metatype.annotations.Designate;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 import vfio.api.Container;
 import vfio.api.EventFd;
+import vfio.api.Extension;
 import vfio.api.Group;
-import vfio.api.Swap;
-import vfio.api.SwapListener;
 import vfio.api.Vfio;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.SwapListener;
 import vfio.container.host.ContainerLimits;
 import vfio.container.host.RelaxableClasses;
 
@@ -262,12 +262,7 @@ public final class VfioComponent implements Vfio {
     }
 
     @Override
-    public List<Swap> swaps() {
-        return service.swaps();
-    }
-
-    @Override
-    public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
-        service.notReplaced(backend, types, cause);
+    public <E extends Extension<Vfio>> Optional<E> extension(Class<E> extension) {
+        return service.extension(extension);
     }
 }

@@ -5,24 +5,21 @@ import iommu.api.DomainAttribute;
 import iommu.api.IommuType;
 import iommu.api.ReservedRegion;
 import irq.api.InterruptController;
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import machine.api.DmaBuffer;
+import vfio.api.Container;
 import vfio.api.ContainerInfo;
 import vfio.api.ContainerState;
 import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
+import vfio.api.Extension;
 import vfio.api.Group;
 import vfio.api.Mapping;
-import vfio.api.MsiChoice;
-import vfio.api.MsiRoute;
-import vfio.api.Swap;
-import vfio.api.VectorPolicy;
-import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
 import vfio.container.device.JoinedGroups;
 import vfio.container.device.Owner;
 import vfio.container.dma.DirtyTracking;
@@ -51,9 +48,10 @@ import vfio.container.swap.StrategyEvents;
 import vfio.container.swap.SwapReports;
 
 /**
- * One container: a method for each of VFIO's ioctls and for Gantry's additions, each under its lock. The parts do the
- * work, and none of them knows this class: {@link Membership}, {@link MemoryCalls}, {@link MsiBinding}, {@link
- * HotSwap}. Arrivals and departures go to {@link #iommus}, {@link #controllers} and {@link #strategies}.
+ * One container: a method for each of VFIO's ioctls, each under its lock, and the extensions, {@link ContainerMsis} and
+ * {@link ContainerBackends}. The parts do the work, and none of them knows this class: {@link Membership}, {@link
+ * MemoryCalls}, {@link MsiBinding}, {@link HotSwap}. Arrivals and departures go to {@link #iommus}, {@link
+ * #controllers} and {@link #strategies}.
  */
 final class VfioContainer implements Owner {
     /** The host, with what only a container as a whole asks of it. */
@@ -79,8 +77,6 @@ final class VfioContainer implements Owner {
         void announce();
     }
 
-    private static final Duration LONGEST_STALL = Duration.ofHours(1);
-
     private final Parent parent;
     private final String name;
     private final ContainerLock lock;
@@ -98,6 +94,8 @@ final class VfioContainer implements Owner {
     private final IommuEvents iommus;
     private final ControllerEvents controllers;
     private final StrategyEvents strategies;
+    private final Msis msis;
+    private final Backends backends;
 
     VfioContainer(Parent parent, String name) {
         this(parent, name, new Ledger());
@@ -124,6 +122,8 @@ final class VfioContainer implements Owner {
         iommus = new IommuEvents(parts, swap);
         controllers = new ControllerEvents(parts, reports);
         strategies = new StrategyEvents(parts, reports);
+        msis = new ContainerMsis(parts);
+        backends = new ContainerBackends(parts, parent.topology(), swap);
     }
 
     private boolean keep(int requester, long iova, int data) {
@@ -301,84 +301,11 @@ final class VfioContainer implements Owner {
         return lock.call(() -> translation.lookup(iova, access));
     }
 
-    // MSIs.
+    // What Linux's containers do not have.
 
     @Override
-    public long msi(String operation, long... arguments) {
-        return lock.call(() -> {
-            status.requireActive();
-            return msi.operate(operation, arguments);
-        });
-    }
-
-    @Override
-    public Optional<String> msiStrategy() {
-        return lock.call(() -> Optional.ofNullable(msi.strategy()).map(MsiStrategy::name));
-    }
-
-    @Override
-    public void msiStrategy(String wanted) {
-        lock.run(() -> {
-            status.requireOpen();
-            msi.prefer(wanted);
-        });
-    }
-
-    @Override
-    public List<MsiChoice> explainMsi() {
-        return lock.call(() -> {
-            status.requireOpen();
-            status.requireIommu();
-            return msi.explain();
-        });
-    }
-
-    @Override
-    public List<MsiPlacement> msiPlacements() {
-        return lock.call(ledger::placements);
-    }
-
-    @Override
-    public List<MsiRoute> msiRoutes() {
-        return lock.call(msi.routes()::list);
-    }
-
-    @Override
-    public void vectorPolicy(VectorPolicy policy) {
-        lock.run(() -> {
-            msi.routes().choice().policy(policy);
-            parent.vectorFree();
-        });
-    }
-
-    @Override
-    public VectorPolicy vectorPolicy() {
-        return msi.routes().choice().policy();
-    }
-
-    // Swaps.
-
-    @Override
-    public void stallBound(Duration bound) {
-        if (bound.isNegative() || bound.compareTo(LONGEST_STALL) > 0) {
-            throw new IllegalArgumentException("a stall bound of " + bound + "; from nothing to an hour is possible");
-        }
-        gate.bound(bound);
-    }
-
-    @Override
-    public Duration stallBound() {
-        return gate.bound();
-    }
-
-    @Override
-    public Swap swap(String wanted) {
-        return both(() -> swap.swap(wanted));
-    }
-
-    @Override
-    public void retry() {
-        both(swap::retry);
+    public <E extends Extension<Container>> Optional<E> extension(Class<E> extension) {
+        return Stream.of(msis, backends).filter(extension::isInstance).map(extension::cast).findFirst();
     }
 
     // The end.

@@ -6,6 +6,7 @@ import iommu.api.IommuType;
 import iommu.api.Violation;
 import irq.api.InterruptController;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
@@ -17,11 +18,13 @@ import machine.api.Machine;
 import machine.api.PciFunction;
 import vfio.api.Container;
 import vfio.api.EventFd;
+import vfio.api.Extension;
 import vfio.api.Group;
-import vfio.api.Swap;
-import vfio.api.SwapListener;
 import vfio.api.Vfio;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.Swap;
+import vfio.api.swap.SwapListener;
+import vfio.api.swap.Swaps;
 import vfio.container.host.Cleanup;
 import vfio.container.host.ContainerLimits;
 import vfio.container.host.IommuProvider;
@@ -61,6 +64,7 @@ public final class VfioService implements Vfio, AutoCloseable {
     private final CopyOnWriteArrayList<VfioContainer> containers = new CopyOnWriteArrayList<>();
     private final FreeVectors freeVectors = new FreeVectors(containers);
     private final ForContainers host = new ForContainers();
+    private final Swaps reported = new Reported();
     private volatile ContainerLimits limits;
 
     /** Starts with nothing but a machine, and allows what Linux does. */
@@ -334,13 +338,8 @@ public final class VfioService implements Vfio, AutoCloseable {
     }
 
     @Override
-    public List<Swap> swaps() {
-        return swaps.latest();
-    }
-
-    @Override
-    public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
-        event(steps -> tell(steps, container -> container.reports().notReplaced(backend, types, cause)));
+    public <E extends Extension<Vfio>> Optional<E> extension(Class<E> extension) {
+        return Optional.of(reported).filter(extension::isInstance).map(extension::cast);
     }
 
     /** Closes every container. */
@@ -355,6 +354,19 @@ public final class VfioService implements Vfio, AutoCloseable {
             steps.take(faultSubscription::close);
         });
         steps.end();
+    }
+
+    /** The swaps, as users see them. */
+    private final class Reported implements Swaps {
+        @Override
+        public List<Swap> latest() {
+            return swaps.latest();
+        }
+
+        @Override
+        public void notReplaced(Swap.Backend backend, Set<String> types, String cause) {
+            event(steps -> tell(steps, container -> container.reports().notReplaced(backend, types, cause)));
+        }
     }
 
     /** The host, as containers use it. */

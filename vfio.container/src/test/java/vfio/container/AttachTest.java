@@ -26,6 +26,9 @@ import vfio.api.Container;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.ContainerState;
 import vfio.api.DmaFlags;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 import vfio.container.host.ContainerLimits;
 
 /** Attach of a group (4.1). Group 1 is in the container, group 2, with requester 0x21, joins. */
@@ -42,7 +45,7 @@ class AttachTest {
     }
 
     private static String everything(Board board, Container container) {
-        return board.iommu.state() + container.groups() + container.mappings() + container.msiPlacements()
+        return board.iommu.state() + container.groups() + container.mappings() + container.as(Msis.class).placements()
             + container.reserved()
             + container.state() + container.iommu() + board.vfio.group(2).container();
     }
@@ -110,7 +113,7 @@ class AttachTest {
             DmaBuffer memory = board.memory(0x4000);
             container.map(0x10000, memory, 0, 0x4000, RW);
             container.map(0x20000, memory, 0, 0x1000, RW);
-            container.msi("MAP", 0, 0x50000);
+            container.as(Msis.class).call("MAP", 0, 0x50000);
             board.iommu.own.put(0x21,
                 List.of(new ReservedRegion(0x60000, 0x60fff, Kind.RESERVED), new ReservedRegion(start, end, kind)));
             refusesGroup(board, container, Errno.EINVAL, "(" + kind + ") for requester 0x21");
@@ -155,8 +158,8 @@ class AttachTest {
         second.own.put(0x12, List.of(RMRR));
         board.vfio.addIommu(second, "type1", "the second", 0);
         String before = everything(board, container);
-        refused(Errno.EPERM, "0x12", () -> container.swap(type));
-        assertEquals(0, board.vfio.swaps().size(), "not even begun");
+        refused(Errno.EPERM, "0x12", () -> container.as(Backends.class).swap(type));
+        assertEquals(0, board.vfio.as(Swaps.class).latest().size(), "not even begun");
         board.iommu.own.put(0x17, List.of(RMRR));
         refused(Errno.EPERM, "0x17", () -> board.vfio.addFunction(board.function("0000:01:00.7", 0x17, 1)));
         assertEquals(before, everything(board, container));
@@ -189,7 +192,7 @@ class AttachTest {
         container.map(0x7f81_0000, memory, 0, 0x1000, RW);
         refused(Errno.EINVAL, "valid ranges", () -> container.map(0x1000, memory, 0, 0x1000, RW));
         assertEquals(List.of(0x1000L, 0xfee00000L), container.reserved().stream().map(ReservedRegion::start).toList());
-        container.swap("type1");
+        container.as(Backends.class).swap("type1");
         assertEquals(2, container.mappings().size());
         // Somebody of another class speaks by the same id: what firmware wants concerns it as well.
         FakeFunction alias = board.function("0000:03:00.1", 0x31, 3);
@@ -307,11 +310,11 @@ class AttachTest {
         FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
         board.vfio.addIommu(paged, "type1");
         String before = everything(board, container);
-        refused(Errno.EPERM, "allow.unsafe.interrupts", () -> container.swap("type1"));
+        refused(Errno.EPERM, "allow.unsafe.interrupts", () -> container.as(Backends.class).swap("type1"));
         assertEquals(before, everything(board, container));
         assertEquals("0 open", paged.state());
         board.controller.verifies = true;
-        container.swap("type1");
+        container.as(Backends.class).swap("type1");
         assertEquals(Optional.of("type1"), container.iommu());
     }
 

@@ -13,8 +13,9 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
+import vfio.api.msi.strategy.MsiEnvironment;
 import vfio.container.irq.LocalEventFd;
 
 /**
@@ -34,13 +35,13 @@ class BankMoveTest {
 
     BankMoveTest() {
         container.map(0, board.memory(0x1000), 0, 0x1000, Access.READ_WRITE);
-        container.msi("MAP", 1, FROM);
+        container.as(Msis.class).call("MAP", 1, FROM);
         board.vfio.group(1).device(board.a.name()).setIrqs(msi(heardA));
         board.vfio.group(1).device(board.b.name()).setIrqs(msi(heardB));
     }
 
     private void isAt(long iova, long not) {
-        assertEquals(List.of(new MsiPlacement(1, iova, 0x1000)), container.msiPlacements());
+        assertEquals(List.of(new MsiPlacement(1, iova, 0x1000)), container.as(Msis.class).placements());
         assertEquals(Board.BANKS + 0x1000, container.lookup(iova, Access.WRITE));
         assertEquals(Refusal.UNMAPPED, container.lookup(not, Access.WRITE));
         assertEquals(iova + 0x140, board.a.msiAddress());
@@ -64,7 +65,7 @@ class BankMoveTest {
                 assertEquals(1, heardA.poll(), "before the strategy's operation ends");
             }
         };
-        container.msi("MOVE", 1, TO);
+        container.as(Msis.class).call("MOVE", 1, TO);
         isAt(TO, FROM);
         assertEquals(0, board.vfio.faultCount());
     }
@@ -74,7 +75,7 @@ class BankMoveTest {
         + "window, and arrives once")
     void halves() {
         board.a.beforeWrite = (offset, value) -> assertEquals(0, board.a.raise());
-        container.msi("MOVE", 1, TO);
+        container.as(Msis.class).call("MOVE", 1, TO);
         board.a.beforeWrite = (offset, value) -> {
         };
         assertEquals(1, heardA.poll());
@@ -87,19 +88,19 @@ class BankMoveTest {
     @DisplayName("another bank's messages stay where they are")
     void others() {
         container.addGroup(board.vfio.group(2));
-        container.msi("MAP", 2, 0x3000_0000);
-        container.msi("MOVE", 2, 0x3000_1000);
+        container.as(Msis.class).call("MAP", 2, 0x3000_0000);
+        container.as(Msis.class).call("MOVE", 2, 0x3000_1000);
         assertEquals(FROM + 0x140, board.a.msiAddress());
         assertEquals(List.of(new MsiPlacement(1, FROM, 0x1000), new MsiPlacement(2, 0x3000_1000, 0x1000)),
-            container.msiPlacements());
+            container.as(Msis.class).placements());
     }
 
     @Test
     @DisplayName("P6: a bank that is not placed: ENOENT; a place that is mapped: EEXIST; nothing has changed")
     void refuses() {
         container.map(TO, board.memory(0x1000), 0, 0x1000, Access.READ);
-        refused(Errno.ENOENT, "bank 2 is not placed", () -> container.msi("MOVE", 2, TO + 0x1000));
-        refused(Errno.EEXIST, "0x220000000", () -> container.msi("MOVE", 1, TO));
+        refused(Errno.ENOENT, "bank 2 is not placed", () -> container.as(Msis.class).call("MOVE", 2, TO + 0x1000));
+        refused(Errno.EEXIST, "0x220000000", () -> container.as(Msis.class).call("MOVE", 1, TO));
         container.unmap(TO, 0x1000);
         isAt(FROM, TO);
     }
@@ -109,7 +110,7 @@ class BankMoveTest {
         + "nobody is held back")
     void deviceGone() {
         board.b.gone = true;
-        assertThrows(IllegalStateException.class, () -> container.msi("MOVE", 1, TO));
+        assertThrows(IllegalStateException.class, () -> container.as(Msis.class).call("MOVE", 1, TO));
         board.b.gone = false;
         assertEquals(FROM + 0x140, board.a.msiAddress());
         isAt(FROM, TO);

@@ -23,6 +23,8 @@ import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
 import vfio.container.host.ContainerLimits;
 import vfio.container.host.IommuProvider;
 import vfio.container.host.RankedStrategy;
@@ -63,7 +65,7 @@ class ChangeTest {
         refused(Errno.ENOMEM, () -> container.map(0x20000, board.memory(0x1000), 0, 0x1000, Access.READ));
         board.vfio.change(Board.settings(3, 0x5000));
         container.map(0x20000, board.memory(0x1000), 0, 0x1000, Access.READ);
-        assertEquals(1, container.msiRoutes().size());
+        assertEquals(1, container.as(Msis.class).routes().size());
         assertEquals(container, board.vfio.containers().get(0));
     }
 
@@ -72,8 +74,8 @@ class ChangeTest {
     void swaps() {
         VfioContainer before = board.container();
         board.vfio.change(new ContainerLimits(10, LIMITLESS, true, Duration.ofMillis(250), Duration.ofMillis(125)));
-        assertEquals(Duration.ZERO, before.stallBound());
-        assertEquals(Duration.ofMillis(250), board.container("two", 2).stallBound());
+        assertEquals(Duration.ZERO, before.as(Backends.class).stallBound());
+        assertEquals(Duration.ofMillis(250), board.container("two", 2).as(Backends.class).stallBound());
         assertEquals(Duration.ofMillis(125), board.vfio.host().calls().limit());
     }
 
@@ -88,7 +90,8 @@ class ChangeTest {
         assertEquals(ContainerState.ACTIVE, container.state());
         board.vfio.rankIommu(board.iommu, 2);
         board.acts(other);
-        assertEquals("other", container.swap("type1").to(), "the one that it is on is not another, though ranked anew");
+        assertEquals("other", container.as(Backends.class).swap("type1").to(),
+            "the one that it is on is not another, though ranked anew");
         board.vfio.rankIommu(board.iommu, 0);
         board.vfio.rankIommu(other, -1);
         assertEquals(List.of("type1", "other"), board.vfio.iommus().stream().map(IommuProvider::label).toList());
@@ -109,7 +112,7 @@ class ChangeTest {
         assertEquals(
             List.of("vfio.container: dma.entry.limit=0 is refused, legal is 1..2147483647; the default 65535 is used"),
             lines);
-        assertEquals(Duration.ofMillis(250), component.openContainer("one").stallBound());
+        assertEquals(Duration.ofMillis(250), component.openContainer("one").as(Backends.class).stallBound());
 
         Map<String, Object> next = new HashMap<>(
             Map.of("dma.entry.limit", 7, "stall.bound", 3_600_001L, "provider.timeout", "soon",
@@ -123,9 +126,9 @@ class ChangeTest {
                 "locked.memory.limit=-1 is refused, legal is 0..9223372036854775807; 9223372036854775807 stays")) {
             assertTrue(lines.get(0).contains(part), lines.get(0));
         }
-        assertEquals(Duration.ofMillis(250), component.openContainer("two").stallBound());
+        assertEquals(Duration.ofMillis(250), component.openContainer("two").as(Backends.class).stallBound());
         component.modified(Map.of());
-        assertEquals(Duration.ofSeconds(1), component.openContainer("three").stallBound());
+        assertEquals(Duration.ofSeconds(1), component.openContainer("three").as(Backends.class).stallBound());
         assertEquals(List.of("one", "two", "three"), component.containers().stream().map(Container::name).toList());
         assertEquals(1, lines.size());
     }

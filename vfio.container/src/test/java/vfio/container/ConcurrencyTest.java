@@ -27,6 +27,7 @@ import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
+import vfio.api.msi.Msis;
 import vfio.container.irq.LocalEventFd;
 
 @Timeout(120)
@@ -69,7 +70,7 @@ class ConcurrencyTest {
         VfioContainer container = board.container();
         DmaBuffer memory = board.memory(0x10000);
         long available = board.machine.memory().available();
-        container.msi("MAP", 0, 0x1000_0000);
+        container.as(Msis.class).call("MAP", 0, 0x1000_0000);
         LocalEventFd eventFd = new LocalEventFd(0);
         AtomicInteger done = new AtomicInteger();
         for (int i = 0; i < 3; i++) {
@@ -112,7 +113,7 @@ class ConcurrencyTest {
             board.vfio.removeStrategy(board.manual);
             board.vfio.addStrategy(board.manual, 0);
             try {
-                container.msi("MAP", 0, 0x1000_0000);
+                container.as(Msis.class).call("MAP", 0, 0x1000_0000);
             } catch (ErrnoException e) {
                 assertEquals(Errno.EEXIST, e.errno(), e.getMessage());
             }
@@ -132,7 +133,7 @@ class ConcurrencyTest {
     void lastMessage() throws Exception {
         Board board = Board.type1();
         VfioContainer container = board.container();
-        container.msi("MAP", 0, 0x1000_0000);
+        container.as(Msis.class).call("MAP", 0, 0x1000_0000);
         LocalEventFd eventFd = new LocalEventFd(0);
         board.vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
         AtomicInteger lost = new AtomicInteger();

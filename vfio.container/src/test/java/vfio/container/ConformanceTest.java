@@ -27,6 +27,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
 import vfio.container.host.ContainerLimits;
 import vfio.container.irq.LocalEventFd;
 import vfio.container.protocol.Scope;
@@ -193,7 +195,7 @@ class ConformanceTest {
                     case RETRY_VECTOR -> retry(ContainerState.ACTIVE);
                     case SWAP -> {
                         try {
-                            assertTrue(containers.get(index).swap(board.kind).done());
+                            assertTrue(containers.get(index).as(Backends.class).swap(board.kind).done());
                         } catch (ErrnoException e) {
                             assertTrue(event.fault() != Fault.NONE, e.toString());
                             assertEquals(Errno.EIO, e.errno(), e.toString());
@@ -234,9 +236,9 @@ class ConformanceTest {
         private void retry(ContainerState which) {
             for (VfioContainer container : containers) {
                 if (container.state() == which
-                    && (which == ContainerState.BLOCKED || container.msiRoutes().isEmpty())) {
+                    && (which == ContainerState.BLOCKED || container.as(Msis.class).routes().isEmpty())) {
                     try {
-                        container.retry();
+                        container.as(Backends.class).retry();
                     } catch (ErrnoException e) {
                         assertTrue(!container.reason().isEmpty(), e.toString());
                     }
@@ -254,9 +256,9 @@ class ConformanceTest {
                 boolean routed = box.route().vector() >= 0;
                 vectors += routed ? 1 : 0;
                 assertEquals(!script.active(i) || !routed, !container.reason().isEmpty(), container.reason());
-                assertEquals(routed ? 1 : 0, container.msiRoutes().size(), "routes");
+                assertEquals(routed ? 1 : 0, container.as(Msis.class).routes().size(), "routes");
                 if (routed) {
-                    assertEquals(box.route().vector(), container.msiRoutes().get(0).vector());
+                    assertEquals(box.route().vector(), container.as(Msis.class).routes().get(0).vector());
                 }
                 assertEquals(script.arrived(i), eventFds.get(i).count(), "P5: interrupts that arrived");
                 reach(i, script.reach(i));

@@ -29,6 +29,7 @@ import vfio.api.Container;
 import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.api.swap.Backends;
 import vfio.container.dma.DirtyTracking;
 import vfio.container.state.Ledger;
 
@@ -107,7 +108,7 @@ class DirtyPagesTest {
         + "and unmaps nothing")
     void move() {
         container.dirtyPages(DIRTY_START, 0, 0, null);
-        container.swap("type1");
+        container.as(Backends.class).swap("type1");
         DirtyBitmap bitmap = bitmap(8);
         String before = board.iommu.state() + container.mappings();
         for (long length : new long[] {0x1000, 0x4000, 0x20000}) {
@@ -117,11 +118,11 @@ class DirtyPagesTest {
         refused(Errno.EACCES, "type1v2", () -> container.dirtyPages(DIRTY_STOP, 0, 0, null));
         assertEquals(0, bitmap.bits().getLong(0));
         assertEquals(before, board.iommu.state() + container.mappings());
-        container.swap("type1v2");
+        container.as(Backends.class).swap("type1v2");
         refused(Errno.EINVAL, "START", () -> container.dirtyPages(DIRTY_GET_BITMAP, 0x10000, 0x4000, bitmap));
         container.dirtyPages(DIRTY_START, 0, 0, null);
         board.trip.at(1);
-        refused(Errno.EIO, () -> container.swap("type1"));
+        refused(Errno.EIO, () -> container.as(Backends.class).swap("type1"));
         container.dirtyPages(DIRTY_GET_BITMAP, 0x10000, 0x4000, bitmap);
         assertEquals(0xf, bitmap.bits().getLong(0), "a move that failed has ended nothing");
     }

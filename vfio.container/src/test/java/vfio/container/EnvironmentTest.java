@@ -18,8 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerInfo.IovaRange;
 import vfio.api.Mapping;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
+import vfio.api.msi.strategy.MsiEnvironment;
 import vfio.container.irq.LocalEventFd;
 
 /** What a container shows its strategy, and what that may do with it. */
@@ -38,7 +39,7 @@ class EnvironmentTest {
         VfioContainer container = board.container();
         MsiEnvironment environment = board.manual.environment;
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         board.vfio.group(1).device(board.a.name()).setIrqs(msi(new LocalEventFd(0)));
         for (int i = 0; i < 2; i++) {
             assertEquals(board.iommu.capabilities(), environment.capabilities());
@@ -55,7 +56,7 @@ class EnvironmentTest {
         board.vfio.removeController(board.controller);
         assertEquals(List.of(), environment.banks());
         container.unmap(0, 8 * MB);
-        container.msi("UNMAP", BANK);
+        container.as(Msis.class).call("UNMAP", BANK);
         container.set(new Geometry(0, 0));
         assertEquals(0, environment.windows());
     }
@@ -95,7 +96,7 @@ class EnvironmentTest {
         refused(Errno.EINVAL, "valid ranges",
             () -> container.map(0x80f_f000, board.memory(0x2000), 0, 0x2000, Access.READ));
         assertEquals(before, board.iommu.state());
-        container.msi("MAP", 1, 0x800_0000);
+        container.as(Msis.class).call("MAP", 1, 0x800_0000);
         assertEquals(Board.BANKS + 0x1000, container.lookup(0x800_0000, Access.WRITE));
         board.manual.keeps = List.of(kept);
         container.map(0x1_0000_0000L, board.memory(0x1000), 0, 0x1000, Access.READ);
@@ -113,17 +114,17 @@ class EnvironmentTest {
         Board board = Board.pamu();
         VfioContainer container = board.container();
         MsiEnvironment before = board.manual.environment;
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         board.vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
-        container.msi("MAP", 2, BANK + 8 * MB);
+        container.as(Msis.class).strategy("auto");
+        container.as(Msis.class).call("MAP", 2, BANK + 8 * MB);
         List<MsiPlacement> placed = List.of(new MsiPlacement(2, BANK + 8 * MB, 0x1000));
         assertEquals(List.of(), before.placements());
         container.lock().run(() -> {
             refused(Errno.EINVAL, "another MSI strategy has taken over in container one", () -> before.place(0, BANK));
             before.remove(BANK + 8 * MB);
         });
-        assertEquals(placed, container.msiPlacements());
+        assertEquals(placed, container.as(Msis.class).placements());
         assertEquals(Board.BANKS + 0x2000, container.lookup(BANK + 8 * MB, Access.WRITE));
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
     }

@@ -6,10 +6,10 @@ import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /**
  * {@code auto}: places bank n on demand at {@code base + n * stride}. {@code manual}: the user does, by MAP, MOVE and

@@ -26,6 +26,9 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 
 /**
  * What comes out of a provider and is not in its contract: the ledger is right, and the tables are made to say what it
@@ -59,7 +62,7 @@ class GuardedDomainTest {
         container.map(0, memory, 0, 0x1000, Access.READ_WRITE);
         container.map(8 * MB, memory, 0x1000, 0x1000, Access.READ);
         container.map(16 * MB, memory, 0x2000, 0x1000, Access.WRITE);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
     }
 
     private IommuDomain guarded(IommuDomain domain) {
@@ -114,7 +117,7 @@ class GuardedDomainTest {
     }
 
     private String ledger() {
-        return container.mappings() + " " + container.msiPlacements() + " " + container.groups();
+        return container.mappings() + " " + container.as(Msis.class).placements() + " " + container.groups();
     }
 
     @Test
@@ -127,8 +130,8 @@ class GuardedDomainTest {
             changesNothing("unmap", piece, () -> container.unmap(0, 24 * MB));
         }
         changesNothing("set", 1, () -> container.set(new Enable(false)));
-        changesNothing("mapDoorbell", 1, () -> container.msi("MAP", 0, 32 * MB));
-        changesNothing("unmap", 1, () -> container.msi("UNMAP", BANK));
+        changesNothing("mapDoorbell", 1, () -> container.as(Msis.class).call("MAP", 0, 32 * MB));
+        changesNothing("unmap", 1, () -> container.as(Msis.class).call("UNMAP", BANK));
         changesNothing("attach", 1, () -> container.addGroup(vfio.group(2)));
         container.addGroup(vfio.group(2));
         changesNothing("detach", 1, () -> container.removeGroup(vfio.group(2)));
@@ -204,7 +207,7 @@ class GuardedDomainTest {
         failing = call;
         countdown = 1;
         thrown = THROWN.get(0);
-        int swaps = vfio.swaps().size();
+        int swaps = vfio.as(Swaps.class).latest().size();
         refused(Errno.EIO, call, () -> {
             if (call.equals("lookup")) {
                 container.lookup(0, Access.READ);
@@ -212,7 +215,7 @@ class GuardedDomainTest {
                 container.get(Enable.class);
             }
         });
-        assertEquals(swaps, vfio.swaps().size());
+        assertEquals(swaps, vfio.as(Swaps.class).latest().size());
     }
 
     @Test
@@ -236,7 +239,7 @@ class GuardedDomainTest {
             container.reason().contains("could not take over") && container.reason().contains("a class that is gone"),
             container.reason());
         assertEquals(Refusal.BLOCKED, board.portA.write(0x100, 4, 1));
-        container.retry();
+        container.as(Backends.class).retry();
         assertEquals(ContainerState.ACTIVE, container.state());
         assertEquals(tables, board.iommu.state());
         assertEquals(ledger, ledger());

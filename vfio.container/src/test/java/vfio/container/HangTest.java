@@ -29,6 +29,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.ContainerState;
 import vfio.api.Device;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
 import vfio.container.host.ContainerLimits;
 import vfio.container.irq.LocalEventFd;
 
@@ -52,7 +54,7 @@ class HangTest {
     private void working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         device = vfio.group(1).device("0000:01:00.0");
         device.setIrqs(msi(eventFd));
     }
@@ -72,11 +74,11 @@ class HangTest {
                 await(go, 5_000);
             }
         };
-        refused(Errno.ETIMEDOUT, "provider.timeout", () -> container.swap("pamu"));
+        refused(Errno.ETIMEDOUT, "provider.timeout", () -> container.as(Backends.class).swap("pamu"));
         assertEquals(before, board.iommu.state());
         assertEquals(ContainerState.ACTIVE, container.state());
         refused(Errno.EBUSY, container::close);
-        refused(Errno.ETIMEDOUT, "has not returned", () -> container.swap("pamu"));
+        refused(Errno.ETIMEDOUT, "has not returned", () -> container.as(Backends.class).swap("pamu"));
         go.countDown();
         while (!second.state().equals("0 open")) {
             Thread.sleep(1);
@@ -84,7 +86,7 @@ class HangTest {
         while (vfio.host().calls().hangs(second)) {
             Thread.sleep(1);
         }
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertEquals(before, second.state());
         container.close();
     }
@@ -200,7 +202,7 @@ class HangTest {
             };
             await(go, 20_000);
         };
-        refused(Errno.ETIMEDOUT, "closing the domain", () -> container.swap("pamu"));
+        refused(Errno.ETIMEDOUT, "closing the domain", () -> container.as(Backends.class).swap("pamu"));
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("hangs while it closes its domain"), container.reason());
         assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
@@ -210,7 +212,7 @@ class HangTest {
         while (vfio.host().calls().hangs(board.iommu)) {
             Thread.sleep(1);
         }
-        container.retry();
+        container.as(Backends.class).retry();
         assertEquals(before, board.iommu.state());
         assertEquals(0, board.portA.write(0, 4, 1));
     }
@@ -269,8 +271,8 @@ class HangTest {
         FutureTask<Void> waiting = new FutureTask<>(() -> {
             switch (what) {
                 case "close" -> container.close();
-                case "swap" -> container.swap("pamu");
-                case "retry" -> container.retry();
+                case "swap" -> container.as(Backends.class).swap("pamu");
+                case "retry" -> container.as(Backends.class).retry();
                 case "plug" -> vfio.addFunction(late);
                 case "unplug" -> vfio.removeFunction(board.b);
                 default -> refused(Errno.EBUSY, "is open", () -> container.removeGroup(vfio.group(1)));

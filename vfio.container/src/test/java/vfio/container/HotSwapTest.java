@@ -37,7 +37,10 @@ import vfio.api.Device;
 import vfio.api.DmaFlags;
 import vfio.api.EventFd;
 import vfio.api.Mapping;
-import vfio.api.Swap;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 import vfio.container.irq.LocalEventFd;
 
 /**
@@ -58,7 +61,7 @@ class HotSwapTest {
     private void working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         Device device = vfio.group(1).device("0000:01:00.0");
         device.setIrqs(msi(eventFd));
     }
@@ -80,7 +83,7 @@ class HotSwapTest {
         FakeIommu second = second();
         List<Swap> told = new ArrayList<>();
         vfio.addSwapListener(told::add);
-        Swap report = container.swap("pamu");
+        Swap report = container.as(Backends.class).swap("pamu");
         assertEquals(before, second.state());
         assertEquals("0 open", board.iommu.state());
         assertEquals(ContainerState.ACTIVE, container.state());
@@ -90,12 +93,12 @@ class HotSwapTest {
             List.of(report.container(), report.backend(), report.from(), report.to(), report.attributes(),
                 report.mappings(), report.placements(), report.routes()));
         assertTrue(report.blockedNanos() > 0);
-        assertEquals(List.of(report), vfio.swaps());
+        assertEquals(List.of(report), vfio.as(Swaps.class).latest());
         assertEquals(List.of(report), told);
         board.acts(second);
         board.a.raise();
         assertEquals(1, eventFd.poll());
-        assertEquals("pamu", container.swap("pamu").to(), "and back");
+        assertEquals("pamu", container.as(Backends.class).swap("pamu").to(), "and back");
     }
 
     @Test
@@ -103,7 +106,7 @@ class HotSwapTest {
     void rebuilds() {
         working();
         String before = board.iommu.state();
-        Swap report = container.swap("pamu");
+        Swap report = container.as(Backends.class).swap("pamu");
         assertEquals(before, board.iommu.state());
         assertEquals(report.from(), report.to());
         assertEquals(0, board.portA.write(0, 4, 1));
@@ -121,7 +124,7 @@ class HotSwapTest {
             // The old domain's close is the first call of all.
             board.trip.at(call + 1);
             try {
-                container.swap("pamu");
+                container.as(Backends.class).swap("pamu");
                 break;
             } catch (ErrnoException e) {
                 assertTrue(e.getMessage().contains("container one stays with pamu; the second could not take over"),
@@ -132,7 +135,7 @@ class HotSwapTest {
             assertEquals("", container.reason());
             assertEquals(before, board.iommu.state(), "call " + call);
             assertEquals("0 open", second.state());
-            Swap report = vfio.swaps().get(vfio.swaps().size() - 1);
+            Swap report = vfio.as(Swaps.class).latest().get(vfio.as(Swaps.class).latest().size() - 1);
             assertFalse(report.done());
             assertEquals(0, board.a.raise());
             assertEquals(1, eventFd.poll());
@@ -150,7 +153,7 @@ class HotSwapTest {
         String before = board.iommu.state();
         second();
         board.trip.at(1);
-        refused(Errno.EIO, () -> container.swap("pamu"));
+        refused(Errno.EIO, () -> container.as(Backends.class).swap("pamu"));
         assertEquals(before, board.iommu.state());
         assertEquals(ContainerState.ACTIVE, container.state());
         assertEquals(0, board.portA.write(0, 4, 1));
@@ -165,14 +168,14 @@ class HotSwapTest {
         FakeIommu second = second();
         for (Runnable thrower : throwers()) {
             board.iommu.closed = thrower;
-            container.swap("pamu");
+            container.as(Backends.class).swap("pamu");
             board.iommu.closed = () -> {
             };
             assertEquals(ContainerState.ACTIVE, container.state());
             assertEquals(before, second.state());
             assertEquals("0 open", board.iommu.state());
             assertEquals(0, container.lookup(0, Access.READ) - container.mappings().get(0).buffer().physical(0));
-            container.swap("pamu");
+            container.as(Backends.class).swap("pamu");
             assertEquals(before, board.iommu.state());
         }
     }
@@ -190,7 +193,7 @@ class HotSwapTest {
             assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
             board.iommu.closed = () -> {
             };
-            container.retry();
+            container.as(Backends.class).retry();
             assertEquals(ContainerState.ACTIVE, container.state());
         }
         container.close();
@@ -214,7 +217,7 @@ class HotSwapTest {
         FakeIommu second = second();
         second.lie = -1;
         board.iommu.lie = -1;
-        ErrnoException e = refused(Errno.EIO, "is BLOCKED", () -> container.swap("pamu"));
+        ErrnoException e = refused(Errno.EIO, "is BLOCKED", () -> container.as(Backends.class).swap("pamu"));
         assertTrue(
             e.getMessage().contains("neither could the second take over") && e.getMessage().contains("nor pamu go on"),
             e.getMessage());
@@ -222,14 +225,14 @@ class HotSwapTest {
         assertEquals(2, container.mappings().size());
         assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
         assertEquals(0, board.a.raise());
-        refused(Errno.EIO, container::retry);
+        refused(Errno.EIO, container.as(Backends.class)::retry);
         assertEquals(ContainerState.BLOCKED, container.state());
         board.iommu.lie = 0;
-        container.retry();
+        container.as(Backends.class).retry();
         assertEquals(ContainerState.ACTIVE, container.state());
         assertEquals(before, board.iommu.state());
         assertEquals(1, eventFd.poll());
-        Swap last = vfio.swaps().get(vfio.swaps().size() - 1);
+        Swap last = vfio.as(Swaps.class).latest().get(vfio.as(Swaps.class).latest().size() - 1);
         assertTrue(last.done());
         assertEquals(1, last.refused());
         assertEquals(1, last.carried());
@@ -246,20 +249,21 @@ class HotSwapTest {
         FakeIommu second = second();
         second.maxWindows = 32;
         long faults = vfio.faultCount();
-        refused(Errno.EINVAL, "at most 32 windows; set fewer", () -> container.swap("pamu"));
+        refused(Errno.EINVAL, "at most 32 windows; set fewer", () -> container.as(Backends.class).swap("pamu"));
         second.maxWindows = 256;
         second.own.put(0x12, List.of(new ReservedRegion(0x40_0000, 0x40_0fff, ReservedRegion.Kind.RESERVED)));
-        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit", () -> container.swap("pamu"));
-        refused(Errno.ENODEV, "no IOMMU of type smmu", () -> container.swap("smmu"));
+        refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit",
+            () -> container.as(Backends.class).swap("pamu"));
+        refused(Errno.ENODEV, "no IOMMU of type smmu", () -> container.as(Backends.class).swap("smmu"));
         assertEquals(before, board.iommu.state());
         assertEquals("0 open", second.state());
-        assertEquals(List.of(), vfio.swaps());
+        assertEquals(List.of(), vfio.as(Swaps.class).latest());
         assertEquals(faults, vfio.faultCount());
         VfioContainer other = (VfioContainer) vfio.openContainer("paged");
         other.addGroup(vfio.group(2));
         other.setIommu("type1");
         other.map(0x5000, board.memory(0x1000), 0, 0x1000, Access.READ);
-        refused(Errno.EINVAL, "a windowed type needs an aperture first", () -> other.swap("pamu"));
+        refused(Errno.EINVAL, "a windowed type needs an aperture first", () -> other.as(Backends.class).swap("pamu"));
         assertEquals(ContainerState.ACTIVE, other.state());
     }
 
@@ -273,7 +277,7 @@ class HotSwapTest {
         FakeIommu large = paged.newIommu();
         large.page = 0x1_0000;
         paged.vfio.addIommu(large, "type1", "large pages", 0);
-        refused(Errno.EINVAL, "multiples of 0x10000", () -> small.swap("type1"));
+        refused(Errno.EINVAL, "multiples of 0x10000", () -> small.as(Backends.class).swap("type1"));
         assertEquals(ContainerState.ACTIVE, small.state());
         assertEquals("0 open", large.state());
         small.unmap(0x1_1000, 0x1000);
@@ -281,7 +285,7 @@ class HotSwapTest {
         // Its last byte is the last that can be translated.
         small.map(0xffff_ffff_0000L, paged.memory(0x1_0000), 0, 0x1_0000, Access.READ);
         String before = paged.iommu.state();
-        small.swap("type1");
+        small.as(Backends.class).swap("type1");
         assertEquals(before, large.state());
     }
 
@@ -292,7 +296,7 @@ class HotSwapTest {
         FakeIommu second = second();
         second.maxWindows = container.get(Windows.class).count();
         board.acts(second);
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertEquals(ContainerState.ACTIVE, container.state());
     }
 
@@ -308,15 +312,15 @@ class HotSwapTest {
         DmaBuffer buffer = paged.memory(0x40000);
         one.map(0x10000, buffer, 0x1000, 0x10000, Access.READ);
         refused(Errno.EINVAL, "the mapping 0x10000..0x1ffff does not fit: it maps multiples of 0x10000",
-            () -> one.swap("type1v2"));
+            () -> one.as(Backends.class).swap("type1v2"));
         one.unmap(0x10000, 0x10000);
         one.map(0x10000, buffer, 0, 0x11000, Access.READ);
         refused(Errno.EINVAL, "the mapping 0x10000..0x20fff does not fit: it maps multiples of 0x10000",
-            () -> one.swap("type1v2"));
+            () -> one.as(Backends.class).swap("type1v2"));
         one.unmap(0x10000, 0x11000);
         one.map(0x10000, buffer, 0x10000, 0x20000, Access.READ);
         large.own.put(0x11, List.of(new ReservedRegion(0x2_0000, 0x2_ffff, ReservedRegion.Kind.RESERVED)));
-        refused(Errno.EINVAL, "it may map [0x0..0x1ffff, 0x30000..", () -> one.swap("type1v2"));
+        refused(Errno.EINVAL, "it may map [0x0..0x1ffff, 0x30000..", () -> one.as(Backends.class).swap("type1v2"));
     }
 
     @Test
@@ -327,20 +331,20 @@ class HotSwapTest {
         FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
         vfio.addIommu(paged, "type1");
         board.acts(paged);
-        container.swap("type1v2");
+        container.as(Backends.class).swap("type1v2");
         Mapping first = container.mappings().get(0);
         container.unmap(0, 0, DmaFlags.UNMAP_ALL | DmaFlags.UNMAP_VADDR, null);
         String before = paged.state() + container.mappings();
         refused(Errno.EINVAL, "the mapping 0x0..0x7fffff does not fit: its vaddr is invalid",
-            () -> container.swap("pamu"));
+            () -> container.as(Backends.class).swap("pamu"));
         assertEquals(before, paged.state() + container.mappings());
         assertEquals(Optional.of("type1v2"), container.iommu());
-        container.swap("type1");
+        container.as(Backends.class).swap("type1");
         container.map(0, first.buffer(), first.offset(), first.length(), DmaFlags.MAP_VADDR);
-        refused(Errno.EINVAL, "the mapping 0x800000", () -> container.swap("pamu"));
+        refused(Errno.EINVAL, "the mapping 0x800000", () -> container.as(Backends.class).swap("pamu"));
         container.unmap(8 * MB, 0x1000);
         board.acts(board.iommu);
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertEquals(first.buffer().physical(first.offset()), container.lookup(0, Access.WRITE));
     }
 
@@ -353,7 +357,7 @@ class HotSwapTest {
         FakeIommu paged = new FakeIommu(false, board.bus, board.trip);
         vfio.addIommu(paged, "type1");
         board.acts(paged);
-        Swap report = container.swap("type1v2");
+        Swap report = container.as(Backends.class).swap("type1v2");
         assertEquals(Optional.of("type1v2"), container.iommu());
         assertEquals(0, report.attributes());
         assertEquals(memory.physical(0x123456), container.lookup(0x123456, Access.WRITE));
@@ -361,7 +365,7 @@ class HotSwapTest {
         assertEquals(0, board.a.raise());
         assertEquals(1, eventFd.poll());
         board.acts(board.iommu);
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertEquals(before, board.iommu.state());
         assertEquals(new Windows(64), container.get(Windows.class));
         container.set(new Enable(true));
@@ -375,19 +379,19 @@ class HotSwapTest {
         working();
         vfio.addIommu(new FakeIommu(false, board.bus, board.trip), "type1");
         board.manual.feasible = false;
-        container.swap("type1");
-        assertEquals(Optional.empty(), container.msiStrategy());
-        assertEquals(List.of(), container.msiPlacements());
+        container.as(Backends.class).swap("type1");
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
+        assertEquals(List.of(), container.as(Msis.class).placements());
         assertEquals(0, board.controller.used());
         assertTrue(container.reason().contains("the MSI of device 0000:01:00.0 waits"), container.reason());
         vfio.addStrategy(board.auto, 0);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         assertEquals(1, board.controller.used());
         board.auto.feasible = false;
         board.manual.feasible = true;
-        container.swap("pamu");
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        container.msi("MAP", 1, BANK);
+        container.as(Backends.class).swap("pamu");
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        container.as(Msis.class).call("MAP", 1, BANK);
         board.a.raise();
         assertEquals(1, eventFd.poll());
     }
@@ -396,16 +400,18 @@ class HotSwapTest {
     @DisplayName("swap and retry need an IOMMU: EINVAL before one is set, EAGAIN while it is away, ENODEV for retry")
     void order() {
         VfioContainer fresh = (VfioContainer) vfio.openContainer("fresh");
-        refused(Errno.EINVAL, () -> fresh.swap("pamu"));
-        refused(Errno.EINVAL, fresh::retry);
-        container.retry();
+        refused(Errno.EINVAL, () -> fresh.as(Backends.class).swap("pamu"));
+        refused(Errno.EINVAL, fresh.as(Backends.class)::retry);
+        container.as(Backends.class).retry();
         vfio.removeIommu(board.iommu);
-        refused(Errno.EAGAIN, () -> container.swap("pamu"));
-        refused(Errno.ENODEV, "type pamu", container::retry);
-        assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMillis(-1)));
-        assertThrows(IllegalArgumentException.class, () -> container.stallBound(Duration.ofMinutes(61)));
-        container.stallBound(Duration.ofHours(1));
-        assertEquals(Duration.ofHours(1), container.stallBound());
+        refused(Errno.EAGAIN, () -> container.as(Backends.class).swap("pamu"));
+        refused(Errno.ENODEV, "type pamu", container.as(Backends.class)::retry);
+        assertThrows(IllegalArgumentException.class,
+            () -> container.as(Backends.class).stallBound(Duration.ofMillis(-1)));
+        assertThrows(IllegalArgumentException.class,
+            () -> container.as(Backends.class).stallBound(Duration.ofMinutes(61)));
+        container.as(Backends.class).stallBound(Duration.ofHours(1));
+        assertEquals(Duration.ofHours(1), container.as(Backends.class).stallBound());
     }
 
     // stall
@@ -415,8 +421,8 @@ class HotSwapTest {
         + "refused")
     void stalls() throws Exception {
         working();
-        container.stallBound(LONG);
-        assertEquals(LONG, container.stallBound());
+        container.as(Backends.class).stallBound(LONG);
+        assertEquals(LONG, container.as(Backends.class).stallBound());
         vfio.removeIommu(board.iommu);
         FutureTask<Void> write = begin(() -> assertEquals(0, board.portA.write(0x40, 4, 7)));
         assertThrows(TimeoutException.class, () -> write.get(50, TimeUnit.MILLISECONDS));
@@ -425,7 +431,7 @@ class HotSwapTest {
         vfio.addIommu(next, "pamu");
         write.get();
         assertEquals(7, board.bus.read(memory.physical(0x40), 4));
-        Swap report = vfio.swaps().get(0);
+        Swap report = vfio.as(Swaps.class).latest().get(0);
         assertEquals(1, report.stalled());
         assertEquals(0, report.refused());
         assertTrue(report.blockedNanos() >= TimeUnit.MILLISECONDS.toNanos(50));
@@ -447,7 +453,7 @@ class HotSwapTest {
                 await(go, 100);
             }
         };
-        FutureTask<Void> swap = begin(() -> container.swap("pamu"));
+        FutureTask<Void> swap = begin(() -> container.as(Backends.class).swap("pamu"));
         inside.await();
         assertEquals(Refusal.BLOCKED, board.portA.write(0, 4, 1));
         assertEquals(0, board.port(0x21, 2).write(0, 4, 1));
@@ -473,7 +479,7 @@ class HotSwapTest {
                 met.set(port.write(0, 4, 1));
             }
         };
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         return met.get();
     }
 
@@ -542,7 +548,7 @@ class HotSwapTest {
         });
         vfio.addSwapListener(swap -> HotSwapTest.<RuntimeException>sneak(new java.io.IOException("unannounced")));
         vfio.addSwapListener(told::add);
-        assertTrue(container.swap("pamu").done());
+        assertTrue(container.as(Backends.class).swap("pamu").done());
         assertEquals(1, told.size());
         vfio.removeController(board.controller);
         vfio.addController(board.controller);
@@ -569,7 +575,7 @@ class HotSwapTest {
             }
         });
         String right = "2 groups, 2 mappings";
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         vfio.removeController(board.controller);
         vfio.addController(board.controller);
         assertEquals(List.of(right, right), answers);
@@ -590,7 +596,7 @@ class HotSwapTest {
         FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
         vfio.addController(next, "the next");
         assertEquals(1, eventFd.poll());
-        Swap report = vfio.swaps().get(0);
+        Swap report = vfio.as(Swaps.class).latest().get(0);
         assertEquals(List.of(Swap.Backend.CONTROLLER, "interrupt controller", "the next", 1, 1, 2L),
             List.of(report.backend(), report.from(), report.to(), report.placements(), report.routes(),
                 report.carried()));
@@ -603,7 +609,7 @@ class HotSwapTest {
     void ringing() throws Exception {
         working();
         VfioContainer two = board.container("two", 2);
-        two.msi("MAP", 0, BANK);
+        two.as(Msis.class).call("MAP", 0, BANK);
         LocalEventFd other = new LocalEventFd(0);
         vfio.group(2).device("0000:02:00.0").setIrqs(msi(other));
         int rounds = 300;
@@ -633,8 +639,8 @@ class HotSwapTest {
 
     private static void poke(VfioContainer container) {
         try {
-            container.msi("MAP", 2, BANK + 8 * MB);
-            container.msi("UNMAP", BANK + 8 * MB);
+            container.as(Msis.class).call("MAP", 2, BANK + 8 * MB);
+            container.as(Msis.class).call("UNMAP", BANK + 8 * MB);
         } catch (ErrnoException e) {
             assertEquals(Errno.ENODEV, e.errno(), e.getMessage());
         }
@@ -656,15 +662,15 @@ class HotSwapTest {
     void strategy() {
         working();
         vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         vfio.removeStrategy(board.auto);
-        assertEquals(List.of("manual>auto true", "auto> false"), vfio.swaps().stream()
+        assertEquals(List.of("manual>auto true", "auto> false"), vfio.as(Swaps.class).latest().stream()
             .map(one -> one.from() + '>' + one.to() + ' ' + one.done()).toList());
         assertEquals(0, board.a.raise());
         assertEquals(0, eventFd.count());
         vfio.addStrategy(board.auto, 10);
         assertEquals(1, eventFd.poll());
-        Swap last = vfio.swaps().get(2);
+        Swap last = vfio.as(Swaps.class).latest().get(2);
         assertEquals(List.of(Swap.Backend.STRATEGY, "auto", "auto", 1L),
             List.of(last.backend(), last.from(), last.to(), last.carried()));
     }
@@ -675,23 +681,25 @@ class HotSwapTest {
     void whileAway() {
         working();
         vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         vfio.removeIommu(board.iommu);
         vfio.removeController(board.controller);
         vfio.addController(new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80), "the next");
         vfio.removeController(vfio.host().controller());
         vfio.addController(new FakeController(board.bus, board.trip, 0xd0000000L, 3, 4, 0x60), "the third");
         vfio.removeStrategy(board.auto);
-        int before = vfio.swaps().size();
+        int before = vfio.as(Swaps.class).latest().size();
         FakeIommu next = board.newIommu();
         board.acts(next);
         vfio.addIommu(next, "pamu", "a new one", 0);
         assertEquals(List.of("IOMMU pamu>a new one", "CONTROLLER interrupt controller>the third", "STRATEGY auto>"),
-            vfio.swaps().stream().skip(before).map(one -> one.backend() + " " + one.from() + '>' + one.to()).toList());
+            vfio.as(Swaps.class).latest().stream().skip(before)
+                .map(one -> one.backend() + " " + one.from() + '>' + one.to()).toList());
         vfio.removeIommu(next);
         vfio.addIommu(next, "pamu", "a new one", 0);
-        assertEquals(Swap.Backend.IOMMU, vfio.swaps().get(vfio.swaps().size() - 1).backend(), "reported once");
-        assertEquals(before + 4, vfio.swaps().size());
+        List<Swap> swaps = vfio.as(Swaps.class).latest();
+        assertEquals(Swap.Backend.IOMMU, swaps.get(swaps.size() - 1).backend(), "reported once");
+        assertEquals(before + 4, vfio.as(Swaps.class).latest().size());
     }
 
     @Test
@@ -699,24 +707,24 @@ class HotSwapTest {
         + "not of who uses none")
     void notReplacedElse() {
         VfioContainer two = (VfioContainer) vfio.openContainer("two");
-        container.msi("MAP", 1, BANK);
-        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "no zip");
+        container.as(Msis.class).call("MAP", 1, BANK);
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.STRATEGY, Set.of(), "no zip");
         assertEquals("no zip", container.reason());
-        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no jar");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no jar");
         assertEquals("no jar", container.reason(), "a bank is placed");
-        container.msi("UNMAP", BANK);
-        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "not for this one");
+        container.as(Msis.class).call("UNMAP", BANK);
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.CONTROLLER, Set.of(), "not for this one");
         assertEquals("no jar", container.reason());
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         vfio.removeController(board.controller);
-        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "broken");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.CONTROLLER, Set.of(), "broken");
         vfio.removeStrategy(board.manual);
-        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "not for this one");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.STRATEGY, Set.of(), "not for this one");
         assertEquals("", two.reason());
         assertEquals(
             List.of("STRATEGY manual>manual no zip", "CONTROLLER interrupt controller>interrupt controller no jar",
             "CONTROLLER interrupt controller> broken"),
-            vfio.swaps().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
+            vfio.as(Swaps.class).latest().stream().map(one -> one.backend() + " " + one.from() + ">" + one.to()
                 + " " + one.failure()).toList());
     }
 
@@ -726,8 +734,8 @@ class HotSwapTest {
     void strategyNotReplaced() {
         working();
         vfio.removeStrategy(board.manual);
-        vfio.notReplaced(Swap.Backend.STRATEGY, Set.of(), "broken");
-        Swap last = vfio.swaps().get(vfio.swaps().size() - 1);
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.STRATEGY, Set.of(), "broken");
+        Swap last = vfio.as(Swaps.class).latest().get(vfio.as(Swaps.class).latest().size() - 1);
         assertEquals(List.of("manual", "", "broken"), List.of(last.from(), last.to(), last.failure()));
     }
 
@@ -737,27 +745,27 @@ class HotSwapTest {
     void notReplaced() {
         working();
         VfioContainer two = board.container("two", 2);
-        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "not of this kind");
-        vfio.notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no zip");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "not of this kind");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.CONTROLLER, Set.of(), "no zip");
         assertEquals("no zip", container.reason());
         assertEquals("", two.reason(), "it has no interrupts");
-        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "no manifest");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "no manifest");
         assertEquals("no manifest", container.reason());
         assertEquals("no manifest", two.reason());
         assertEquals(
             List.of("one CONTROLLER interrupt controller>interrupt controller no zip",
                 "one IOMMU pamu>pamu no manifest",
             "two IOMMU pamu>pamu no manifest"),
-            vfio.swaps().stream().map(one -> one.container() + " " + one.backend() + " " + one.from()
+            vfio.as(Swaps.class).latest().stream().map(one -> one.container() + " " + one.backend() + " " + one.from()
                 + ">" + one.to() + " " + one.failure()).toList());
         assertEquals(0, board.portA.write(0, 4, 1));
-        container.retry();
+        container.as(Backends.class).retry();
         assertEquals("", container.reason());
         vfio.removeIommu(board.iommu);
-        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "both are broken");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.IOMMU, Set.of("pamu"), "both are broken");
         assertTrue(two.reason().startsWith("the provider of pamu is gone") && two.reason().endsWith("both are broken"),
             two.reason());
-        assertEquals("", vfio.swaps().get(vfio.swaps().size() - 1).to());
+        assertEquals("", vfio.as(Swaps.class).latest().get(vfio.as(Swaps.class).latest().size() - 1).to());
         vfio.addIommu(board.iommu, "pamu");
         assertEquals("", two.reason());
         assertEquals("", container.reason());

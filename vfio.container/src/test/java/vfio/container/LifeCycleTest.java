@@ -31,6 +31,7 @@ import vfio.api.Group;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
+import vfio.api.msi.Msis;
 import vfio.container.host.ContainerLimits;
 import vfio.container.irq.LocalEventFd;
 
@@ -168,7 +169,7 @@ class LifeCycleTest {
         refused(Errno.EINVAL, () -> container.unmap(0, 0x1000));
         refused(Errno.EINVAL, () -> container.set(new Enable(true)));
         refused(Errno.EINVAL, () -> container.get(Enable.class));
-        refused(Errno.EINVAL, () -> container.msi("MAP", 0, 0));
+        refused(Errno.EINVAL, () -> container.as(Msis.class).call("MAP", 0, 0));
         assertEquals(Refusal.BLOCKED, container.lookup(0, Access.READ));
         assertEquals(List.of(), container.reserved());
     }
@@ -236,7 +237,7 @@ class LifeCycleTest {
         refused(Errno.EINVAL, "closed", () -> container.addGroup(group));
         refused(Errno.EINVAL, "closed", () -> container.setIommu("type1"));
         refused(Errno.EINVAL, "closed", () -> container.unmap(0, 0x1000));
-        refused(Errno.EINVAL, "closed", () -> container.msiStrategy(""));
+        refused(Errno.EINVAL, "closed", () -> container.as(Msis.class).strategy(""));
         vfio.openContainer("one");
         assertEquals(1, vfio.containers().size());
     }
@@ -418,7 +419,7 @@ class LifeCycleTest {
         Device device = group.device(A);
         LocalEventFd request = new LocalEventFd(0);
         device.setIrqs(IrqSet.eventFds(Irq.REQ, 0, request));
-        board.vfio.containers().get(0).msi("MAP", 0, 0x50000);
+        board.vfio.containers().get(0).as(Msis.class).call("MAP", 0, 0x50000);
         device.setIrqs(Board.msi(new LocalEventFd(0)));
         vfio.removeFunction(board.a);
         assertEquals(1, request.poll());

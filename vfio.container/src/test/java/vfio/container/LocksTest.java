@@ -24,8 +24,11 @@ import vfio.api.Device;
 import vfio.api.DmaFlags;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.Swap;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 import vfio.container.irq.LocalEventFd;
 
 /** Who returns from a call, well or with an error, holds no lock: another thread gets each of them. */
@@ -84,31 +87,31 @@ class LocksTest {
         freesThrowing("dirtyPages", () -> container.dirtyPages(DmaFlags.DIRTY_START, 0, 0, null));
         frees("mappings", container::mappings);
         frees("reserved", container::reserved);
-        frees("msi", () -> container.msi("MAP", 1, BANK));
-        freesThrowing("msi", () -> container.msi("RING"));
-        frees("msiStrategy", container::msiStrategy);
-        frees("msiPlacements", container::msiPlacements);
-        frees("msiRoutes", container::msiRoutes);
-        frees("vectorPolicy", () -> container.vectorPolicy(VectorPolicy.PACKED));
+        frees("msi", () -> container.as(Msis.class).call("MAP", 1, BANK));
+        freesThrowing("msi", () -> container.as(Msis.class).call("RING"));
+        frees("msiStrategy", container.as(Msis.class)::strategy);
+        frees("msiPlacements", container.as(Msis.class)::placements);
+        frees("msiRoutes", container.as(Msis.class)::routes);
+        frees("vectorPolicy", () -> container.as(Msis.class).vectorPolicy(VectorPolicy.PACKED));
         frees("lookup", () -> container.lookup(0, Access.READ));
-        frees("msiStrategy", () -> container.msiStrategy("manual"));
-        freesThrowing("msiStrategy", () -> container.msiStrategy("no such"));
-        frees("explainMsi", container::explainMsi);
-        frees("stallBound", () -> container.stallBound(Duration.ZERO));
-        frees("swap", () -> container.swap("type1"));
-        freesThrowing("swap", () -> container.swap("no such"));
-        frees("retry", container::retry);
+        frees("msiStrategy", () -> container.as(Msis.class).strategy("manual"));
+        freesThrowing("msiStrategy", () -> container.as(Msis.class).strategy("no such"));
+        frees("explainMsi", container.as(Msis.class)::explain);
+        frees("stallBound", () -> container.as(Backends.class).stallBound(Duration.ZERO));
+        frees("swap", () -> container.as(Backends.class).swap("type1"));
+        freesThrowing("swap", () -> container.as(Backends.class).swap("no such"));
+        frees("retry", container.as(Backends.class)::retry);
         vfio.removeIommu(board.iommu);
-        freesThrowing("retry", container::retry);
+        freesThrowing("retry", container.as(Backends.class)::retry);
         frees("close", container::close);
         frees("close once more", container::close);
-        freesThrowing("retry", container::retry);
+        freesThrowing("retry", container.as(Backends.class)::retry);
     }
 
     @Test
     @DisplayName("a group's and a device's calls: none keeps a lock, whatever becomes of it")
     void device() throws Throwable {
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         freesThrowing("device", () -> vfio.group(1).device("no such"));
         Device device = vfio.group(1).device("0000:01:00.0");
         free("device");
@@ -128,7 +131,7 @@ class LocksTest {
     @DisplayName("the service's calls: none keeps a lock, whatever becomes of it")
     void service() throws Throwable {
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         vfio.group(1).device("0000:01:00.0").setIrqs(msi(new LocalEventFd(0)));
         FakeIommu second = board.newIommu();
         frees("addIommu", () -> vfio.addIommu(second, "type1", "the second", 0));
@@ -150,7 +153,8 @@ class LocksTest {
         frees("groupOf", () -> vfio.groupOf("0000:01:00.0"));
         frees("openContainer", () -> vfio.openContainer("two"));
         freesThrowing("openContainer", () -> vfio.openContainer("two"));
-        frees("notReplaced", () -> vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "no manifest"));
+        frees("notReplaced",
+            () -> vfio.as(Swaps.class).notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "no manifest"));
         frees("catchUp", () -> vfio.host().catchUp(container));
         frees("vectorFree", () -> assertTrue(container.controllers().vectorFree()));
         frees("close", vfio::close);

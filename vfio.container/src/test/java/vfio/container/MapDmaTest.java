@@ -29,6 +29,7 @@ import vfio.api.ContainerInfo.Migration;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
 import vfio.api.Type1Info;
+import vfio.api.msi.Msis;
 
 @Timeout(30)
 class MapDmaTest {
@@ -153,7 +154,7 @@ class MapDmaTest {
         windowed.set(new Windows(256));
         DmaBuffer block = limited.memory(0x40000);
         windowed.map(0, block, 0, 0x30000, RW);
-        windowed.msi("MAP", 0, 0x100000);
+        windowed.as(Msis.class).call("MAP", 0, 0x100000);
         refused(Errno.ENOMEM, () -> windowed.map(0x200000, block, 0, 0x10000, RW));
         assertEquals(0x10000, windowed.unmap(0x10000, 0x10000));
         limited.vfio.removeIommu(limited.iommu);
@@ -318,7 +319,7 @@ class MapDmaTest {
         DmaBuffer block = pamu.memory(0x40000);
         long available = pamu.machine.memory().available();
         windowed.map(0x10000, block, 0, 0x40000, RW);
-        windowed.msi("MAP", 0, 0x50000);
+        windowed.as(Msis.class).call("MAP", 0, 0x50000);
         block.close();
         refused(Errno.EINVAL, "windows of 0x10000", () -> windowed.unmap(0x20000, 0x8000));
         refused(Errno.EINVAL, "0x10000..0x4ffff", () -> windowed.unmap(0x28000, 0x8000));
@@ -367,23 +368,23 @@ class MapDmaTest {
     @DisplayName("a bank is placed where the user may map and has not; memory is not mapped over it")
     void placing() {
         Container other = container;
-        assertEquals(7, other.msi("MAP", 1, 0x50000));
+        assertEquals(7, other.as(Msis.class).call("MAP", 1, 0x50000));
         assertEquals(Board.BANKS + 0x1000, other.lookup(0x50000, Access.WRITE));
         assertEquals(Refusal.DENIED, other.lookup(0x50000, Access.READ));
         refused(Errno.EEXIST, () -> other.map(0x50000, memory, 0, 0x1000, RW));
         other.map(0x10000, memory, 0, 0x4000, RW);
-        refused(Errno.EEXIST, "0x10000+0x4000", () -> other.msi("MAP", 0, 0x13000));
-        refused(Errno.EINVAL, "valid ranges", () -> other.msi("MAP", 0, 0xfee00000L));
-        refused(Errno.EINVAL, () -> other.msi("MAP", 0, 0x60800));
-        refused(Errno.EINVAL, () -> other.msi("MAP", 0, -0x1000));
-        refused(Errno.ENODEV, "bank 3", () -> other.msi("MAP", 3, 0x60000));
-        refused(Errno.ENODEV, "bank -1", () -> other.msi("MAP", -1, 0x60000));
-        refused(Errno.ENOENT, () -> other.msi("UNMAP", 0x60000));
-        refused(Errno.ENOTTY, () -> other.msi("RING"));
-        assertEquals(1, other.msiPlacements().size());
-        assertEquals(7, other.msi("UNMAP", 0x50000));
+        refused(Errno.EEXIST, "0x10000+0x4000", () -> other.as(Msis.class).call("MAP", 0, 0x13000));
+        refused(Errno.EINVAL, "valid ranges", () -> other.as(Msis.class).call("MAP", 0, 0xfee00000L));
+        refused(Errno.EINVAL, () -> other.as(Msis.class).call("MAP", 0, 0x60800));
+        refused(Errno.EINVAL, () -> other.as(Msis.class).call("MAP", 0, -0x1000));
+        refused(Errno.ENODEV, "bank 3", () -> other.as(Msis.class).call("MAP", 3, 0x60000));
+        refused(Errno.ENODEV, "bank -1", () -> other.as(Msis.class).call("MAP", -1, 0x60000));
+        refused(Errno.ENOENT, () -> other.as(Msis.class).call("UNMAP", 0x60000));
+        refused(Errno.ENOTTY, () -> other.as(Msis.class).call("RING"));
+        assertEquals(1, other.as(Msis.class).placements().size());
+        assertEquals(7, other.as(Msis.class).call("UNMAP", 0x50000));
         assertEquals(Refusal.UNMAPPED, other.lookup(0x50000, Access.WRITE));
-        assertTrue(other.msiPlacements().isEmpty());
+        assertTrue(other.as(Msis.class).placements().isEmpty());
     }
 
     @Test
@@ -408,9 +409,9 @@ class MapDmaTest {
     @Test
     @DisplayName("a strategy that objects to a mapping is heard before anything is mapped")
     void objection() {
-        container.msiStrategy("");
+        container.as(Msis.class).strategy("");
         board.vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         String before = board.iommu.state();
         refused(Errno.EINVAL, "bank 0 will be", () -> container.map(0x0800_0000, memory, 0, 0x1000, RW));
         assertEquals(before, board.iommu.state());

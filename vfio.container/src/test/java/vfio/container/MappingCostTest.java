@@ -23,8 +23,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
-import vfio.api.msi.MsiEnvironment;
-import vfio.api.msi.MsiSession;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
 import vfio.container.host.ContainerLimits;
 import vfio.container.state.Ledger;
 

@@ -16,6 +16,7 @@ import machine.api.Machine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import vfio.api.msi.Msis;
 import vfio.container.host.ContainerLimits;
 import vfio.container.irq.LocalEventFd;
 
@@ -33,7 +34,7 @@ class OneTooManyTest {
         VfioContainer container = (VfioContainer) vfio.openContainer("one");
         container.addGroup(vfio.group(1));
         container.setIommu("type1");
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         vfio.group(1).device(board.a.name()).setIrqs(msi(eventFd));
         return container;
     }
@@ -70,7 +71,7 @@ class OneTooManyTest {
     void strategy() {
         VfioContainer container = working(board.vfio);
         board.vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         inHandler(() -> board.vfio.removeStrategy(board.auto));
         assertEquals(0, eventFd.count());
         board.vfio.addStrategy(board.auto, 10);
@@ -127,7 +128,7 @@ class OneTooManyTest {
         VfioService vfio = withoutGates();
         VfioContainer container = working(vfio);
         vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         vfio.removeStrategy(board.auto);
         assertFalse(board.a.msiEnabled());
         vfio.addStrategy(board.auto, 10);

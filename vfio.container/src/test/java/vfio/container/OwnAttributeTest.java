@@ -17,6 +17,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
+import vfio.api.swap.Backends;
 
 /** An attribute of a provider's own survives the update of its bundle: the class is another one then. */
 @Timeout(30)
@@ -110,7 +111,7 @@ class OwnAttributeTest {
         VfioContainer container = board.container();
         container.set(colour(first, 7));
         board.vfio.addIommu(new FakeIommu(false, board.bus, board.trip), "type1", "the second", 0);
-        refused(Errno.ENOTTY, "fake.colour", () -> container.swap("type1"));
+        refused(Errno.ENOTTY, "fake.colour", () -> container.as(Backends.class).swap("type1"));
         assertEquals(ContainerState.ACTIVE, container.state());
         assertEquals(7, container.get(first).values().get("hue"));
     }

@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Device;
 import vfio.api.Irq;
 import vfio.api.Region;
+import vfio.api.msi.Msis;
 import vfio.container.device.ConfigSpace;
 import vfio.container.irq.LocalEventFd;
 
@@ -195,7 +196,7 @@ class RegionTest {
     @Test
     @DisplayName("MSI address, data and enable of the user never reach the device; what the host programs is not shown")
     void msi() {
-        container.msi("MAP", 0, 0x50000);
+        container.as(Msis.class).call("MAP", 0, 0x50000);
         config(MSI + 4, 4, 0xdead0000L);
         config(MSI + 8, 4, 0x1);
         config(MSI + 12, 2, 0xbeef);
@@ -261,7 +262,7 @@ class RegionTest {
     @Test
     @DisplayName("MSI above 4 GiB: both halves of the address are programmed, and the message arrives")
     void wideMessage() {
-        container.msi("MAP", 1, 0x12_3456_7000L);
+        container.as(Msis.class).call("MAP", 1, 0x12_3456_7000L);
         LocalEventFd eventFd = new LocalEventFd(0);
         device.setIrqs(Board.msi(eventFd));
         assertEquals(0x12_3456_7140L, board.a.msiAddress());
@@ -273,7 +274,7 @@ class RegionTest {
     @DisplayName("DEVICE_RESET resets the device, and what the user and the host had turned on is on again")
     void reset() {
         config(4, 2, 6);
-        container.msi("MAP", 1, 0x12_3456_7000L);
+        container.as(Msis.class).call("MAP", 1, 0x12_3456_7000L);
         device.setIrqs(Board.msi(new LocalEventFd(0)));
         int before = board.a.resets;
         device.reset();

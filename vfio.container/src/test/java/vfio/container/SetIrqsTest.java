@@ -5,14 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static vfio.container.Board.msi;
-import static vfio.container.Board.refused;
 import static vfio.api.IrqSet.Action.MASK;
 import static vfio.api.IrqSet.Action.TRIGGER;
 import static vfio.api.IrqSet.Action.UNMASK;
 import static vfio.api.IrqSet.Data.BOOL;
 import static vfio.api.IrqSet.Data.EVENTFD;
 import static vfio.api.IrqSet.Data.NONE;
+import static vfio.container.Board.msi;
+import static vfio.container.Board.refused;
 
 import irq.api.MsiRequest;
 import java.util.Arrays;
@@ -31,7 +31,8 @@ import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Region;
-import vfio.api.MsiRoute;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
 import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
@@ -45,7 +46,7 @@ class SetIrqsTest {
     SetIrqsTest() {
         board.a.mmc = 2;
         device = board.vfio.group(1).device("0000:01:00.0");
-        container.msi("MAP", 0, 0x1000_0000);
+        container.as(Msis.class).call("MAP", 0, 0x1000_0000);
         device.write(Region.CONFIG, 4, 2, 0x0006);
     }
 
@@ -106,10 +107,10 @@ class SetIrqsTest {
         if (!active.equals("none")) {
             device.setIrqs(IrqSet.eventFds(active.equals("msi") ? Irq.MSI : Irq.INTX, 0, eventFd));
         }
-        List<MsiRoute> routes = container.msiRoutes();
+        List<MsiRoute> routes = container.as(Msis.class).routes();
         String config = Arrays.toString(board.a.config);
         refused(errno, () -> device.setIrqs(set(index, action, start, count, data)));
-        assertEquals(routes, container.msiRoutes());
+        assertEquals(routes, container.as(Msis.class).routes());
         assertEquals(config, Arrays.toString(board.a.config));
         assertEquals(4, eventFd.count());
     }
@@ -133,7 +134,8 @@ class SetIrqsTest {
         assertTrue(board.a.msiEnabled());
         assertEquals(0x1000_0140L, board.a.msiAddress());
         assertEquals(0x40, board.a.register(FakeFunction.MSI + 12, 2));
-        assertEquals(List.of(new MsiRoute("0000:01:00.0", 0, 0, 0x1000_0140L, 0x40)), container.msiRoutes());
+        assertEquals(List.of(new MsiRoute("0000:01:00.0", 0, 0, 0x1000_0140L, 0x40)),
+            container.as(Msis.class).routes());
         assertEquals(0, board.a.raise());
         assertEquals(5, eventFd.poll());
     }
@@ -146,7 +148,7 @@ class SetIrqsTest {
         assertEquals(1, device.setIrqs(IrqSet.eventFds(Irq.MSI, 2)));
         assertFalse(board.a.msiEnabled());
         assertEquals(0, board.controller.used());
-        assertEquals(List.of(), container.msiRoutes());
+        assertEquals(List.of(), container.as(Msis.class).routes());
     }
 
     @Test
@@ -178,7 +180,7 @@ class SetIrqsTest {
         assertEquals(0, device.setIrqs(IrqSet.none(Irq.MSI, TRIGGER, start, 0)));
         assertFalse(board.a.msiEnabled());
         assertEquals(0, board.controller.used());
-        assertEquals(List.of(), container.msiRoutes());
+        assertEquals(List.of(), container.as(Msis.class).routes());
     }
 
     @Test
@@ -194,9 +196,9 @@ class SetIrqsTest {
     @Test
     @DisplayName("MSI: no bank reachable: ENODEV; no free vector: ENOSPC; nothing enabled either time")
     void unreachable() {
-        container.msi("UNMAP", 0x1000_0000);
+        container.as(Msis.class).call("UNMAP", 0x1000_0000);
         refused(Errno.ENODEV, "MAP first", () -> device.setIrqs(msi(eventFd)));
-        container.msi("MAP", 0, 0x1000_0000);
+        container.as(Msis.class).call("MAP", 0, 0x1000_0000);
         for (int i = 0; i < 4; i++) {
             board.controller.allocate(new MsiRequest(0x99, List.of(0), () -> {
             }));
@@ -212,7 +214,7 @@ class SetIrqsTest {
         + "device")
     void enableFails() {
         board.vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         String before = board.iommu.state();
         int calls = 0;
         while (true) {
@@ -226,8 +228,8 @@ class SetIrqsTest {
             assertEquals(before, board.iommu.state());
             assertEquals(0, board.controller.used());
             assertEquals(0, board.auto.enabled);
-            assertEquals(List.of(), container.msiPlacements());
-            assertEquals(List.of(), container.msiRoutes());
+            assertEquals(List.of(), container.as(Msis.class).placements());
+            assertEquals(List.of(), container.as(Msis.class).routes());
             assertFalse(board.a.msiEnabled());
         }
         assertEquals(5, calls, "allocate, enable, mapDoorbell, compose");

@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.ContainerState;
 import vfio.api.Device;
+import vfio.api.msi.Msis;
 import vfio.container.irq.LocalEventFd;
 
 /** A device model takes its time to reset: that is its user's, and nobody else's. */
@@ -36,7 +37,7 @@ class SlowResetTest {
     @BeforeEach
     void slow() {
         container.map(0, board.memory(8 * MB), 0, 8 * MB, Access.READ_WRITE);
-        container.msi("MAP", 1, 256 * MB);
+        container.as(Msis.class).call("MAP", 1, 256 * MB);
         device.setIrqs(msi(new LocalEventFd(0)));
         board.a.inReset = () -> {
             inside.countDown();
@@ -79,7 +80,7 @@ class SlowResetTest {
         go.countDown();
         user.get(10, TimeUnit.SECONDS);
         assertTrue(board.a.msiEnabled());
-        assertEquals(container.msiRoutes().get(0).address(), board.a.msiAddress());
+        assertEquals(container.as(Msis.class).routes().get(0).address(), board.a.msiAddress());
     }
 
     @Test
@@ -89,7 +90,7 @@ class SlowResetTest {
         nobodyElseNotices();
         refused(Errno.ENODEV, device::reset);
         refused(Errno.EBUSY, () -> vfio.group(1).device("0000:01:00.0"));
-        assertEquals(0, container.msiRoutes().size());
+        assertEquals(0, container.as(Msis.class).routes().size());
         go.countDown();
         user.get(10, TimeUnit.SECONDS);
         assertFalse(board.a.msiEnabled());

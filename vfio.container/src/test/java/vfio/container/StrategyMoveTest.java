@@ -17,6 +17,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
 import vfio.container.irq.LocalEventFd;
 
 /** A container goes from one MSI strategy to another: a and b have vectors of bank 1, which the user has placed. */
@@ -32,10 +33,10 @@ class StrategyMoveTest {
 
     @BeforeEach
     void manual() {
-        container.msiStrategy("manual");
+        container.as(Msis.class).strategy("manual");
         board.vfio.addStrategy(board.auto, -1);
         container.map(0, board.memory(0x1000), 0, 0x1000, Access.READ_WRITE);
-        container.msi("MAP", 1, PLACED);
+        container.as(Msis.class).call("MAP", 1, PLACED);
     }
 
     private void enable() {
@@ -45,15 +46,15 @@ class StrategyMoveTest {
 
     /** Everything is as before the move that failed. */
     private void isBack() {
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.msiPlacements());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.as(Msis.class).placements());
         assertEquals(Board.BANKS + 0x1000, container.lookup(PLACED, Access.WRITE));
         assertEquals(Refusal.UNMAPPED, container.lookup(AUTO, Access.WRITE));
         assertEquals(PLACED + 0x140, board.a.msiAddress());
         assertEquals(PLACED + 0x140, board.b.msiAddress());
         rings();
-        assertEquals(7, container.msi("MAP", 2, 0x2000_0000), "the session before goes on");
-        assertEquals(7, container.msi("UNMAP", 0x2000_0000));
+        assertEquals(7, container.as(Msis.class).call("MAP", 2, 0x2000_0000), "the session before goes on");
+        assertEquals(7, container.as(Msis.class).call("UNMAP", 0x2000_0000));
     }
 
     private void rings() {
@@ -79,13 +80,13 @@ class StrategyMoveTest {
                 assertEquals(0, board.b.raise());
             }
         };
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         board.trip.each = () -> {
         };
         assertEquals(1, heardB.poll());
         assertEquals(0, heardA.poll(), "it has sent nothing");
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        assertEquals(List.of(new MsiPlacement(1, AUTO, 0x1000)), container.msiPlacements());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        assertEquals(List.of(new MsiPlacement(1, AUTO, 0x1000)), container.as(Msis.class).placements());
         assertEquals(Board.BANKS + 0x1000, container.lookup(AUTO, Access.WRITE));
         assertEquals(Refusal.UNMAPPED, container.lookup(PLACED, Access.WRITE));
         assertEquals(AUTO, board.a.msiAddress() & ~0xfffL);
@@ -103,11 +104,11 @@ class StrategyMoveTest {
                 assertEquals(1, heardA.poll(), "it is not held back");
             }
         };
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         board.trip.each = () -> {
         };
         assertEquals(2, board.auto.enabled);
-        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.msiPlacements());
+        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.as(Msis.class).placements());
         assertEquals(PLACED + 0x140, board.a.msiAddress());
         rings();
     }
@@ -115,12 +116,12 @@ class StrategyMoveTest {
     @Test
     @DisplayName("without a vector: what the strategy before has placed goes; the newcomer need not reach anything")
     void nothingEnabled() {
-        container.msiStrategy("auto");
-        assertEquals(List.of(), container.msiPlacements());
+        container.as(Msis.class).strategy("auto");
+        assertEquals(List.of(), container.as(Msis.class).placements());
         assertEquals(Refusal.UNMAPPED, container.lookup(PLACED, Access.WRITE));
-        container.msiStrategy("manual");
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        container.msi("MAP", 1, PLACED);
+        container.as(Msis.class).strategy("manual");
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        container.as(Msis.class).call("MAP", 1, PLACED);
         enable();
         rings();
     }
@@ -130,11 +131,11 @@ class StrategyMoveTest {
         + "is as before")
     void reachesNothing() {
         enable();
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         long address = board.a.msiAddress();
-        refused(Errno.EBUSY, "no bank is mapped; call MAP first", () -> container.msiStrategy("manual"));
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        assertEquals(List.of(new MsiPlacement(1, AUTO, 0x1000)), container.msiPlacements());
+        refused(Errno.EBUSY, "no bank is mapped; call MAP first", () -> container.as(Msis.class).strategy("manual"));
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        assertEquals(List.of(new MsiPlacement(1, AUTO, 0x1000)), container.as(Msis.class).placements());
         assertEquals(address, board.a.msiAddress());
         rings();
     }
@@ -152,7 +153,7 @@ class StrategyMoveTest {
                 board.trip.at("enable", false);
             }
         };
-        ErrnoException e = refused(Errno.EBUSY, "2 vectors enabled", () -> container.msiStrategy("auto"));
+        ErrnoException e = refused(Errno.EBUSY, "2 vectors enabled", () -> container.as(Msis.class).strategy("auto"));
         assertTrue(e.getMessage().contains("enable fails"), e.getMessage());
         assertEquals(0, board.auto.enabled, "it is told that its bank is not in use");
         isBack();
@@ -164,7 +165,7 @@ class StrategyMoveTest {
     void windowFails() {
         enable();
         board.trip.at("mapDoorbell", false);
-        refused(Errno.EBUSY, "mapDoorbell fails", () -> container.msiStrategy("auto"));
+        refused(Errno.EBUSY, "mapDoorbell fails", () -> container.as(Msis.class).strategy("auto"));
         isBack();
     }
 
@@ -172,8 +173,8 @@ class StrategyMoveTest {
     @DisplayName("P6: without a vector the newcomer's own error is passed on; what was placed is placed")
     void failsEarly() {
         board.trip.at("adopt", false);
-        refused(Errno.EIO, "adopt fails", () -> container.msiStrategy("auto"));
-        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.msiPlacements());
+        refused(Errno.EIO, "adopt fails", () -> container.as(Msis.class).strategy("auto"));
+        assertEquals(List.of(new MsiPlacement(1, PLACED, 0x1000)), container.as(Msis.class).placements());
         enable();
         isBack();
     }
@@ -192,7 +193,7 @@ class StrategyMoveTest {
                 };
             }
         };
-        ErrnoException e = refused(Errno.EBUSY, "mapDoorbell fails", () -> container.msiStrategy("auto"));
+        ErrnoException e = refused(Errno.EBUSY, "mapDoorbell fails", () -> container.as(Msis.class).strategy("auto"));
         assertEquals("cannot end", e.getCause().getSuppressed()[0].getMessage());
         isBack();
     }
@@ -202,8 +203,8 @@ class StrategyMoveTest {
     void endsBadly() {
         enable();
         board.trip.at("session close", false);
-        container.msiStrategy("auto");
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        container.as(Msis.class).strategy("auto");
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         assertTrue(container.reason().contains("MSI strategy manual did not end well: session close fails"),
             container.reason());
         rings();

@@ -14,9 +14,12 @@ import machine.api.Refusal;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.Swap;
-import vfio.api.VectorPolicy;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 import vfio.container.irq.LocalEventFd;
 
 /**
@@ -35,10 +38,10 @@ class StrategyReturnTest {
     private final LocalEventFd eventFd = new LocalEventFd(0);
 
     private List<MsiPlacement> placed() {
-        container.msi("MAP", 1, BANK);
-        container.msi("MAP", 2, OTHER);
+        container.as(Msis.class).call("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 2, OTHER);
         vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
-        return container.msiPlacements();
+        return container.as(Msis.class).placements();
     }
 
     private void reaches(long iova, int bank) {
@@ -51,19 +54,19 @@ class StrategyReturnTest {
     void same() {
         List<MsiPlacement> before = placed();
         vfio.removeStrategy(board.manual);
-        assertEquals(Optional.empty(), container.msiStrategy());
-        assertEquals(before, container.msiPlacements());
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
+        assertEquals(before, container.as(Msis.class).placements());
         reaches(OTHER, 2);
         assertEquals(0, board.a.raise());
         assertEquals(0, eventFd.count(), "it waits for a vector");
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(before, container.msiPlacements());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(before, container.as(Msis.class).placements());
         assertEquals("", container.reason());
         assertEquals(1, eventFd.poll());
         board.a.raise();
         assertEquals(1, eventFd.poll());
-        container.msi("UNMAP", OTHER);
+        container.as(Msis.class).call("UNMAP", OTHER);
         assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
     }
 
@@ -74,22 +77,23 @@ class StrategyReturnTest {
         List<MsiPlacement> before = placed();
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        assertEquals(List.of(0x0800_0000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        assertEquals(List.of(0x0800_0000L),
+            container.as(Msis.class).placements().stream().map(MsiPlacement::iova).toList());
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll(), "nobody waits for the one that has left");
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(before, container.msiPlacements());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(before, container.as(Msis.class).placements());
         reaches(BANK, 1);
         reaches(OTHER, 2);
         assertEquals(Refusal.UNMAPPED, container.lookup(0x0800_0000, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll());
         assertEquals(List.of("manual>auto", "auto>manual"),
-            vfio.swaps().stream().map(one -> one.from() + '>' + one.to()).toList());
-        assertTrue(vfio.swaps().stream().allMatch(Swap::done));
+            vfio.as(Swaps.class).latest().stream().map(one -> one.from() + '>' + one.to()).toList());
+        assertTrue(vfio.as(Swaps.class).latest().stream().allMatch(Swap::done));
         assertEquals(0, board.auto.enabled, "each bank was disabled as often as enabled");
     }
 
@@ -100,11 +104,11 @@ class StrategyReturnTest {
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
         vfio.removeStrategy(board.auto);
-        assertEquals(List.of(), container.msiPlacements(), "what the stand-in had placed for itself");
+        assertEquals(List.of(), container.as(Msis.class).placements(), "what the stand-in had placed for itself");
         vfio.addStrategy(board.auto, 10);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         vfio.addStrategy(board.manual, 0);
-        assertEquals(before, container.msiPlacements());
+        assertEquals(before, container.as(Msis.class).placements());
         reaches(OTHER, 2);
     }
 
@@ -117,14 +121,15 @@ class StrategyReturnTest {
         board.auto.leaves = true;
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         reaches(BANK, 1);
         board.a.raise();
         assertEquals(1, eventFd.poll());
         vfio.removeStrategy(board.auto);
         reaches(BANK, 1);
         vfio.addStrategy(board.manual, 0);
-        assertTrue(container.msiPlacements().containsAll(before), container.msiPlacements().toString());
+        assertTrue(container.as(Msis.class).placements().containsAll(before),
+            container.as(Msis.class).placements().toString());
         board.a.raise();
         assertEquals(1, eventFd.poll());
     }
@@ -137,7 +142,7 @@ class StrategyReturnTest {
         vfio.removeStrategy(board.manual);
         container.map(BANK, memory, 0, 8 * MB, Access.READ_WRITE);
         vfio.addStrategy(board.manual, 0);
-        assertEquals(List.of(new MsiPlacement(2, OTHER, 0x1000)), container.msiPlacements());
+        assertEquals(List.of(new MsiPlacement(2, OTHER, 0x1000)), container.as(Msis.class).placements());
         assertEquals(memory.physical(0), container.lookup(BANK, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll());
@@ -150,11 +155,11 @@ class StrategyReturnTest {
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
         VfioContainer two = board.container("two", 2);
-        two.vectorPolicy(VectorPolicy.ISOLATED);
-        two.msi("MAP", 2, BANK);
+        two.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
+        two.as(Msis.class).call("MAP", 2, BANK);
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(List.of(new MsiPlacement(1, BANK, 0x1000)), container.msiPlacements());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(List.of(new MsiPlacement(1, BANK, 0x1000)), container.as(Msis.class).placements());
         assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
     }
 
@@ -165,14 +170,14 @@ class StrategyReturnTest {
         placed();
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        container.msiStrategy("");
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        container.as(Msis.class).strategy("");
         vfio.removeStrategy(board.auto);
         vfio.addStrategy(board.auto, 10);
-        container.msi("MAP", 0, 0x1100_0000);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
+        container.as(Msis.class).call("MAP", 0, 0x1100_0000);
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
     }
 
     @Test
@@ -185,12 +190,13 @@ class StrategyReturnTest {
         vfio.addStrategy(board.auto, 10);
         board.auto.feasible = true;
         board.a.raise();
-        container.msiStrategy("auto");
-        assertEquals(List.of(0x0800_0000L), container.msiPlacements().stream().map(MsiPlacement::iova).toList());
+        container.as(Msis.class).strategy("auto");
+        assertEquals(List.of(0x0800_0000L),
+            container.as(Msis.class).placements().stream().map(MsiPlacement::iova).toList());
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
         assertEquals(1, eventFd.poll());
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
     }
 
     @Test
@@ -199,11 +205,11 @@ class StrategyReturnTest {
         placed();
         vfio.addStrategy(board.auto, 10);
         vfio.removeStrategy(board.manual);
-        container.msi("MAP", 2, OTHER);
-        List<MsiPlacement> now = container.msiPlacements();
+        container.as(Msis.class).call("MAP", 2, OTHER);
+        List<MsiPlacement> now = container.as(Msis.class).placements();
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        assertEquals(now, container.msiPlacements());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        assertEquals(now, container.as(Msis.class).placements());
     }
 
     @Test
@@ -213,13 +219,13 @@ class StrategyReturnTest {
         vfio.removeIommu(board.iommu);
         vfio.removeStrategy(board.manual);
         vfio.removeController(board.controller);
-        assertEquals(before, container.msiPlacements());
+        assertEquals(before, container.as(Msis.class).placements());
         vfio.addStrategy(board.manual, 0);
         FakeIommu next = board.newIommu();
         board.acts(next);
         vfio.addIommu(next, "pamu");
         vfio.addController(board.controller);
-        assertEquals(before, container.msiPlacements());
+        assertEquals(before, container.as(Msis.class).placements());
         reaches(OTHER, 2);
         board.a.raise();
         assertEquals(1, eventFd.poll());
@@ -235,9 +241,9 @@ class StrategyReturnTest {
         vfio.addIommu(next, "pamu", "another", 1);
         board.acts(next);
         board.manual.mad = true;
-        container.swap("pamu");
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(before, container.msiPlacements());
+        container.as(Backends.class).swap("pamu");
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(before, container.as(Msis.class).placements());
         board.a.raise();
         assertEquals(1, eventFd.poll());
     }
@@ -252,11 +258,11 @@ class StrategyReturnTest {
         vfio.removeStrategy(board.manual);
         board.manual.mad = true;
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         board.manual.mad = false;
         container.unmap(0, 8 * MB);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        assertEquals(before, container.msiPlacements());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        assertEquals(before, container.as(Msis.class).placements());
         board.a.raise();
         assertEquals(1, eventFd.poll());
     }
@@ -268,9 +274,9 @@ class StrategyReturnTest {
         vfio.removeStrategy(board.manual);
         board.manual.resumes = false;
         vfio.addStrategy(board.manual, 0);
-        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(List.of(), container.as(Msis.class).placements());
         assertEquals(Refusal.UNMAPPED, container.lookup(OTHER, Access.WRITE));
-        container.msi("MAP", 2, OTHER);
+        container.as(Msis.class).call("MAP", 2, OTHER);
         assertEquals("", container.reason());
     }
 }

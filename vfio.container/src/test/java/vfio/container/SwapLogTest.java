@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 
 /** Who is told of swaps, and by which thread. */
 class SwapLogTest {

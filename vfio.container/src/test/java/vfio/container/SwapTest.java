@@ -29,9 +29,12 @@ import vfio.api.ContainerState;
 import vfio.api.Device;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiChoice;
-import vfio.api.MsiRoute;
 import vfio.api.Region;
+import vfio.api.msi.MsiChoice;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
@@ -46,7 +49,7 @@ class SwapTest {
     private Device working() {
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
         container.map(8 * MB, board.memory(0x1000), 0, 0x1000, Access.READ);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         Device device = vfio.group(1).device("0000:01:00.0");
         device.setIrqs(msi(eventFd));
         return device;
@@ -82,11 +85,11 @@ class SwapTest {
         refused(Errno.EAGAIN, () -> container.set(new Enable(false)));
         refused(Errno.EAGAIN, () -> container.get(Geometry.class));
         refused(Errno.EAGAIN, container::info);
-        refused(Errno.EAGAIN, () -> container.msi("MAP", 0, 0));
-        refused(Errno.EAGAIN, () -> container.msiStrategy(""));
+        refused(Errno.EAGAIN, () -> container.as(Msis.class).call("MAP", 0, 0));
+        refused(Errno.EAGAIN, () -> container.as(Msis.class).strategy(""));
         refused(Errno.EAGAIN, () -> container.addGroup(vfio.group(2)));
         assertEquals(2, container.mappings().size());
-        assertEquals(1, container.msiPlacements().size());
+        assertEquals(1, container.as(Msis.class).placements().size());
         assertEquals(0, board.iommu.opened.size());
     }
 
@@ -204,7 +207,7 @@ class SwapTest {
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("EIO: MSI bank 1 at iova 0x10000000: "), container.reason());
         board.iommu.doorbellLie = 0;
-        container.retry();
+        container.as(Backends.class).retry();
         board.a.raise();
         assertEquals(5, eventFd.poll());
     }
@@ -246,7 +249,7 @@ class SwapTest {
         container.removeGroup(vfio.group(1));
         assertEquals(available + 8 * MB, board.machine.memory().available());
         assertEquals(ContainerState.UNSET, container.state());
-        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
         container.close();
     }
 
@@ -312,7 +315,7 @@ class SwapTest {
         working();
         vfio.removeController(board.controller);
         assertEquals(0, board.controller.used());
-        assertEquals(List.of(), container.msiRoutes());
+        assertEquals(List.of(), container.as(Msis.class).routes());
         assertTrue(container.reason().contains("interrupt controller is gone"), container.reason());
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
         assertEquals(0, board.a.raise());
@@ -378,9 +381,9 @@ class SwapTest {
         working();
         FakeController next = new FakeController(board.bus, board.trip, 0xe0000000L, 3, 4, 0x80);
         vfio.addController(next);
-        String before = tables(board.iommu) + container.msiRoutes() + vfio.swaps();
+        String before = tables(board.iommu) + container.as(Msis.class).routes() + vfio.as(Swaps.class).latest();
         vfio.removeController(next);
-        assertEquals(before, tables(board.iommu) + container.msiRoutes() + vfio.swaps());
+        assertEquals(before, tables(board.iommu) + container.as(Msis.class).routes() + vfio.as(Swaps.class).latest());
         assertEquals("", container.reason());
         vfio.removeController(board.controller);
         assertTrue(container.reason().contains("MSIs wait for another"), container.reason());
@@ -408,7 +411,7 @@ class SwapTest {
     @DisplayName("an IOMMU not restored for lack of a bank is restored when a controller with that bank comes")
     void bankMissing() {
         working();
-        container.msi("MAP", 0, 32 * MB);
+        container.as(Msis.class).call("MAP", 0, 32 * MB);
         LocalEventFd second = new LocalEventFd(0);
         vfio.group(1).device(board.b.name()).setIrqs(msi(second));
         vfio.removeController(board.controller);
@@ -511,7 +514,7 @@ class SwapTest {
                 assertEquals(0, board.a.raise());
             }
         };
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertEquals(5, eventFd.poll());
     }
 
@@ -538,14 +541,14 @@ class SwapTest {
         + "it comes back")
     void strategySwap() {
         vfio.addStrategy(board.auto, 10);
-        container.msiStrategy("auto");
+        container.as(Msis.class).strategy("auto");
         Device device = vfio.group(1).device("0000:01:00.0");
         device.setIrqs(msi(eventFd));
-        refused(Errno.EBUSY, "vectors", () -> container.msiStrategy("manual"));
+        refused(Errno.EBUSY, "vectors", () -> container.as(Msis.class).strategy("manual"));
         vfio.removeStrategy(board.auto);
-        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(List.of(), container.as(Msis.class).placements());
         assertEquals(0, board.controller.used());
-        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
         vfio.addStrategy(board.auto, 10);
         board.a.raise();
         assertEquals(4 + 1, eventFd.poll(), "nothing was sent meanwhile: none too many");
@@ -558,34 +561,36 @@ class SwapTest {
         Device device = working();
         vfio.addStrategy(board.auto, 10);
         String before = tables(board.iommu);
-        List<MsiRoute> routes = container.msiRoutes();
+        List<MsiRoute> routes = container.as(Msis.class).routes();
         int call = 1;
         for (; call < 50; call++) {
             board.trip.at(call);
             try {
-                container.msiStrategy("auto");
+                container.as(Msis.class).strategy("auto");
                 break;
             } catch (ErrnoException e) {
                 assertTrue(e.getMessage().contains("call " + call), e.getMessage());
             }
             board.trip.at(0);
-            assertEquals(Optional.of("manual"), container.msiStrategy());
+            assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
             assertEquals(before, tables(board.iommu), "call " + call);
-            assertEquals(routes, container.msiRoutes());
+            assertEquals(routes, container.as(Msis.class).routes());
             board.a.raise();
             assertEquals(call == 1 ? 5 : 1, eventFd.poll());
         }
         assertTrue(call > 4, "it never failed");
-        assertEquals(Optional.of("auto"), container.msiStrategy());
-        assertEquals(0x0800_0000 + 1 * 0x0080_0000, container.msiPlacements().get(0).iova());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
+        assertEquals(0x0800_0000 + 1 * 0x0080_0000, container.as(Msis.class).placements().get(0).iova());
         assertEquals(Refusal.UNMAPPED, container.lookup(BANK, Access.WRITE));
         board.a.raise();
         assertEquals(1, eventFd.poll());
-        assertEquals(List.of("auto", "manual"), container.explainMsi().stream().map(MsiChoice::name).toList());
-        assertEquals(List.of(true, false), container.explainMsi().stream().map(MsiChoice::preferred).toList());
+        assertEquals(List.of("auto", "manual"),
+            container.as(Msis.class).explain().stream().map(MsiChoice::name).toList());
+        assertEquals(List.of(true, false),
+            container.as(Msis.class).explain().stream().map(MsiChoice::preferred).toList());
         device.setIrqs(IrqSet.disable(Irq.MSI));
         assertEquals(0, board.auto.enabled + board.manual.enabled, "each bank was disabled as often as enabled");
-        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(List.of(), container.as(Msis.class).placements());
     }
 
     @Test
@@ -595,10 +600,10 @@ class SwapTest {
         board.auto.feasible = false;
         vfio.addStrategy(board.auto, 10);
         container.map(0, memory, 0, 8 * MB, Access.READ_WRITE);
-        assertEquals(Optional.empty(), container.msiStrategy());
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
         board.auto.feasible = true;
         container.unmap(0, 8 * MB);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
     }
 
     @Test
@@ -610,15 +615,15 @@ class SwapTest {
         vfio.addStrategy(board.manual, 0);
         Device device = vfio.group(1).device("0000:01:00.0");
         device.setIrqs(msi(eventFd));
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         vfio.removeStrategy(board.auto);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
         assertTrue(container.reason().contains("call MAP first"), container.reason());
         assertEquals(0, board.auto.enabled);
         container.map(0x0800_0000, memory, 0, 8 * MB, Access.READ_WRITE);
         assertEquals(0, board.a.raise(), "kept: what the user maps there now is not for messages");
         assertEquals(0, board.bus.read(memory.physical(board.a.msiAddress() & 0xfff), 4));
-        container.msi("MAP", 2, BANK);
+        container.as(Msis.class).call("MAP", 2, BANK);
         assertEquals("", container.reason());
         assertEquals(5, eventFd.poll());
         board.a.raise();
@@ -632,33 +637,33 @@ class SwapTest {
         FakeStrategy mad = new FakeStrategy(board.trip, true, 0, 0);
         mad.mad = true;
         vfio.addStrategy(mad, 100);
-        refused(Errno.ENOTTY, "mad strategy", () -> container.msi("MAP", 0, 0));
+        refused(Errno.ENOTTY, "mad strategy", () -> container.as(Msis.class).call("MAP", 0, 0));
         vfio.addStrategy(board.manual, 0);
-        assertEquals(Optional.of("manual"), container.msiStrategy());
-        refused(Errno.EINVAL, "mad strategy", () -> container.msiStrategy("auto"));
-        refused(Errno.ENOENT, "[auto, manual]", () -> container.msiStrategy("flag"));
+        assertEquals(Optional.of("manual"), container.as(Msis.class).strategy());
+        refused(Errno.EINVAL, "mad strategy", () -> container.as(Msis.class).strategy("auto"));
+        refused(Errno.ENOENT, "[auto, manual]", () -> container.as(Msis.class).strategy("flag"));
     }
 
     @Test
     @DisplayName("a session that fails to close has left all the same; one that stood in leaves nothing placed; a bind "
         + "that fails leaves SET_IOMMU undone")
     void sessionFails() {
-        container.msi("MAP", 0, BANK);
+        container.as(Msis.class).call("MAP", 0, BANK);
         board.trip.at(1);
         assertThrows(ErrnoException.class, () -> vfio.removeStrategy(board.manual));
-        assertEquals(Optional.empty(), container.msiStrategy());
-        assertEquals(1, container.msiPlacements().size(), "kept for its return");
+        assertEquals(Optional.empty(), container.as(Msis.class).strategy());
+        assertEquals(1, container.as(Msis.class).placements().size(), "kept for its return");
         vfio.addStrategy(board.auto, 10);
-        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(List.of(), container.as(Msis.class).placements());
         vfio.group(1).device("0000:01:00.0").setIrqs(msi(eventFd));
-        assertEquals(1, container.msiPlacements().size());
+        assertEquals(1, container.as(Msis.class).placements().size());
         board.auto.leaves = true;
         board.trip.at(1);
         assertThrows(ErrnoException.class, () -> vfio.removeStrategy(board.auto));
-        assertEquals(List.of(), container.msiPlacements());
+        assertEquals(List.of(), container.as(Msis.class).placements());
         assertEquals(Refusal.UNMAPPED, container.lookup(0x0800_0000, Access.WRITE));
         vfio.addStrategy(board.manual, 0);
-        assertEquals(List.of(BANK), container.msiPlacements().stream().map(one -> one.iova()).toList());
+        assertEquals(List.of(BANK), container.as(Msis.class).placements().stream().map(one -> one.iova()).toList());
         VfioContainer two = (VfioContainer) vfio.openContainer("two");
         two.addGroup(vfio.group(2));
         String before = tables(board.iommu);
@@ -678,9 +683,9 @@ class SwapTest {
         container.map(0, memory, 0, 0x1000, Access.READ_WRITE);
         container.map(8 * MB, memory, 0x1000, 0x1000, Access.READ);
         container.map(16 * MB, memory, 0x2000, 0x1000, Access.WRITE);
-        container.msi("MAP", 1, BANK);
+        container.as(Msis.class).call("MAP", 1, BANK);
         String before = tables(board.iommu);
-        String ledger = container.mappings().toString() + container.msiPlacements();
+        String ledger = container.mappings().toString() + container.as(Msis.class).placements();
         DmaBuffer fresh = board.memory(0x1000);
         long available = board.machine.memory().available();
         for (int call = 1; call <= 3; call++) {
@@ -693,11 +698,11 @@ class SwapTest {
         board.trip.at(1);
         refused(Errno.EIO, "set", () -> container.set(new Enable(false)));
         board.trip.at(1);
-        refused(Errno.EIO, "mapDoorbell", () -> container.msi("MAP", 0, 32 * MB));
+        refused(Errno.EIO, "mapDoorbell", () -> container.as(Msis.class).call("MAP", 0, 32 * MB));
         board.trip.at(1);
-        refused(Errno.EIO, "unmap", () -> container.msi("UNMAP", BANK));
+        refused(Errno.EIO, "unmap", () -> container.as(Msis.class).call("UNMAP", BANK));
         assertEquals(before, tables(board.iommu));
-        assertEquals(ledger, container.mappings().toString() + container.msiPlacements());
+        assertEquals(ledger, container.mappings().toString() + container.as(Msis.class).placements());
         fresh.close();
         assertEquals(available + 0x1000, board.machine.memory().available());
     }
@@ -717,7 +722,7 @@ class SwapTest {
         assertEquals(ContainerState.BLOCKED, container.state());
         assertTrue(container.reason().contains("it does not map any more"), container.reason());
         board.iommu.lie = 0;
-        container.retry();
+        container.as(Backends.class).retry();
         assertEquals(before, tables(board.iommu));
     }
 

@@ -19,6 +19,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Container;
 import vfio.api.ContainerState;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 
 /**
  * Two IOMMUs of one type, each with a driver of its own: /iommu, in front of groups 1 and 2, and /iommu2, in front of
@@ -101,12 +103,12 @@ class TwoIommusTest {
         assertTrue(reason.contains("the provider of " + kind + " is gone")
             && reason.contains("the second: requester 0x11 of group 1 sits behind /iommu, which this IOMMU's provider "
             + "does not drive"), reason);
-        refused(Errno.EINVAL, "the second: requester 0x11", container::retry);
+        refused(Errno.EINVAL, "the second: requester 0x11", container.as(Backends.class)::retry);
         board.vfio.removeIommu(second);
         board.vfio.addIommu(second, kind, "the second", 1);
         assertEquals(reason, container.reason(), "said once");
         assertEquals(0, second.opened.size());
-        assertEquals(List.of(), board.vfio.swaps(), "nobody has tried to take over");
+        assertEquals(List.of(), board.vfio.as(Swaps.class).latest(), "nobody has tried to take over");
         board.vfio.addIommu(board.iommu, kind, "the first", 0);
         assertEquals(ContainerState.ACTIVE, container.state());
         assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
@@ -120,14 +122,14 @@ class TwoIommusTest {
         board.vfio.addIommu(second, kind, "the second", 1);
         Container container = open("one", 1);
         container.setIommu(kind);
-        assertEquals(kind, container.swap(kind).to(), "its own is the only one there is for it");
+        assertEquals(kind, container.as(Backends.class).swap(kind).to(), "its own is the only one there is for it");
         FakeIommu third = board.newIommu();
         board.vfio.addIommu(third, kind, "the third", 0);
-        assertEquals("the third", container.swap(kind).to());
+        assertEquals("the third", container.as(Backends.class).swap(kind).to());
         assertEquals(Set.of(0x11, 0x12), third.domains.keySet());
         third.serves = Set.of();
         board.iommu.serves = Set.of();
-        refused(Errno.EINVAL, "requester 0x11", () -> container.swap(kind));
+        refused(Errno.EINVAL, "requester 0x11", () -> container.as(Backends.class).swap(kind));
         assertEquals(Set.of(0x11, 0x12), third.domains.keySet());
         assertEquals(ContainerState.ACTIVE, container.state());
     }

@@ -26,6 +26,7 @@ import vfio.api.Container;
 import vfio.api.DirtyBitmap;
 import vfio.api.DmaFlags;
 import vfio.api.Mapping;
+import vfio.api.msi.Msis;
 
 /**
  * The flags of UNMAP_DMA, and MAP_DMA's VADDR. Mappings 0x10000 and 0x14000 (adjacent), 0x20000, each of 0x4000 bytes.
@@ -123,7 +124,7 @@ class UnmapFlagsTest {
         Container container = three(type);
         container.map(0xffff_ffff_f000L, memory, 0, 0x1000, RW);
         container.map(0, memory, 0, 0x1000, RW);
-        container.msi("MAP", 0, 0x50000);
+        container.as(Msis.class).call("MAP", 0, 0x50000);
         assertEquals(0xe000, container.unmap(0, 0, DmaFlags.UNMAP_ALL, null));
         assertEquals(List.of(), container.mappings());
         assertTrue(container.lookup(0x10000, Access.READ) < 0);

@@ -16,8 +16,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.MsiRoute;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
 import vfio.container.irq.LocalEventFd;
 
 @Timeout(30)
@@ -29,8 +30,8 @@ class VectorPolicyTest {
     @BeforeEach
     void auto() {
         board.vfio.addStrategy(board.auto, 10);
-        one.msiStrategy("auto");
-        two.msiStrategy("auto");
+        one.as(Msis.class).strategy("auto");
+        two.as(Msis.class).strategy("auto");
     }
 
     private void enable(FakeFunction function) {
@@ -38,7 +39,7 @@ class VectorPolicyTest {
     }
 
     private static List<Integer> banks(VfioContainer container) {
-        return container.msiRoutes().stream().map(MsiRoute::bank).toList();
+        return container.as(Msis.class).routes().stream().map(MsiRoute::bank).toList();
     }
 
     @Test
@@ -54,40 +55,40 @@ class VectorPolicyTest {
     @Test
     @DisplayName("SPREAD takes each vector from the next bank; PACKED from one in use")
     void spreadAndPacked() {
-        one.vectorPolicy(VectorPolicy.SPREAD);
+        one.as(Msis.class).vectorPolicy(VectorPolicy.SPREAD);
         enable(board.a);
         enable(board.b);
         assertEquals(List.of(0, 1), banks(one));
-        two.vectorPolicy(VectorPolicy.PACKED);
+        two.as(Msis.class).vectorPolicy(VectorPolicy.PACKED);
         enable(board.c);
         FakeFunction late = board.function("0000:02:00.1", 0x22, 2);
         board.vfio.addFunction(late);
         enable(late);
         assertEquals(List.of(0, 0), banks(two));
-        assertEquals(VectorPolicy.PACKED, two.vectorPolicy());
+        assertEquals(VectorPolicy.PACKED, two.as(Msis.class).vectorPolicy());
     }
 
     @Test
     @DisplayName("P7: ISOLATED: a bank of its own, whoever came first; the other cannot take it nor place it later")
     void isolated() {
-        one.vectorPolicy(VectorPolicy.ISOLATED);
+        one.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
         enable(board.a);
         enable(board.c);
         assertEquals(List.of(0), banks(one));
         assertEquals(List.of(1), banks(two));
         enable(board.b);
         assertEquals(List.of(0, 0), banks(one));
-        refused(Errno.EBUSY, "isolation", () -> two.msi("MAP", 0, 0x1000_0000));
-        refused(Errno.EBUSY, "isolation", () -> one.msi("MAP", 1, 0x1000_0000));
+        refused(Errno.EBUSY, "isolation", () -> two.as(Msis.class).call("MAP", 0, 0x1000_0000));
+        refused(Errno.EBUSY, "isolation", () -> one.as(Msis.class).call("MAP", 1, 0x1000_0000));
     }
 
     @Test
     @DisplayName("P7: ISOLATED: a bank that another container merely has placed is not its own: its devices could "
         + "ring it")
     void placedElsewhere() {
-        one.vectorPolicy(VectorPolicy.ISOLATED);
-        two.msi("MAP", 0, 0x1000_0000);
-        two.msi("MAP", 1, 0x1080_0000);
+        one.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
+        two.as(Msis.class).call("MAP", 0, 0x1000_0000);
+        two.as(Msis.class).call("MAP", 1, 0x1080_0000);
         enable(board.a);
         assertEquals(List.of(2), banks(one));
     }
@@ -96,9 +97,9 @@ class VectorPolicyTest {
     @DisplayName("ISOLATED: no bank is left: ENODEV from the strategy or ENOSPC; where doorbells verify their source "
         + "it may be shared")
     void noneLeft() {
-        one.vectorPolicy(VectorPolicy.ISOLATED);
+        one.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
         for (int bank = 0; bank < 3; bank++) {
-            two.msi("MAP", bank, 0x1000_0000L + bank * 0x80_0000L);
+            two.as(Msis.class).call("MAP", bank, 0x1000_0000L + bank * 0x80_0000L);
         }
         refused(Errno.ENODEV, () -> enable(board.a));
         board.controller.verifies = true;
@@ -115,23 +116,23 @@ class VectorPolicyTest {
         try {
             enable(board.c);
             assertEquals(List.of(0), banks(two));
-            two.vectorPolicy(VectorPolicy.ISOLATED);
-            refused(Errno.EBUSY, "isolation", () -> two.msi("MAP", 1, 0x1000_0000));
-            two.vectorPolicy(VectorPolicy.FIRST_FIT);
+            two.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
+            refused(Errno.EBUSY, "isolation", () -> two.as(Msis.class).call("MAP", 1, 0x1000_0000));
+            two.as(Msis.class).vectorPolicy(VectorPolicy.FIRST_FIT);
         } finally {
             go.countDown();
         }
         user.get(10, TimeUnit.SECONDS);
         assertEquals(List.of(0), banks(one));
-        two.msi("MAP", 2, 0x1000_0000);
-        assertTrue(two.msiPlacements().stream().anyMatch(placement -> placement.bank() == 2));
+        two.as(Msis.class).call("MAP", 2, 0x1000_0000);
+        assertTrue(two.as(Msis.class).placements().stream().anyMatch(placement -> placement.bank() == 2));
     }
 
     @Test
     @DisplayName("a provider that hangs where one container places a bank keeps no other container's interrupts")
     void hangingPlacement() throws Exception {
         CountDownLatch go = new CountDownLatch(1);
-        FutureTask<Void> user = hangs("mapDoorbell", go, () -> one.msi("MAP", 0, 0x1000_0000));
+        FutureTask<Void> user = hangs("mapDoorbell", go, () -> one.as(Msis.class).call("MAP", 0, 0x1000_0000));
         try {
             enable(board.c);
             assertEquals(List.of(0), banks(two));
@@ -139,7 +140,7 @@ class VectorPolicyTest {
             go.countDown();
         }
         user.get(10, TimeUnit.SECONDS);
-        assertEquals(1, one.msiPlacements().size());
+        assertEquals(1, one.as(Msis.class).placements().size());
     }
 
     /** {@return a user's call that is inside that function of a provider, until told to go on} */

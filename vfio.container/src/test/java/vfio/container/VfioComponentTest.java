@@ -28,8 +28,11 @@ import org.osgi.framework.Version;
 import org.osgi.service.log.Logger;
 import vfio.api.Container;
 import vfio.api.Device;
-import vfio.api.Swap;
-import vfio.api.SwapListener;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.SwapListener;
+import vfio.api.swap.Swaps;
 import vfio.container.irq.LocalEventFd;
 
 /** VFIO as a service: what the framework binds reaches the service, and what a user asks it is answered by it. */
@@ -155,15 +158,15 @@ class VfioComponentTest {
         };
         vfio.addStrategy(better, ranked(1));
         Container container = container();
-        assertEquals(Optional.of("better"), container.msiStrategy());
+        assertEquals(Optional.of("better"), container.as(Msis.class).strategy());
         vfio.removeStrategy(better);
-        assertEquals(Optional.of("auto"), container.msiStrategy());
+        assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
         vfio.addStrategy(better, ranked(1));
         vfio.updatedStrategy(better, ranked(-1));
         Container two = vfio.openContainer("two");
         two.addGroup(vfio.group(2));
         two.setIommu("type1");
-        assertEquals(Optional.of("auto"), two.msiStrategy());
+        assertEquals(Optional.of("auto"), two.as(Msis.class).strategy());
         Device device = vfio.group(1).device(board.a.name());
         device.setIrqs(Board.msi(new LocalEventFd(0)));
         assertEquals(1, board.controller.used());
@@ -188,7 +191,7 @@ class VfioComponentTest {
         board.acts(next);
         vfio.addIommu(next, of("next.bundle"), kind("vtd", 0));
         assertEquals(1, heard.size());
-        assertEquals(vfio.swaps(), heard);
+        assertEquals(vfio.as(Swaps.class).latest(), heard);
         assertEquals("iommu.bundle 1.2.3", heard.get(0).from());
         assertEquals("next.bundle 1.2.3", heard.get(0).to());
         vfio.removeSwapListener(listener);
@@ -197,7 +200,7 @@ class VfioComponentTest {
         board.acts(last);
         vfio.addIommu(last, of(null), kind("vtd", 0));
         assertEquals(1, heard.size());
-        assertEquals("a provider that has gone", vfio.swaps().get(1).to());
+        assertEquals("a provider that has gone", vfio.as(Swaps.class).latest().get(1).to());
         vfio.deactivate();
     }
 
@@ -213,7 +216,7 @@ class VfioComponentTest {
         assertEquals(Refusal.UNMAPPED, vfio.faults().get(vfio.faults().size() - 1).refusal());
         assertEquals(board.vfio.violations(), vfio.violations());
         vfio.removeIommu(board.iommu);
-        vfio.notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "its bundle does not start");
+        vfio.as(Swaps.class).notReplaced(Swap.Backend.IOMMU, Set.of("type1"), "its bundle does not start");
         assertTrue(vfio.containers().get(0).reason().contains("its bundle does not start"),
             vfio.containers().get(0).reason());
         vfio.deactivate();
@@ -231,7 +234,7 @@ class VfioComponentTest {
         Container container = limited.openContainer("one");
         container.addGroup(limited.group(1));
         container.setIommu("type1");
-        assertEquals(Duration.ofMillis(5), container.stallBound());
+        assertEquals(Duration.ofMillis(5), container.as(Backends.class).stallBound());
         DmaBuffer buffer = board.machine.memory().allocate(0x4000, 0x1000, DmaMemory.Layout.CONTIGUOUS);
         Board.refused(Errno.ENOMEM, () -> container.map(0, buffer, 0, 0x4000, Access.READ));
         container.map(0, buffer, 0, 0x1000, Access.READ);
@@ -246,7 +249,7 @@ class VfioComponentTest {
             assertTrue(lines.get(0).startsWith("error: vfio.container: ") && lines.get(0).contains(refused),
                 lines.get(0));
         }
-        assertEquals(Duration.ofMillis(5), container.stallBound());
+        assertEquals(Duration.ofMillis(5), container.as(Backends.class).stallBound());
         limited.deactivate();
     }
 }

@@ -20,8 +20,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 import vfio.api.Device;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiRoute;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
 import vfio.container.irq.LocalEventFd;
 
 /** Over a swap of the controller there may be fewer vectors than are in use: who waits for one, and who does not. */
@@ -42,8 +43,8 @@ class WaitingVectorTest {
     private final List<MsiVector> taken = new ArrayList<>();
 
     WaitingVectorTest() {
-        one.msi("MAP", 0, IOVA);
-        two.msi("MAP", 0, IOVA);
+        one.as(Msis.class).call("MAP", 0, IOVA);
+        two.as(Msis.class).call("MAP", 0, IOVA);
     }
 
     /** Another controller, of one bank, takes over. */
@@ -101,7 +102,7 @@ class WaitingVectorTest {
         assertEquals(0, heardA.poll());
         next.release(taken.get(0));
         assertEquals(1, heardA.read(10, TimeUnit.SECONDS));
-        assertEquals(List.of(0), one.msiRoutes().stream().map(MsiRoute::vector).toList());
+        assertEquals(List.of(0), one.as(Msis.class).routes().stream().map(MsiRoute::vector).toList());
         assertEquals("", one.reason());
         board.a.raise();
         assertEquals(1, heardA.poll());
@@ -127,17 +128,17 @@ class WaitingVectorTest {
     void isolation(String how) throws InterruptedException {
         a.setIrqs(msi(heardA));
         c.setIrqs(msi(heardC));
-        one.vectorPolicy(VectorPolicy.ISOLATED);
+        one.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
         successor(4, 0);
         waits(one, board.a.name());
         waits(two, board.c.name());
         board.a.raise();
         board.c.raise();
         switch (how) {
-            case "policy" -> one.vectorPolicy(VectorPolicy.FIRST_FIT);
+            case "policy" -> one.as(Msis.class).vectorPolicy(VectorPolicy.FIRST_FIT);
             case "placement" -> {
                 c.setIrqs(IrqSet.disable(Irq.MSI));
-                two.msi("UNMAP", IOVA);
+                two.as(Msis.class).call("UNMAP", IOVA);
             }
             default -> two.close();
         }
@@ -154,17 +155,17 @@ class WaitingVectorTest {
         board.auto.feasible = false;
         board.vfio.addStrategy(board.auto, 10);
         refused(Errno.ENOTTY, "not today", () -> a.setIrqs(msi(heardA)));
-        refused(Errno.ENOTTY, "not today", () -> one.msi("MAP", 0, IOVA));
+        refused(Errno.ENOTTY, "not today", () -> one.as(Msis.class).call("MAP", 0, IOVA));
         // As when another container has let a bank go: nobody tells this one.
         board.auto.feasible = true;
         if (how.equals("operation")) {
-            refused(Errno.ENOTTY, "no operation", () -> one.msi("NO SUCH", 0));
+            refused(Errno.ENOTTY, "no operation", () -> one.as(Msis.class).call("NO SUCH", 0));
         } else {
             a.setIrqs(msi(heardA));
             board.a.raise();
             assertEquals(1, heardA.poll());
         }
-        assertEquals("auto", one.msiStrategy().orElseThrow());
+        assertEquals("auto", one.as(Msis.class).strategy().orElseThrow());
     }
 
     @Test

@@ -9,8 +9,8 @@ import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.event.Event;
 import org.osgi.service.event.EventAdmin;
-import vfio.api.Swap;
-import vfio.api.SwapListener;
+import vfio.api.swap.Swap;
+import vfio.api.swap.SwapListener;
 
 /**
  * Posts an event for each report of a swap: topic {@value #DONE} or {@value #FAILED}, with the report's parts as

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.health;
 
+import java.util.List;
 import org.apache.felix.hc.api.FormattingResultLog;
 import org.apache.felix.hc.api.HealthCheck;
 import org.apache.felix.hc.api.Result;
@@ -8,8 +9,9 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
-import vfio.api.Swap;
 import vfio.api.Vfio;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 
 /**
  * The check that every container works. TEMPORARILY_UNAVAILABLE while one's backend is away, which is a matter of
@@ -61,7 +63,7 @@ public final class ContainersCheck implements HealthCheck {
     /** Whether the latest swap of its IOMMU is one that failed. */
     private boolean failed(Container container) {
         Swap last = null;
-        for (Swap swap : vfio.swaps()) {
+        for (Swap swap : vfio.extension(Swaps.class).map(Swaps::latest).orElse(List.of())) {
             if (swap.container().equals(container.name()) && swap.backend() == Swap.Backend.IOMMU) {
                 last = swap;
             }

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.felix.hc.api.FormattingResultLog;
 import org.apache.felix.hc.api.HealthCheck;
 import org.apache.felix.hc.api.Result;
@@ -12,8 +13,9 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
-import vfio.api.Swap;
 import vfio.api.Vfio;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 
 /**
  * The check that swaps succeed. CRITICAL if the latest one of an open container's backend has failed and nothing has
@@ -36,7 +38,12 @@ public final class SwapsCheck implements HealthCheck {
     @Override
     public Result execute() {
         FormattingResultLog log = new FormattingResultLog();
-        List<Swap> swaps = vfio.swaps();
+        Optional<Swaps> extension = vfio.extension(Swaps.class);
+        if (extension.isEmpty()) {
+            log.info("this VFIO swaps nothing");
+            return new Result(log);
+        }
+        List<Swap> swaps = extension.get().latest();
         List<String> open = vfio.containers().stream().map(Container::name).toList();
         Map<Of, Swap> latest = new LinkedHashMap<>();
         swaps.forEach(swap -> latest.put(new Of(swap.container(), swap.backend()), swap));

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.apache.felix.hc.api.HealthCheck;
@@ -15,14 +16,20 @@ import org.apache.felix.hc.api.Result;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import vfio.api.Vfio;
+import vfio.api.swap.Swaps;
 
 class HealthCommandsTest {
     private final HealthCommands commands = new HealthCommands();
 
     /** A host on which nothing has happened yet. */
     private static Vfio idle() {
+        return vfio(Optional.of((Swaps) Proxy.newProxyInstance(Swaps.class.getClassLoader(),
+            new Class<?>[] {Swaps.class}, (self, method, arguments) -> List.of())));
+    }
+
+    private static Vfio vfio(Optional<Swaps> swaps) {
         return (Vfio) Proxy.newProxyInstance(Vfio.class.getClassLoader(), new Class<?>[] {Vfio.class},
-            (self, method, arguments) -> List.of());
+            (self, method, arguments) -> method.getName().equals("extension") ? swaps : List.of());
     }
 
     @Test
@@ -33,6 +40,16 @@ class HealthCommandsTest {
             assertTrue(check.execute().iterator().hasNext());
         }
         assertTrue(new ContainersCheck(idle()).execute().toString().contains("no container is open"));
+    }
+
+    @Test
+    @DisplayName("a world that swaps nothing is well, and the check of swaps says so")
+    void swapsNothing() {
+        Vfio vfio = vfio(Optional.empty());
+        assertEquals(Result.Status.OK, new ContainersCheck(vfio).execute().getStatus());
+        Result swaps = new SwapsCheck(vfio).execute();
+        assertEquals(Result.Status.OK, swaps.getStatus());
+        assertTrue(swaps.toString().contains("swaps nothing"), swaps.toString());
     }
 
     @Test

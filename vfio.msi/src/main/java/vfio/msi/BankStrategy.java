@@ -4,10 +4,10 @@ package vfio.msi;
 import java.util.List;
 import org.osgi.service.component.annotations.Component;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /**
  * {@code bank}: the user asks how many banks there are and says at which address each is to be reached. The outcome of

@@ -12,9 +12,9 @@ import java.util.stream.Stream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /**
  * The banks of one container and the places for them, as every strategy that places banks looks at them. It remembers

@@ -6,10 +6,10 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.osgi.service.component.annotations.Component;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /**
  * {@code flag}, option B of <em>RFC: vfio API changes needed for powerpc</em>: MAP_DMA with an MSI flag. The user gives

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The MSI strategies, one component each; see {@link vfio.api.msi}. */
+/** The MSI strategies, one component each; see {@link vfio.api.msi.strategy}. */
 package vfio.msi;

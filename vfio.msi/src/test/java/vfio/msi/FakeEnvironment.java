@@ -12,9 +12,9 @@ import machine.api.Access;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.Mapping;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
 
 /**
  * One container as a strategy sees it, which a test changes at will: lists, and the rules by which an IOMMU refuses.

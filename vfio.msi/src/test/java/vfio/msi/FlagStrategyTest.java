@@ -10,7 +10,7 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
+import vfio.api.msi.strategy.MsiSession;
 
 class FlagStrategyTest {
     private final FakeEnvironment environment = FakeEnvironment.windowed(8, 2);

@@ -27,10 +27,10 @@ import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiAssessment;
-import vfio.api.msi.MsiEnvironment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiEnvironment;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /** Assessments against what happens, in random environments. */
 class StrategyModelTest {

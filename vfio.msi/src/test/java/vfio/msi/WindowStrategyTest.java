@@ -10,18 +10,18 @@ import static vfio.msi.Expect.refused;
 import iommu.api.Geometry;
 import iommu.api.IommuCapabilities;
 import iommu.api.ReservedRegion;
-import java.util.List;
-import machine.api.Errno;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import machine.api.Errno;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.osgi.service.log.Logger;
 import vfio.api.msi.MsiAssessment;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 
 class WindowStrategyTest {
     private final FakeEnvironment environment = FakeEnvironment.windowed(16, 3);

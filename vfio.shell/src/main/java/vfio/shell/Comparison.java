@@ -25,10 +25,11 @@ import vfio.api.Device;
 import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
-import vfio.api.MsiChoice;
-import vfio.api.MsiRoute;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.MsiChoice;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
 
 /**
  * One workload, run once under every MSI strategy, each time in a fresh container: two devices move memory and
@@ -158,7 +159,7 @@ final class Comparison {
     private List<MsiChoice> choices(String iommu, List<String> devices) {
         try (Container container = open(iommu, devices)) {
             shape(container, GEOMETRY, WINDOWS);
-            return container.explainMsi();
+            return container.as(Msis.class).explain();
         }
     }
 
@@ -271,7 +272,7 @@ final class Comparison {
                  Container container = open(iommu, devices)) {
                 shape(container, GEOMETRY, WINDOWS);
                 try {
-                    container.msiStrategy(choice.name());
+                    container.as(Msis.class).strategy(choice.name());
                 } catch (ErrnoException e) {
                     return refused(choice.assessment().feasible() ? e.getMessage() : choice.assessment().reason());
                 }
@@ -286,7 +287,7 @@ final class Comparison {
                 }
                 user(container, MEMORY);
                 spent = operations;
-                container.vectorPolicy(VectorPolicy.SPREAD);
+                container.as(Msis.class).vectorPolicy(VectorPolicy.SPREAD);
                 first = ring(container, open.get(0), drivers.get(0), enable(open.get(0)));
                 if (open.size() > 1) {
                     ring(container, open.get(1), drivers.get(1), enable(open.get(1)));
@@ -301,7 +302,7 @@ final class Comparison {
                             (at + MEMORY / 4 + 0x8000) % MEMORY + i * 0x10000L);
                     }
                 }
-                List<MsiPlacement> before = container.msiPlacements();
+                List<MsiPlacement> before = container.as(Msis.class).placements();
                 int operationsBefore = operations;
                 hotPlug = hotPlug(container, before);
                 hotPlugOperations = operations - operationsBefore;
@@ -309,7 +310,7 @@ final class Comparison {
                 isolation = isolation(shared);
                 warm = warm(container, open.get(0), drivers.get(0));
                 // What all the banks take, with two devices and as many vectors as there are banks rung.
-                List<MsiPlacement> now = container.msiPlacements();
+                List<MsiPlacement> now = container.as(Msis.class).placements();
                 layout = Layout.of(container);
                 windowsUsed = Math.max(before.size(), now.size());
                 long span = layout.windows() == 0 ? 0 : layout.geometry().size() / layout.windows();
@@ -331,7 +332,7 @@ final class Comparison {
         /** One operation of the strategy. */
         private long call(Container container, String operation, long... arguments) {
             operations++;
-            return container.msi(operation, arguments);
+            return container.as(Msis.class).call(operation, arguments);
         }
 
         /**
@@ -339,7 +340,8 @@ final class Comparison {
          * behind the memory.
          */
         private void user(Container container, long mapped) {
-            if (container.msiStrategy().filter(List.of("bank", "flag", "fd", "topdown")::contains).isEmpty()) {
+            if (container.as(Msis.class).strategy()
+                .filter(List.of("bank", "flag", "fd", "topdown")::contains).isEmpty()) {
                 return;
             }
             boolean asks = choice.name().equals("bank") || choice.name().equals("topdown");
@@ -378,8 +380,8 @@ final class Comparison {
         /** {@return nanoseconds until the signal} */
         private double ring(Container container, Device device, EduDriver driver, EventFd eventFd)
             throws InterruptedException {
-            MsiRoute route = container.msiRoutes().stream().filter(one -> one.device().equals(device.name()))
-                .findFirst()
+            MsiRoute route = container.as(Msis.class).routes().stream()
+                .filter(one -> one.device().equals(device.name())).findFirst()
                 .orElseThrow(() -> new ErrnoException(Errno.ENODEV, "the MSI of device %s waits: %s", device.name(),
                     container.reason()));
             double nanos = ring(driver, eventFd);
@@ -449,9 +451,10 @@ final class Comparison {
                 } catch (ErrnoException e) {
                     return "refused: " + e.getMessage();
                 }
-                int bank = container.msiRoutes().stream().filter(one -> one.device().equals(name)).findFirst()
+                Msis msis = container.as(Msis.class);
+                int bank = msis.routes().stream().filter(one -> one.device().equals(name)).findFirst()
                     .orElseThrow().bank();
-                MsiPlacement placement = container.msiPlacements().stream().filter(one -> one.bank() == bank)
+                MsiPlacement placement = msis.placements().stream().filter(one -> one.bank() == bank)
                     .findFirst().orElse(null);
                 String found = placement == null ? "nothing to place"
                     : before.contains(placement) ? String.format("bank %d, placed before", bank)
@@ -471,7 +474,7 @@ final class Comparison {
             try (Container other = open(iommu, List.of(stranger));
                  DmaBuffer buffer = bench.machine().memory().allocate(MEMORY, MEMORY, DmaMemory.Layout.CONTIGUOUS)) {
                 shape(other, GEOMETRY, WINDOWS);
-                other.msiStrategy(choice.name());
+                other.as(Msis.class).strategy(choice.name());
                 other.map(start(other), buffer, 0, MEMORY, Access.READ_WRITE);
                 int own = operations;
                 user(other, MEMORY);
@@ -480,8 +483,8 @@ final class Comparison {
                 EduDriver driver = new EduDriver(device);
                 ring(other, device, driver, enable(device));
                 HashSet<Integer> banks = new HashSet<>(
-                    container.msiPlacements().stream().map(MsiPlacement::bank).toList());
-                banks.retainAll(other.msiPlacements().stream().map(MsiPlacement::bank).toList());
+                    container.as(Msis.class).placements().stream().map(MsiPlacement::bank).toList());
+                banks.retainAll(other.as(Msis.class).placements().stream().map(MsiPlacement::bank).toList());
                 return banks.stream().sorted().toList();
             }
         }
@@ -522,7 +525,7 @@ final class Comparison {
             int own = operations;
             try {
                 shape(container, geometry, windows);
-                container.msiStrategy(choice.name());
+                container.as(Msis.class).strategy(choice.name());
                 container.map(geometry.start(), buffer, 0, MEMORY, Access.READ_WRITE);
                 user(container, MEMORY);
                 for (String name : devices) {

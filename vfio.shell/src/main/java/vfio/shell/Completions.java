@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import machine.api.Errno;
 import machine.api.Refusal;
 import machine.api.Slot;
@@ -17,9 +18,10 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
-import vfio.api.Swap;
-import vfio.api.VectorPolicy;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.Swap;
 
 /**
  * The possible arguments of the commands of scope {@code vfio} at the moment: functions that the commands' property
@@ -88,7 +90,11 @@ public final class Completions {
 
     /** {@return what {@code msi} can do with a container} */
     public List<String> __operations(String container) {
-        String active = bench.container(container).msiStrategy().orElse("");
+        Optional<Msis> msis = bench.container(container).extension(Msis.class);
+        if (msis.isEmpty()) {
+            return List.of();
+        }
+        String active = msis.get().strategy().orElse("");
         List<String> operations = new ArrayList<>(List.of("explain", USE));
         try {
             for (ServiceReference<MsiStrategy> one : context.getServiceReferences(MsiStrategy.class, null)) {

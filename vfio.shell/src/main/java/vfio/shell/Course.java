@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -25,7 +26,10 @@ import org.osgi.framework.Version;
 import org.osgi.framework.wiring.FrameworkWiring;
 import vfio.api.Container;
 import vfio.api.ContainerState;
-import vfio.api.Swap;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 
 /**
  * One attempt to replace a backend's bundle with a candidate, and the way back if any step fails. One thread; used
@@ -47,6 +51,7 @@ final class Course {
     private final long limitMillis;
     private final Watch watch;
     private final Components components;
+    private final Swaps swaps;
     private final List<Swap> before;
     private final List<String> notes = new ArrayList<>();
     /** The offers required after the swap. */
@@ -83,7 +88,8 @@ final class Course {
         this.limitMillis = limitMillis;
         this.components = new Components(context);
         this.watch = new Watch(limitMillis, this::motion);
-        this.before = bench.vfio().swaps();
+        this.swaps = bench.vfio().as(Swaps.class);
+        this.before = swaps.latest();
     }
 
     /**
@@ -96,8 +102,8 @@ final class Course {
             ContainerState state = container.state();
             motion.add(state == ContainerState.QUIESCING || state == ContainerState.RESTORING ? new Object() : state);
         }
-        List<Swap> swaps = bench.vfio().swaps();
-        motion.add(swaps.isEmpty() ? "" : swaps.get(swaps.size() - 1));
+        List<Swap> latest = swaps.latest();
+        motion.add(latest.isEmpty() ? "" : latest.get(latest.size() - 1));
         return motion;
     }
 
@@ -132,7 +138,7 @@ final class Course {
         offers.stream()
             .map(offer -> offer.backend() == Swap.Backend.IOMMU ? offer : new Offer(offer.backend(), "", Set.of()))
             .distinct()
-            .forEach(offer -> bench.vfio().notReplaced(offer.backend(), offer.types(), failure));
+            .forEach(offer -> bench.vfio().as(Swaps.class).notReplaced(offer.backend(), offer.types(), failure));
     }
 
     /** {@return what a bundle offers, or says it does when it is at work} */
@@ -147,7 +153,8 @@ final class Course {
         Set<Offer> now = Offer.of(bundle);
         strategies = now.stream().anyMatch(one -> one.backend() == Swap.Backend.STRATEGY);
         Set<String> used = bench.vfio().containers().stream().filter(one -> one.state() == ContainerState.ACTIVE)
-            .flatMap(one -> bounded(() -> one.msiStrategy().stream().toList(), List.<String>of()).stream())
+            .flatMap(one -> bounded(() -> one.extension(Msis.class).flatMap(Msis::strategy),
+                Optional.<String>empty()).stream())
             .collect(Collectors.toSet());
         for (Offer one : now.isEmpty() ? known : now) {
             boolean due = switch (one.backend()) {
@@ -398,13 +405,13 @@ final class Course {
     }
 
     private List<Swap> fresh() {
-        return bench.vfio().swaps().stream().filter(swap -> !before.contains(swap)).toList();
+        return swaps.latest().stream().filter(swap -> !before.contains(swap)).toList();
     }
 
     /** A newcomer has as long as devices wait, less what the way back takes. */
     private long graceMillis() {
-        long shortest = bench.vfio().containers().stream().map(Container::stallBound).mapToLong(Duration::toMillis)
-            .min()
+        long shortest = bench.vfio().containers().stream().flatMap(one -> one.extension(Backends.class).stream())
+            .map(Backends::stallBound).mapToLong(Duration::toMillis).min()
             .orElse(limitMillis);
         return Math.max(SHORTEST_GRACE_MILLIS, Math.min(shortest / 2, limitMillis));
     }
@@ -450,7 +457,7 @@ final class Course {
 
     /** {@return how many MSIs it has; -1 if its lock cannot be had: a provider hangs in a call of its user} */
     private static int routes(Container container) {
-        return bounded(() -> container.msiRoutes().size(), -1);
+        return bounded(() -> container.extension(Msis.class).map(msis -> msis.routes().size()).orElse(0), -1);
     }
 
     /** Asks a container what needs its lock. */

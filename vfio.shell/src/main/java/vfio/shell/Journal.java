@@ -45,7 +45,7 @@ final class Journal {
             long stray, long micros) {
         /** {@return which way it takes} */
         String through() {
-            return !message ? "pin" : bank < 0 ? "MSI without a vector" : "bank " + bank;
+            return !message ? "pin" : bank < 0 ? "MSI without a known vector" : "bank " + bank;
         }
 
         boolean ok() {

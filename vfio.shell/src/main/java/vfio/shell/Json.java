@@ -14,7 +14,8 @@ import machine.api.Access;
 import machine.api.Machine;
 import machine.api.Node;
 import vfio.api.Container;
-import vfio.api.Swap;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Swap;
 
 /**
  * A run as JSON, for other programs to check; the fields are described in the README of this bundle and in
@@ -98,7 +99,7 @@ final class Json {
         json.addProperty("reason", container.reason());
         json.addProperty("iommu", container.iommu().orElse(null));
         json.addProperty("iommuKind", container.iommuKind().orElse(null));
-        json.addProperty("strategy", container.msiStrategy().orElse(null));
+        json.addProperty("strategy", container.extension(Msis.class).flatMap(Msis::strategy).orElse(null));
         JsonObject geometry = new JsonObject();
         geometry.addProperty("start", layout.geometry().start());
         geometry.addProperty("size", layout.geometry().size());
@@ -124,7 +125,7 @@ final class Json {
 
     private JsonArray swaps() {
         JsonArray json = new JsonArray();
-        for (Swap swap : bench.vfio().swaps()) {
+        for (Swap swap : bench.swaps()) {
             JsonObject one = new JsonObject();
             one.addProperty("at", swap.at().toString());
             one.addProperty("container", swap.container());

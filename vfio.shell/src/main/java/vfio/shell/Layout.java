@@ -12,6 +12,7 @@ import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
 
 /**
  * The layout of a container's addresses: its windows if it has some, else its mappings. Every picture is made from it.
@@ -68,7 +69,7 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
                     Use.MEMORY, "memory");
             }
         }
-        for (MsiPlacement placement : container.msiPlacements()) {
+        for (MsiPlacement placement : placements(container)) {
             if (placement.iova() == iova) {
                 return doorbell(container, index, placement, span);
             }
@@ -82,11 +83,15 @@ record Layout(Geometry geometry, int windows, List<Row> rows) {
             rows.add(new Row(rows.size(), mapping.iova(), mapping.length(), mapping.buffer().physical(mapping.offset()),
                 mapping.length(), mapping.access(), Use.MEMORY, "memory"));
         }
-        for (MsiPlacement placement : container.msiPlacements()) {
+        for (MsiPlacement placement : placements(container)) {
             rows.add(doorbell(container, rows.size(), placement, placement.length()));
         }
         rows.sort((a, b) -> Long.compareUnsigned(a.iova(), b.iova()));
         return new Layout(new Geometry(0, 0), 0, rows);
+    }
+
+    private static List<MsiPlacement> placements(Container container) {
+        return container.extension(Msis.class).map(Msis::placements).orElse(List.of());
     }
 
     private static Row doorbell(Container container, int index, MsiPlacement placement, long span) {

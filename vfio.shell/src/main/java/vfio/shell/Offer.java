@@ -14,8 +14,8 @@ import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.ServiceReference;
 import org.osgi.framework.wiring.BundleRevision;
-import vfio.api.Swap;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.Swap;
 
 /**
  * One thing that a bundle offers to containers. A bundle that offers any is a backend.

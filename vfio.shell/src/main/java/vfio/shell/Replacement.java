@@ -12,6 +12,7 @@ import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceReference;
 import vfio.api.Container;
 import vfio.api.Vfio;
+import vfio.api.swap.Swaps;
 
 /** Replaces a backend's bundle under containers that work; if that fails, the old one is put back. */
 final class Replacement {
@@ -29,10 +30,11 @@ final class Replacement {
     /**
      * @param jar what takes its place; empty for a fresh copy of what is there
      * @throws ErrnoException ENOENT if there is no such bundle, or no such file; EOPNOTSUPP, with what would be lost,
-     *     if the bundle is no backend; EBUSY while another swap is under way, or the bundle's own code hangs; what
-     *     {@link Candidate#check} and {@link Course#run} throw
+     *     if the bundle is no backend; ENOTTY if this VFIO swaps nothing; EBUSY while another swap is under way, or
+     *     the bundle's own code hangs; what {@link Candidate#check} and {@link Course#run} throw
      */
     Course.Outcome run(String name, String jar) throws IOException, InterruptedException {
+        bench.vfio().as(Swaps.class);
         List<Bundle> named = Arrays.stream(context.getBundles()).filter(one -> name.equals(one.getSymbolicName()))
             .toList();
         if (!named.isEmpty() && named.stream().allMatch(bench::hangs)) {

@@ -21,8 +21,9 @@ import machine.api.Slot;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Group;
-import vfio.api.MsiChoice;
-import vfio.api.Swap;
+import vfio.api.msi.MsiChoice;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Swap;
 
 /** The text report of a run: tables and a picture. */
 final class Reports {
@@ -47,7 +48,7 @@ final class Reports {
         section(text, "Interrupts", interrupts(journal));
         section(text, "What must not work", attempts(journal));
         section(text, "Operations that must be refused", rejections(journal));
-        section(text, "Swaps", swaps(bench.vfio().swaps()));
+        section(text, "Swaps", swaps(bench.swaps()));
         section(text, "Swaps requested and not carried out", failed(bench.failedSwaps()));
         text.append(warnings(bench.machine()));
         journal.notes().forEach(note -> text.append("\nNote: ").append(note).append('\n'));
@@ -103,7 +104,8 @@ final class Reports {
         container.iommuKind().filter(kind -> !container.iommu().equals(Optional.of(kind)))
             .ifPresent(kind -> text.append(" of ").append(kind));
         text.append(", ").append(container.state());
-        container.msiStrategy().ifPresent(strategy -> text.append(", MSI strategy ").append(strategy));
+        container.extension(Msis.class).flatMap(Msis::strategy)
+            .ifPresent(strategy -> text.append(", MSI strategy ").append(strategy));
         if (layout.windows() > 0) {
             text.append(String.format(", %s of %s", layout.geometry(), Amount.size(layout.geometry().size())));
         }
@@ -175,7 +177,7 @@ final class Reports {
     /** {@return why a container's strategy is the active one} */
     String strategies(Container container) {
         Table table = new Table("strategy", "ranking", "active", "works", "windows", "user ops", "why");
-        for (MsiChoice choice : container.explainMsi()) {
+        for (MsiChoice choice : container.as(Msis.class).explain()) {
             table.row(choice.name(), choice.ranking(),
                 (choice.chosen() ? "yes" : "") + (choice.preferred() ? ", preferred" : ""),
                 choice.assessment().feasible() ? "yes" : "no", choice.assessment().windows(),

@@ -9,6 +9,7 @@ import java.util.Set;
 import machine.api.Access;
 import vfio.api.Container;
 import vfio.api.ContainerState;
+import vfio.api.msi.Msis;
 
 /** Apertures as one SVG picture, a column each, addresses growing upwards. */
 final class Svg {
@@ -69,7 +70,7 @@ final class Svg {
 
     private static Aperture aperture(Container container) {
         return new Aperture(container.name(), container.iommu().orElse("no IOMMU")
-            + container.msiStrategy().map(strategy -> ", MSI: " + strategy).orElse("")
+            + container.extension(Msis.class).flatMap(Msis::strategy).map(strategy -> ", MSI: " + strategy).orElse("")
             + (container.state() == ContainerState.ACTIVE ? "" : ", " + container.state()), Layout.of(container));
     }
 

@@ -14,7 +14,9 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
-import vfio.api.Swap;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 
 /** The commands of scope {@code vfio} that replace the backends of containers. */
 @Component(service = SwapCommands.class, property = {
@@ -46,13 +48,13 @@ public final class SwapCommands {
     public String swap(@Descriptor("container, or bundle") String what, @Descriptor("IOMMU type, or jar") String with)
             throws IOException, InterruptedException {
         boolean container = bench.vfio().containers().stream().anyMatch(one -> one.name().equals(what));
-        return attempt(what, with, () -> container ? table(List.of(bench.container(what).swap(with)))
+        return attempt(what, with, () -> container ? table(List.of(bench.container(what).as(Backends.class).swap(with)))
             : text(replacement.run(what, with)));
     }
 
     @Descriptor("list the reports of all swaps, the latest at the end")
     public String swaps() {
-        List<Swap> swaps = bench.vfio().swaps();
+        List<Swap> swaps = bench.vfio().as(Swaps.class).latest();
         List<Workbench.FailedSwap> failed = bench.failedSwaps();
         if (swaps.isEmpty() && failed.isEmpty()) {
             return "nothing was swapped yet; try vfio:swap BUNDLE\n";
@@ -64,20 +66,20 @@ public final class SwapCommands {
     @Descriptor("try once more to restore a blocked container; on the backends that are there now")
     public String retry(@Descriptor("container") String name) {
         Container container = bench.container(name);
-        container.retry();
+        container.as(Backends.class).retry();
         return String.format("%s is %s", name, container.state());
     }
 
     @Descriptor("show or set how long devices of a container may wait during a swap")
     public String stall(@Descriptor("container") String name) {
-        return String.format("%d ms", bench.container(name).stallBound().toMillis());
+        return String.format("%d ms", bench.container(name).as(Backends.class).stallBound().toMillis());
     }
 
     @Descriptor("set how long devices of a container may wait during a swap; 0 refuses their accesses at once")
     public void stall(@Descriptor("container") String name,
         @Descriptor("milliseconds, at most an hour") String millis) {
         try {
-            bench.container(name).stallBound(Duration.ofMillis(Amount.parse(millis)));
+            bench.container(name).as(Backends.class).stallBound(Duration.ofMillis(Amount.parse(millis)));
         } catch (IllegalArgumentException e) {
             throw new ErrnoException(Errno.EINVAL, e, "%s", e.getMessage());
         }

@@ -26,7 +26,8 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
 import vfio.api.Container;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.Msis;
+import vfio.api.msi.VectorPolicy;
 
 /** The commands of scope {@code vfio}. Each is one line of work on the {@link Workbench} and one line of answer. */
 @Component(service = VfioCommands.class, property = {
@@ -252,7 +253,7 @@ public final class VfioCommands {
         for (int i = 0; i < numbers.length; i++) {
             numbers[i] = Amount.parse(arguments[i]);
         }
-        return bench.container(name).msi(operation, numbers);
+        return bench.container(name).as(Msis.class).call(operation, numbers);
     }
 
     @Descriptor("the number of MSI banks of the interrupt controller")
@@ -268,9 +269,9 @@ public final class VfioCommands {
     @Descriptor("make a container use another MSI strategy; enabled vectors move along. '' leaves the choice to VFIO")
     public String use(@Descriptor("container") String name, @Descriptor("strategy") String strategy) {
         Container container = bench.container(name);
-        container.msiStrategy(strategy);
-        return String.format("%s uses %s; banks: %s", name, container.msiStrategy().orElse("none"),
-            container.msiPlacements().stream()
+        container.as(Msis.class).strategy(strategy);
+        return String.format("%s uses %s; banks: %s", name, container.as(Msis.class).strategy().orElse("none"),
+            container.as(Msis.class).placements().stream()
             .map(placement -> String.format("%d at 0x%x", placement.bank(), placement.iova())).toList());
     }
 
@@ -302,12 +303,12 @@ public final class VfioCommands {
         Container container = bench.container(name);
         Geometry geometry = container.get(Geometry.class);
         long span = geometry.size() / container.get(Windows.class).count();
-        int count = (int) container.msi("GET_MSI_BANK_COUNT");
+        int count = (int) container.as(Msis.class).call("GET_MSI_BANK_COUNT");
         List<Integer> mapped = new ArrayList<>();
         int bank = Amount.parseInt(firstBank);
         for (int window = Amount.parseInt(firstWindow); window <= Amount.parseInt(lastWindow)
             && bank < count; window++) {
-            container.msi("MAP_MSI_BANK", bank, geometry.start() + window * span);
+            container.as(Msis.class).call("MAP_MSI_BANK", bank, geometry.start() + window * span);
             mapped.add(bank++);
         }
         return mapped;
@@ -316,7 +317,7 @@ public final class VfioCommands {
     @Descriptor("set the policy that selects the bank of a vector; first_fit, isolated, packed or spread")
     public void policy(@Descriptor("container") String name, @Descriptor("policy") String policy) {
         try {
-            bench.container(name).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
+            bench.container(name).as(Msis.class).vectorPolicy(VectorPolicy.valueOf(policy.toUpperCase(Locale.ROOT)));
         } catch (IllegalArgumentException e) {
             throw new ErrnoException(Errno.EINVAL, e, "'%s' is no policy; there are %s", policy,
                 List.of(VectorPolicy.values()));
@@ -331,9 +332,9 @@ public final class VfioCommands {
     @Descriptor("make a device raise its interrupt and wait until it arrives")
     public String ring(@Descriptor("device") String device) throws InterruptedException {
         Journal.Interrupt interrupt = bench.ring(device);
+        String reason = bench.container(interrupt.container()).reason();
         return String.format("%s: %d delivered to its own eventfd, %d to others, after %d µs",
-            interrupt.bank() < 0 && interrupt.message()
-                ? "MSI that waits (" + bench.container(interrupt.container()).reason() + ")"
+            interrupt.bank() < 0 && interrupt.message() && !reason.isEmpty() ? "MSI that waits (" + reason + ")"
                 : interrupt.through(), interrupt.delivered(), interrupt.stray(), interrupt.micros());
     }
 

@@ -45,8 +45,11 @@ import vfio.api.EventFd;
 import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Mapping;
-import vfio.api.MsiRoute;
 import vfio.api.Vfio;
+import vfio.api.msi.MsiRoute;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Swap;
+import vfio.api.swap.Swaps;
 
 /**
  * The state of a shell session: plugged and opened devices, and the journal. The only user of VFIO in this bundle; it
@@ -199,6 +202,11 @@ public final class Workbench {
     /** Whether its own code was seen to hang: it cannot be replaced until it is gone. */
     boolean hangs(Bundle bundle) {
         return hung.contains(bundle);
+    }
+
+    /** {@return the reports of the latest swaps, oldest first; none in a world that swaps nothing} */
+    List<Swap> swaps() {
+        return vfio.extension(Swaps.class).map(Swaps::latest).orElse(List.of());
     }
 
     /** {@return the latest swaps that were asked for and not done, oldest first} */
@@ -420,7 +428,7 @@ public final class Workbench {
 
     /** Has a device send the very message another one's MSI is: it must not ring. */
     Journal.Attempt forge(String name, String victim, long scratch, String expected, String remark) {
-        MsiRoute route = route(use(victim));
+        MsiRoute route = route(use(victim).container.as(Msis.class), victim);
         if (route == null) {
             throw new ErrnoException(Errno.EINVAL, "no MSI of device %s is enabled; use vfio:irq %s msi first", victim,
                 victim);
@@ -457,8 +465,14 @@ public final class Workbench {
         }
         user.eventFd = eventFd;
         user.irq = irq;
+        if (irq == Irq.INTX) {
+            return "its pin";
+        }
+        if (user.container.extension(Msis.class).isEmpty()) {
+            return "MSI by a way that only its host knows";
+        }
         MsiRoute route = route(user);
-        return irq == Irq.INTX ? "its pin" : route == null ? "MSI that waits: " + user.container.reason()
+        return route == null ? "MSI that waits: " + user.container.reason()
             : String.format("bank %d vector %d: 0x%x <- 0x%x", route.bank(), route.vector(), route.address(),
                     route.data());
     }
@@ -505,10 +519,13 @@ public final class Workbench {
         return fresh;
     }
 
+    /** {@return the route of a device's MSI; null while it has none, or if only its host knows} */
     private static MsiRoute route(Opened user) {
-        return user.container.msiRoutes().stream().filter(route -> route.device().equals(user.device.name()))
-            .findFirst()
-            .orElse(null);
+        return user.container.extension(Msis.class).map(msis -> route(msis, user.device.name())).orElse(null);
+    }
+
+    private static MsiRoute route(Msis msis, String device) {
+        return msis.routes().stream().filter(route -> route.device().equals(device)).findFirst().orElse(null);
     }
 
     /** Signals that arrived where none was due. */

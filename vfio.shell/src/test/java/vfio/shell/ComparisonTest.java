@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import vfio.api.MsiChoice;
 import vfio.api.msi.MsiAssessment;
+import vfio.api.msi.MsiChoice;
 
 class ComparisonTest {
     private static final Layout EMPTY = new Layout(new Geometry(0, 0), 0, List.of());

@@ -24,6 +24,7 @@ import irq.mpic.MpicDriver;
 import irq.mpic.MpicSettings;
 import irq.mpic.unit.Mpic;
 import irq.mpic.unit.MpicModel;
+import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -32,6 +33,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import machine.api.Access;
 import machine.api.DmaBuffer;
@@ -46,12 +48,18 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceReference;
 import vfio.api.Container;
 import vfio.api.ContainerState;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.Group;
+import vfio.api.Vfio;
+import vfio.api.msi.Msis;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.Backends;
+import vfio.api.swap.Swaps;
 import vfio.container.VfioService;
 import vfio.msi.BankStrategy;
 
@@ -100,7 +108,7 @@ class WorkbenchTest {
             container.map(0, memory, 0, 64 * MIB, Access.READ_WRITE);
             container.map(64 * MIB, memory, 64 * MIB, 64 * MIB, Access.READ);
         }
-        container.msi("MAP_MSI_BANK", 0, 256 * MIB);
+        container.as(Msis.class).call("MAP_MSI_BANK", 0, 256 * MIB);
     }
 
     @AfterEach
@@ -166,7 +174,7 @@ class WorkbenchTest {
         JsonObject msi = json().getAsJsonObject("msi");
         assertEquals(List.of(1L, 0L), List.of(msi.get("raised").getAsLong(), msi.get("delivered").getAsLong()));
         assertTrue(json().getAsJsonObject("machine").get("msiBanks").isJsonNull());
-        assertTrue(reports.all().contains("MSI without a vector"), reports.all());
+        assertTrue(reports.all().contains("MSI without a known vector"), reports.all());
         assertTrue(commands.machine().contains("No interrupt controller"), commands.machine());
         assertEquals("pin", new Journal.Interrupt("guest", "d", false, -1, -1, 0, 0, 1, 0, 5).through());
     }
@@ -187,6 +195,58 @@ class WorkbenchTest {
         assertTrue(reports.all().contains("type9"), reports.all());
     }
 
+    /** The same VFIO as a world without extensions would show it. */
+    private <T> T plain(Class<T> type, T real) {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type},
+            (self, method, arguments) -> switch (method.getName()) {
+                case "extension" -> Optional.empty();
+                case "as" -> InvocationHandler.invokeDefault(self, method, arguments);
+                case "containers" -> List.of(plain(Container.class, container));
+                case "container" -> Optional.of(plain(Container.class, container));
+                case "groupOf" -> plain(Group.class, vfio.groupOf((String) arguments[0]));
+                default -> method.invoke(real, arguments);
+            }));
+    }
+
+    @DisplayName("In a world without a choice of MSIs and without swaps, what needs them is ENOTTY, naming what is "
+        + "missing; all else works")
+    @Test
+    void withoutExtensions() throws Exception {
+        Workbench plain = new Workbench(bench.machine(), plain(Vfio.class, vfio), null);
+        VfioCommands commands = new VfioCommands(plain);
+        BundleContext context = context("acme.iommu", Iommu.class);
+        SwapCommands swaps = new SwapCommands(context, plain);
+        commands.irq(DEVICE, "msi");
+        for (Executable one : List.<Executable>of(() -> commands.msi("guest", "GET_MSI_BANK_COUNT"),
+            () -> commands.strategies("guest"), () -> commands.use("guest", "bank"),
+            () -> commands.banks("guest", "0", "4", "5"), () -> commands.policy("guest", "packed"),
+            () -> plain.forge(DEVICE, DEVICE, 0, "", ""))) {
+            ErrnoException e = assertThrows(ErrnoException.class, one);
+            assertEquals("ENOTTY: container guest has no vfio.api.msi.Msis; go without, or use a VFIO that has them",
+                e.getMessage());
+        }
+        for (Executable one : List.<Executable>of(() -> swaps.swap("guest", "pamu"), () -> swaps.retry("guest"),
+            () -> swaps.stall("guest"), () -> swaps.stall("guest", "5"), swaps::swaps,
+            () -> swaps.swap("acme.iommu"))) {
+            ErrnoException e = assertThrows(ErrnoException.class, one);
+            assertTrue(e.errno() == Errno.ENOTTY && e.reason().contains(" has no vfio.api.swap."), e.getMessage());
+        }
+        assertEquals("MSI by a way that only its host knows", commands.irq(DEVICE, "msi"));
+        String rung = commands.ring(DEVICE);
+        assertTrue(rung.startsWith("MSI without a known vector: 1 delivered to its own eventfd, 0 to others"), rung);
+        assertEquals("4096 bytes, 0 wrong", commands.dma("", DEVICE, "0", "1M", "4096"));
+        String containers = commands.containers();
+        assertTrue(containers.startsWith("Container guest: pamu, ACTIVE, aperture 0x0..0x1fffffff of"), containers);
+        assertFalse(containers.contains("msi bank"), containers);
+        assertTrue(commands.report().contains("OK"), commands.report());
+        assertTrue(new Svg(plain).apertures().contains("memory RW 64 MiB"));
+        JsonObject run = JsonParser.parseString(new Json(plain).run()).getAsJsonObject();
+        assertEquals(List.of(), wrong(Files.readString(Path.of("..", "docs", "run.schema.json")), run.toString()));
+        assertTrue(run.getAsJsonArray("containers").get(0).getAsJsonObject().get("strategy").isJsonNull());
+        assertEquals(0, run.getAsJsonArray("swaps").size());
+        assertEquals(List.of(), new Completions(strategist("bank", new BankStrategy()), plain).__operations("guest"));
+    }
+
     @DisplayName("The JSON of a run is what docs/run.schema.json says, with faults, swaps, failed swaps and a "
         + "BLOCKED container in it, too")
     @Test
@@ -195,7 +255,7 @@ class WorkbenchTest {
         VfioCommands commands = new VfioCommands(bench);
         commands.refused("", DEVICE, "read", "0x8000000", "UNMAPPED");
         commands.refused("", DEVICE, "write", "0x4000000", "DENIED");
-        container.swap("pamu");
+        container.as(Backends.class).swap("pamu");
         assertThrows(ErrnoException.class,
             () -> new SwapCommands(context("acme.iommu", Iommu.class), bench).swap("guest", "type9"));
         commands.irq(DEVICE, "msi");
@@ -209,7 +269,7 @@ class WorkbenchTest {
         assertEquals(List.of("WAV", "APV"), run.getAsJsonArray("faults").asList().stream()
             .map(fault -> fault.getAsJsonObject().get("recorded").getAsString()).toList());
         String at = run.getAsJsonArray("swaps").get(0).getAsJsonObject().get("at").getAsString();
-        assertEquals(vfio.swaps().get(0).at(), Instant.parse(at));
+        assertEquals(vfio.as(Swaps.class).latest().get(0).at(), Instant.parse(at));
         vfio.removeIommu(pamu);
         assertEquals(List.of(), wrong(schema, new Json(bench).run()));
         run.addProperty("surplus", 1);
@@ -312,7 +372,7 @@ class WorkbenchTest {
                 }
                 return method.getName().equals("name") ? "slow" : method.invoke(bank, arguments);
             }), 0);
-        Thread explains = new Thread(container::explainMsi);
+        Thread explains = new Thread(container.as(Msis.class)::explain);
         explains.start();
         busy.await();
         Completions completions = new Completions(strategist("bank", new BankStrategy()), bench);

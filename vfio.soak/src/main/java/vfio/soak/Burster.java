@@ -46,7 +46,7 @@ final class Burster extends Worker {
             referee.lost.increment();
             referee.fail("%s: %d messages were sent and none has arrived after %d s: %s, %s %s", name(), burst,
                 Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason(),
-                tenant.container().msiRoutes());
+                tenant.msis().routes());
         }
         driver.acknowledge();
         mover.copy();

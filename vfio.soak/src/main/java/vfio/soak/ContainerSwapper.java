@@ -9,7 +9,8 @@ import java.util.SplittableRandom;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.Container;
-import vfio.api.MsiChoice;
+import vfio.api.msi.MsiChoice;
+import vfio.api.swap.Backends;
 
 /** The swapper of containers: moves one to another provider, unmap rule, MSI strategy or stall bound. */
 final class ContainerSwapper extends Swapper {
@@ -39,7 +40,7 @@ final class ContainerSwapper extends Swapper {
                 String type = types.get(random.nextInt(types.size()));
                 referee.swap("swap", container.name() + " to " + type);
                 try {
-                    container.swap(type);
+                    container.as(Backends.class).swap(type);
                 } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     expectNotNow(referee, "swap of container " + container.name(), e);
                 }
@@ -48,10 +49,10 @@ final class ContainerSwapper extends Swapper {
             default -> {
                 if (which > 0) {
                     // The first one keeps its bound, so that it can be checked.
-                    container.stallBound(BOUNDS.get(random.nextInt(BOUNDS.size())));
+                    container.as(Backends.class).stallBound(BOUNDS.get(random.nextInt(BOUNDS.size())));
                 }
                 try {
-                    container.retry();
+                    container.as(Backends.class).retry();
                 } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     expectNotNow(referee, "retry of container " + container.name(), e);
                 }
@@ -63,8 +64,8 @@ final class ContainerSwapper extends Swapper {
     private void strategy(Tenant tenant) {
         Container container = tenant.container();
         try {
-            List<MsiChoice> feasible = container.explainMsi().stream().filter(choice -> choice.assessment().feasible())
-                .toList();
+            List<MsiChoice> feasible = tenant.msis().explain().stream()
+                .filter(choice -> choice.assessment().feasible()).toList();
             int dice = random.nextInt(feasible.size() + 1);
             String name = dice == 0 ? "" : feasible.get(dice - 1).name();
             referee.swap("strategy", container.name() + " to " + name);

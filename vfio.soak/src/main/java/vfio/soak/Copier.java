@@ -73,7 +73,7 @@ final class Copier extends Worker {
             referee.lost.increment();
             referee.fail("%s: a message was %s and has not arrived after %d s: %s, %s %s", name(), how,
                 Referee.PATIENCE_SECONDS, tenant.container().state(), tenant.container().reason(),
-                tenant.container().msiRoutes());
+                tenant.msis().routes());
         } else if (signals > 1) {
             referee.duplicated.add(signals - 1);
             referee.fail("%s: one message was %s and %d have arrived", name(), how, signals);

@@ -13,6 +13,7 @@ import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
 import org.osgi.framework.ServiceRegistration;
 import vfio.api.ContainerState;
+import vfio.api.swap.Backends;
 
 /**
  * The swapper of the IOMMU: its bundle is stopped, updated and replaced, and other providers of its kind take over: one
@@ -75,7 +76,7 @@ final class IommuSwapper extends BundleSwapper {
             for (int i = 0; i < tenants.size(); i++) {
                 Tenant tenant = tenants.get((first + i) % tenants.size());
                 try {
-                    tenant.container().swap(type);
+                    tenant.container().as(Backends.class).swap(type);
                 } catch (RuntimeException | LinkageError | OutOfMemoryError e) {
                     ContainerSwapper.expectNotNow(referee,
                         "swap of container " + tenant.container().name() + " to a provider that fails at call "

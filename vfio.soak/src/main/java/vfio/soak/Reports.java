@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 
 /**
  * The statistics of all swap reports. Reports themselves are not kept, since their number is unbounded: sums, one

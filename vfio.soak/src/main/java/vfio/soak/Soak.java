@@ -33,9 +33,9 @@ import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import vfio.api.Container;
 import vfio.api.ContainerState;
 import vfio.api.Device;
-import vfio.api.SwapListener;
 import vfio.api.Vfio;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
+import vfio.api.swap.SwapListener;
 
 /**
  * One run: plugs devices, opens containers, starts the workers, swaps backends for the given time, compares everything

@@ -46,8 +46,8 @@ abstract class Swapper extends Worker {
                     referee.fail(
                         "container %s: not %s within %d s after a swap: %s, %s, MSI strategy %s, placed %s, routed %s",
                         tenant.container().name(), what, Referee.PATIENCE_SECONDS, tenant.container().state(),
-                        tenant.container().reason(), tenant.container().msiStrategy().orElse("none"),
-                        tenant.container().msiPlacements(), tenant.container().msiRoutes());
+                        tenant.container().reason(), tenant.msis().strategy().orElse("none"),
+                        tenant.msis().placements(), tenant.msis().routes());
                     return;
                 }
                 Thread.sleep(GLANCE_MILLIS);

@@ -28,6 +28,8 @@ import vfio.api.Irq;
 import vfio.api.IrqSet;
 import vfio.api.Vfio;
 import vfio.api.msi.MsiPlacement;
+import vfio.api.msi.Msis;
+import vfio.api.swap.Backends;
 
 /**
  * One container with its memory and its devices, owned by one program. The memory that no device may reach is filled
@@ -38,6 +40,7 @@ final class Tenant implements AutoCloseable {
     private final Referee referee;
     private final Vfio vfio;
     private final Container container;
+    private final Msis msis;
     private final Layout layout;
     private final boolean windowed;
     private final DmaBuffer mirror;
@@ -65,6 +68,7 @@ final class Tenant implements AutoCloseable {
         this.container = vfio.openContainer(name);
         List<AutoCloseable> made = new ArrayList<>(List.of(container));
         try {
+            msis = container.as(Msis.class);
             for (String device : names) {
                 Group group = vfio.groupOf(device);
                 if (!container.groups().contains(group)) {
@@ -93,7 +97,7 @@ final class Tenant implements AutoCloseable {
             if (windowed) {
                 container.set(new Geometry(layout.start(), size));
                 container.set(new Windows(slots));
-                container.msiStrategy("window");
+                msis.strategy("window");
             }
             for (int slot = 0; slot < slots / 2; slot += 2) {
                 container.map(layout.iova(slot), arena, offset(slot), layout.span(), Access.READ_WRITE);
@@ -101,7 +105,7 @@ final class Tenant implements AutoCloseable {
             for (String device : names) {
                 devices.add(vfio.groupOf(device).device(device));
             }
-            bound = container.stallBound();
+            bound = container.as(Backends.class).stallBound();
         } catch (RuntimeException e) {
             for (int i = 0; i < made.size(); i++) {
                 try {
@@ -116,6 +120,10 @@ final class Tenant implements AutoCloseable {
 
     Container container() {
         return container;
+    }
+
+    Msis msis() {
+        return msis;
     }
 
     Layout layout() {
@@ -211,16 +219,16 @@ final class Tenant implements AutoCloseable {
 
     /** Whether everything works: translations are there and every MSI has its vector. */
     boolean working() {
-        return container.state() == ContainerState.ACTIVE && container.msiRoutes().size() == interrupting;
+        return container.state() == ContainerState.ACTIVE && msis.routes().size() == interrupting;
     }
 
     /** The strategies' bundle is about to be swapped: what has been placed for its user must be there afterwards. */
     void expectBanks() {
         synchronized (choice) {
-            List<MsiPlacement> placements = container.msiPlacements();
+            List<MsiPlacement> placements = msis.placements();
             // Of others a bank is placed for as long as vectors of it are enabled, and those are given back meanwhile.
             expected = placements.isEmpty() ? null
-                : container.msiStrategy().filter(Set.of("bank", "flag", "fd", "window")::contains)
+                : msis.strategy().filter(Set.of("bank", "flag", "fd", "window")::contains)
                 .map(strategy -> new Banks(strategy, placements)).orElse(null);
         }
     }
@@ -228,8 +236,8 @@ final class Tenant implements AutoCloseable {
     /** Whether the banks that are expected are where they were, by the same strategy. */
     boolean hasBanks() {
         synchronized (choice) {
-            return expected == null || container.msiStrategy().equals(Optional.of(expected.strategy))
-                && container.msiPlacements().containsAll(expected.placements);
+            return expected == null || msis.strategy().equals(Optional.of(expected.strategy))
+                && msis.placements().containsAll(expected.placements);
         }
     }
 
@@ -246,7 +254,7 @@ final class Tenant implements AutoCloseable {
     void choose(String strategy) {
         synchronized (choice) {
             if (expected == null) {
-                container.msiStrategy(strategy);
+                msis.strategy(strategy);
             }
         }
     }
@@ -265,20 +273,20 @@ final class Tenant implements AutoCloseable {
 
     private void placeBanks() {
         try {
-            String strategy = container.msiStrategy().orElse("");
-            if (container.state() != ContainerState.ACTIVE || !container.msiPlacements().isEmpty()) {
+            String strategy = msis.strategy().orElse("");
+            if (container.state() != ContainerState.ACTIVE || !msis.placements().isEmpty()) {
                 return;
             }
             // One bank per slot, the first ones behind the memory that comes and goes.
             switch (strategy) {
                 case "bank" -> {
-                    long banks = container.msi("GET_MSI_BANK_COUNT");
+                    long banks = msis.call("GET_MSI_BANK_COUNT");
                     for (int bank = 0; bank < banks; bank++) {
-                        container.msi("MAP_MSI_BANK", bank, layout.iova(layout.firstBank() + bank));
+                        msis.call("MAP_MSI_BANK", bank, layout.iova(layout.firstBank() + bank));
                     }
                 }
-                case "flag" -> container.msi("MAP_DMA_MSI", layout.iova(layout.firstBank()), 0x1000);
-                case "fd" -> container.msi("MAP_DMA_FD", container.msi("MMAP", container.msi("GET_MSI_FD", 0)),
+                case "flag" -> msis.call("MAP_DMA_MSI", layout.iova(layout.firstBank()), 0x1000);
+                case "fd" -> msis.call("MAP_DMA_FD", msis.call("MMAP", msis.call("GET_MSI_FD", 0)),
                     layout.iova(layout.firstBank()));
                 default -> {
                 }

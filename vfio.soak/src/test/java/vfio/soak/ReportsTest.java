@@ -14,7 +14,7 @@ import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 
 @Timeout(60)
 class ReportsTest {

@@ -24,7 +24,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 
 class VerdictTest {
     private static final Leaks.Left NOTHING = new Leaks.Left(List.of(), Map.of());

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The contract of an MSI strategy, which decides how a device's MSIs reach their doorbell.
+ * The choice of how a container's MSIs reach their doorbells: the extension {@link vfio.api.msi.Msis}. A VFIO whose
+ * host decides that alone, as Linux does, does not have it.
  *
- * <p>An MSI is a memory write. Behind an IOMMU that translates it, the bank it rings has to be mapped at some device
- * address. The strategy decides who picks that address, who maps it and when, and what the user has to know for that.
- * The host owns the vector (the data), the strategy or user that places the window owns the address; the container
- * composes both.
+ * <pre>
+ *  container.as(Msis.class).call("MAP_MSI_BANK", 0, 0x10000000);
+ * </pre>
  *
- * <p>A strategy is a service {@link vfio.api.msi.MsiStrategy}. For each container that uses it, it binds a
- * {@link vfio.api.msi.MsiSession}, which works through the {@link vfio.api.msi.MsiEnvironment} the container gives it.
- * All calls of a session come with the container's lock held, one at a time; the environment must be used only inside
- * them.
+ * <p>The strategies themselves are providers of {@link vfio.api.msi.strategy}.
  */
 @Export
 @Version("1.0.0")

@@ -3,7 +3,7 @@ package vfio.container.host;
 
 import java.time.Duration;
 import java.util.List;
-import vfio.api.Container;
+import vfio.api.swap.Backends;
 
 /**
  * The host's limits for each container.
@@ -11,7 +11,7 @@ import vfio.api.Container;
  * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
  * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number
  * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
- * @param stallBound how long a new container's devices may wait during a swap, see {@link Container#stallBound}
+ * @param stallBound how long a new container's devices may wait during a swap, see {@link Backends#stallBound}
  * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
  * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though
  *     firmware wants memory mapped one to one for them

@@ -4,7 +4,7 @@ package vfio.container.host;
 import irq.api.InterruptController;
 import java.util.List;
 import machine.api.Machine;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 
 /**
  * A container's view of its host: the backends, the limits, the listeners. Any thread, any lock.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.host;
 
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
 
 /** An available MSI strategy; of several feasible ones the highest ranking is chosen. */
 public record RankedStrategy(MsiStrategy strategy, int ranking) {

@@ -6,8 +6,8 @@ import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import vfio.api.msi.MsiPlacement;
-import vfio.api.msi.MsiSession;
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiSession;
+import vfio.api.msi.strategy.MsiStrategy;
 import vfio.container.host.Cleanup;
 
 /**

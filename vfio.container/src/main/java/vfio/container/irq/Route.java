@@ -4,7 +4,7 @@ package vfio.container.irq;
 import irq.api.InterruptController;
 import irq.api.MsiVector;
 import java.util.concurrent.atomic.AtomicBoolean;
-import vfio.api.MsiRoute;
+import vfio.api.msi.MsiRoute;
 
 /**
  * One vector of one device, with all that is needed to route it again. Guarded by the container's lock, but for

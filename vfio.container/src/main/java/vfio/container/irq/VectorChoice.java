@@ -9,7 +9,7 @@ import java.util.Set;
 import java.util.function.IntPredicate;
 import machine.api.Errno;
 import machine.api.ErrnoException;
-import vfio.api.VectorPolicy;
+import vfio.api.msi.VectorPolicy;
 
 /**
  * The choice of the banks of a container's vectors: its policy, and the banks that other containers leave. Thread-safe.

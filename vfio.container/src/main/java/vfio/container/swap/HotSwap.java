@@ -5,7 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import machine.api.Errno;
 import machine.api.ErrnoException;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 import vfio.container.dma.ProviderChoice;
 import vfio.container.dma.RestorePlan;
 import vfio.container.dma.Translation;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.swap;
 
-import vfio.api.msi.MsiStrategy;
+import vfio.api.msi.strategy.MsiStrategy;
 import vfio.container.host.Cleanup;
 import vfio.container.irq.MsiBinding;
 import vfio.container.state.ContainerStatus;

@@ -3,7 +3,7 @@ package vfio.container.swap;
 
 import java.time.Instant;
 import java.util.Set;
-import vfio.api.Swap;
+import vfio.api.swap.Swap;
 import vfio.container.dma.Translation;
 import vfio.container.irq.MsiBinding;
 import vfio.container.state.Quiescence;

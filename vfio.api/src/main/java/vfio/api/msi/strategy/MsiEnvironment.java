@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api.msi;
+package vfio.api.msi.strategy;
 
 import iommu.api.Geometry;
 import iommu.api.IommuCapabilities;
@@ -7,6 +7,7 @@ import iommu.api.ReservedRegion;
 import java.util.List;
 import org.osgi.annotation.versioning.ProviderType;
 import vfio.api.Mapping;
+import vfio.api.msi.MsiPlacement;
 
 /** A strategy's view of one container, and the two operations it can perform on it. */
 @ProviderType

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api.msi;
+package vfio.api.msi.strategy;
 
 import java.util.List;
 import org.osgi.annotation.versioning.ConsumerType;
+import vfio.api.msi.MsiAssessment;
 
 /** A policy that decides how MSIs pass the IOMMU. A service; stateless, any thread. */
 @ConsumerType

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api;
+package vfio.api.swap;
 
 import org.osgi.annotation.versioning.ConsumerType;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api;
+package vfio.api.swap;
 
 import java.time.Instant;
 import org.osgi.annotation.versioning.ProviderType;
@@ -22,7 +22,7 @@ import org.osgi.annotation.versioning.ProviderType;
  * @param refused number of accesses that were refused during the swap because the bound had passed
  * @param carried MSIs that devices sent meanwhile and that were delivered afterwards; several of one vector are
  *     delivered as one
- * @param failure empty after success, else the obstacle; {@link Container#state} gives the container's state
+ * @param failure empty after success, else the obstacle; {@link vfio.api.Container#state} gives the container's state
  */
 @ProviderType
 public record Swap(Instant at, String container, Backend backend, String from, String to, int attributes, int mappings,

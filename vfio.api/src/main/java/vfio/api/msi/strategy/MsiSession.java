@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api.msi;
+package vfio.api.msi.strategy;
 
 import iommu.api.ReservedRegion;
 import java.util.List;
 import org.osgi.annotation.versioning.ConsumerType;
+import vfio.api.msi.MsiPlacement;
 
 /** A strategy's work for one container. Called with the container's lock held. */
 @ConsumerType

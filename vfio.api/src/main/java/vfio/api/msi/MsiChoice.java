@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package vfio.api;
+package vfio.api.msi;
 
 import org.osgi.annotation.versioning.ProviderType;
-import vfio.api.msi.MsiAssessment;
 
 /**
  * The resolver's view of one strategy for one container.
