@@ -205,7 +205,7 @@ class StrategyMoveTest {
         board.trip.at("session close", false);
         container.as(Msis.class).strategy("auto");
         assertEquals(Optional.of("auto"), container.as(Msis.class).strategy());
-        assertTrue(container.reason().contains("MSI strategy manual did not end well: session close fails"),
+        assertTrue(container.reason().contains("MSI strategy manual did not end well: EIO: session close fails"),
             container.reason());
         rings();
     }
