@@ -44,7 +44,7 @@ public class Dma {
         public void setUp() {
             VtdBoard board = new VtdBoard();
             IommuDomain domain = board.driver.open();
-            domain.attach(VtdBoard.SOURCE);
+            domain.attach(VtdBoard.REQUESTER);
             long size = (bytes + 3 * VtdBoard.PAGE - 1) & -VtdBoard.PAGE;
             DmaBuffer buffer = board.machine.memory().allocate(size, VtdBoard.PAGE, DmaMemory.Layout.SCATTERED);
             domain.map(0, buffer, 0, size, Access.READ_WRITE);

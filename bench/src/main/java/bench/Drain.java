@@ -37,7 +37,7 @@ public class Drain {
         public void start() {
             stop = false;
             IommuDomain domain = board.driver.open();
-            domain.attach(VtdBoard.SOURCE);
+            domain.attach(VtdBoard.REQUESTER);
             DmaBuffer page = board.memory(VtdBoard.PAGE, VtdBoard.PAGE);
             domain.map(0, page, 0, VtdBoard.PAGE, Access.READ_WRITE);
             DmaPort port = board.port();

@@ -100,7 +100,7 @@ public class Gap {
     @Benchmark
     public IommuDomain bare(Bare s) {
         IommuDomain domain = s.board.driver.open();
-        domain.attach(VtdBoard.SOURCE);
+        domain.attach(VtdBoard.REQUESTER);
         for (long i = 0; i < s.mappings; i++) {
             domain.map(Mapped.iova(i), s.page, 0, VtdBoard.PAGE, Access.READ_WRITE);
         }

@@ -64,7 +64,7 @@ public class MapUnmap {
         public void setUp() {
             port = board.port();
             domain = board.driver.open();
-            domain.attach(VtdBoard.SOURCE);
+            domain.attach(VtdBoard.REQUESTER);
             for (long i = 0; i < standing(); i++) {
                 domain.map(BASE + i * 2 * VtdBoard.PAGE, page, 0, VtdBoard.PAGE, Access.READ_WRITE);
             }

@@ -39,6 +39,7 @@ final class QoriqBoard {
     static final long WHOAMI = CCSR + 0x40000 + 0x20090;
     private static final String PIC = "/soc/pic@40000";
     private static final String INSTANCE = "/soc/iommu@20000/pamu@0";
+    private static final Requester REQUESTER = new Requester(LIODN, INSTANCE, 0);
 
     final LocalMachine machine;
     final TranslationUnit pamu;
@@ -78,7 +79,7 @@ final class QoriqBoard {
         domain = iommu.open();
         domain.set(new Geometry(0, APERTURE));
         domain.set(new Windows(windows));
-        domain.attach(LIODN);
+        domain.attach(REQUESTER);
         DmaBuffer buffer = machine.memory().allocate(0x1_0000, 0x1_0000, DmaMemory.Layout.CONTIGUOUS);
         for (int i = 0; i < windows - 1; i++) {
             domain.map(window(i), buffer, 0, 0x1_0000, Access.READ_WRITE);
@@ -91,7 +92,7 @@ final class QoriqBoard {
     }
 
     DmaPort port() {
-        return machine.openPort(new Requester(LIODN, INSTANCE, 0));
+        return machine.openPort(REQUESTER);
     }
 
     /** Puts a handler behind an MSI. {@return what the device writes where} */

@@ -59,7 +59,7 @@ public class Translate {
             VtdBoard board = new VtdBoard();
             unit = board.unit;
             IommuDomain domain = board.driver.open();
-            domain.attach(VtdBoard.SOURCE);
+            domain.attach(VtdBoard.REQUESTER);
             long size = 1L << shift;
             DmaBuffer buffer = board.memory(2 * size, size);
             for (long i = 0; i < mappings; i++) {

@@ -21,9 +21,10 @@ import machine.local.LocalMachine;
 /** A PC reduced to the road: memory, one VT-d unit, its driver, and one device, source id 0x10. */
 final class VtdBoard {
     static final int SOURCE = 0x10;
+    static final Requester REQUESTER = new Requester(SOURCE, "/drhd@fed90000", 1);
     static final long PAGE = 4096;
     private static final long BASE = 0xfed9_0000L;
-    private static final String PATH = "/drhd@fed90000";
+    private static final String PATH = REQUESTER.unit();
 
     final LocalMachine machine;
     final VtdUnit unit;
@@ -39,7 +40,7 @@ final class VtdBoard {
     }
 
     DmaPort port() {
-        return machine.openPort(requester());
+        return machine.openPort(REQUESTER);
     }
 
     DmaBuffer memory(long size, long alignment) {
@@ -49,10 +50,6 @@ final class VtdBoard {
     /** {@return a function that is there and does nothing: a container needs one to choose its IOMMU} */
     PciFunction function() {
         return new Idle();
-    }
-
-    private static Requester requester() {
-        return new Requester(SOURCE, PATH, 1);
     }
 
     private static final class Idle implements PciFunction {
@@ -68,7 +65,7 @@ final class VtdBoard {
 
         @Override
         public Requester requester() {
-            return VtdBoard.requester();
+            return VtdBoard.REQUESTER;
         }
 
         @Override

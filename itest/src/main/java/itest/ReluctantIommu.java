@@ -40,7 +40,7 @@ final class ReluctantIommu implements Iommu {
     }
 
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         return real.reservedRegions(requester);
     }
 

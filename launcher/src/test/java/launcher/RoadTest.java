@@ -80,7 +80,7 @@ class RoadTest {
             domain.set(new Windows(8));
             domain.map(0, memory, 0, 64 * MIB, Access.READ_WRITE);
             domain.mapDoorbell(0x10000000, mpic.doorbells().banks().get(0).page(), 0x1000);
-            domain.attach(device.requester().id());
+            domain.attach(device.requester());
 
             // Memory.
             assertEquals(Bus.OK, device.write(0x1234, 4, 0xcafebabeL));

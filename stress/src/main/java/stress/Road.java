@@ -114,8 +114,9 @@ final class Road {
         IommuDomain domain = new PamuDriver(machine, node, PamuSettings.DEFAULT).open();
         domain.set(new Geometry(0, SLOTS * PAGE));
         domain.set(new Windows(SLOTS));
-        domain.attach(1);
-        return new Road(machine, domain, machine.openPort(new Requester(1, instance.path(), 1)), PAGE);
+        Requester requester = new Requester(1, instance.path(), 1);
+        domain.attach(requester);
+        return new Road(machine, domain, machine.openPort(requester), PAGE);
     }
 
     private static Road vtdRoad() {
@@ -124,8 +125,9 @@ final class Road {
         LocalMachine machine = machine(node);
         machine.attach(node, new VtdUnit(machine.bus(), VtdSettings.DEFAULT, registers).plug(node.path()));
         IommuDomain domain = new VtdDriver(machine, List.of(node), VtdDriverSettings.DEFAULT).open();
-        domain.attach(0x10);
-        return new Road(machine, domain, machine.openPort(new Requester(0x10, node.path(), 1)), 1L << 30);
+        Requester requester = new Requester(0x10, node.path(), 1);
+        domain.attach(requester);
+        return new Road(machine, domain, machine.openPort(requester), 1L << 30);
     }
 
     private static LocalMachine machine(Node... nodes) {

@@ -40,12 +40,12 @@ public interface Iommu {
      * {@return the ranges that must not be mapped in a domain this requester is attached to, by ascending start: those
      *     of {@link #capabilities} and the requester's own, such as firmware's identity mappings}
      */
-    List<ReservedRegion> reservedRegions(int requester);
+    List<ReservedRegion> reservedRegions(Requester requester);
 
     /**
      * {@return whether the requester sits behind hardware that this driver drives ({@link Requester#unit}); only then
-     * is it under the translations of a domain it is attached to, and the container attaches no others. The same answer
-     * for as long as the service lives; quick}
+     * is it under the translations of a domain it is attached to. The container attaches no others, and {@link
+     * IommuDomain#attach} refuses them. The same answer for as long as the service lives; quick}
      */
     boolean serves(Requester requester);
 

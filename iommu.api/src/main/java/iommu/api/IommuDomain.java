@@ -2,6 +2,7 @@
 package iommu.api;
 
 import machine.api.DmaBuffer;
+import machine.api.Requester;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
@@ -21,18 +22,23 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Puts a requester under this domain's translations. Until then it is blocked.
      *
-     * @throws machine.api.ErrnoException EBUSY if it is attached to another domain; EEXIST if it is attached to this
-     *     one; EINVAL if the hardware has no entry for such an id, or it sits behind other hardware, as far as the
-     *     machine says; ENOSPC if its tables are full
+     * <p>Which entry of which tables that is, the record says: its id at its unit. Two records with the same id and
+     * unit are one requester, whatever else is in them. The numbers that other hardware knows it by are there for a
+     * provider that needs them.
+     *
+     * @throws machine.api.ErrnoException EINVAL, naming its unit, if this provider does not {@linkplain Iommu#serves
+     *     serve} it; EINVAL if the hardware has no entry for such an id; EBUSY if it is attached to another domain;
+     *     EEXIST if it is attached to this one; ENOSPC if tables are full
      */
-    void attach(int requester);
+    void attach(Requester requester);
 
     /**
-     * Blocks a requester; when this returns none of its accesses is in flight any more.
+     * Blocks a requester; when this returns none of its accesses is in flight any more. Where several units look one id
+     * up in one table, it is blocked when it has been detached behind each of them.
      *
      * @throws machine.api.ErrnoException ENOENT if it is not attached
      */
-    void detach(int requester);
+    void detach(Requester requester);
 
     /**
      * Maps part of a buffer. The caller keeps the memory alive until it is unmapped.

@@ -14,7 +14,8 @@
  *     too, never bypassed.
  * <li>When {@link iommu.api.IommuDomain#unmap} returns, nothing in flight uses the old translation
  *     ({@link machine.api.Bus#sync}).
- * <li>It says which requesters sit behind its hardware ({@link iommu.api.Iommu#serves}) and attaches no others.
+ * <li>It says which requesters sit behind its hardware ({@link iommu.api.Iommu#serves}) and attaches no others. All it
+ *     has to know of one is in the {@link machine.api.Requester} it is given: nobody asks the machine's slots.
  * <li>A method that throws an {@link machine.api.ErrnoException} has left the domain as it was. After anything else, an
  *     error or a mistake, the container closes the domain, and opens and fills another.
  * <li>An attribute of its own has a name that begins with the bundle's, and {@link iommu.api.Iommu#attribute} makes a
@@ -29,7 +30,7 @@
  *  domain.set(new Geometry(0, 512L &lt;&lt; 20));
  *  domain.set(new Windows(8));
  *  domain.map(0, buffer, 0, 64L &lt;&lt; 20, Access.READ_WRITE);
- *  domain.attach(193);
+ *  domain.attach(slot.requester(0, 0));
  * </pre>
  */
 @Export

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,10 +23,12 @@ import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Requester;
 
 /**
  * An aperture and its windows, for any number of LIODNs; each has a PPAACT entry and a range of SPAACT entries of its
- * own.
+ * own. All PAMUs read the same tables: a LIODN that is attached behind several of them has one entry, which goes when
+ * it has been detached behind each.
  *
  * <p>While no LIODN is attached the same entries lie in memory as a <em>draft</em>, under a number that no LIODN has,
  * so that {@link #lookup} reads what a device would be given. The first LIODN that is attached takes the draft's
@@ -64,6 +67,8 @@ final class PamuDomain implements IommuDomain {
         int first = NONE;
         /** A violation has cleared V. Guarded by {@link PamuTables#primaries}. */
         boolean tripped;
+        /** Paths of the PAMUs it is attached behind; a draft's is empty. Guarded by the domain. */
+        final Set<String> units = new HashSet<>();
 
         Member(PamuDomain domain, int liodn) {
             this.domain = domain;
@@ -117,21 +122,27 @@ final class PamuDomain implements IommuDomain {
     }
 
     @Override
-    public synchronized void attach(int requester) {
+    public synchronized void attach(Requester requester) {
         alive();
-        if (requester < 0 || requester >= PamuTables.PRIMARIES) {
-            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x",
-                requester, PamuTables.PRIMARIES - 1);
-        }
         driver.checkServes(requester);
+        int liodn = requester.id();
+        if (liodn < 0 || liodn >= PamuTables.PRIMARIES) {
+            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x has no entry in the PPAACT; LIODNs are 0..0x%x", liodn,
+                PamuTables.PRIMARIES - 1);
+        }
         mend();
-        Member member = new Member(this, requester);
-        Member other = driver.members().putIfAbsent(requester, member);
-        if (other != null) {
-            throw other.domain == this
-                ? new ErrnoException(Errno.EEXIST, "LIODN 0x%x is attached to this domain already", requester)
-                : new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there",
-                    requester);
+        Member here = members.get(liodn);
+        if (here != null) {
+            if (!here.units.add(requester.unit())) {
+                throw new ErrnoException(Errno.EEXIST, "LIODN 0x%x behind %s is attached to this domain already", liodn,
+                    requester.unit());
+            }
+            return;
+        }
+        Member member = new Member(this, liodn);
+        member.units.add(requester.unit());
+        if (driver.members().putIfAbsent(liodn, member) != null) {
+            throw new ErrnoException(Errno.EBUSY, "LIODN 0x%x is attached to another domain; detach it there", liodn);
         }
         boolean only = members.isEmpty();
         try {
@@ -139,8 +150,8 @@ final class PamuDomain implements IommuDomain {
             if (member.first < 0) {
                 throw tables.full(secondaries(windows.length));
             }
-            driver.collect(requester, ", under no domain");
-            members.put(requester, member);
+            driver.collect(liodn, ", under no domain");
+            members.put(liodn, member);
             if (only) {
                 takeOver(member);
             } else {
@@ -154,12 +165,17 @@ final class PamuDomain implements IommuDomain {
     }
 
     @Override
-    public synchronized void detach(int requester) {
+    public synchronized void detach(Requester requester) {
         alive();
         mend();
-        Member member = members.get(requester);
-        if (member == null) {
-            throw new ErrnoException(Errno.ENOENT, "LIODN 0x%x is not attached to this domain", requester);
+        Member member = members.get(requester.id());
+        if (member == null || !member.units.contains(requester.unit())) {
+            throw new ErrnoException(Errno.ENOENT, "LIODN 0x%x behind %s is not attached to this domain",
+                requester.id(), requester.unit());
+        }
+        if (member.units.size() > 1) {
+            member.units.remove(requester.unit());
+            return;
         }
         boolean tripped = member.tripped;
         leave(member);
@@ -167,7 +183,7 @@ final class PamuDomain implements IommuDomain {
             erase();
         } catch (Throwable e) {
             if (leaving.remove(member)) {
-                members.put(requester, member);
+                members.put(member.liodn, member);
                 member.tripped = tripped;
                 stale(e);
             }

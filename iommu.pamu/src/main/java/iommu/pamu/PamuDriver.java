@@ -11,13 +11,10 @@ import iommu.pamu.table.Paace;
 import iommu.pamu.table.PamuNodes;
 import iommu.pamu.table.Registers;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.StringJoiner;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import machine.api.Bus;
@@ -27,7 +24,6 @@ import machine.api.Machine;
 import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
-import machine.api.Slot;
 import machine.api.Wire;
 
 /**
@@ -77,8 +73,6 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     private final IommuCapabilities capabilities;
     private final PamuTables tables;
     private final ConcurrentHashMap<Integer, PamuDomain.Member> members = new ConcurrentHashMap<>();
-    /** Behind which PAMUs the machine's slots have a LIODN; null until somebody asks. Not changed once it is there. */
-    private volatile Map<Integer, Set<String>> places;
     private final ReentrantLock scan = new ReentrantLock();
 
     private volatile PamuSettings settings;
@@ -151,13 +145,13 @@ public final class PamuDriver implements Iommu, AutoCloseable {
 
     /** {@return nothing: every address of the aperture may be mapped} */
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         return List.of();
     }
 
     @Override
     public boolean serves(Requester requester) {
-        return serves(requester.unit());
+        return instances.stream().anyMatch(instance -> instance.path.equals(requester.unit()));
     }
 
     /** @throws ErrnoException ENODEV if the driver was closed */
@@ -256,52 +250,13 @@ public final class PamuDriver implements Iommu, AutoCloseable {
         tables.close();
     }
 
-    /**
-     * Whether a LIODN is looked up in the tables of this driver, as far as the machine's slots say. One without a place
-     * there is, if there are no other PAMUs.
-     *
-     * @throws ErrnoException EINVAL naming the PAMU that the LIODN is looked up by
-     */
-    void checkServes(int liodn) {
-        Set<String> units = places().getOrDefault(liodn, Set.of());
-        if (units.isEmpty()
-            && machine.nodes().stream().filter(node -> node.compatibleWith(PamuNodes.COMPATIBLE)).count() > 1) {
-            throw new ErrnoException(Errno.EINVAL,
-                "LIODN 0x%x: no slot of the machine gives it to a device, and there are other PAMUs "
-                + "than %s", liodn, paths());
+    /** @throws ErrnoException EINVAL if it sits behind none of these PAMUs */
+    void checkServes(Requester requester) {
+        if (!serves(requester)) {
+            throw new ErrnoException(Errno.EINVAL, "LIODN 0x%x sits behind %s, which is none of the PAMUs %s; attach "
+                + "it to a domain of the driver of that one", requester.id(), requester.unit(),
+                instances.stream().map(instance -> instance.path).toList());
         }
-        for (String unit : units) {
-            if (!serves(unit)) {
-                throw new ErrnoException(Errno.EINVAL,
-                    "LIODN 0x%x sits behind %s, which is none of the PAMUs %s; attach it to a domain of "
-                    + "the driver of that one", liodn, unit, paths());
-            }
-        }
-    }
-
-    private boolean serves(String unit) {
-        return instances.stream().anyMatch(instance -> instance.path.equals(unit));
-    }
-
-    private List<String> paths() {
-        return instances.stream().map(instance -> instance.path).toList();
-    }
-
-    private Map<Integer, Set<String>> places() {
-        Map<Integer, Set<String>> known = places;
-        if (known == null) {
-            known = new HashMap<>();
-            for (Slot slot : machine.slots()) {
-                for (int place = 0; place < (slot.pcie() ? 256 : 1); place++) {
-                    if (slot.covers(place >> 3, place & 7)) {
-                        Requester requester = slot.requester(place >> 3, place & 7);
-                        known.computeIfAbsent(requester.id(), id -> new TreeSet<>()).add(requester.unit());
-                    }
-                }
-            }
-            places = known;
-        }
-        return known;
     }
 
     Machine machine() {

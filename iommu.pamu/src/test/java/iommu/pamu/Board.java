@@ -128,8 +128,18 @@ final class Board {
         return PATH + "/pamu@" + Integer.toHexString(instance * 0x1000);
     }
 
+    /** {@return who has that LIODN behind the first PAMU} */
+    static Requester at(int liodn) {
+        return at(0, liodn);
+    }
+
+    /** {@return who has that LIODN behind a PAMU} */
+    static Requester at(int instance, int liodn) {
+        return new Requester(liodn, path(instance), 0);
+    }
+
     DmaPort port(int liodn) {
-        return machine.openPort(new Requester(liodn, path(0), 0));
+        return machine.openPort(at(liodn));
     }
 
     long write(int liodn, long iova) {

@@ -54,7 +54,7 @@ class ConcurrencyTest {
         IommuDomain domain = board.driver().open();
         domain.set(new Geometry(0, (long) windows * WINDOW));
         domain.set(new Windows(windows));
-        domain.attach(1);
+        domain.attach(Board.at(1));
         AtomicBoolean stop = new AtomicBoolean();
         AtomicLong landed = new AtomicLong();
         Thread[] devices = new Thread[2];
@@ -150,7 +150,7 @@ class ConcurrencyTest {
         timesOut(() -> stuck.unmap(0, 3 * WINDOW));
         timesOut(() -> stuck.unmap(WINDOW, WINDOW));
         timesOut(() -> stuck.set(new Enable(false)));
-        timesOut(() -> stuck.detach(1));
+        timesOut(() -> stuck.detach(Board.at(1)));
         timesOut(stuck::close);
         assertArrayEquals(before, new long[] {stuck.lookup(0, Access.WRITE), stuck.lookup(WINDOW, Access.WRITE),
             stuck.lookup(2 * WINDOW, Access.READ)});
@@ -208,7 +208,7 @@ class ConcurrencyTest {
         List<Way> ways = List.of(
             new Way("unmap", Refusal.UNMAPPED, domain -> domain.unmap(WINDOW, WINDOW)),
             new Way("enable", Refusal.NO_REQUESTER, domain -> domain.set(new Enable(false))),
-            new Way("detach", Refusal.NO_REQUESTER, domain -> domain.detach(1)),
+            new Way("detach", Refusal.NO_REQUESTER, domain -> domain.detach(Board.at(1))),
             new Way("close", Refusal.NO_REQUESTER, IommuDomain::close),
             new Way("the driver's close", Refusal.BLOCKED, domain -> driver[0].close()));
         for (Way way : ways) {
@@ -235,7 +235,7 @@ class ConcurrencyTest {
             IommuDomain domain = driver[0].open();
             domain.set(new Geometry(0, 8 * WINDOW));
             domain.set(new Windows(8));
-            domain.attach(1);
+            domain.attach(Board.at(1));
             domain.mapDoorbell(0, 0xf_f000_0000L, WINDOW);
             domain.mapDoorbell(WINDOW, 0xf_f000_0000L, WINDOW);
             DmaPort port = one.port(1);
@@ -262,7 +262,7 @@ class ConcurrencyTest {
         domain.set(new Windows(8));
         domain.map(0, board.machine.memory().allocate(3 * WINDOW, 4 * WINDOW, DmaMemory.Layout.CONTIGUOUS), 0,
             3 * WINDOW, Access.READ_WRITE);
-        domain.attach(liodn);
+        domain.attach(Board.at(liodn));
         return domain;
     }
 
@@ -276,7 +276,7 @@ class ConcurrencyTest {
         IommuDomain domain = board.driver().open();
         domain.set(new Geometry(0, 0x4000));
         domain.set(new Windows(2));
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.mapDoorbell(0, 0x1_0000_0000L, 0x2000);
         domain.mapDoorbell(0x2000, 0x1_0000_0000L, 0x2000);
         long entry = board.register64(0, 0x10);
@@ -347,11 +347,11 @@ class ConcurrencyTest {
         }
         try {
             for (int i = 0; landed.get() < 1000 || System.nanoTime() < end; i = 1 - i) {
-                domains[i].attach(1);
+                domains[i].attach(Board.at(1));
                 for (int spin = 0; spin < 50; spin++) {
                     Thread.onSpinWait();
                 }
-                domains[i].detach(1);
+                domains[i].detach(Board.at(1));
                 long word = memory[i].physical(WINDOW - 8);
                 board.bus.write(word, 8, 0);
                 for (int look = 0; look < 20; look++) {

@@ -14,7 +14,6 @@ import iommu.api.Windows;
 import iommu.pamu.table.Paace;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -27,13 +26,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Mmio;
-import machine.api.Node;
 import machine.api.Refusal;
-import machine.api.Requester;
-import machine.api.Slot;
-import machine.fixture.TestBoard;
-import machine.fixture.TestSlot;
-import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -152,8 +145,8 @@ class DomainWordsTest {
         + "every entry as it was")
     void attributes() {
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         unchanged(domain, () -> domain.set(new Windows(4)));
         unchanged(domain, () -> domain.set(new Windows(8)));
         unchanged(domain, () -> domain.set(new Geometry(0x10_0000, 0x10000)));
@@ -171,8 +164,8 @@ class DomainWordsTest {
         + "mapped and with none")
     void mappings() {
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         unchanged(domain, () -> domain.map(0x2000, buffer, 0x2000, 0x2000, RW));
         unchanged(domain, () -> domain.map(0, buffer, 0, 0x2000, Access.READ));
         unchanged(domain, () -> domain.unmap(0x1000, 0x2000));
@@ -185,8 +178,8 @@ class DomainWordsTest {
     void noPardon() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.map(0, buffer, 0, 0x1000, RW);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         board.write(1, 0x5000);
         driver.violations();
         assertEquals(Refusal.NO_REQUESTER, board.write(1, 0));
@@ -200,7 +193,7 @@ class DomainWordsTest {
         + "in flight")
     void newGeometry() {
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.set(new Stash(1, 1));
         domain.set(new Geometry(0, 0x4000));
         assertEquals("00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000", board.primary(1));
@@ -224,12 +217,12 @@ class DomainWordsTest {
     void mendedFirst() {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.map(0, buffer, 0, 0x2000, RW);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         driver.change(PamuSettings.DEFAULT);
         List<Runnable> operations = List.of(() -> domain.set(new Stash(1, 1)),
             () -> domain.map(0x2000, buffer, 0x2000, 0x1000, RW), () -> domain.unmap(0x7000, 0x1000),
-            () -> domain.lookup(0, Access.READ), () -> domain.attach(3), () -> domain.detach(2));
+            () -> domain.lookup(0, Access.READ), () -> domain.attach(Board.at(3)), () -> domain.detach(Board.at(2)));
         for (Runnable operation : operations) {
             long free = board.machine.memory().available();
             DmaBuffer lost = halfMapped(domain);
@@ -248,15 +241,15 @@ class DomainWordsTest {
         long free = board.machine.memory().available();
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.map(0, buffer, 0, 0x1000, RW);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         halfMapped(domain).close();
         domain.close();
         assertEquals(free, board.machine.memory().available());
         IommuDomain orphan = domain(0, 0x1000, 8);
         orphan.map(0, buffer, 0, 0x1000, RW);
-        orphan.attach(1);
-        orphan.attach(2);
+        orphan.attach(Board.at(1));
+        orphan.attach(Board.at(2));
         halfMapped(orphan).close();
         driver.close();
         assertEquals(free + 0x80000, board.machine.memory().available(), "and the tables'");
@@ -279,8 +272,8 @@ class DomainWordsTest {
     void mendedWaits() throws InterruptedException {
         IommuDomain domain = domain(0, 0x1000, 8);
         domain.map(0, buffer, 0, 0x1000, RW);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch leave = new CountDownLatch(1);
         DmaBuffer lost = halfMapped(domain);
@@ -323,8 +316,8 @@ class DomainWordsTest {
         + "none is lost")
     void entriesTakenMeanwhile() {
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         IommuDomain[] others = new IommuDomain[20];
         int[] opened = new int[1];
         meanwhile = () -> {
@@ -393,7 +386,7 @@ class DomainWordsTest {
         + "not beyond")
     void doorbells() {
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.mapDoorbell(0x2000, 0x5000_4000L, 0x3000);
         assertEquals(0x5000_6010L, board.write(1, 0x4010));
         domain.mapDoorbell(0x7000, 0xf_ffff_f000L, 0x1000);
@@ -408,7 +401,7 @@ class DomainWordsTest {
     void contiguousFromOffset() {
         DmaBuffer scattered = board.machine.memory().allocate(0x4000, 0x1000, Layout.SCATTERED);
         IommuDomain domain = domain(0, 0x1000, 8);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0x1000, scattered, 0x2000, 0x2000, RW);
         assertEquals(scattered.physical(0x2000), board.read(1, 0x1000));
         assertEquals(scattered.physical(0x3000), board.read(1, 0x2000));
@@ -440,8 +433,8 @@ class DomainWordsTest {
     void lookupMalformed() {
         IommuDomain domain = domain(0, 0x1000, 4);
         domain.map(0, buffer, 0, 0x4000, RW);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         assertEquals(buffer.physical(0x1000), domain.lookup(0x1000, Access.READ));
         // Window 1 of LIODN 2 is the fourth secondary entry.
         long entry = board.register64(0, 0x10) + 64 * 3;
@@ -466,48 +459,13 @@ class DomainWordsTest {
         IommuDomain domain = domain(0, 0x1000, 4);
         for (int i = 0; i < 70; i++) {
             board.write(100 + i, 0);
-            domain.attach(1);
-            domain.detach(1);
+            domain.attach(Board.at(1));
+            domain.detach(Board.at(1));
         }
         List<Violation> records = driver.violations();
         assertEquals(64, records.size());
         assertEquals(100, records.get(0).requester());
         assertEquals(163, records.get(63).requester());
         assertEquals(List.of(), driver.violations());
-    }
-
-    /** A slot of one function, at device 3, function 2. */
-    private static Slot slot(boolean pcie, int liodn, String unit) {
-        TestSlot slot = TestSlot.of("slot", "0000:01",
-            place -> pcie && place != (3 << 3 | 2) ? null : new Requester(liodn + place, unit, liodn));
-        return pcie ? slot : slot.master();
-    }
-
-    @Test
-    @DisplayName("PAMU attach: every function that a slot covers has its LIODN there, and no other; a slot without "
-        + "functions has one")
-    void functions() {
-        driver.close();
-        Node one = Board.pamu("/one", Board.PAMU, 1);
-        Node two = Board.pamu("/two", Board.PAMU + 0x1000, 1);
-        List<Node> nodes = new ArrayList<>(board.machine.nodes());
-        nodes.remove(board.node);
-        nodes.removeAll(board.node.children());
-        LocalMachine machine = new LocalMachine(
-            TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
-            .slots(slot(true, 0x100, "/one/pamu@0"), slot(true, 0x200, "/two/pamu@0"),
-                    slot(false, 0x300, "/one/pamu@0"))
-                .board(),
-            board.bus);
-        try (PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT)) {
-            IommuDomain domain = first.open();
-            domain.attach(0x100 + 3 * 8 + 2);
-            domain.attach(0x300);
-            refused(Errno.EINVAL, "behind /two/pamu@0, which is none of the PAMUs [/one/pamu@0]",
-                () -> domain.attach(0x200 + 3 * 8 + 2));
-            for (int liodn : new int[] {0x100, 0x100 + 3 * 8, 0x100 + 2, 0x301, 0x300 + 3 * 8 + 2}) {
-                refused(Errno.EINVAL, "no slot", () -> domain.attach(liodn));
-            }
-        }
     }
 }

@@ -151,8 +151,8 @@ class DriverRegistersTest {
     void nobodyIsKeptWaiting() {
         PamuDriver driver = driver();
         IommuDomain domain = driver.open();
-        List<Runnable> readers = List.of(driver::violations, () -> domain.attach(1), () -> domain.set(new Enable(true)),
-            () -> domain.detach(1));
+        List<Runnable> readers = List.of(driver::violations, () -> domain.attach(Board.at(1)),
+            () -> domain.set(new Enable(true)), () -> domain.detach(Board.at(1)));
         for (Runnable reader : readers) {
             reader.run();
             assertEquals(List.of(), assertTimeoutPreemptively(Duration.ofSeconds(20), driver::violations));

@@ -180,9 +180,9 @@ class EveryAccessTest {
             insist(() -> domain.set(new Geometry(0, 0x4000)));
             insist(() -> domain.set(new Windows(4)));
             insist(() -> domain.map(0, buffer, 0, 0x2000, RW));
-            insist(() -> domain.attach(1));
+            insist(() -> domain.attach(Board.at(1)));
             assertEquals(buffer.physical(0x1800), board.read(1, 0x1800));
-            insist(() -> domain.attach(2));
+            insist(() -> domain.attach(Board.at(2)));
             insist(() -> domain.map(0x3000, buffer, 0x3000, 0x800 * 2, Access.READ));
             insist(() -> domain.unmap(0, 0x1000));
             assertEquals(Refusal.UNMAPPED, board.read(2, 0));
@@ -194,7 +194,7 @@ class EveryAccessTest {
             insist(() -> domain.set(new Enable(true)));
             assertEquals(buffer.physical(0x1800), board.read(1, 0x1800));
             insist(() -> assertEquals(buffer.physical(0x1800), domain.lookup(0x1800, Access.READ)));
-            insist(() -> domain.detach(1));
+            insist(() -> domain.detach(Board.at(1)));
             assertEquals(Refusal.NO_REQUESTER, board.read(1, 0x1800));
             insist(() -> domain.unmap(0, 0x4000));
             insist(() -> domain.set(new Windows(2)));
@@ -202,11 +202,11 @@ class EveryAccessTest {
             insist(() -> domain.set(new Windows(8)));
             insist(() -> domain.map(0x7000, buffer, 0x7000, 0x1000, RW));
             assertEquals(buffer.physical(0x7000), board.read(2, 0x7000));
-            insist(() -> domain.detach(2));
+            insist(() -> domain.detach(Board.at(2)));
             insist(() -> assertEquals(buffer.physical(0x7000), domain.lookup(0x7000, Access.READ)));
-            insist(() -> other.attach(2));
+            insist(() -> other.attach(Board.at(2)));
             assertEquals(Refusal.NO_REQUESTER, board.read(2, 0x7000));
-            insist(() -> domain.attach(3));
+            insist(() -> domain.attach(Board.at(3)));
             assertEquals(buffer.physical(0x7000), board.read(3, 0x7000));
             for (IommuDomain each : new IommuDomain[] {domain, other}) {
                 try {
@@ -260,7 +260,7 @@ class EveryAccessTest {
         Life life = new Life(true, Integer.MAX_VALUE);
         life.domain.set(new Geometry(0, 0x4000));
         life.domain.set(new Windows(4));
-        life.domain.attach(1);
+        life.domain.attach(Board.at(1));
         life.domain.map(0, life.buffer, 0, 0x1000, RW);
         DmaBuffer buffer = life.board.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS);
         long during = life.board.machine.memory().available();

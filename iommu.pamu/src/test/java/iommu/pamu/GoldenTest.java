@@ -29,7 +29,7 @@ class GoldenTest {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0, 512L << 20));
         domain.set(new Windows(8));
-        domain.attach(193);
+        domain.attach(Board.at(193));
         DmaBuffer ram = board.machine.memory().allocateAt(0x1_0000_0000L, 4 * MIB64);
         domain.map(0, ram, 0, 4 * MIB64, Access.READ_WRITE);
         domain.mapDoorbell(0x1000_0000, 0xf_fe04_4000L, 0x1000);
@@ -62,7 +62,7 @@ class GoldenTest {
     void empty() {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0, 512L << 20));
-        domain.attach(193);
+        domain.attach(Board.at(193));
         domain.set(new Windows(8));
         for (int round = 0; round < 2; round++) {
             assertEquals("00000000 00000720 00000080 00000024 00000000 00000640 00000000 00000000", board.primary(193));
@@ -145,7 +145,7 @@ class GoldenTest {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0x4000_0000, 1L << 30));
         domain.set(new Windows(1));
-        domain.attach(5);
+        domain.attach(Board.at(5));
         assertEquals("00000000 40000740 00000080 00000004 00000000 00000000 00000000 00000000", board.primary(5));
         domain.map(0x4000_0000, board.machine.memory().allocateAt(0x2_4000_0000L, 1L << 30), 0, 1L << 30,
             Access.READ_WRITE);
@@ -165,7 +165,7 @@ class GoldenTest {
         domain.set(new Geometry(0, 0x4000));
         domain.set(new Windows(4));
         domain.mapDoorbell(0, 0xf_fe04_4000L, 0x1000);
-        domain.attach(0);
+        domain.attach(Board.at(0));
         assertEquals("00000000 00000371 00000080 00000014 0000000f fe0442c0 00000000 00000000", board.primary(0));
         assertEquals(0xf_fe04_4140L, board.write(0, 0x140));
     }
@@ -176,16 +176,16 @@ class GoldenTest {
         IommuDomain first = driver.open();
         first.set(new Geometry(0, 1L << 20));
         first.set(new Windows(256));
-        first.attach(1);
+        first.attach(Board.at(1));
         IommuDomain second = driver.open();
         second.set(new Geometry(0, 1L << 20));
         second.set(new Windows(2));
-        second.attach(2);
+        second.attach(Board.at(2));
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0x8_0000_0000L, 1L << 30));
         domain.set(new Windows(256));
         domain.set(new Stash(1, 1));
-        domain.attach(3);
+        domain.attach(Board.at(3));
         domain.map(0x8_0000_0000L, board.machine.memory().allocateAt(0x1_2340_0000L, 4L << 20), 0, 4L << 20,
             Access.READ);
         assertEquals("00000008 00000769 00000080 00210074 00000001 23400540 00000100 00000000", board.primary(3));

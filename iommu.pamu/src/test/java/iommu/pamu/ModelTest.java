@@ -233,11 +233,12 @@ class ModelTest {
                 if (due == null) {
                     oracle.requesters.add(liodn);
                 }
-                return check(due, () -> domain.attach(liodn));
+                return check(due, () -> domain.attach(Board.at(liodn)));
             }
             case 10 -> {
                 int liodn = random.nextInt(LIODNS);
-                return check(oracle.requesters.remove(liodn) ? null : Errno.ENOENT, () -> domain.detach(liodn));
+                return check(oracle.requesters.remove(liodn) ? null : Errno.ENOENT,
+                    () -> domain.detach(Board.at(liodn)));
             }
             default -> {
                 oracle.enabled = random.nextInt(4) > 0;

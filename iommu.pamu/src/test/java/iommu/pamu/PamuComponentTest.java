@@ -53,7 +53,7 @@ class PamuComponentTest {
             domain.set(new Windows(8));
             domain.map(0, board.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000,
                 Access.READ_WRITE);
-            domain.attach(1);
+            domain.attach(Board.at(1));
             board.write(1, 0x5000);
             driver.violations();
             return board.write(1, 0) == Refusal.NO_REQUESTER;

@@ -75,7 +75,7 @@ class ReadBackTest {
             board.word(draft(window) + 8, 0);
         }
         String[] before = {board.entry(draft(0)), board.entry(draft(1)), board.entry(draft(2)), board.entry(draft(3))};
-        domain.attach(5);
+        domain.attach(Board.at(5));
         assertEquals(before[0], board.primary(5));
         for (int window : new int[] {1, 2, 3}) {
             assertEquals(before[window].replace("0500001b", "0005001b"), board.secondary(window - 1));
@@ -95,7 +95,7 @@ class ReadBackTest {
             assertEquals(Refusal.NO_REQUESTER, board.read(PamuTables.PRIMARIES, 0x1000L * window));
         }
         assertEquals("LAV", driver.violations().get(0).reason());
-        assertThrows(ErrnoException.class, () -> domain.attach(PamuTables.PRIMARIES));
+        assertThrows(ErrnoException.class, () -> domain.attach(Board.at(PamuTables.PRIMARIES)));
     }
 
     @Test
@@ -113,13 +113,13 @@ class ReadBackTest {
             assertEquals(new Windows(0), ninth.get(Windows.class));
             for (int i = 0; i < 8; i++) {
                 domains.get(i).map(0xff000, buffer, 0, 0x1000, RW);
-                domains.get(i).attach(i);
+                domains.get(i).attach(Board.at(i));
                 assertEquals(buffer.physical(0), board.read(i, 0xff000));
-                domains.get(i).detach(i);
+                domains.get(i).detach(Board.at(i));
                 assertEquals(Refusal.NO_REQUESTER, board.read(i, 0xff000));
                 assertEquals(buffer.physical(4), domains.get(i).lookup(0xff004, Access.WRITE),
                     "the entries are the draft's again");
-                domains.get(i).attach(8 + i);
+                domains.get(i).attach(Board.at(8 + i));
                 assertEquals(buffer.physical(0), board.read(8 + i, 0xff000));
             }
             ninth.close();

@@ -14,7 +14,6 @@ import iommu.api.IommuDomain;
 import iommu.api.Stash;
 import iommu.api.Windows;
 import iommu.pamu.table.OperationMapping;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -27,9 +26,7 @@ import machine.api.ErrnoException;
 import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
-import machine.api.Slot;
 import machine.fixture.TestBoard;
-import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -60,7 +57,7 @@ class RulesTest {
         assertEquals(new Windows(0), domain.get(Windows.class));
         assertEquals(new Enable(true), domain.get(Enable.class));
         assertEquals(new Stash(0, 0), domain.get(Stash.class));
-        domain.attach(1);
+        domain.attach(Board.at(1));
         assertEquals(Refusal.NO_REQUESTER, board.read(1, 0));
         assertEquals(Refusal.NO_REQUESTER, domain.lookup(0, Access.READ));
         domain.set(new Enable(true));
@@ -77,7 +74,7 @@ class RulesTest {
         assertEquals(0, driver.capabilities().apertureStart());
         assertEquals(0xf_ffff_ffffL, driver.capabilities().apertureEnd());
         assertTrue(driver.capabilities().contiguous());
-        assertEquals(List.of(), driver.reservedRegions(1));
+        assertEquals(List.of(), driver.reservedRegions(Board.at(1)));
         assertEquals(List.of(Board.WIRE), driver.violationWires());
     }
 
@@ -97,7 +94,7 @@ class RulesTest {
         domain.set(new Geometry(0xf_ffff_f000L, 0x1000));
         aperture(0xf_ffff_f000L, 0x1000, 1);
         domain.map(0xf_ffff_f000L, buffer, 0, 0x1000, Access.READ);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         assertEquals(buffer.physical(8), board.read(1, 0xf_ffff_f008L));
     }
 
@@ -121,7 +118,7 @@ class RulesTest {
     @DisplayName("PAMU: geometry and windows stand while something is mapped: EBUSY, and nothing lapses")
     void busy() {
         aperture(0, 0x10000, 4);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0x4000, buffer, 0, 0x4000, Access.READ_WRITE);
         refused(Errno.EBUSY, "unmap first", () -> domain.set(new Geometry(0, 0x20000)));
         refused(Errno.EBUSY, "unmap first", () -> domain.set(new Geometry(0, 0x10000)));
@@ -142,7 +139,7 @@ class RulesTest {
         domain.set(new Geometry(0x10000, 0x10000));
         refused(Errno.EINVAL, "then the windows", () -> domain.map(0x10000, buffer, 0, 0x1000, Access.READ));
         domain.set(new Windows(4));
-        domain.attach(1);
+        domain.attach(Board.at(1));
         refused(Errno.EINVAL, "access", () -> domain.map(0x10000, buffer, 0, 0x4000, 0));
         refused(Errno.EINVAL, "access", () -> domain.map(0x10000, buffer, 0, 0x4000, 4));
         refused(Errno.EINVAL, "buffer of", () -> domain.map(0x10000, buffer, -1, 0x4000, Access.READ));
@@ -180,7 +177,7 @@ class RulesTest {
     void contiguous() {
         DmaBuffer scattered = board.machine.memory().allocate(0x4000, 0x1000, Layout.SCATTERED);
         aperture(0, 0x8000, 4);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         refused(Errno.EFAULT, "contiguous", () -> domain.map(0, scattered, 0, 0x2000, Access.READ));
         refused(Errno.EFAULT, "contiguous", () -> domain.map(0, scattered, 0, 0x4000, Access.READ));
         domain.set(new Windows(8));
@@ -194,7 +191,7 @@ class RulesTest {
     @DisplayName("PAMU: unmap takes windows one by one, never part of one; returns bytes of mappings removed")
     void unmap() {
         aperture(0x10000, 0x10000, 4);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0x10000, buffer, 0, 0xc000, Access.READ);
         domain.mapDoorbell(0x1c000, 0xf_fe04_4000L, 0x1000);
         refused(Errno.EINVAL, "empty", () -> domain.unmap(0x10000, 0));
@@ -220,33 +217,33 @@ class RulesTest {
     @DisplayName("PAMU: LIODNs 0..0x4ff; each in one domain; detached is refused, not bypassed")
     void attach() {
         IommuDomain other = driver.open();
-        refused(Errno.EINVAL, "0..0x4ff", () -> domain.attach(0x500));
-        refused(Errno.EINVAL, "0..0x4ff", () -> domain.attach(-1));
-        domain.attach(0x4ff);
-        refused(Errno.EEXIST, "0x4ff", () -> domain.attach(0x4ff));
-        refused(Errno.EBUSY, "detach", () -> other.attach(0x4ff));
-        refused(Errno.ENOENT, "0x4ff", () -> other.detach(0x4ff));
+        refused(Errno.EINVAL, "0..0x4ff", () -> domain.attach(Board.at(0x500)));
+        refused(Errno.EINVAL, "0..0x4ff", () -> domain.attach(Board.at(-1)));
+        domain.attach(Board.at(0x4ff));
+        refused(Errno.EEXIST, "0x4ff", () -> domain.attach(Board.at(0x4ff)));
+        refused(Errno.EBUSY, "detach", () -> other.attach(Board.at(0x4ff)));
+        refused(Errno.ENOENT, "0x4ff", () -> other.detach(Board.at(0x4ff)));
         aperture(0, 0x4000, 4);
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
-        domain.attach(0);
+        domain.attach(Board.at(0));
         for (int window = 0; window < 4; window++) {
             assertEquals(buffer.physical(window * 0x1000), board.write(0x4ff, window * 0x1000));
             assertEquals(buffer.physical(window * 0x1000), board.write(0, window * 0x1000), "attached later, replayed");
             assertEquals(buffer.physical(window * 0x1000), domain.lookup(window * 0x1000, Access.WRITE));
         }
-        domain.detach(0);
+        domain.detach(Board.at(0));
         assertEquals(Refusal.NO_REQUESTER, board.write(0, 0));
         assertEquals("00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000", board.primary(0));
-        other.attach(0);
+        other.attach(Board.at(0));
         other.close();
         other.close();
-        domain.attach(0);
+        domain.attach(Board.at(0));
         domain.close();
         assertEquals(Refusal.NO_REQUESTER, board.write(0x4ff, 0));
-        refused(Errno.ENODEV, "closed", () -> domain.attach(7));
+        refused(Errno.ENODEV, "closed", () -> domain.attach(Board.at(7)));
         IommuDomain orphan = driver.open();
         driver.close();
-        refused(Errno.ENODEV, "closed", () -> orphan.attach(7));
+        refused(Errno.ENODEV, "closed", () -> orphan.attach(Board.at(7)));
         orphan.close();
     }
 
@@ -255,7 +252,7 @@ class RulesTest {
     void enable() {
         aperture(0, 0x4000, 4);
         domain.set(new Enable(false));
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
         assertEquals(Refusal.NO_REQUESTER, board.read(1, 0x1000));
         assertEquals(Refusal.NO_REQUESTER, domain.lookup(0x1000, Access.READ));
@@ -280,7 +277,7 @@ class RulesTest {
     @DisplayName("PAMU: stash id from cache-stash-id, L1 of the cpu, L2 by next-level-cache; what is missing is EINVAL")
     void stash() {
         aperture(0, 0x4000, 4);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
         domain.set(new Stash(1, 1));
         assertEquals(0x0021_0014, board.word(board.register64(0, 0) + 64 + 12));
@@ -300,20 +297,20 @@ class RulesTest {
     @DisplayName("PAMU: SPAACT entries do not leak over 1000 SET WINDOWS (the vendor's did after 8)")
     void noLeak() {
         domain.set(new Geometry(0, 1L << 30));
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         for (int i = 0; i < 1000; i++) {
             domain.set(new Windows(i % 3 == 0 ? 128 : 256));
             domain.set(new Geometry(0, i % 2 == 0 ? 1L << 30 : 1L << 29));
             domain.set(new Windows(256));
         }
-        domain.detach(2);
+        domain.detach(Board.at(2));
         for (int liodn = 2; liodn <= 8; liodn++) {
-            domain.attach(liodn);
+            domain.attach(Board.at(liodn));
         }
-        refused(Errno.ENOSPC, "SPAACT", () -> domain.attach(9));
+        refused(Errno.ENOSPC, "SPAACT", () -> domain.attach(Board.at(9)));
         IommuDomain other = driver.open();
-        other.attach(9);
+        other.attach(Board.at(9));
         other.set(new Geometry(0, 0x1000000));
         refused(Errno.ENOSPC, "SPAACT", () -> other.set(new Windows(256)));
         assertEquals(new Windows(0), other.get(Windows.class));
@@ -326,7 +323,7 @@ class RulesTest {
             IommuDomain each = driver.open();
             each.set(new Geometry(0, 1L << 20));
             each.set(new Windows(256));
-            each.attach(i);
+            each.attach(Board.at(i));
         }
     }
 
@@ -335,13 +332,13 @@ class RulesTest {
     void noRoom() {
         aperture(0, 1L << 30, 256);
         for (int liodn = 1; liodn <= 7; liodn++) {
-            domain.attach(liodn);
+            domain.attach(Board.at(liodn));
         }
         IommuDomain other = driver.open();
         other.set(new Geometry(0, 1L << 20));
         other.set(new Windows(8));
-        other.attach(9);
-        domain.attach(10);
+        other.attach(Board.at(9));
+        domain.attach(Board.at(10));
         refused(Errno.ENOSPC, "SPAACT", () -> other.set(new Windows(16)));
         assertEquals(new Windows(8), other.get(Windows.class));
         IommuDomain third = driver.open();
@@ -349,12 +346,12 @@ class RulesTest {
         refused(Errno.ENOSPC, "SPAACT", () -> third.set(new Windows(8)));
         other.close();
         third.set(new Windows(8));
-        domain.detach(10);
-        third.attach(11);
-        third.attach(12);
+        domain.detach(Board.at(10));
+        third.attach(Board.at(11));
+        third.attach(Board.at(12));
         refused(Errno.ENOSPC, "SPAACT", () -> third.set(new Windows(256)));
         third.set(new Windows(64));
-        third.detach(12);
+        third.detach(Board.at(12));
         domain.close();
         third.set(new Windows(256));
     }
@@ -363,7 +360,7 @@ class RulesTest {
     @DisplayName("P1: a driver's tables know nothing of whose lay in the same memory before")
     void freshTables() {
         aperture(0, 0x2000, 2);
-        domain.attach(5);
+        domain.attach(Board.at(5));
         domain.map(0, buffer, 0, 0x2000, Access.READ_WRITE);
         assertEquals(buffer.physical(0x1000), board.write(5, 0x1000));
         long[] bases = {board.register64(0, 0x00), board.register64(0, 0x10), board.register64(0, 0x20)};
@@ -395,7 +392,7 @@ class RulesTest {
         IommuDomain high = board.driver().open();
         high.set(new Geometry(0, 0x2000));
         high.set(new Windows(2));
-        high.attach(1);
+        high.attach(Board.at(1));
         DmaBuffer memory = board.machine.memory().allocate(0x2000, 0x2000, Layout.CONTIGUOUS);
         high.map(0, memory, 0, 0x2000, Access.READ_WRITE);
         for (int register = 0x00; register < 0x30; register += 8) {
@@ -410,7 +407,7 @@ class RulesTest {
         + "else's memory")
     void orphan() {
         aperture(0, 0x8000, 8);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         domain.map(0, buffer, 0, 0x1000, Access.READ_WRITE);
         long base = board.register64(0, 0x00);
         driver.close();
@@ -421,8 +418,8 @@ class RulesTest {
         refused(Errno.ENODEV, "closed", () -> domain.map(0x1000, buffer, 0x1000, 0x1000, Access.READ));
         refused(Errno.ENODEV, "closed", () -> domain.mapDoorbell(0x1000, 0xf_fe04_4000L, 0x1000));
         refused(Errno.ENODEV, "closed", () -> domain.unmap(0, 0x1000));
-        refused(Errno.ENODEV, "closed", () -> domain.attach(2));
-        refused(Errno.ENODEV, "closed", () -> domain.detach(1));
+        refused(Errno.ENODEV, "closed", () -> domain.attach(Board.at(2)));
+        refused(Errno.ENODEV, "closed", () -> domain.detach(Board.at(1)));
         refused(Errno.ENODEV, "closed", () -> domain.set(new Enable(true)));
         refused(Errno.ENODEV, "closed", () -> domain.get(Enable.class));
         refused(Errno.ENODEV, "closed", () -> domain.lookup(0, Access.READ));
@@ -449,39 +446,43 @@ class RulesTest {
         board.driver();
     }
 
-    /** The place of one LIODN. */
-    private static Slot slot(String name, int liodn, String unit) {
-        return TestSlot.of(name, new Requester(liodn, unit, liodn));
-    }
-
     @Test
     @DisplayName("PAMU attach: two nodes of PAMUs, a driver of one: it serves whom that looks up; EINVAL for others, "
-        + "and without a place")
+        + "naming where they sit")
     void twoNodes() {
         driver.close();
         Node one = Node.at("/one").compatible("fsl,pamu").children(board.node.children().get(0));
-        Node two = Node.at("/two").compatible("fsl,pamu").children(board.node.children().get(1));
-        List<Node> nodes = new ArrayList<>(board.machine.nodes());
-        nodes.remove(board.node);
-        nodes.removeAll(board.node.children());
-        LocalMachine machine = new LocalMachine(
-            TestBoard.named("two").free(0x10_0000, 0x100_0000).nodes(nodes).nodes(one, two)
-            .slots(slot("pcie0", 5, Board.path(0)), slot("pcie1", 6, Board.path(1)), slot("pcie2", 7, Board.path(0)),
-                slot("pcie3", 7, Board.path(1))).board(), board.bus);
-        PamuDriver first = new PamuDriver(machine, one, PamuSettings.DEFAULT);
-        assertTrue(first.serves(new Requester(5, Board.path(0), 0)));
-        assertFalse(first.serves(new Requester(5, Board.path(1), 0)));
+        PamuDriver first = new PamuDriver(board.machine, one, PamuSettings.DEFAULT);
+        assertTrue(first.serves(Board.at(5)));
+        assertFalse(first.serves(Board.at(1, 5)));
         IommuDomain domain = first.open();
-        domain.attach(5);
-        refused(Errno.EINVAL, "LIODN 0x6 sits behind " + Board.path(1), () -> domain.attach(6));
-        refused(Errno.EINVAL, "LIODN 0x7 sits behind " + Board.path(1), () -> domain.attach(7));
-        refused(Errno.EINVAL, "LIODN 0x8: no slot", () -> domain.attach(8));
-        domain.detach(5);
+        domain.attach(Board.at(5));
+        refused(Errno.EINVAL, "LIODN 0x6 sits behind " + Board.path(1), () -> domain.attach(Board.at(1, 6)));
+        refused(Errno.EINVAL, "LIODN 0x5 sits behind " + Board.path(1), () -> domain.attach(Board.at(1, 5)));
+        refused(Errno.EINVAL, "/elsewhere, which is none of the PAMUs [" + Board.path(0),
+            () -> domain.attach(new Requester(6, "/elsewhere", 0)));
+        refused(Errno.ENOENT, Board.path(1), () -> domain.detach(Board.at(1, 5)));
+        domain.detach(Board.at(5));
         first.close();
-        PamuDriver both = board.driver();
-        assertTrue(both.serves(new Requester(5, Board.path(1), 0)));
-        both.open().attach(8);
-        both.close();
+    }
+
+    @Test
+    @DisplayName("PAMU attach: a LIODN behind two PAMUs has one entry, and is blocked when it is detached behind both")
+    void behindTwo() {
+        aperture(0, 0x8000, 8);
+        domain.attach(Board.at(5));
+        domain.attach(Board.at(1, 5));
+        refused(Errno.EEXIST, Board.path(1), () -> domain.attach(Board.at(1, 5)));
+        refused(Errno.EBUSY, "0x5", () -> driver.open().attach(Board.at(1, 5)));
+        domain.map(0, buffer, 0, 0x1000, Access.READ_WRITE);
+        domain.detach(Board.at(5));
+        refused(Errno.ENOENT, Board.path(0), () -> domain.detach(Board.at(5)));
+        assertTrue(board.write(5, 0) >= 0);
+        domain.detach(Board.at(1, 5));
+        assertEquals(Refusal.NO_REQUESTER, board.write(5, 0));
+        refused(Errno.ENOENT, Board.path(1), () -> domain.detach(Board.at(1, 5)));
+        domain.attach(Board.at(1, 5));
+        assertTrue(board.write(5, 0) >= 0);
     }
 
     @Test

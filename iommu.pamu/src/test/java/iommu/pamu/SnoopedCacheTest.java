@@ -48,7 +48,7 @@ class SnoopedCacheTest {
             IommuDomain domain = driver.open();
             domain.set(new Geometry(0, WINDOWS * WINDOW));
             domain.set(new Windows(liodn == 7 ? 1 : WINDOWS));
-            domain.attach(liodn);
+            domain.attach(Board.at(liodn));
             long size = liodn == 7 ? WINDOWS * WINDOW : WINDOW;
             DmaBuffer buffer = board.machine.memory().allocate(size, size, DmaMemory.Layout.CONTIGUOUS);
             for (long iova = 0; iova < WINDOWS * WINDOW; iova += size) {
@@ -211,7 +211,7 @@ class SnoopedCacheTest {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(0, 8 * 0x1000));
         domain.set(new Windows(8));
-        domain.attach(3);
+        domain.attach(Board.at(3));
         DmaBuffer buffer = board.machine.memory().allocate(0x1000, 0x1000, DmaMemory.Layout.CONTIGUOUS);
         domain.map(0x1000, buffer, 0, 0x1000, Access.READ_WRITE);
         domain.map(0x3000, buffer, 0, 0x1000, Access.READ_WRITE);

@@ -34,8 +34,8 @@ class ViolationTest {
         domain.set(new Geometry(0, 0x8000));
         domain.set(new Windows(8));
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
-        domain.attach(1);
-        domain.attach(2);
+        domain.attach(Board.at(1));
+        domain.attach(Board.at(2));
         return domain;
     }
 
@@ -63,7 +63,7 @@ class ViolationTest {
         domain.set(new Geometry(0, 0x8000));
         domain.set(new Windows(8));
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
-        domain.attach(liodn);
+        domain.attach(Board.at(liodn));
         return domain;
     }
 
@@ -80,7 +80,7 @@ class ViolationTest {
             if (close) {
                 first.close();
             } else {
-                first.detach(1);
+                first.detach(Board.at(1));
             }
             IommuDomain second = attached(driver, 1);
             assertEquals(0, board.word(board.register64(0, 0x00) + 64 * 2 + 4) & 1,

@@ -90,7 +90,7 @@ class WithoutMemoryTest {
         IommuDomain domain = driver.open();
         domain.set(new Geometry(start, window * windows));
         domain.set(new Windows(windows));
-        domain.attach(liodn);
+        domain.attach(Board.at(liodn));
         return domain;
     }
 
@@ -153,7 +153,7 @@ class WithoutMemoryTest {
         domain.set(new Geometry(0, 0x1000));
         domain.set(new Windows(1));
         domain.mapDoorbell(0, 0, 0x1000);
-        domain.attach(2);
+        domain.attach(Board.at(2));
         assertEquals(0, domain.lookup(0, Access.WRITE));
         looked(0, 1, 0x2_0000, Access.WRITE);
         served(0, 1, 0x2_0000, 4, Access.WRITE);
@@ -328,7 +328,7 @@ class WithoutMemoryTest {
         domain.set(new Geometry(0, WINDOW));
         domain.set(new Windows(1));
         domain.map(0, other.machine.memory().allocate(WINDOW, WINDOW, DmaMemory.Layout.CONTIGUOUS), 0, WINDOW, RW);
-        domain.attach(1);
+        domain.attach(Board.at(1));
         assertTrue(seen[0].translate(1, 0, 4, Access.READ) >= 0);
         Snoop last = snoops.get(snoops.size() - 1);
         assertNotEquals(Snoop.NONE, last.stamp());

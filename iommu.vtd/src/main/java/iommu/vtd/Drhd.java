@@ -39,6 +39,7 @@ final class Drhd implements AutoCloseable {
     private final DmaMemory pool;
     private final Machine machine;
     private final String path;
+    private final int segment;
     private final Registers registers;
     private final VtdCapabilities capabilities;
     private final Invalidation invalidation;
@@ -78,6 +79,7 @@ final class Drhd implements AutoCloseable {
         bus = machine.bus();
         pool = machine.memory();
         path = node.path();
+        segment = segment(node);
         if (node.registers().isEmpty()) {
             throw new ErrnoException(Errno.ENODEV, "%s has no register range", path);
         }
@@ -121,6 +123,17 @@ final class Drhd implements AutoCloseable {
 
     String path() {
         return path;
+    }
+
+    /** {@return the PCI segment whose source ids it is given} */
+    int segment() {
+        return segment;
+    }
+
+    /** {@return the PCI segment that the node of a DRHD or an RMRR names, 0 if it names none} */
+    static int segment(Node node) {
+        int[] cells = node.cells("segment");
+        return cells.length == 0 ? 0 : cells[0];
     }
 
     VtdCapabilities capabilities() {

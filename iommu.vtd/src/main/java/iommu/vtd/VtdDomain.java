@@ -8,12 +8,14 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
+import machine.api.Requester;
 
 /**
  * One set of page tables and the requesters under it. Made by {@link VtdDriver#open}. Thread-safe: one lock per domain.
@@ -35,12 +37,12 @@ final class VtdDomain implements IommuDomain {
     private final Bus bus;
     private final PageTables tables;
     private final long last;
-    private final Map<Integer, Drhd> requesters = new HashMap<>();
+    private final Set<Source> sources = new HashSet<>();
     private final Map<Drhd, Integer> ids = new HashMap<>();
     /** Units that may have cached entries of these tables. */
     private final Set<Drhd> touched = new HashSet<>();
     /** Requesters that may have an access under way which was translated by these tables. */
-    private final Set<Integer> inside = new HashSet<>();
+    private final Set<Source> inside = new HashSet<>();
     private final ArrayList<PageTables.Unmapped> unconfirmed = new ArrayList<>();
     private Superpages superpages;
     /** Nobody is attached and nobody will be. */
@@ -65,16 +67,17 @@ final class VtdDomain implements IommuDomain {
      *     depth
      */
     @Override
-    public synchronized void attach(int requester) {
+    public synchronized void attach(Requester requester) {
         usable();
-        Drhd unit = driver.unit(requester);
+        Source source = driver.source(requester);
+        Drhd unit = source.unit();
         if (!unit.capabilities().walks(tables.levels())) {
             throw new ErrnoException(Errno.EINVAL,
                 "%s, where requester 0x%x sits, does not walk this domain's %d levels (SAGAW 0x%x); "
-                + "configure levels that all units walk", unit.path(), requester, tables.levels(),
+                + "configure levels that all units walk", unit.path(), source.id(), tables.levels(),
                 unit.capabilities().widths());
         }
-        driver.claim(requester, this);
+        driver.claim(source, this);
         Integer known = ids.get(unit);
         int id = -1;
         try {
@@ -83,44 +86,45 @@ final class VtdDomain implements IommuDomain {
             unit.settle();
             touched.add(unit);
             ids.put(unit, id);
-            requesters.put(requester, unit);
-            inside.add(requester);
-            unit.present(requester, tables, id);
+            sources.add(source);
+            inside.add(source);
+            unit.present(source.id(), tables, id);
         } catch (Throwable e) {
-            requesters.remove(requester);
+            sources.remove(source);
             if (id >= 0 && known == null) {
                 ids.remove(unit);
                 unit.giveDomainId(id);
             }
-            driver.release(requester);
+            driver.release(source);
             throw e;
         }
     }
 
     @Override
-    public synchronized void detach(int requester) {
-        Drhd unit = requesters.get(requester);
-        if (unit == null) {
-            throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached to this domain", requester);
-        }
-        unit.absent(ids.get(unit), requester);
+    public synchronized void detach(Requester requester) {
+        Source source = sources.stream()
+            .filter(each -> each.id() == requester.id() && each.unit().path().equals(requester.unit())).findFirst()
+            .orElseThrow(() -> new ErrnoException(Errno.ENOENT, "requester 0x%x of %s is not attached to this domain",
+                requester.id(), requester.unit()));
+        Drhd unit = source.unit();
+        unit.absent(ids.get(unit), source.id());
         try {
-            bus.sync(Set.of(requester));
+            bus.sync(Set.of(source.id()));
         } catch (Throwable e) {
             try {
-                unit.present(requester, tables, ids.get(unit));
+                unit.present(source.id(), tables, ids.get(unit));
             } catch (Throwable again) {
                 Failures.add(e, again);
             }
             throw e;
         }
-        unit.collect(LEFT, requester);
-        inside.remove(requester);
-        requesters.remove(requester);
-        if (!requesters.containsValue(unit)) {
+        unit.collect(LEFT, source.id());
+        inside.remove(source);
+        sources.remove(source);
+        if (sources.stream().noneMatch(each -> each.unit() == unit)) {
             unit.giveDomainId(ids.remove(unit));
         }
-        driver.release(requester);
+        driver.release(source);
     }
 
     @Override
@@ -240,8 +244,7 @@ final class VtdDomain implements IommuDomain {
         closed = true;
         Map<Drhd, int[]> leaving = new HashMap<>();
         for (Drhd unit : ids.keySet()) {
-            leaving.put(unit, requesters.entrySet().stream().filter(each -> each.getValue() == unit)
-                .mapToInt(Map.Entry::getKey).toArray());
+            leaving.put(unit, sources.stream().filter(each -> each.unit() == unit).mapToInt(Source::id).toArray());
         }
         Throwable failure = null;
         for (Map.Entry<Drhd, int[]> each : leaving.entrySet()) {
@@ -254,12 +257,12 @@ final class VtdDomain implements IommuDomain {
         // A unit that is in doubt lets nobody through before it has forgotten these, so they may be taken by others.
         ids.forEach(Drhd::giveDomainId);
         ids.clear();
-        requesters.keySet().forEach(driver::release);
-        requesters.clear();
+        sources.forEach(driver::release);
+        sources.clear();
         try {
             touched.forEach(Drhd::settle);
-            bus.sync(Set.copyOf(inside));
-            leaving.forEach((unit, sources) -> unit.collect(LEFT, sources));
+            bus.sync(insideIds());
+            leaving.forEach((unit, left) -> unit.collect(LEFT, left));
         } catch (Throwable e) {
             unconfirmedEnd = true;
             Failures.end(Failures.add(failure, e));
@@ -303,6 +306,11 @@ final class VtdDomain implements IommuDomain {
         if (tables.mapped(iova, iova + length - 1)) {
             throw new ErrnoException(Errno.EEXIST, "some of iova 0x%x+0x%x is mapped; unmap it first", iova, length);
         }
+    }
+
+    /** {@return what the bus waits for: ids alone, so for a namesake behind another unit, too} */
+    private Set<Integer> insideIds() {
+        return inside.stream().map(Source::id).collect(Collectors.toSet());
     }
 
     private void enter(long iova, long physical, long length, int access) {
@@ -364,7 +372,7 @@ final class VtdDomain implements IommuDomain {
         });
         if (!touched.isEmpty()) {
             // No other domain's devices can delay this.
-            bus.sync(Set.copyOf(inside));
+            bus.sync(insideIds());
         }
         unconfirmed.forEach(PageTables.Unmapped::release);
         unconfirmed.clear();

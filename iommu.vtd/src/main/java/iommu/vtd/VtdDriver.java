@@ -10,21 +10,19 @@ import iommu.api.ReservedRegion;
 import iommu.api.Violation;
 import irq.api.InterruptRemapping;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.IntStream;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.Requester;
-import machine.api.Slot;
 import machine.api.Wire;
 
 /**
@@ -51,9 +49,8 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     private final int levels;
     private final IommuCapabilities capabilities;
     private final VtdRemapping remapping;
-    private final Map<Integer, VtdDomain> owners = new ConcurrentHashMap<>();
+    private final Map<Source, VtdDomain> owners = new ConcurrentHashMap<>();
     private final Set<VtdDomain> domains = ConcurrentHashMap.newKeySet();
-    private volatile Map<Integer, String> places;
     /** Guarded by this. */
     private boolean closed;
 
@@ -117,18 +114,17 @@ public final class VtdDriver implements Iommu, AutoCloseable {
         return data.name().equals(Superpages.NAME) ? Superpages.of(data) : Iommu.super.attribute(data);
     }
 
+    /** {@inheritDoc} An RMRR names its requesters by the source ids of its PCI segment. */
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         List<ReservedRegion> regions = new ArrayList<>(capabilities.reserved());
+        int segment = units.containsKey(requester.unit()) ? units.get(requester.unit()).segment() : 0;
         for (Node node : machine.nodes()) {
-            if (node.compatibleWith(RMRR)) {
-                for (int source : node.cells("requesters")) {
-                    if (source == requester) {
-                        for (Node.Range range : node.registers()) {
-                            regions.add(new ReservedRegion(range.physical(), range.physical() + range.size() - 1,
-                                ReservedRegion.Kind.DIRECT));
-                        }
-                    }
+            if (node.compatibleWith(RMRR) && Drhd.segment(node) == segment
+                    && IntStream.of(node.cells("requesters")).anyMatch(source -> source == requester.id())) {
+                for (Node.Range range : node.registers()) {
+                    regions.add(new ReservedRegion(range.physical(), range.physical() + range.size() - 1,
+                        ReservedRegion.Kind.DIRECT));
                 }
             }
         }
@@ -220,40 +216,35 @@ public final class VtdDriver implements Iommu, AutoCloseable {
     }
 
     /**
-     * The unit a requester sits behind. Asks the machine's slots once; a requester without a slot sits behind the
-     * machine's only unit, if there is but one.
+     * {@return what the hardware knows a requester by}
      *
-     * @throws ErrnoException EINVAL if that is no unit of this driver, or nobody knows which it is
+     * @throws ErrnoException EINVAL if that is no unit of this driver, or has no entry for such an id
      */
-    Drhd unit(int requester) {
-        if (requester >>> 16 != 0) {
-            throw new ErrnoException(Errno.EINVAL, "requester 0x%x: a source id has 16 bits", requester);
-        }
-        String path = places().get(requester);
-        if (path == null && machine.nodes().stream().filter(node -> node.compatibleWith(DRHD)).count() == 1) {
-            return units.values().iterator().next();
-        }
-        Drhd unit = path == null ? null : units.get(path);
+    Source source(Requester requester) {
+        Drhd unit = units.get(requester.unit());
         if (unit == null) {
-            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s",
-                requester, path == null ? "no unit the machine knows" : path, units.keySet());
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x sits behind %s, which is none of the units %s; "
+                + "attach it to a domain of the driver of that one", requester.id(), requester.unit(), units.keySet());
         }
-        return unit;
+        if (requester.id() >>> 16 != 0) {
+            throw new ErrnoException(Errno.EINVAL, "requester 0x%x: a source id has 16 bits", requester.id());
+        }
+        return new Source(unit, requester.id());
     }
 
-    void claim(int requester, VtdDomain domain) {
-        VtdDomain owner = owners.putIfAbsent(requester, domain);
+    void claim(Source source, VtdDomain domain) {
+        VtdDomain owner = owners.putIfAbsent(source, domain);
         if (owner == domain) {
-            throw new ErrnoException(Errno.EEXIST, "requester 0x%x is attached to this domain already", requester);
+            throw new ErrnoException(Errno.EEXIST, "requester %s is attached to this domain already", source);
         }
         if (owner != null) {
-            throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached to another domain; detach it there",
-                requester);
+            throw new ErrnoException(Errno.EBUSY, "requester %s is attached to another domain; detach it there",
+                source);
         }
     }
 
-    void release(int requester) {
-        owners.remove(requester);
+    void release(Source source) {
+        owners.remove(source);
     }
 
     void closed(VtdDomain domain) {
@@ -273,31 +264,6 @@ public final class VtdDriver implements Iommu, AutoCloseable {
         throw new ErrnoException(Errno.EOPNOTSUPP,
             "no table depth suits: wanted %s, units %s; configure levels that all walk",
             settings.levels() == 0 ? "any" : settings.levels() + " levels", walked);
-    }
-
-    private Map<Integer, String> places() {
-        Map<Integer, String> known = places;
-        if (known == null) {
-            known = new HashMap<>();
-            for (Slot slot : machine.slots()) {
-                for (int place = 0; place < (slot.pcie() ? 256 : 1); place++) {
-                    place(known, slot, place >> 3, place & 7);
-                }
-            }
-            places = known = Collections.unmodifiableMap(known);
-        }
-        return known;
-    }
-
-    private static void place(Map<Integer, String> known, Slot slot, int device, int function) {
-        if (!slot.covers(device, function)) {
-            return;
-        }
-        Requester requester = slot.requester(device, function);
-        String other = known.putIfAbsent(requester.id(), requester.unit());
-        if (other != null && !other.equals(requester.unit())) {
-            known.put(requester.id(), other + " and " + requester.unit());
-        }
     }
 
     private Throwable closeUnits(Throwable failure) {

@@ -71,12 +71,11 @@ public final class Bench {
         List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < settings.length; i++) {
             long base = BASE + 0x1000L * i;
-            String path = String.format("/drhd@%x", base);
             int number = i;
-            nodes.add(Node.at(path).compatible("intel,vt-d").registers(new Node.Range(base, 0x1000)));
+            nodes.add(Node.at(at(i, 0).unit()).compatible("intel,vt-d").registers(new Node.Range(base, 0x1000)));
             // Each bus of the segment is behind the unit of that number.
             slots.add(TestSlot.of("pci" + i, String.format("0000:%02x", i),
-                place -> new Requester(number << 8 | place, path, number)));
+                place -> at(number, number << 8 | place)));
         }
         machine = TestBoard.named("bench").memory(0, 0xc000_0000L).free(0x0100_0000L, 0xa000_0000L).nodes(nodes)
             .nodes(Node.at("/rmrr@bf000000").compatible("intel,rmrr").registers(new Node.Range(0xbf000000L, 0x200000))
@@ -145,9 +144,18 @@ public final class Bench {
         });
     }
 
-    public DmaPort port(int requester) {
-        return machine.openPort(
-            new Requester(requester, nodes.get(requester >>> 8 < nodes.size() ? requester >>> 8 : 0).path(), 0));
+    /** {@return who has that source id behind the first unit} */
+    public static Requester at(int source) {
+        return at(0, source);
+    }
+
+    /** {@return who has that source id behind a unit} */
+    public static Requester at(int unit, int source) {
+        return new Requester(source, String.format("/drhd@%x", BASE + 0x1000L * unit), unit);
+    }
+
+    public DmaPort port(int source) {
+        return machine.openPort(at(source >>> 8 < nodes.size() ? source >>> 8 : 0, source));
     }
 
     public long reg(int offset) {

@@ -17,10 +17,9 @@ import machine.api.DmaMemory.Layout;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Node;
 import machine.api.Requester;
-import machine.api.Slot;
 import machine.fixture.TestBoard;
-import machine.fixture.TestSlot;
 import machine.local.LocalMachine;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -48,7 +47,7 @@ class BoundsTest {
     @DisplayName("VT-d: a mapping lies in the aperture, up to its last page, in whole pages; EINVAL, and nothing is "
         + "mapped")
     void aperture() {
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(LAST, buffer, 0, 0x1000, RW);
         assertEquals(buffer.physical(0xffc), write(LAST + 0xffc));
         domain.map(0, buffer, 0, 0x1000, RW);
@@ -76,7 +75,7 @@ class BoundsTest {
     @DisplayName("VT-d: memory is mapped from its buffer's first page to its last; EINVAL beyond, and for a part of "
         + "a page")
     void buffer() {
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0x10000, buffer, 0x3000, 0x1000, RW);
         assertEquals(buffer.physical(0x3000), write(0x10000));
         for (long[] each : new long[][] {{-0x1000, 0x1000}, {0x3000, 0x2000}, {0x4000, 0x1000},
@@ -100,7 +99,7 @@ class BoundsTest {
     @DisplayName("VT-d: nothing is mapped at 0xfee00000..0xfeefffff, nor are doorbells to there; the pages beside "
         + "are like others")
     void interruptRange() {
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         for (long[] each : new long[][] {{0xfee00000L, 0x1000}, {0xfeeff000L, 0x1000}, {0xfedff000L, 0x2000},
             {0xfeeff000L, 0x2000}, {0xfe000000L, 0x2000000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(each[0], 0x1_0000_0000L, each[1]));
@@ -116,7 +115,7 @@ class BoundsTest {
     @DisplayName("VT-d: a doorbell is a page below 2^52, write-only; EINVAL at 2^52, above all addresses, and for a "
         + "part of a page")
     void doorbells() {
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         for (long[] each : new long[][] {{1L << 52, 0x1000}, {(1L << 52) - 0x1000, 0x2000}, {-0x1000, 0x1000},
             {0x800, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x1000}, {Long.MAX_VALUE & -0x1000, 0x2000}}) {
             refused(Errno.EINVAL, () -> domain.mapDoorbell(0x10000, each[0], each[1]));
@@ -134,10 +133,10 @@ class BoundsTest {
         + "range for everybody")
     void reserved() {
         ReservedRegion interrupts = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
-        assertEquals(List.of(interrupts), driver.reservedRegions(0x11));
+        assertEquals(List.of(interrupts), driver.reservedRegions(Bench.at(0x11)));
         assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), interrupts),
-            driver.reservedRegions(0x10));
-        assertEquals(2, driver.reservedRegions(0xe8).size());
+            driver.reservedRegions(Bench.at(0x10)));
+        assertEquals(2, driver.reservedRegions(Bench.at(0xe8)).size());
         assertTrue(driver.serves(new Requester(0x10, bench.nodes.get(0).path(), 0)));
         assertFalse(driver.serves(new Requester(0x10, "/elsewhere", 0)));
         assertEquals(List.of(), driver.violationWires());
@@ -154,19 +153,19 @@ class BoundsTest {
             int source = 0x20 + i;
             IommuDomain each = domains[i];
             if (i < 15) {
-                each.attach(source);
+                each.attach(Bench.at(source));
             } else {
-                refused(Errno.ENOSPC, () -> each.attach(source));
+                refused(Errno.ENOSPC, () -> each.attach(Bench.at(source)));
             }
         }
-        domains[0].attach(0x40);
-        domains[0].detach(0x20);
-        refused(Errno.ENOSPC, () -> domains[15].attach(0x41));
-        domains[0].detach(0x40);
-        domains[15].attach(0x41);
-        refused(Errno.EINVAL, () -> domains[1].attach(0x10000));
-        refused(Errno.EINVAL, () -> domains[1].attach(-1));
-        refused(Errno.ENOENT, () -> domains[1].detach(0x40));
+        domains[0].attach(Bench.at(0x40));
+        domains[0].detach(Bench.at(0x20));
+        refused(Errno.ENOSPC, () -> domains[15].attach(Bench.at(0x41)));
+        domains[0].detach(Bench.at(0x40));
+        domains[15].attach(Bench.at(0x41));
+        refused(Errno.EINVAL, () -> domains[1].attach(Bench.at(0x10000)));
+        refused(Errno.EINVAL, () -> domains[1].attach(Bench.at(-1)));
+        refused(Errno.ENOENT, () -> domains[1].detach(Bench.at(0x40)));
         of.close();
     }
 
@@ -175,8 +174,8 @@ class BoundsTest {
     void earlyRecords() {
         for (int i = 0; i < 70; i++) {
             bench.units.get(0).translate(0x100 + i, 0x5000, 4, i % 2 == 0 ? Access.READ : Access.WRITE);
-            domain.attach(0x10);
-            domain.detach(0x10);
+            domain.attach(Bench.at(0x10));
+            domain.detach(Bench.at(0x10));
         }
         List<Violation> records = driver.violations();
         assertEquals(64, records.size());
@@ -187,39 +186,44 @@ class BoundsTest {
         assertEquals(List.of(), driver.violations());
     }
 
-    /** One function behind a bus's slot: device 3, function 2. */
-    private static Slot slot(boolean pcie, int base, String unit) {
-        TestSlot slot = TestSlot.of("slot", "0000:01",
-            place -> pcie && place != (3 << 3 | 2) ? null : new Requester(base + place, unit, base));
-        return pcie ? slot : slot.master();
+    @Test
+    @DisplayName("VT-d attach: one source id behind two units is two requesters, as with two PCI segments; each has "
+        + "its domain and comes and goes alone")
+    void namesakes() {
+        Bench two = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
+        VtdDriver both = new VtdDriver(two.machine, two.nodes, VtdDriverSettings.DEFAULT);
+        IommuDomain of = both.open();
+        of.map(0x1000, two.machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000, RW);
+        of.attach(Bench.at(0, 0x10));
+        refused(Errno.EEXIST, () -> of.attach(Bench.at(0, 0x10)));
+        IommuDomain other = both.open();
+        other.attach(Bench.at(1, 0x10));
+        assertTrue(two.units.get(0).translate(0x10, 0x1000, 4, Access.READ) >= 0);
+        assertTrue(two.units.get(1).translate(0x10, 0x1000, 4, Access.READ) < 0, "it is under the other domain");
+        refused(Errno.EBUSY, () -> of.attach(Bench.at(1, 0x10)));
+        refused(Errno.ENOENT, () -> of.detach(Bench.at(1, 0x10)));
+        other.detach(Bench.at(1, 0x10));
+        of.attach(Bench.at(1, 0x10));
+        assertTrue(two.units.get(1).translate(0x10, 0x1000, 4, Access.READ) >= 0);
+        of.detach(Bench.at(0, 0x10));
+        assertTrue(two.units.get(0).translate(0x10, 0x1000, 4, Access.READ) < 0);
+        assertTrue(two.units.get(1).translate(0x10, 0x1000, 4, Access.READ) >= 0);
+        both.close();
     }
 
     @Test
-    @DisplayName("VT-d attach: each function that a slot covers has its place behind that slot's unit; EINVAL for "
-        + "others and for two places")
-    void places() {
+    @DisplayName("VT-d: an RMRR is reserved for the source ids of its PCI segment, and not for namesakes of another")
+    void segments() {
+        Node first = Node.at("/drhd0").compatible("intel,vt-d").registers(new Node.Range(Bench.BASE, 0x1000));
+        Node second = Node.at("/drhd1").compatible("intel,vt-d").registers(new Node.Range(Bench.BASE + 0x1000, 0x1000))
+            .with("segment", 1);
         Bench two = new Bench(VtdSettings.DEFAULT, VtdSettings.DEFAULT);
-        String one = two.nodes.get(0).path();
-        String other = two.nodes.get(1).path();
-        LocalMachine machine = new LocalMachine(
-            TestBoard.named("places").free(0x0100_0000L, 0x1000_0000L).nodes(two.nodes)
-            .slots(slot(true, 0x100, one), slot(true, 0x200, other), slot(false, 0x300, one),
-                    slot(false, 0x400, one), slot(false, 0x400, other),
-                slot(false, 0x500, "/elsewhere"), slot(false, 0x300, one)).board(), two.bus);
-        VtdDriver both = new VtdDriver(machine, two.nodes, VtdDriverSettings.DEFAULT);
-        IommuDomain of = both.open();
-        of.map(0x1000, machine.memory().allocate(0x1000, 0x1000, Layout.CONTIGUOUS), 0, 0x1000, RW);
-        of.attach(0x11a);
-        of.attach(0x21a);
-        of.attach(0x300);
-        assertTrue(two.units.get(0).translate(0x11a, 0x1000, 4, Access.READ) >= 0);
-        assertTrue(two.units.get(1).translate(0x21a, 0x1000, 4, Access.READ) >= 0);
-        assertTrue(two.units.get(1).translate(0x11a, 0x1000, 4, Access.READ) < 0);
-        for (int requester : new int[] {0x100, 0x118, 0x102, 0x301, 0x31a, 0x400, 0x500}) {
-            refused(Errno.EINVAL, () -> of.attach(requester));
-        }
-        String both400 = assertThrows(ErrnoException.class, () -> of.attach(0x400)).getMessage();
-        assertTrue(both400.contains(one + " and " + other), both400);
+        LocalMachine machine = new LocalMachine(TestBoard.named("segments").free(0x0100_0000L, 0x1000_0000L)
+            .nodes(first, second, Node.at("/rmrr").compatible("intel,rmrr").with("segment", 1).with("requesters", 0x10)
+                .registers(new Node.Range(0xbf000000L, 0x1000))).board(), two.bus);
+        VtdDriver both = new VtdDriver(machine, List.of(first, second), VtdDriverSettings.DEFAULT);
+        assertEquals(1, both.reservedRegions(new Requester(0x10, "/drhd0", 0)).size());
+        assertEquals(2, both.reservedRegions(new Requester(0x10, "/drhd1", 0)).size());
         both.close();
     }
 }

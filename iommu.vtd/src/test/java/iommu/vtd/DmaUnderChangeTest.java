@@ -43,8 +43,8 @@ class DmaUnderChangeTest {
         Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, true, iotlb));
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, VtdDriverSettings.DEFAULT);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
-        domain.attach(0x11);
+        domain.attach(Bench.at(0x10));
+        domain.attach(Bench.at(0x11));
         // Page 0 stays; pages 1.. come and go over two sets of memory. 0x40000000.. is a superpage that is cut and made
         // again.
         DmaBuffer fixed = bench.machine.memory().allocate(PAGE, PAGE, Layout.CONTIGUOUS);
@@ -120,8 +120,8 @@ class DmaUnderChangeTest {
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, VtdDriverSettings.DEFAULT);
         IommuDomain stuck = driver.open();
         IommuDomain other = driver.open();
-        stuck.attach(0x10);
-        other.attach(0x11);
+        stuck.attach(Bench.at(0x10));
+        other.attach(Bench.at(0x11));
         DmaBuffer memory = bench.machine.memory().allocate(2 * PAGE, PAGE, Layout.CONTIGUOUS);
         for (IommuDomain domain : List.of(stuck, other)) {
             domain.map(0, memory, 0, PAGE, Access.READ_WRITE);
@@ -145,7 +145,7 @@ class DmaUnderChangeTest {
         assertTrue(inside.await(10, TimeUnit.SECONDS));
         assertEquals(PAGE, other.unmap(0, PAGE));
         other.close();
-        assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, () -> stuck.detach(0x10)).errno());
+        assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, () -> stuck.detach(Bench.at(0x10))).errno());
         assertEquals(Bus.OK, bench.port(0x10).write(0, 4, 7), "it is attached no more");
         assertEquals(Errno.ETIMEDOUT, assertThrows(ErrnoException.class, () -> stuck.unmap(0, PAGE)).errno());
         assertEquals(Refusal.UNMAPPED, bench.port(0x10).write(0, 4, 7));

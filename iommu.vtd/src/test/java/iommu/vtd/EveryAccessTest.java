@@ -140,7 +140,7 @@ class EveryAccessTest {
         map(domain, device, MIB2 + 0x5000, buffer, MIB2, 0x1000);
         map(domain, device, 0x7000, buffer, 0, 0x1000);
 
-        insist(() -> domain.detach(0x10));
+        insist(() -> domain.detach(Bench.at(0x10)));
         assertEquals(Refusal.NO_REQUESTER, device.write(0x7000, 4, 1));
         IommuDomain other = domains.get(1);
         attach(other, device, 0x10);
@@ -174,10 +174,10 @@ class EveryAccessTest {
 
     private static void attach(IommuDomain domain, DmaPort device, int requester) {
         try {
-            domain.attach(requester);
+            domain.attach(Bench.at(requester));
         } catch (NoClassDefFoundError e) {
             assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1), "an attach that threw has attached nobody");
-            domain.attach(requester);
+            domain.attach(Bench.at(requester));
         }
         assertEquals(Refusal.UNMAPPED, device.write(MIB2, 4, 1));
     }

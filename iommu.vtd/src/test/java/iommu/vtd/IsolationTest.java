@@ -63,7 +63,7 @@ class IsolationTest {
         DmaPort[] devices = {bench.port(0x10), bench.port(0x18)};
         for (int i = 0; i < 2; i++) {
             IommuDomain domain = driver.open();
-            domain.attach(0x10 + 8 * i);
+            domain.attach(Bench.at(0x10 + 8 * i));
             domain.map(0x5000, buffers[i], 0, 4096, RW);
         }
         for (int round = 1; round < 5; round++) {
@@ -79,8 +79,8 @@ class IsolationTest {
     void domainIdZero() {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
-        driver.open().attach(0x10);
-        driver.open().attach(0x11);
+        driver.open().attach(Bench.at(0x10));
+        driver.open().attach(Bench.at(0x11));
         long contexts = bench.bus.read(bench.reg8(0x20), 8) & -4096;
         assertEquals(0x102, bench.bus.read(contexts + 16 * 0x10 + 8, 8), "domain id 1, 4 levels");
         assertEquals(0x202, bench.bus.read(contexts + 16 * 0x11 + 8, 8));
@@ -95,16 +95,16 @@ class IsolationTest {
             VtdDriver driver = driver(bench);
             DmaBuffer buffer = memory(bench, 4096);
             IommuDomain first = driver.open();
-            first.attach(0x10);
+            first.attach(Bench.at(0x10));
             first.map(0x5000, buffer, 0, 4096, RW);
             assertEquals(Bus.OK, bench.port(0x10).write(0x5000, 8, 1));
             if (close) {
                 first.close();
             } else {
-                first.detach(0x10);
+                first.detach(Bench.at(0x10));
             }
             IommuDomain second = driver.open();
-            second.attach(0x18);
+            second.attach(Bench.at(0x18));
             assertEquals(Refusal.UNMAPPED, bench.port(0x18).write(0x5000, 8, 2));
             assertEquals(Refusal.NO_REQUESTER, bench.port(0x10).write(0x5000, 8, 3));
             assertEquals(1, bench.bus.read(buffer.physical(0), 8));
@@ -120,7 +120,7 @@ class IsolationTest {
         DmaBuffer buffer = memory(bench, 4096);
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0x1000, buffer, 0, 4096, RW);
         DmaPort device = bench.port(0x10);
         assertEquals(Bus.OK, device.write(0x1000, 8, 7));
@@ -157,16 +157,16 @@ class IsolationTest {
             Bench bench = new Bench(new VtdSettings(VtdSettings.DEFAULT.capabilities(), 46, true, false, 1024));
             DmaBuffer buffer = memory(bench, 4096);
             IommuDomain crashed = driver(bench).open();
-            crashed.attach(requester);
+            crashed.attach(Bench.at(requester));
             crashed.map(0x5000, buffer, 0, 4096, RW);
             assertEquals(Bus.OK, bench.port(requester).write(0x5000, 8, 1));
             long root = bench.reg8(0x20);
             IommuDomain next = driver(bench).open();
             assertNotEquals(root, bench.reg8(0x20));
             assertEquals(Refusal.NO_REQUESTER, bench.port(requester).write(0x5000, 8, 2));
-            next.attach(requester);
+            next.attach(Bench.at(requester));
             assertEquals(Refusal.UNMAPPED, bench.port(requester).write(0x5000, 8, 3));
-            next.attach(requester ^ 1);
+            next.attach(Bench.at(requester ^ 1));
             assertEquals(1, bench.bus.read(buffer.physical(0), 8));
         }
     }
@@ -179,14 +179,14 @@ class IsolationTest {
         IommuDomain domain = driver(bench).open();
         DmaBuffer buffer = memory(bench, 4096);
         domain.map(0x5000, buffer, 0, 4096, RW);
-        domain.attach(0x10);
-        domain.attach(0x11);
-        domain.attach(0x12);
+        domain.attach(Bench.at(0x10));
+        domain.attach(Bench.at(0x11));
+        domain.attach(Bench.at(0x12));
         long contexts = bench.bus.read(bench.reg8(0x20), 8) & -4096;
-        domain.detach(0x11);
+        domain.detach(Bench.at(0x11));
         assertEquals(0, bench.bus.read(contexts + 0x110, 8) | bench.bus.read(contexts + 0x118, 8));
-        domain.attach(0x11);
-        domain.detach(0x12);
+        domain.attach(Bench.at(0x11));
+        domain.detach(Bench.at(0x12));
         assertEquals(0, bench.bus.read(contexts + 0x120, 8) | bench.bus.read(contexts + 0x128, 8));
         assertEquals(Bus.OK, bench.port(0x10).write(0x5000, 8, 1));
         assertEquals(Bus.OK, bench.port(0x11).write(0x5000, 8, 1));
@@ -200,7 +200,7 @@ class IsolationTest {
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
         for (int requester : new int[] {0x0010, 0x7f10, 0xff10}) {
-            domain.attach(requester);
+            domain.attach(Bench.at(requester));
         }
         long root = bench.reg8(0x20);
         byte[] page = new byte[4096];
@@ -219,7 +219,7 @@ class IsolationTest {
         VtdDriver driver = driver(bench);
         DmaBuffer buffer = memory(bench, 0x4000);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0x4000, buffer, 0, 0x4000, RW);
         long[] tables = new long[4];
         tables[0] = bench.bus.read((bench.bus.read(bench.reg8(0x20), 8) & -4096) + 16 * 0x10, 8) & -4096;
@@ -232,9 +232,9 @@ class IsolationTest {
         errno(Errno.ENODEV, "map", () -> domain.map(0x10000, buffer, 0, 0x1000, RW));
         errno(Errno.ENODEV, "mapDoorbell", () -> domain.mapDoorbell(0x10000, 0xd000_0000L, 0x1000));
         errno(Errno.ENODEV, "lookup", () -> domain.lookup(0x4000, Access.READ));
-        errno(Errno.ENODEV, "attach", () -> domain.attach(0x10));
+        errno(Errno.ENODEV, "attach", () -> domain.attach(Bench.at(0x10)));
         errno(Errno.ENODEV, "set", () -> domain.set(new Superpages(true, true)));
-        errno(Errno.ENOENT, "detach", () -> domain.detach(0x10));
+        errno(Errno.ENOENT, "detach", () -> domain.detach(Bench.at(0x10)));
         domain.close();
         assertArrayEquals(then, read(bench, tables));
     }

@@ -148,7 +148,7 @@ class MappingCostTest {
             VtdDriverSettings.DEFAULT);
         DmaBuffer buffer = bench.machine.memory().allocate(2 * PAGE, PAGE, DmaMemory.Layout.CONTIGUOUS);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(1L << 40, buffer, 0, PAGE, Access.READ_WRITE);
         long available = bench.machine.memory().available();
         long[] empty = probe(domain, bus, buffer);

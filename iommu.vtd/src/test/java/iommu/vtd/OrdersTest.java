@@ -121,7 +121,7 @@ class OrdersTest {
         DmaBuffer buffer = memory(bench, 0x20000);
         IommuDomain domain = driver.open();
         List<List<String>> told = new ArrayList<>();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         told.add(unit.take());
         domain.map(0x1000, buffer, 0, 0x20000, RW);
         told.add(unit.take());
@@ -130,7 +130,7 @@ class OrdersTest {
         domain.unmap(0xf000, 0x2000);
         domain.unmap(0x1000, 0x20000);
         told.add(unit.take());
-        domain.detach(0x10);
+        domain.detach(Bench.at(0x10));
         told.add(unit.take());
         driver.remapping().ifPresent(remapping -> {
             remapping.allocate(0x10, 0x40, 0);
@@ -266,10 +266,10 @@ class OrdersTest {
         DmaBuffer buffer = memory(bench, 4096);
         IommuDomain domain = driver.open();
         IommuDomain other = driver.open();
-        domain.attach(0x10);
-        other.attach(0x11);
-        List<Runnable> next = List.of(() -> other.unmap(0x5000, 4096), () -> other.detach(0x11),
-            () -> other.attach(0x11), () -> other.map(0x5000, buffer, 0, 4096, RW), other::close);
+        domain.attach(Bench.at(0x10));
+        other.attach(Bench.at(0x11));
+        List<Runnable> next = List.of(() -> other.unmap(0x5000, 4096), () -> other.detach(Bench.at(0x11)),
+            () -> other.attach(Bench.at(0x11)), () -> other.map(0x5000, buffer, 0, 4096, RW), other::close);
         for (Runnable order : next) {
             domain.map(0x1000, buffer, 0, 4096, RW);
             if (order == next.get(0)) {

@@ -54,13 +54,13 @@ class TranslationModelTest {
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes, VtdDriverSettings.DEFAULT);
         // Context table first, so that what is compared at the end is page tables only.
         IommuDomain warm = driver.open();
-        warm.attach(0x10);
+        warm.attach(Bench.at(0x10));
         warm.close();
         DmaBuffer contiguous = bench.machine.memory().allocate(1L << 30, 1L << 30, Layout.CONTIGUOUS);
         DmaBuffer scattered = bench.machine.memory().allocate(256 * PAGE, PAGE, Layout.SCATTERED);
         long available = bench.machine.memory().available();
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         TreeMap<Long, Leaf> model = new TreeMap<>();
         // A few neighbourhoods across table boundaries of every level.
         long[] places = {0, (1L << 30) - 2 * MIB2, (1L << 38) - 4 * MIB2, 0xfec00000L - MIB2};

@@ -64,26 +64,26 @@ class UnconfirmedTest {
         DmaPort device = bench.port(0x10);
         DmaPort neighbour = bench.port(0x18);
         IommuDomain beside = driver.open();
-        beside.attach(0x18);
+        beside.attach(Bench.at(0x18));
         long before = bench.machine.memory().available();
         IommuDomain domain = driver.open();
         DmaBuffer buffer = memory(bench);
         domain.map(0x1000, buffer, 0, 4096, RW);
         long during = bench.machine.memory().available();
         bench.sick = sick;
-        errno(Errno.ETIMEDOUT, () -> domain.attach(0x10));
+        errno(Errno.ETIMEDOUT, () -> domain.attach(Bench.at(0x10)));
         assertEquals(Refusal.NO_REQUESTER, device.write(0x1000, 4, 0x4711));
-        errno(Errno.ENOENT, () -> domain.detach(0x10));
+        errno(Errno.ENOENT, () -> domain.detach(Bench.at(0x10)));
         errno(Errno.ETIMEDOUT, domain::close);
         assertEquals(during, bench.machine.memory().available(), "the unit may still walk them");
         errno(Errno.ENODEV, () -> domain.lookup(0x1000, Access.READ));
         IommuDomain other = driver.open();
-        errno(Errno.ETIMEDOUT, () -> other.attach(0x10));
+        errno(Errno.ETIMEDOUT, () -> other.attach(Bench.at(0x10)));
         assertEquals(Refusal.NO_REQUESTER, device.write(0x1000, 4, 0x4711));
         assertEquals(Refusal.UNMAPPED, neighbour.write(0x1000, 4, 1), "who was attached is");
 
         bench.sick = null;
-        other.attach(0x10);
+        other.attach(Bench.at(0x10));
         assertEquals(Refusal.UNMAPPED, device.write(0x1000, 4, 0x4711));
         other.close();
         domain.close();
@@ -99,13 +99,13 @@ class UnconfirmedTest {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
         IommuDomain first = driver.open();
-        first.attach(0x10);
+        first.attach(Bench.at(0x10));
         first.close();
         long before = bench.machine.memory().available();
         DmaPort device = bench.port(0x10);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
-        domain.attach(0x11);
+        domain.attach(Bench.at(0x10));
+        domain.attach(Bench.at(0x11));
         domain.map(0, memory(bench), 0, 4096, RW);
         assertEquals(Bus.OK, device.write(0, 4, 1), "the unit has seen context and tables");
         long during = bench.machine.memory().available();
@@ -115,7 +115,7 @@ class UnconfirmedTest {
             "the second requester's entry is gone, too");
         errno(Errno.ETIMEDOUT, domain::close);
         IommuDomain other = driver.open();
-        errno(Errno.ETIMEDOUT, () -> other.attach(0x10));
+        errno(Errno.ETIMEDOUT, () -> other.attach(Bench.at(0x10)));
         other.close();
         assertEquals(during, bench.machine.memory().available());
         bench.sick = null;
@@ -131,7 +131,7 @@ class UnconfirmedTest {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         long before = bench.machine.memory().available();
         DmaBuffer buffer = memory(bench);
         domain.map(0, buffer, 0, 4096, RW);
@@ -155,7 +155,7 @@ class UnconfirmedTest {
         Bench bench = new Bench(Bench.with(1 << 7, 0, 0, 0));
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         long before = bench.machine.memory().available();
         DmaBuffer buffer = memory(bench);
         bench.sick = Bench.DEAF;
@@ -229,7 +229,7 @@ class UnconfirmedTest {
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes,
             new VtdDriverSettings(20, 0, new Superpages(true, true), false, 256, false));
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         long during = bench.machine.memory().available();
         bench.sick = Bench.DEAF;
         errno(Errno.ETIMEDOUT, driver::close);
@@ -253,7 +253,7 @@ class UnconfirmedTest {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         DmaBuffer buffer = memory(bench);
         DmaPort device = bench.port(0x10);
         List<Runnable> ways = List.of(

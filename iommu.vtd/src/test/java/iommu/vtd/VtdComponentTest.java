@@ -221,7 +221,7 @@ class VtdComponentTest {
         };
         assertThrows(IllegalStateException.class, component::close);
         closed(driver);
-        assertEquals(Errno.ENODEV, assertThrows(ErrnoException.class, () -> open.attach(1)).errno());
+        assertEquals(Errno.ENODEV, assertThrows(ErrnoException.class, () -> open.attach(Bench.at(1))).errno());
         assertEquals(Optional.empty(), driver(0));
     }
 }

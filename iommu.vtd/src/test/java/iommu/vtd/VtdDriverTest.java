@@ -61,7 +61,7 @@ class VtdDriverTest {
         VtdDriver driver = driver(bench);
         assertEquals(Refusal.NO_REQUESTER, device.write(0x1000, 4, 1), "blocked as soon as the driver is there");
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         assertEquals(Refusal.UNMAPPED, device.write(MIB2, 4, 1));
         domain.map(MIB2, buffer, 0, 2 * MIB2 + 0x3000, RW);
         assertEquals(Bus.OK, device.write(MIB2 + 0x100, 4, 0xcafebabeL));
@@ -79,9 +79,9 @@ class VtdDriverTest {
         assertEquals(Refusal.UNMAPPED, device.write(MIB2 + 0x100, 4, 1));
         assertEquals(0, domain.unmap(0, 1L << 39));
         domain.map(MIB2, buffer, 0, MIB2, RW);
-        domain.detach(0x10);
+        domain.detach(Bench.at(0x10));
         assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1));
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         assertEquals(Bus.OK, device.write(MIB2, 4, 1));
         domain.close();
         domain.close();
@@ -93,7 +93,7 @@ class VtdDriverTest {
         // A successor takes that page over; then nothing is lost from driver to driver.
         for (int i = 0; i < 3; i++) {
             VtdDriver next = driver(bench);
-            next.open().attach(0x10);
+            next.open().attach(Bench.at(0x10));
             next.close();
             assertEquals(start - 4096, bench.machine.memory().available());
             assertEquals(Refusal.NO_REQUESTER, device.write(MIB2, 4, 1));
@@ -144,15 +144,13 @@ class VtdDriverTest {
         assertTrue(driver.serves(new Requester(0x10, bench.nodes.get(0).path(), 0)));
         assertFalse(driver.serves(new Requester(0x10, bench.nodes.get(1).path(), 0)));
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
-        for (int requester : new int[] {0x110, 0x510}) {
+        domain.attach(Bench.at(0x10));
+        for (Requester requester : List.of(Bench.at(1, 0x110), new Requester(0x110, "/elsewhere", 1))) {
             ErrnoException e = assertThrows(ErrnoException.class, () -> domain.attach(requester));
             assertEquals(Errno.EINVAL, e.errno());
-            assertTrue(e.getMessage().contains(String.format("requester 0x%x sits behind ", requester)),
-                e.getMessage());
+            assertTrue(e.getMessage().contains("requester 0x110 sits behind " + requester.unit()), e.getMessage());
         }
         driver.close();
-        driver(new Bench(VtdSettings.DEFAULT)).open().attach(0x510);
     }
 
     @Test
@@ -162,7 +160,7 @@ class VtdDriverTest {
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes,
             new VtdDriverSettings(1000, 0, new Superpages(true, true), true, 256, true));
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
         assertEquals(4096, domain.unmap(0, 4096));
         driver.close();
@@ -180,9 +178,9 @@ class VtdDriverTest {
         assertEquals(0xffff_ffff_ffffL, driver.capabilities().apertureEnd());
         ReservedRegion msi = new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Kind.MSI);
         assertEquals(List.of(msi), driver.capabilities().reserved());
-        assertEquals(List.of(msi), driver.reservedRegions(0x20));
+        assertEquals(List.of(msi), driver.reservedRegions(Bench.at(0x20)));
         assertEquals(List.of(new ReservedRegion(0xbf000000L, 0xbf1fffffL, ReservedRegion.Kind.DIRECT), msi),
-            driver.reservedRegions(0x10));
+            driver.reservedRegions(Bench.at(0x10)));
         assertTrue(driver.violationWires().isEmpty());
     }
 
@@ -217,7 +215,7 @@ class VtdDriverTest {
             Bench bench = new Bench(settings);
             DmaBuffer buffer = memory(bench, GIB, GIB);
             IommuDomain domain = driver(bench).open();
-            domain.attach(0x10);
+            domain.attach(Bench.at(0x10));
             DmaPort device = bench.port(0x10);
             long before = bench.machine.memory().available();
             domain.map(GIB, buffer, 0, GIB, RW);
@@ -286,13 +284,13 @@ class VtdDriverTest {
         errno(Errno.EINVAL, () -> domain.unmap(2 * MIB2 - 0x1000, 0x2000));
         assertEquals(available, bench.machine.memory().available());
         assertEquals(MIB2, domain.unmap(0, 1L << 40), "nothing of it was lost");
-        domain.attach(0x10);
-        errno(Errno.EEXIST, () -> domain.attach(0x10));
-        errno(Errno.EBUSY, () -> other.attach(0x10));
-        errno(Errno.EINVAL, () -> other.attach(0x10000));
-        errno(Errno.ENOENT, () -> other.detach(0x10));
+        domain.attach(Bench.at(0x10));
+        errno(Errno.EEXIST, () -> domain.attach(Bench.at(0x10)));
+        errno(Errno.EBUSY, () -> other.attach(Bench.at(0x10)));
+        errno(Errno.EINVAL, () -> other.attach(Bench.at(0x10000)));
+        errno(Errno.ENOENT, () -> other.detach(Bench.at(0x10)));
         other.close();
-        errno(Errno.ENODEV, () -> other.attach(0x11));
+        errno(Errno.ENODEV, () -> other.attach(Bench.at(0x11)));
         errno(Errno.ENODEV, () -> other.map(0, buffer, 0, 4096, RW));
     }
 
@@ -332,7 +330,7 @@ class VtdDriverTest {
         Bench bench = new Bench(VtdSettings.DEFAULT);
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         DmaBuffer buffer = memory(bench, 4 * MIB2, MIB2);
         domain.map(0, buffer, 0, MIB2, RW);
         fill(bench, 3 * 4096);
@@ -392,7 +390,7 @@ class VtdDriverTest {
             VtdDriver driver = new VtdDriver(bench.machine, bench.nodes,
                 new VtdDriverSettings(5, 0, new Superpages(true, true), true, 256, false));
             IommuDomain domain = driver.open();
-            domain.attach(0x10);
+            domain.attach(Bench.at(0x10));
             int[] left = {deaf};
             bench.sick = new Bench.Sick() {
                 @Override
@@ -437,12 +435,12 @@ class VtdDriverTest {
         List<IommuDomain> domains = new ArrayList<>();
         for (int i = 0; i < 15; i++) {
             domains.add(driver.open());
-            domains.get(i).attach(i);
+            domains.get(i).attach(Bench.at(i));
         }
         IommuDomain one = driver.open();
-        errno(Errno.ENOSPC, () -> one.attach(15));
+        errno(Errno.ENOSPC, () -> one.attach(Bench.at(15)));
         domains.get(7).close();
-        one.attach(15);
+        one.attach(Bench.at(15));
     }
 
     @Test
@@ -453,8 +451,8 @@ class VtdDriverTest {
         VtdDriver driver = driver(bench);
         assertEquals(0x7f_ffff_ffffL, driver.capabilities().apertureEnd());
         IommuDomain domain = driver.open();
-        domain.attach(0x0010);
-        domain.attach(0x0110);
+        domain.attach(Bench.at(0x0010));
+        domain.attach(Bench.at(1, 0x0110));
         DmaBuffer buffer = memory(bench, 8192, 4096);
         domain.map(0x5000, buffer, 0, 8192, RW);
         for (int requester : new int[] {0x10, 0x110}) {
@@ -464,7 +462,7 @@ class VtdDriverTest {
         domain.unmap(0x5000, 4096);
         assertEquals(Refusal.UNMAPPED, bench.port(0x10).write(0x5000, 4, 0));
         assertEquals(Refusal.UNMAPPED, bench.port(0x110).write(0x5000, 4, 0));
-        errno(Errno.EINVAL, () -> domain.attach(0x0200));
+        errno(Errno.EINVAL, () -> domain.attach(Bench.at(2, 0x0200)));
         Bench apart = new Bench(VtdSettings.DEFAULT, Bench.levels(3));
         errno(Errno.EOPNOTSUPP, () -> driver(apart));
         assertEquals(Refusal.NO_REQUESTER, apart.port(0x10).write(0x5000, 4, 0), "refused, and the units block");
@@ -502,9 +500,9 @@ class VtdDriverTest {
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
         for (int i = 0; i < 70; i++) {
-            domain.attach(i);
+            domain.attach(Bench.at(i));
             bench.port(i).write(0x5000, 4, 0);
-            domain.detach(i);
+            domain.detach(Bench.at(i));
         }
         List<Violation> found = driver.violations();
         assertEquals(64, found.size());
@@ -609,12 +607,12 @@ class VtdDriverTest {
         VtdDriver driver = new VtdDriver(bench.machine, bench.nodes,
             new VtdDriverSettings(30_000, 0, new Superpages(true, true), true, 256, false));
         IommuDomain before = driver.open();
-        before.attach(0x10);
+        before.attach(Bench.at(0x10));
         driver.change(new VtdDriverSettings(7, 0, new Superpages(false, true), true, 256, false));
         assertEquals(new Superpages(true, true), before.get(Superpages.class));
         assertEquals(new Superpages(false, true), driver.open().get(Superpages.class));
         bench.sick = Bench.DEAF;
-        ErrnoException e = assertThrows(ErrnoException.class, () -> before.detach(0x10));
+        ErrnoException e = assertThrows(ErrnoException.class, () -> before.detach(Bench.at(0x10)));
         assertEquals(Errno.ETIMEDOUT, e.errno());
         assertTrue(e.getMessage().contains("after 7 ms"), e.getMessage());
     }
@@ -654,18 +652,18 @@ class VtdDriverTest {
         VtdDriver driver = driver(bench);
         for (boolean close : new boolean[] {true, false}) {
             IommuDomain first = driver.open();
-            first.attach(0x10);
-            first.attach(0x11);
+            first.attach(Bench.at(0x10));
+            first.attach(Bench.at(0x11));
             bench.port(0x10).write(0x5678, 4, 0);
             bench.port(0x18).write(0x5678, 4, 0);
             if (close) {
                 first.close();
             } else {
-                first.detach(0x10);
+                first.detach(Bench.at(0x10));
             }
             bench.port(0x10).write(0x9678, 4, 0);
             IommuDomain second = driver.open();
-            second.attach(0x10);
+            second.attach(Bench.at(0x10));
             bench.port(0x10).write(0xd678, 4, 0);
             assertEquals(
                 List.of("0x05 write: no write permission, under a domain it has left",
@@ -685,12 +683,12 @@ class VtdDriverTest {
         DmaPort device = bench.port(0x10);
         VtdDriver crashed = driver(bench);
         IommuDomain domain = crashed.open();
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0, memory(bench, 4096, 4096), 0, 4096, RW);
         assertEquals(Bus.OK, device.write(0, 4, 0));
         VtdDriver next = driver(bench);
         assertEquals(Refusal.NO_REQUESTER, device.write(0, 4, 0));
-        next.open().attach(0x10);
+        next.open().attach(Bench.at(0x10));
         assertEquals(Refusal.UNMAPPED, device.write(0, 4, 0));
     }
 
@@ -703,7 +701,7 @@ class VtdDriverTest {
         VtdDriver driver = driver(bench);
         IommuDomain domain = driver.open();
         DmaBuffer buffer = memory(bench, 4096, 4096);
-        domain.attach(0x10);
+        domain.attach(Bench.at(0x10));
         domain.map(0, buffer, 0, 4096, RW);
         bench.attachments.get(0).close();
         assertEquals(Refusal.BLOCKED, device.write(0, 4, 0));
@@ -756,13 +754,13 @@ class VtdDriverTest {
                 }
             });
             IommuDomain domain = driver(bench).open();
-            domain.attach(0x10);
+            domain.attach(Bench.at(0x10));
             domain.mapDoorbell(0x5000, 0xd0000000L, 0x1000);
             assertEquals(Refusal.DENIED, domain.lookup(0x5000, Access.READ));
             Thread device = new Thread(() -> bench.port(0x10).write(0x5140, 4, 1));
             device.start();
             inside.await();
-            Thread core = new Thread(detach ? () -> domain.detach(0x10) : () -> domain.unmap(0x5000, 0x1000));
+            Thread core = new Thread(detach ? () -> domain.detach(Bench.at(0x10)) : () -> domain.unmap(0x5000, 0x1000));
             core.start();
             core.join(100);
             assertTrue(core.isAlive(), "the access is still under way");

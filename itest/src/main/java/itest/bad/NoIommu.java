@@ -23,7 +23,7 @@ public final class NoIommu implements Iommu {
     }
 
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         return List.of();
     }
 

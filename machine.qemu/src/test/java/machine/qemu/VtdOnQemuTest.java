@@ -30,6 +30,7 @@ import machine.api.DmaMemory.Layout;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node;
+import machine.api.Requester;
 import machine.qemu.process.Installed;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DisplayName;
@@ -52,8 +53,8 @@ class VtdOnQemuTest {
     private VtdDriver driver;
     private Edu one;
     private Edu two;
-    private int first;
-    private int second;
+    private Requester first;
+    private Requester second;
 
     private void start(String... options) {
         Map<String, String> map = new HashMap<>();
@@ -63,8 +64,8 @@ class VtdOnQemuTest {
         machine = (QemuMachine) new QemuMachineSource().open("qemu:q35", new byte[0], map);
         one = new Edu(machine.functions().get(0));
         two = new Edu(machine.functions().get(1));
-        first = machine.functions().get(0).requester().id();
-        second = machine.functions().get(1).requester().id();
+        first = machine.functions().get(0).requester();
+        second = machine.functions().get(1).requester();
         driver = new VtdDriver(machine, List.of(node("intel,vt-d")), VtdDriverSettings.DEFAULT);
     }
 
@@ -116,13 +117,13 @@ class VtdOnQemuTest {
     void translation(String iommu) {
         start("iommu", iommu);
         one.fetch(0x10000, 16);
-        violated("0x01", first);
+        violated("0x01", first.id());
         try (IommuDomain domain = driver.open();
              DmaBuffer scattered = machine.memory().allocate(4 * PAGE, PAGE, Layout.SCATTERED);
              DmaBuffer large = machine.memory().allocate(2 * MIB2, MIB2, Layout.CONTIGUOUS)) {
             domain.attach(first);
             one.fetch(0x10000, 16);
-            violated("0x06", first);
+            violated("0x06", first.id());
             domain.map(0x10000, scattered, 0, scattered.size(), Access.READ_WRITE);
             domain.map(0x4000_0000L, large, 0, large.size(), Access.READ_WRITE);
             byte[] source = fill(scattered);
@@ -135,21 +136,21 @@ class VtdOnQemuTest {
             assertEquals(List.of(), driver.violations());
 
             two.fetch(0x10000, 16);
-            violated("0x02", second);
+            violated("0x02", second.id());
             one.store(0x9000_0000L, 64);
-            violated("0x05", first);
+            violated("0x05", first.id());
 
             assertEquals(2 * MIB2, domain.unmap(0x4000_0000L, 2 * MIB2));
             one.store(0x4000_0000L, 64);
-            violated("0x05", first);
+            violated("0x05", first.id());
             assertArrayEquals(before, read(large), () -> "seed " + SEED);
             domain.map(0x4000_0000L, large, MIB2, PAGE, Access.READ);
             one.store(0x4000_0000L, 64);
-            violated("0x05", first);
+            violated("0x05", first.id());
             assertArrayEquals(before, read(large), () -> "seed " + SEED);
             domain.detach(first);
             one.fetch(0x10000, 16);
-            violated("0x02", first);
+            violated("0x02", first.id());
         }
     }
 
@@ -174,7 +175,7 @@ class VtdOnQemuTest {
                     () -> "seed " + SEED);
                 assertEquals(PAGE, domain.unmap(0x10000, PAGE));
                 one.fetch(0x10000, 256);
-                violated("0x06", first);
+                violated("0x06", first.id());
             }
         }
     }
@@ -233,7 +234,7 @@ class VtdOnQemuTest {
             List<MsiVector> vectors = new ArrayList<>();
             for (int i = 0; i < calls.length; i++) {
                 int number = i;
-                vectors.add(apic.doorbells().allocate(new MsiRequest(first, List.of(0), () -> {
+                vectors.add(apic.doorbells().allocate(new MsiRequest(first.id(), List.of(0), () -> {
                     synchronized (calls) {
                         calls[number]++;
                     }

@@ -102,7 +102,7 @@ final class Membership {
         }
         translation.requireBlocked();
         if (groups.size() > 1) {
-            translation.detachAbsent(groups.idsWithout(leaving));
+            translation.detachAbsent(groups.requestersWithout(leaving));
         } else {
             swap.closeDomain();
         }
@@ -147,7 +147,7 @@ final class Membership {
     /** A device has come to, or gone from, one of the groups. */
     void changed() {
         if (translation.present()) {
-            translation.detachAbsent(groups.ids());
+            translation.detachAbsent(groups.requesters());
             translation.attachAll();
         }
         holdBack();

@@ -153,7 +153,7 @@ class AttachTest {
         other.addGroup(board.vfio.group(2));
         refused(Errno.EPERM, "0x21", () -> other.setIommu(type));
         assertEquals(ContainerState.UNSET, other.state());
-        assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), board.iommu.attached());
         FakeIommu second = board.newIommu();
         second.own.put(0x12, List.of(RMRR));
         board.vfio.addIommu(second, "type1", "the second", 0);
@@ -254,7 +254,7 @@ class AttachTest {
         Container container = container(board, "type1v2");
         container.addGroup(board.vfio.group(2));
         assertEquals(1, board.iommu.opened.size());
-        assertEquals(Set.of(0x11, 0x12, 0x21), new TreeSet<>(board.iommu.domains.keySet()));
+        assertEquals(Set.of(0x11, 0x12, 0x21), new TreeSet<>(board.iommu.attached()));
     }
 
     // No interrupt remapping
@@ -329,6 +329,6 @@ class AttachTest {
         board.vfio.removeIommu(board.iommu);
         board.vfio.addIommu(board.iommu, "type1");
         assertEquals(ContainerState.ACTIVE, container.state());
-        assertTrue(board.iommu.domains.containsKey(0x11));
+        assertTrue(board.iommu.attached().contains(0x11));
     }
 }

@@ -20,7 +20,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
@@ -30,6 +32,7 @@ import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.TranslationUnit;
 import machine.api.Wire;
+import vfio.container.dma.Members;
 
 /** Driver and unit in one: tables are sorted maps. Windowed by the PAMU's rules, or paged as VT-d. */
 final class FakeIommu implements Iommu, TranslationUnit {
@@ -43,7 +46,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
     final Map<Integer, List<ReservedRegion>> own = new HashMap<>();
     final List<Wire> wires = new ArrayList<>();
     final List<Violation> violations = new ArrayList<>();
-    final Map<Integer, Domain> domains = new ConcurrentHashMap<>();
+    final ConcurrentSkipListMap<Requester, Domain> domains = new ConcurrentSkipListMap<>(Members.ORDER);
     final Set<Domain> opened = ConcurrentHashMap.newKeySet();
     /** Paths of the nodes it drives. */
     Set<String> serves = Set.of("/iommu");
@@ -86,9 +89,9 @@ final class FakeIommu implements Iommu, TranslationUnit {
     }
 
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         List<ReservedRegion> all = new ArrayList<>(capabilities().reserved());
-        all.addAll(own.getOrDefault(requester, List.of()));
+        all.addAll(own.getOrDefault(requester.id(), List.of()));
         return all;
     }
 
@@ -117,52 +120,67 @@ final class FakeIommu implements Iommu, TranslationUnit {
         return taken;
     }
 
+    /** {@return the ids of who is attached} */
+    Set<Integer> attached() {
+        return domains.keySet().stream().map(Requester::id).collect(Collectors.toSet());
+    }
+
+    /** The hardware at a node: knows the requesters behind that. */
+    TranslationUnit unit(String path) {
+        return (requester, iova, length, access) -> {
+            Domain domain = domains.get(new Requester(requester, path, 0));
+            return domain == null ? Refusal.NO_REQUESTER : domain.lookup(iova, access);
+        };
+    }
+
     @Override
     public long translate(int requester, long iova, int length, int access) {
-        Domain domain = domains.get(requester);
-        return domain == null ? Refusal.NO_REQUESTER : domain.lookup(iova, access);
+        Map.Entry<Requester, Domain> found = domains.ceilingEntry(new Requester(requester, "", 0));
+        return found == null || found.getKey().id() != requester ? Refusal.NO_REQUESTER
+            : found.getValue().lookup(iova, access);
     }
 
     /** What all domains hold together, for "as before". */
     String state() {
         StringBuilder text = new StringBuilder();
-        new TreeMap<>(domains)
-            .forEach((requester, domain) -> text.append(requester).append(": ").append(domain.state()).append('\n'));
+        domains.forEach((requester, domain) -> text.append(requester.id()).append(": ").append(domain.state())
+            .append('\n'));
         return text.append(opened.size()).append(" open").toString();
     }
 
     /** One table. */
     final class Domain implements IommuDomain {
         private final TreeMap<Long, Entry> table = new TreeMap<>(Long::compareUnsigned);
-        private final Set<Integer> members = new TreeSet<>();
+        private final Set<Requester> members = new TreeSet<>(Members.ORDER);
         private Geometry geometry = new Geometry(0, 0);
         private int windows;
         private DomainAttribute mine;
         private boolean enabled = true;
 
         synchronized String state() {
-            return members + " " + geometry + " " + windows + " " + enabled + " " + table;
+            return members.stream().map(Requester::id).toList() + " " + geometry + " " + windows + " " + enabled + " "
+                + table;
         }
 
         @Override
-        public synchronized void attach(int requester) {
+        public synchronized void attach(Requester requester) {
             trip.step("attach");
             if (domains.putIfAbsent(requester, this) != null) {
-                throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached", requester);
+                throw new ErrnoException(Errno.EBUSY, "requester 0x%x is attached", requester.id());
             }
             members.add(requester);
         }
 
         @Override
-        public void detach(int requester) {
+        public void detach(Requester requester) {
             synchronized (this) {
                 trip.step("detach");
                 if (!members.remove(requester)) {
-                    throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached", requester);
+                    throw new ErrnoException(Errno.ENOENT, "requester 0x%x is not attached", requester.id());
                 }
                 domains.remove(requester);
             }
-            bus.sync(Set.of(requester));
+            bus.sync(Set.of(requester.id()));
         }
 
         @Override
@@ -192,6 +210,10 @@ final class FakeIommu implements Iommu, TranslationUnit {
             TreeMap<Long, Entry> fresh = new TreeMap<>(Long::compareUnsigned);
             fresh.put(iova, new Entry(length, physical + doorbellLie, Access.WRITE));
             put(fresh);
+        }
+
+        private Set<Integer> ids() {
+            return members.stream().map(Requester::id).collect(Collectors.toSet());
         }
 
         private long window(long iova, long length) {
@@ -233,7 +255,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
             Set<Integer> devices;
             synchronized (this) {
                 trip.step("unmap");
-                devices = Set.copyOf(members);
+                devices = ids();
                 List<Long> gone = touching(iova, length);
                 for (long start : gone) {
                     long end = start + table.get(start).length() - 1;
@@ -315,7 +337,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
                     return;
                 }
                 trip.step("close");
-                devices = Set.copyOf(members);
+                devices = ids();
                 opened.remove(this);
                 members.forEach(domains::remove);
                 members.clear();

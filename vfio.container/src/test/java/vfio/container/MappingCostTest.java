@@ -49,7 +49,7 @@ class MappingCostTest {
         }
 
         @Override
-        public List<ReservedRegion> reservedRegions(int requester) {
+        public List<ReservedRegion> reservedRegions(Requester requester) {
             asked++;
             return List.of();
         }
@@ -75,11 +75,11 @@ class MappingCostTest {
         }
 
         @Override
-        public void attach(int requester) {
+        public void attach(Requester requester) {
         }
 
         @Override
-        public void detach(int requester) {
+        public void detach(Requester requester) {
         }
 
         @Override

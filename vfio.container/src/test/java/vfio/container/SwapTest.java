@@ -284,7 +284,7 @@ class SwapTest {
         vfio.addFunction(board.function("0000:01:00.2", 0x13, 1));
         FakeIommu next = board.newIommu();
         vfio.addIommu(next, "pamu");
-        assertEquals(Set.of(0x11, 0x13), next.domains.keySet());
+        assertEquals(Set.of(0x11, 0x13), next.attached());
     }
 
     // P5

@@ -2,6 +2,7 @@
 package vfio.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static vfio.container.Board.refused;
 
@@ -12,6 +13,7 @@ import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.InterruptInputs;
 import machine.api.Node;
+import machine.api.Requester;
 import machine.api.Unit;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Timeout;
@@ -59,9 +61,9 @@ class TwoIommusTest {
         assertEquals(0, board.iommu.opened.size());
         board.vfio.addIommu(second, kind, "the second", -1);
         container.setIommu(kind);
-        assertEquals(Set.of(0x51), second.domains.keySet());
+        assertEquals(Set.of(0x51), second.attached());
         open("one", 1).setIommu(kind);
-        assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), board.iommu.attached());
     }
 
     @ParameterizedTest
@@ -73,7 +75,7 @@ class TwoIommusTest {
         board.vfio.addIommu(second, kind, "the second", 1);
         Container container = open("one", 1);
         container.setIommu(kind);
-        assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), board.iommu.attached());
         String before = board.iommu.state();
         refused(Errno.EINVAL, "/iommu2", () -> container.addGroup(board.vfio.group(5)));
         refused(Errno.EINVAL, "/iommu2",
@@ -111,7 +113,7 @@ class TwoIommusTest {
         assertEquals(List.of(), board.vfio.as(Swaps.class).latest(), "nobody has tried to take over");
         board.vfio.addIommu(board.iommu, kind, "the first", 0);
         assertEquals(ContainerState.ACTIVE, container.state());
-        assertEquals(Set.of(0x11, 0x12), board.iommu.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), board.iommu.attached());
     }
 
     @ParameterizedTest
@@ -126,11 +128,36 @@ class TwoIommusTest {
         FakeIommu third = board.newIommu();
         board.vfio.addIommu(third, kind, "the third", 0);
         assertEquals("the third", container.as(Backends.class).swap(kind).to());
-        assertEquals(Set.of(0x11, 0x12), third.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), third.attached());
         third.serves = Set.of();
         board.iommu.serves = Set.of();
         refused(Errno.EINVAL, "requester 0x11", () -> container.as(Backends.class).swap(kind));
-        assertEquals(Set.of(0x11, 0x12), third.domains.keySet());
+        assertEquals(Set.of(0x11, 0x12), third.attached());
         assertEquals(ContainerState.ACTIVE, container.state());
+    }
+
+    @ParameterizedTest
+    @DisplayName("one IOMMU of two units: one id behind each is two requesters; both are attached, and the one stays "
+        + "when the other leaves")
+    @ValueSource(strings = {"type1", "pamu"})
+    void namesakes(String kind) {
+        board(kind);
+        board.iommu.serves = Set.of("/iommu", "/iommu2");
+        board.vfio.addFunction(board.function("0001:01:00.0", 0x11, 7, "/iommu2"));
+        Container container = open("one", 1);
+        container.setIommu(kind);
+        Requester here = new Requester(0x11, "/iommu", 1);
+        Requester there = new Requester(0x11, "/iommu2", 7);
+        assertFalse(board.iommu.domains.containsKey(there));
+        container.addGroup(board.vfio.group(7));
+        assertTrue(board.iommu.domains.containsKey(here) && board.iommu.domains.containsKey(there));
+        FakeIommu next = board.newIommu();
+        next.serves = board.iommu.serves;
+        board.vfio.addIommu(next, kind, "the next", 0);
+        container.as(Backends.class).swap(kind);
+        assertTrue(next.domains.containsKey(here) && next.domains.containsKey(there));
+        container.removeGroup(board.vfio.group(7));
+        assertTrue(next.domains.containsKey(here));
+        assertFalse(next.domains.containsKey(there));
     }
 }

@@ -118,7 +118,7 @@ final class FaultyIommu implements Iommu {
     }
 
     @Override
-    public List<ReservedRegion> reservedRegions(int requester) {
+    public List<ReservedRegion> reservedRegions(Requester requester) {
         return call("reservedRegions", () -> real.reservedRegions(requester));
     }
 
@@ -156,12 +156,12 @@ final class FaultyIommu implements Iommu {
         }
 
         @Override
-        public void attach(int requester) {
+        public void attach(Requester requester) {
             call("attach", () -> domain.attach(requester));
         }
 
         @Override
-        public void detach(int requester) {
+        public void detach(Requester requester) {
             call("detach", () -> domain.detach(requester));
         }
 

@@ -37,7 +37,7 @@ class FaultyIommuTest {
 
     private static void useAll(FaultyIommu iommu) {
         iommu.capabilities();
-        iommu.reservedRegions(1);
+        iommu.reservedRegions(null);
         iommu.serves(null);
         IommuDomain domain = iommu.open();
         domain.set(null);
@@ -45,9 +45,9 @@ class FaultyIommuTest {
         domain.map(0, null, 0, 0, 0);
         domain.lookup(0, 1);
         domain.mapDoorbell(0, 0, 0);
-        domain.attach(1);
+        domain.attach(null);
         domain.unmap(0, 0);
-        domain.detach(1);
+        domain.detach(null);
         domain.close();
     }
 

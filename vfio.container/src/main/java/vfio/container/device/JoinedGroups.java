@@ -51,16 +51,20 @@ public final class JoinedGroups implements Members {
     }
 
     @Override
-    public Set<Integer> relaxed() {
-        Set<Integer> relaxed = new TreeSet<>();
-        groups.forEach(group -> relaxed.addAll(group.relaxedRequesters()));
-        return relaxed;
+    public Set<Requester> relaxed() {
+        return Members.distinct(groups.stream().flatMap(group -> group.relaxed().stream()).toList());
     }
 
-    /** {@return the requester ids of all but one} */
-    public Set<Integer> idsWithout(VfioGroup leaving) {
+    /** {@return the requesters of all groups but one} */
+    public Set<Requester> requestersWithout(VfioGroup leaving) {
+        return Members.distinct(groups.stream().filter(group -> group != leaving)
+            .flatMap(group -> group.members().stream()).toList());
+    }
+
+    /** {@return all requesters' ids, by which a machine holds devices back} */
+    public Set<Integer> ids() {
         Set<Integer> ids = new TreeSet<>();
-        groups.stream().filter(group -> group != leaving).forEach(group -> ids.addAll(group.requesters()));
+        groups.forEach(group -> ids.addAll(group.requesters()));
         return ids;
     }
 

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import machine.api.Errno;
@@ -16,6 +15,7 @@ import machine.api.Requester;
 import vfio.api.Container;
 import vfio.api.Device;
 import vfio.api.Group;
+import vfio.container.dma.Members;
 import vfio.container.host.Cleanup;
 import vfio.container.host.TopologyLock;
 
@@ -131,11 +131,11 @@ public final class VfioGroup implements Group {
         return List.copyOf(open.values());
     }
 
-    /** {@return the requester ids of which every device can do without what firmware wants mapped for it} */
-    public Set<Integer> relaxedRequesters() {
-        Set<Integer> found = new TreeSet<>(requesters());
+    /** {@return the requesters of which every device can do without what firmware wants mapped for it} */
+    public Set<Requester> relaxed() {
+        Set<Requester> found = Members.distinct(members());
         functions.values().stream().filter(function -> !relaxed.contains(function.name()))
-            .forEach(function -> found.remove(function.requester().id()));
+            .forEach(function -> found.remove(function.requester()));
         return found;
     }
 

@@ -9,6 +9,7 @@ import java.util.function.Supplier;
 import machine.api.DmaBuffer;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.Requester;
 
 /**
  * A provider's domain as its container calls it. The contract says that a call that throws an {@link ErrnoException}
@@ -59,12 +60,12 @@ public final class GuardedDomain implements IommuDomain {
     }
 
     @Override
-    public void attach(int requester) {
+    public void attach(Requester requester) {
         change("attach", () -> domain.attach(requester));
     }
 
     @Override
-    public void detach(int requester) {
+    public void detach(Requester requester) {
         change("detach", () -> domain.detach(requester));
     }
 

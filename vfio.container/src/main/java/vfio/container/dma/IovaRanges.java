@@ -110,8 +110,8 @@ public final class IovaRanges {
     }
 
     /** {@return what is reserved in a domain with those requesters, by ascending start} */
-    public static List<ReservedRegion> reserved(IommuCapabilities capabilities, Set<Integer> requesters,
-            Set<Integer> relaxed, Iommu provider) {
+    public static List<ReservedRegion> reserved(IommuCapabilities capabilities, Collection<Requester> requesters,
+            Set<Requester> relaxed, Iommu provider) {
         Set<ReservedRegion> regions = new TreeSet<>(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
             .thenComparing(ReservedRegion::end, Long::compareUnsigned).thenComparing(ReservedRegion::kind));
         regions.addAll(capabilities.reserved());
@@ -123,17 +123,10 @@ public final class IovaRanges {
      * {@return what a provider says is reserved for a requester; without what firmware wants mapped for it if it can do
      *     without, as Linux leaves direct-relaxable regions to the user}
      */
-    public static List<ReservedRegion> own(int requester, Set<Integer> relaxed, Iommu provider) {
+    public static List<ReservedRegion> own(Requester requester, Set<Requester> relaxed, Iommu provider) {
         List<ReservedRegion> regions = provider.reservedRegions(requester);
         return relaxed.contains(requester)
             ? regions.stream().filter(region -> region.kind() != ReservedRegion.Kind.DIRECT).toList() : regions;
-    }
-
-    /** {@return their ids, ascending} */
-    public static Set<Integer> ids(Collection<Requester> members) {
-        Set<Integer> ids = new TreeSet<>();
-        members.forEach(member -> ids.add(member.id()));
-        return ids;
     }
 
     /**
@@ -162,11 +155,11 @@ public final class IovaRanges {
 
     /** Whether what is reserved leaves any address to map. */
     public static void checkSomeLeft(IommuCapabilities capabilities, List<ReservedRegion> reserved,
-            Set<Integer> requesters) {
+            Collection<Requester> requesters) {
         if (!requesters.isEmpty() && valid(capabilities, reserved).isEmpty()) {
             throw new ErrnoException(Errno.EINVAL, "what is reserved for requesters %s leaves no address of "
                 + "0x%x..0x%x to map",
-                requesters.stream().map(requester -> String.format("0x%x", requester)).toList(),
+                requesters.stream().map(requester -> String.format("0x%x", requester.id())).toList(),
                 capabilities.apertureStart(), capabilities.apertureEnd());
         }
     }
@@ -176,7 +169,7 @@ public final class IovaRanges {
      *
      * @param mappings gives the first mapping that touches a range, first address and last, or null
      */
-    public static void checkReserved(List<ReservedRegion> regions, int requester,
+    public static void checkReserved(List<ReservedRegion> regions, Requester requester,
             BiFunction<Long, Long, Mapping> mappings, List<MsiPlacement> placements) {
         // Linux refuses the attach before it looks for conflicts (vfio_iommu_type1_attach_group).
         checkEligible(regions, requester);
@@ -185,7 +178,7 @@ public final class IovaRanges {
             if (there != null) {
                 throw new ErrnoException(Errno.EINVAL,
                     "the mapping at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; unmap it first",
-                    there.iova(), region.start(), region.end(), region.kind(), requester);
+                    there.iova(), region.start(), region.end(), region.kind(), requester.id());
             }
             for (MsiPlacement placement : placements) {
                 if (Long.compareUnsigned(placement.iova(), region.end()) <= 0
@@ -193,7 +186,8 @@ public final class IovaRanges {
                     throw new ErrnoException(Errno.EINVAL,
                         "MSI bank %d at iova 0x%x touches 0x%x..0x%x, reserved (%s) for requester 0x%x; take it away "
                         + "first",
-                        placement.bank(), placement.iova(), region.start(), region.end(), region.kind(), requester);
+                        placement.bank(), placement.iova(), region.start(), region.end(), region.kind(),
+                        requester.id());
                 }
             }
         }
@@ -206,13 +200,13 @@ public final class IovaRanges {
      *
      * @throws ErrnoException EPERM, in the words of Linux's intel_iommu_attach_device
      */
-    public static void checkEligible(List<ReservedRegion> regions, int requester) {
+    public static void checkEligible(List<ReservedRegion> regions, Requester requester) {
         for (ReservedRegion region : regions) {
             if (region.kind() == ReservedRegion.Kind.DIRECT) {
                 throw new ErrnoException(Errno.EPERM, "requester 0x%x is ineligible for IOMMU domain attach due to "
                     + "platform RMRR requirement: firmware wants 0x%x..0x%x mapped for it. Plug the device elsewhere, "
                     + "or, if it can do without, add its class to relaxable.rmrr.classes in the configuration "
-                    + "vfio.container", requester, region.start(), region.end());
+                    + "vfio.container", requester.id(), region.start(), region.end());
             }
         }
     }

@@ -35,7 +35,7 @@ import vfio.container.host.ProviderCalls;
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
 public record RestorePlan(String type, List<DomainAttribute> attributes, List<Mapping> mappings,
-        List<Doorbell> doorbells, Set<Requester> members, Set<Integer> relaxed) {
+        List<Doorbell> doorbells, Set<Requester> members, Set<Requester> relaxed) {
     /**
      * A placement, with where its bank is now.
      *
@@ -78,9 +78,9 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
         return attribute instanceof NamedAttribute data ? provider.attribute(data) : attribute;
     }
 
-    /** {@return the ids of its members} */
-    public Set<Integer> requesters() {
-        return IovaRanges.ids(members);
+    /** {@return its members as an IOMMU tells them apart} */
+    public Set<Requester> requesters() {
+        return Members.distinct(members);
     }
 
     /**
@@ -91,8 +91,7 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
      */
     public void checkFits(Iommu provider) {
         IovaRanges.checkServed(members, provider);
-        Set<Integer> requesters = requesters();
-        requesters.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider),
+        requesters().forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, provider),
             requester));
         IommuCapabilities offered = provider.capabilities();
         IommuType rules = type(offered, type);
@@ -161,7 +160,7 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
             }
             step(progress, at, "its devices");
             checkRequesters(provider, offered);
-            for (int requester : requesters()) {
+            for (Requester requester : requesters()) {
                 progress.step("its devices");
                 domain.attach(requester);
             }
@@ -199,7 +198,7 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
      */
     private void checkRequesters(Iommu provider, IommuCapabilities offered) {
         IovaRanges.checkServed(members, provider);
-        Set<Integer> requesters = requesters();
+        Set<Requester> requesters = requesters();
         List<MsiPlacement> placements = doorbells.stream().map(Doorbell::placement).toList();
         requesters.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, provider),
             requester, this::first, placements));

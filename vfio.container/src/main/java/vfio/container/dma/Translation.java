@@ -13,11 +13,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.IntConsumer;
+import java.util.function.Consumer;
 import machine.api.Access;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Refusal;
+import machine.api.Requester;
 import vfio.api.Mapping;
 import vfio.api.msi.MsiPlacement;
 import vfio.container.host.Host;
@@ -39,7 +40,7 @@ public final class Translation {
     private final Members members;
     private final Doorbells doorbells;
     private final IovaSpace space = new IovaSpace(this::capabilities, this::reserved);
-    private final Set<Integer> attached = new TreeSet<>();
+    private final Set<Requester> attached = new TreeSet<>(Members.ORDER);
 
     // Null while there is none.
     private IommuCapabilities capabilities;
@@ -92,7 +93,7 @@ public final class Translation {
         return provider == null ? capabilities.reserved() : reserved(attached);
     }
 
-    private List<ReservedRegion> reserved(Set<Integer> requesters) {
+    private List<ReservedRegion> reserved(Set<Requester> requesters) {
         return IovaRanges.reserved(capabilities, requesters, members.relaxed(), provider.iommu());
     }
 
@@ -214,32 +215,32 @@ public final class Translation {
         Iommu iommu = provider.iommu();
         // All, not only who joins: a device that has come may speak by the id of one that is attached.
         IovaRanges.checkServed(members.requesters(), iommu);
-        Set<Integer> joining = members.ids();
+        Set<Requester> all = Members.distinct(members.requesters());
+        Set<Requester> joining = Members.distinct(all);
         joining.removeAll(attached);
-        Set<Integer> relaxed = members.relaxed();
-        members.ids().forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, iommu),
+        Set<Requester> relaxed = members.relaxed();
+        all.forEach(requester -> IovaRanges.checkEligible(IovaRanges.own(requester, relaxed, iommu),
             requester));
         joining.forEach(requester -> IovaRanges.checkReserved(IovaRanges.own(requester, relaxed, iommu), requester,
             ledger::first, ledger.placements()));
         if (!joining.isEmpty()) {
-            Set<Integer> all = new TreeSet<>(attached);
-            all.addAll(joining);
+            all.addAll(attached);
             IovaRanges.checkSomeLeft(capabilities, reserved(all), all);
         }
         allOrNone(joining, this::attach, this::detach);
     }
 
     /** Blocks the attached requesters that are not to stay. */
-    public void detachAbsent(Set<Integer> staying) {
-        Set<Integer> absent = new TreeSet<>(attached);
-        absent.removeAll(staying);
+    public void detachAbsent(Set<Requester> staying) {
+        Set<Requester> absent = Members.distinct(attached);
+        absent.removeAll(Members.distinct(staying));
         allOrNone(absent, this::detach, this::attach);
     }
 
-    private void allOrNone(Set<Integer> requesters, IntConsumer step, IntConsumer back) {
-        List<Integer> done = new ArrayList<>();
+    private void allOrNone(Set<Requester> requesters, Consumer<Requester> step, Consumer<Requester> back) {
+        List<Requester> done = new ArrayList<>();
         try {
-            for (int requester : requesters) {
+            for (Requester requester : requesters) {
                 step.accept(requester);
                 done.add(requester);
             }
@@ -249,22 +250,22 @@ public final class Translation {
         }
     }
 
-    private void undo(int requester, IntConsumer back, Throwable why) {
+    private void undo(Requester requester, Consumer<Requester> back, Throwable why) {
         try {
             back.accept(requester);
         } catch (RuntimeException | Error again) {
             why.addSuppressed(again);
-            domain.doubt(String.format("requester 0x%x could not be put back: %s", requester, again));
+            domain.doubt(String.format("requester 0x%x could not be put back: %s", requester.id(), again));
         }
     }
 
-    private void attach(int requester) {
+    private void attach(Requester requester) {
         domain.attach(requester);
         domain.noted(() -> attached.add(requester));
         space.forget();
     }
 
-    private void detach(int requester) {
+    private void detach(Requester requester) {
         domain.detach(requester);
         domain.noted(() -> attached.remove(requester));
         space.forget();
