@@ -23,6 +23,7 @@ import machine.api.Bus;
 import machine.api.DmaPort;
 import machine.api.Machine;
 import machine.api.PciFunction;
+import machine.api.PolledLine;
 import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
@@ -44,7 +45,7 @@ public final class Edu implements PciFunction, AutoCloseable {
     private final Optional<Wire> wire;
     private volatile EduSettings settings;
     private final DmaPort port;
-    private final Runnable line;
+    private final PolledLine line;
     private final Thread engine;
     private final Object lock = new Object();
     /** Held for reading while a message is on its way. */
@@ -87,8 +88,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         this.wire = slot.interrupt(device, INTA);
         this.port = machine.openPort(slot, device, function);
         try {
-            this.line = wire.isPresent() ? machine.line(wire.get(), this::asserted) : () -> {
-            };
+            this.line = wire.isPresent() ? machine.line(wire.get(), this::asserted) : PolledLine.NONE;
             this.engine = new Thread(this::serve, "device.edu " + name);
             engine.setDaemon(true);
             engine.start();
@@ -151,7 +151,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             }
             config.write(offset, size, value);
         }
-        line.run();
+        line.update();
     }
 
     /** @throws IllegalArgumentException if {@code bar} is not 0..5 */
@@ -211,7 +211,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         if (raised) {
             signal(epoch);
         } else if (offset == INTERRUPT_ACKNOWLEDGE) {
-            line.run();
+            line.update();
         }
     }
 
@@ -230,7 +230,7 @@ public final class Edu implements PciFunction, AutoCloseable {
                 Arrays.fill(buffer, (byte) 0);
             }
         }
-        line.run();
+        line.update();
     }
 
     /** Takes the device out: its thread has ended, its wire is low, its place is free. Idempotent. */
@@ -245,7 +245,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         try (Attachment dismissed = port.dismiss()) {
             join();
         }
-        line.run();
+        line.close();
         port.close();
     }
 
@@ -358,7 +358,7 @@ public final class Edu implements PciFunction, AutoCloseable {
             posted.readLock().unlock();
         }
         if (!sent) {
-            line.run();
+            line.update();
         }
     }
 

@@ -21,6 +21,7 @@ import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Mmio;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.Slot;
 import machine.api.Unit;
 import machine.api.Wire;
@@ -127,7 +128,7 @@ class MappingCostTest {
         }
 
         @Override
-        public Runnable line(Wire wire, BooleanSupplier level) {
+        public PolledLine line(Wire wire, BooleanSupplier level) {
             return machine.line(wire, level);
         }
 

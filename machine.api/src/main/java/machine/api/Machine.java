@@ -86,19 +86,28 @@ public interface Machine extends AutoCloseable {
      * that comes later.
      *
      * @param level whether the device asserts the wire now; asked by any thread with a lock held: must be quick, must
-     *     take no lock that is held while the result of this is run; if it throws, that is logged and the wire stays as
-     *     it is
-     * @return what to run whenever the level may have changed; it may run interrupt handlers
+     *     take no lock that is held while {@link PolledLine#update} is called; if it throws, that is logged and the
+     *     wire stays as it is
+     * @return the caller closes it when the device leaves; a unit's when it has been taken out ({@link #attach}), so
+     *     that nothing raises it any more: the machine does not know whose it is
      */
-    Runnable line(Wire wire, BooleanSupplier level);
+    PolledLine line(Wire wire, BooleanSupplier level);
 
-    /** {@return the device's end of a wire that the device drives directly} */
+    /** {@return the device's end of a wire that the device drives directly; the caller closes it} */
     default InterruptLine line(Wire wire) {
         AtomicBoolean level = new AtomicBoolean();
-        Runnable update = line(wire, level::get);
-        return asserted -> {
-            level.set(asserted);
-            update.run();
+        PolledLine line = line(wire, level::get);
+        return new InterruptLine() {
+            @Override
+            public void set(boolean asserted) {
+                level.set(asserted);
+                line.update();
+            }
+
+            @Override
+            public void close() {
+                line.close();
+            }
         };
     }
 

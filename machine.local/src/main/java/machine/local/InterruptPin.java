@@ -4,6 +4,7 @@ package machine.local;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import machine.api.InterruptInputs;
+import machine.api.PolledLine;
 
 /**
  * One input of an interrupt controller with all the wires that end there: asserted while any of them is. Levels reach
@@ -31,23 +32,46 @@ final class InterruptPin {
         return controller;
     }
 
-    /** {@return what to run when the level may have changed} */
-    Runnable line(BooleanSupplier level) {
-        boolean[] last = new boolean[1];
-        return () -> {
+    /** {@return one more wire} */
+    PolledLine line(BooleanSupplier level) {
+        return new Line(level);
+    }
+
+    private final class Line implements PolledLine {
+        private final BooleanSupplier level;
+        // Guarded by the pin.
+        private boolean last;
+        private boolean closed;
+
+        Line(BooleanSupplier level) {
+            this.level = level;
+        }
+
+        @Override
+        public void update() {
+            follow(false);
+        }
+
+        @Override
+        public void close() {
+            follow(true);
+        }
+
+        private void follow(boolean end) {
             InterruptInputs to;
-            synchronized (this) {
+            synchronized (InterruptPin.this) {
+                closed |= end;
                 // Asked under the lock, so that a level which is out of date by now is never the last one noted.
-                boolean asserted = ask(level, last[0]);
-                if (last[0] == asserted) {
+                boolean asserted = !closed && ask(level, last);
+                if (last == asserted) {
                     return;
                 }
-                last[0] = asserted;
+                last = asserted;
                 driven += asserted ? 1 : -1;
                 to = note();
             }
             settle(to);
-        };
+        }
     }
 
     /** A device that cannot say its level leaves its wire as it is. */

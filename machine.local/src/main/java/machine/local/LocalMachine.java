@@ -28,6 +28,7 @@ import machine.api.Holds;
 import machine.api.InterruptInputs;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.TranslationUnit;
@@ -258,7 +259,7 @@ public final class LocalMachine implements Machine {
     }
 
     @Override
-    public Runnable line(Wire wire, BooleanSupplier level) {
+    public PolledLine line(Wire wire, BooleanSupplier level) {
         return pin(wire.controller(), wire.input()).line(level);
     }
 

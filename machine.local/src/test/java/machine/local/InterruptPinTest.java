@@ -17,6 +17,7 @@ import machine.api.Board;
 import machine.api.InterruptInputs;
 import machine.api.InterruptLine;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.Unit;
 import machine.api.Wire;
 import org.junit.jupiter.api.DisplayName;
@@ -60,6 +61,47 @@ class InterruptPinTest {
         assertEquals(List.of("5+", "5-", "6+"), told);
         machine.line(new Wire("/other", 5, true, "")).set(true);
         assertEquals(3, told.size());
+    }
+
+    @Test
+    @DisplayName("a line that is closed is low and stays so, whatever the device says, which is not asked any more; "
+        + "other wires of the input are as they were")
+    void closed() {
+        controller(this::log);
+        AtomicInteger asked = new AtomicInteger();
+        PolledLine line = machine.line(new Wire("/pic", 5, true, ""), () -> {
+            asked.incrementAndGet();
+            return true;
+        });
+        InterruptLine other = line(5);
+        line.update();
+        other.set(true);
+        line.close();
+        assertEquals(List.of("5+"), told, "the other one asserts it still");
+        other.close();
+        assertEquals(List.of("5+", "5-"), told);
+        int before = asked.get();
+        line.update();
+        line.close();
+        other.set(true);
+        other.close();
+        assertEquals(before, asked.get());
+        assertEquals(List.of("5+", "5-"), told);
+        told.clear();
+        line(6).set(true);
+        InterruptLine late = line(6);
+        late.close();
+        assertEquals(List.of("6+"), told, "one that has asserted nothing takes nothing away");
+    }
+
+    @Test
+    @DisplayName("a line that is closed while no controller is there is low for the one that comes")
+    void closedUnseen() {
+        PolledLine line = machine.line(new Wire("/pic", 5, true, ""), () -> true);
+        line.update();
+        line.close();
+        controller(this::log);
+        assertEquals(List.of(), told);
     }
 
     @Test
@@ -206,22 +248,22 @@ class InterruptPinTest {
         controller(this::log);
         AtomicBoolean level = new AtomicBoolean(true);
         AtomicBoolean dead = new AtomicBoolean();
-        Runnable update = machine.line(new Wire("/pic", 5, true, ""), () -> {
+        PolledLine polled = machine.line(new Wire("/pic", 5, true, ""), () -> {
             if (dead.get()) {
                 Throwing.any(new IOException("dead"));
             }
             return level.get();
         });
         InterruptLine other = line(5);
-        update.run();
+        polled.update();
         dead.set(true);
         level.set(false);
-        update.run();
+        polled.update();
         other.set(true);
         other.set(false);
         assertEquals(List.of("5+"), told);
         dead.set(false);
-        update.run();
+        polled.update();
         assertEquals(List.of("5+", "5-"), told);
     }
 

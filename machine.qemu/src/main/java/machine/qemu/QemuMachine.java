@@ -18,6 +18,7 @@ import machine.api.Holds;
 import machine.api.Machine;
 import machine.api.Node;
 import machine.api.PciFunction;
+import machine.api.PolledLine;
 import machine.api.Slot;
 import machine.api.Unit;
 import machine.api.Wire;
@@ -142,7 +143,7 @@ public final class QemuMachine implements Machine {
 
     /** {@inheritDoc} Each change of the level takes a round trip to QEMU. */
     @Override
-    public Runnable line(Wire wire, BooleanSupplier level) {
+    public PolledLine line(Wire wire, BooleanSupplier level) {
         String device = board.inputs().get(wire.controller());
         if (device == null) {
             throw new ErrnoException(Errno.EINVAL, "no interrupt controller %s has wires here; there are %s",
@@ -152,15 +153,31 @@ public final class QemuMachine implements Machine {
         synchronized (inputs) {
             input = inputs.computeIfAbsent(new Wire(wire.controller(), wire.input(), true, ""), any -> new Input());
         }
-        boolean[] last = new boolean[1];
-        return () -> {
-            synchronized (input) {
-                boolean asserted = level.getAsBoolean();
-                if (last[0] != asserted) {
-                    last[0] = asserted;
-                    input.driven += asserted ? 1 : -1;
-                    if (input.driven == (asserted ? 1 : 0)) {
-                        qemu.qtest().setIrqIn(device, Qtest.UNNAMED_IN, wire.input(), input.driven);
+        return new PolledLine() {
+            // Guarded by the input.
+            private boolean last;
+            private boolean closed;
+
+            @Override
+            public void update() {
+                follow(false);
+            }
+
+            @Override
+            public void close() {
+                follow(true);
+            }
+
+            private void follow(boolean end) {
+                synchronized (input) {
+                    closed |= end;
+                    boolean asserted = !closed && level.getAsBoolean();
+                    if (last != asserted) {
+                        last = asserted;
+                        input.driven += asserted ? 1 : -1;
+                        if (input.driven == (asserted ? 1 : 0)) {
+                            qemu.qtest().setIrqIn(device, Qtest.UNNAMED_IN, wire.input(), input.driven);
+                        }
                     }
                 }
             }

@@ -25,6 +25,7 @@ import machine.api.Attachment;
 import machine.api.Cpu;
 import machine.api.InterruptInputs;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.PciFunction;
 import machine.api.Requester;
 import machine.api.Slot;
@@ -136,7 +137,7 @@ class IntxTest {
         private final String name;
         private final Requester requester;
         private final Wire wire = new Wire(PIC, INPUT, true, "3");
-        private final Runnable line;
+        private final PolledLine line;
         private int command;
         private boolean wanted;
 
@@ -150,7 +151,7 @@ class IntxTest {
             synchronized (this) {
                 wanted = interrupt;
             }
-            line.run();
+            line.update();
         }
 
         synchronized boolean asserted() {
@@ -183,7 +184,7 @@ class IntxTest {
                     command = (int) value & 0x547;
                 }
             }
-            line.run();
+            line.update();
         }
 
         @Override
@@ -192,7 +193,7 @@ class IntxTest {
                 command = 0;
                 wanted = false;
             }
-            line.run();
+            line.update();
         }
 
         @Override

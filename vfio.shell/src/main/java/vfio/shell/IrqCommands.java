@@ -17,6 +17,7 @@ import machine.api.Bus;
 import machine.api.Errno;
 import machine.api.ErrnoException;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.Wire;
 import org.apache.felix.service.command.Descriptor;
 import org.osgi.service.component.annotations.Activate;
@@ -114,18 +115,18 @@ public final class IrqCommands {
         // Level, active high.
         Wire wire = new Wire(path, input, true, input + " 2 0 0");
         AtomicBoolean level = new AtomicBoolean();
-        Runnable changed = bench.machine().line(wire, level::get);
+        PolledLine line = bench.machine().line(wire, level::get);
         Semaphore due = new Semaphore(0);
         try (Attachment request = controller.request(wire, () -> {
             level.set(false);
-            changed.run();
+            line.update();
             due.release();
         })) {
             long early = 0;
             if (masked) {
                 controller.mask(wire, true);
                 level.set(true);
-                changed.run();
+                line.update();
                 bench.machine().bus().sync();
                 early = due.drainPermits();
                 controller.mask(wire, false);
@@ -133,15 +134,14 @@ public final class IrqCommands {
             long begin = System.nanoTime();
             if (!masked) {
                 level.set(true);
-                changed.run();
+                line.update();
             }
             long delivered = due.tryAcquire(PATIENCE_MILLIS, TimeUnit.MILLISECONDS) ? 1 : 0;
             return record(
                 new Journal.Interrupt("-", "input " + input + (masked ? ", masked first" : ""), false, -1, -1, 0, 0,
                 delivered + due.drainPermits(), early, (System.nanoTime() - begin) / 1000));
         } finally {
-            level.set(false);
-            changed.run();
+            line.close();
         }
     }
 

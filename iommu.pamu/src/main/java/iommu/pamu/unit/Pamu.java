@@ -16,6 +16,7 @@ import machine.api.Bus;
 import machine.api.InterruptInputs;
 import machine.api.Machine;
 import machine.api.Node;
+import machine.api.PolledLine;
 import machine.api.Refusal;
 import machine.api.Snoop;
 import machine.api.TranslationUnit;
@@ -88,7 +89,13 @@ public final class Pamu implements TranslationUnit {
      */
     public static Attachment attach(Machine machine, Node node, PamuModel model) {
         List<Pamu> instances = new ArrayList<>();
-        Attachment attachment = machine.attach(node, unit(machine, node, model, instances));
+        Attachment attachment;
+        try {
+            attachment = machine.attach(node, unit(machine, node, model, instances));
+        } catch (RuntimeException | Error e) {
+            instances.forEach(Pamu::powerOff);
+            throw e;
+        }
         return () -> {
             try {
                 attachment.close();
@@ -104,8 +111,8 @@ public final class Pamu implements TranslationUnit {
         Map<String, TranslationUnit> translations = new LinkedHashMap<>();
         windows.add(new Unit.Window(PamuNodes.bypass(machine), 4, bypass));
         for (Node instance : PamuNodes.instances(node)) {
-            Violations violations = new Violations(level -> node.interrupts().isEmpty() ? () -> {
-            } : machine.line(node.interrupts().get(0), level));
+            Violations violations = new Violations(level -> node.interrupts().isEmpty() ? PolledLine.NONE
+                : machine.line(node.interrupts().get(0), level));
             Pamu pamu = new Pamu(translations.size(), machine.bus(), bypass, violations, model);
             instances.add(pamu);
             long registers = instance.registers().get(0).physical();

@@ -6,6 +6,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import machine.api.PolledLine;
 
 /**
  * The violation record of an instance, and its end of the interrupt wire. PAMU: AVS1, AVS2, AVA, POEA, PICS.
@@ -23,12 +24,12 @@ final class Violations {
         }
     }
 
-    private final Runnable wire;
+    private final PolledLine wire;
     private final AtomicReference<Latch> latch = new AtomicReference<>(new Latch(0, 0, 0, 0));
     private final AtomicInteger interrupts = new AtomicInteger();
 
     /** @param wiring gives the end of the wire whose level is asked for */
-    Violations(Function<BooleanSupplier, Runnable> wiring) {
+    Violations(Function<BooleanSupplier, PolledLine> wiring) {
         this.wire = wiring.apply(this::asserted);
     }
 
@@ -45,7 +46,7 @@ final class Violations {
         }
         int old = interrupts.getAndAccumulate(Registers.PICS_VIOLATION, (status, bit) -> status | bit);
         if ((old & Registers.PICS_VIOLATION) == 0) {
-            wire.run();
+            wire.update();
         }
     }
 
@@ -78,16 +79,12 @@ final class Violations {
     /** Status bits are W1C, enable bits are written. */
     void writePics(int value) {
         interrupts.updateAndGet(old -> old & STATUS & ~value | value & ENABLES);
-        wire.run();
+        wire.update();
     }
 
-    /**
-     * The hardware is gone, and drives its wire no more: no access and no register write reaches it when this is
-     * called.
-     */
+    /** The hardware is gone, and drives its wire no more. */
     void powerOff() {
-        interrupts.set(0);
-        wire.run();
+        wire.close();
     }
 
     private boolean asserted() {

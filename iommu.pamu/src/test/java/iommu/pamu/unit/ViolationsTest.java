@@ -2,6 +2,7 @@
 package iommu.pamu.unit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
@@ -68,5 +69,19 @@ class ViolationsTest {
         violations.record(1, 0x400, 0, 0, 0);
         assertEquals(2, handled.get());
         assertEquals(4, violations.pics());
+    }
+
+    @Test
+    @DisplayName("PAMU: hardware that is gone drives its wire no more, though an access is still on its way to it")
+    void gone() {
+        machine.attach(Node.at("/pic"), new Unit(List.of(), Map.of(), (input, asserted) -> level.set(asserted)));
+        violations.writePics(4);
+        violations.record(1, 0x400, 0, 0, 0);
+        assertTrue(level.get());
+        violations.powerOff();
+        assertFalse(level.get());
+        violations.writePics(0xc);
+        violations.record(2, 0x400, 0, 0, 0);
+        assertFalse(level.get());
     }
 }
