@@ -55,11 +55,17 @@ public interface IommuDomain extends AutoCloseable {
     void map(long iova, DmaBuffer buffer, long offset, long length, int access);
 
     /**
-     * Maps a doorbell, write-only: the page through which MSIs of attached requesters reach their interrupt controller.
+     * Maps doorbells, write-only: physical addresses at which MSIs of attached requesters reach their interrupt
+     * controller. They are no memory, and nobody has to keep them.
      *
-     * @param physical the doorbell's page
-     * @param length bytes, at least the page
-     * @throws machine.api.ErrnoException as {@link #map}
+     * <p>Exactly these bytes become reachable: a provider whose smallest page is larger than a doorbell's does not
+     * widen the range, it refuses. What else lies in such a page the provider cannot know. Its caller, who knows, asks
+     * for the whole page around the doorbell, or does without.
+     *
+     * @param iova first device address
+     * @param physical first physical address, a multiple of {@link IommuCapabilities#smallestPage}
+     * @param length bytes, a multiple of {@link IommuCapabilities#smallestPage}
+     * @throws machine.api.ErrnoException as {@link #map}; EINVAL for what is no such multiple
      */
     void mapDoorbell(long iova, long physical, long length);
 

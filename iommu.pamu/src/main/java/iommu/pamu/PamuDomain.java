@@ -210,6 +210,9 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x does not lie in %d-bit physical space", physical,
                 length, PamuDriver.ADDRESS_BITS);
         }
+        if (((physical | length) & PAGE - 1) != 0) {
+            throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x: give whole 4 KiB pages", physical, length);
+        }
         map(iova, length, Access.WRITE, null, (from, size) -> physical + from);
     }
 

@@ -65,12 +65,14 @@ public final class VfioComponent implements Vfio {
 
         /**
          * {@code allow.unsafe.interrupts}: whether an IOMMU whose doorbells lie outside translation may be used though
-         * no interrupt controller verifies who rings them. Then any device of any container can ring any vector.
-         * Linux's allow_unsafe_interrupts. For groups that are attached from now on.
+         * no interrupt controller verifies who rings them; then any device of any container can ring any vector. And
+         * whether an MSI bank may be placed though the IOMMU's smallest page has more in it than the bank; then a
+         * device that uses the bank can write to that, too. Linux's allow_unsafe_interrupts. For groups that are
+         * attached, and banks that are placed, from now on.
          */
         @AttributeDefinition(name = "Allow unsafe interrupts", description = "use an IOMMU whose doorbells lie outside "
-            + "translation though nobody verifies who rings, as Linux's allow_unsafe_interrupts; for groups attached "
-            + "from now on")
+            + "translation though nobody verifies who rings, as Linux's allow_unsafe_interrupts, or whose pages are "
+            + "larger than an MSI bank; for groups attached and banks placed from now on")
         boolean allow_unsafe_interrupts() default false;
 
         /** {@code stall.bound}: how many milliseconds devices of a new container may wait during a swap, 0..3600000. */

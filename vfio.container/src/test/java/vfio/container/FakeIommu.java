@@ -207,6 +207,10 @@ final class FakeIommu implements Iommu, TranslationUnit {
             if (windowed) {
                 window(iova, length);
             }
+            if (((iova | physical | length) & page - 1) != 0) {
+                throw new ErrnoException(Errno.EINVAL, "doorbell 0x%x+0x%x at iova 0x%x: give multiples of 0x%x",
+                    physical, length, iova, page);
+            }
             TreeMap<Long, Entry> fresh = new TreeMap<>(Long::compareUnsigned);
             fresh.put(iova, new Entry(length, physical + doorbellLie, Access.WRITE));
             put(fresh);

@@ -255,4 +255,18 @@ class WindowStrategyTest {
             () -> session.call("MAP_MSI_BANK", 0, 0));
         refused(Errno.ENODEV, "bank 3", () -> session.enable(3));
     }
+
+    @Test
+    @DisplayName("64 KiB pages: banks that take as much each are placed 64 KiB apart, at multiples of that")
+    void largePages() {
+        FakeEnvironment large = FakeEnvironment.paged(0, 0xffff_ffffL, 0);
+        large.capabilities = IommuCapabilities.paged(0x1_0000, 0, 0xffff_ffffL, List.of());
+        large.bank(0, 0x1_0000);
+        large.bank(1, 0x1_0000);
+        MsiSession placing = new WindowStrategy().bind(large);
+        assertEquals(0x0800_0000, placing.enable(0));
+        assertEquals(0x0801_0000, placing.enable(1));
+        assertEquals(List.of(new MsiPlacement(0, 0x0800_0000, 0x1_0000), new MsiPlacement(1, 0x0801_0000, 0x1_0000)),
+            large.placements());
+    }
 }

@@ -7,9 +7,10 @@ public interface Doorbells {
     boolean present();
 
     /**
-     * {@return the physical address of a bank's page}
+     * {@return the physical address of the block that is mapped for a bank: its page, or the larger block around it}
      *
+     * @param length bytes of the block, a power of two
      * @throws machine.api.ErrnoException ENODEV if there is no such bank
      */
-    long page(int bank);
+    long block(int bank, long length);
 }

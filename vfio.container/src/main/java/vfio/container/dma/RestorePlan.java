@@ -30,7 +30,7 @@ import vfio.container.host.ProviderCalls;
  * @param type what its user has set
  * @param attributes in the order of replay
  * @param mappings by ascending iova
- * @param doorbells the placements that can be made now, with their banks' pages
+ * @param doorbells the placements that can be made now, with what they lead to
  * @param members who is attached, when all else is verified
  * @param relaxed those of them that can do without what firmware wants mapped for them
  */
@@ -39,9 +39,9 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
     /**
      * A placement, with where its bank is now.
      *
-     * @param page physical address of the bank's page
+     * @param block physical address of the bank's page, or of the larger block around it
      */
-    public record Doorbell(MsiPlacement placement, long page) {
+    public record Doorbell(MsiPlacement placement, long block) {
     }
 
     /** The result: a domain that translates as the ledger says, for all requesters. */
@@ -108,6 +108,14 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
                     attribute, offered.maxWindows());
             }
         }
+        for (Doorbell doorbell : doorbells) {
+            MsiPlacement placement = doorbell.placement();
+            if (((placement.iova() | placement.length()) & page - 1) != 0) {
+                throw new ErrnoException(Errno.EINVAL, "MSI bank %d at iova 0x%x+0x%x does not fit: it maps multiples "
+                    + "of 0x%x; disable the MSIs that use it, and take it away, then swap", placement.bank(),
+                    placement.iova(), placement.length(), page);
+            }
+        }
         for (Mapping mapping : mappings) {
             if (!rules.vaddrUpdates() && !mapping.vaddrValid()) {
                 // Nobody could give it another there, nor add a group.
@@ -155,8 +163,8 @@ public record RestorePlan(String type, List<DomainAttribute> attributes, List<Ma
             }
             for (Doorbell doorbell : doorbells) {
                 step(progress, at, doorbell.placement());
-                domain.mapDoorbell(doorbell.placement().iova(), doorbell.page(), doorbell.placement().length());
-                verify(domain, doorbell.placement().iova(), Access.WRITE, doorbell.page());
+                domain.mapDoorbell(doorbell.placement().iova(), doorbell.block(), doorbell.placement().length());
+                verify(domain, doorbell.placement().iova(), Access.WRITE, doorbell.block());
             }
             step(progress, at, "its devices");
             checkRequesters(provider, offered);

@@ -169,7 +169,8 @@ public final class Translation {
 
     /** Makes a bank reachable. */
     public void place(MsiPlacement placement) {
-        domain.mapDoorbell(placement.iova(), doorbells.page(placement.bank()), placement.length());
+        domain.mapDoorbell(placement.iova(), doorbells.block(placement.bank(), placement.length()),
+            placement.length());
         domain.noted(() -> ledger.place(placement));
     }
 
@@ -194,11 +195,11 @@ public final class Translation {
             return;
         }
         for (MsiPlacement placement : ledger.placements()) {
-            long page = doorbells.page(placement.bank());
-            if (domain.lookup(placement.iova(), Access.WRITE) != page) {
-                domain.mapDoorbell(placement.iova(), page, placement.length());
+            long block = doorbells.block(placement.bank(), placement.length());
+            if (domain.lookup(placement.iova(), Access.WRITE) != block) {
+                domain.mapDoorbell(placement.iova(), block, placement.length());
             }
-            RestorePlan.verify(domain, placement.iova(), Access.WRITE, page);
+            RestorePlan.verify(domain, placement.iova(), Access.WRITE, block);
         }
     }
 
@@ -278,7 +279,7 @@ public final class Translation {
         List<RestorePlan.Doorbell> placed = new ArrayList<>();
         if (doorbells.present()) {
             ledger.placements().forEach(placement -> placed.add(new RestorePlan.Doorbell(placement,
-                doorbells.page(placement.bank()))));
+                doorbells.block(placement.bank(), placement.length()))));
         }
         return new RestorePlan(type, ledger.attributes(), ledger.mappings(), placed, members.requesters(),
             members.relaxed());

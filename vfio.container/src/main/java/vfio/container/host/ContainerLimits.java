@@ -10,7 +10,8 @@ import vfio.api.swap.Backends;
  *
  * @param entryLimit how many mappings it may hold, at least 1: Linux's dma_entry_limit
  * @param lockedMemoryLimit how many bytes it may map, at least 0; {@link #UNLIMITED} for any number
- * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody verifies
+ * @param allowUnsafeInterrupts whether it may use an IOMMU outside whose translation doorbells lie that nobody
+ *     verifies, or whose smallest page is larger than an MSI bank
  * @param stallBound how long a new container's devices may wait during a swap, see {@link Backends#stallBound}
  * @param providerTimeout how long a provider may take for one step of a swap, more than nothing
  * @param relaxableClasses PCI classes, each 2, 4 or 6 hexadecimal digits, of devices that are given to users though

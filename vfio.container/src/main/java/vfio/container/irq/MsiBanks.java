@@ -24,8 +24,35 @@ public final class MsiBanks implements Doorbells {
     }
 
     @Override
-    public long page(int bank) {
-        return bank(bank).page();
+    public long block(int bank, long length) {
+        return bank(bank).page() & -length;
+    }
+
+    /** {@return how far from the start of a block of that many bytes around it a bank's page is} */
+    long offset(int bank, long length) {
+        return bank(bank).page() & length - 1;
+    }
+
+    /** {@return bytes that have to be mapped to reach a bank: of its page, or of the smallest that an IOMMU maps} */
+    static long reach(MsiBank bank, IommuCapabilities offered) {
+        return Math.max(bank.length(), offered.smallestPage());
+    }
+
+    /**
+     * A controller says how much of the address space holds a bank and nothing else. Where an IOMMU's smallest page is
+     * larger, a device that is given the bank reaches its neighbours: other containers' banks, or worse.
+     *
+     * @param container its name, for the message
+     * @throws ErrnoException EPERM if that is not allowed
+     */
+    void requireAlone(MsiBank bank, IommuCapabilities offered, String container) {
+        long reach = reach(bank, offered);
+        if (reach > bank.length() && !host.limits().allowUnsafeInterrupts()) {
+            throw new ErrnoException(Errno.EPERM, "MSI bank %d is alone in 0x%x+0x%x, and this IOMMU maps no less than "
+                + "0x%x bytes: a device of container %s could write to whatever else is in 0x%x+0x%x. Use an IOMMU "
+                + "with smaller pages, or set allow.unsafe.interrupts to true in the configuration vfio.container",
+                bank.index(), bank.page(), bank.length(), reach, container, bank.page() & -reach, reach);
+        }
     }
 
     /** @throws ErrnoException ENODEV if there is no such bank */

@@ -74,7 +74,7 @@ public final class MsiBinding implements MsiRoutes.Sessions {
         this.translation = translation;
         this.gate = gate;
         this.moves = moves;
-        this.routes = new MsiRoutes(host, ledger, gate, shared, this);
+        this.routes = new MsiRoutes(host, ledger, translation, banks, gate, shared, this);
         this.traffic = new Traffic(routes, gate, translation, status);
         this.parts = new MsiWindows.Parts(name, host, status, ledger, translation, banks, routes, traffic);
     }

@@ -13,6 +13,7 @@ import machine.api.ErrnoException;
 import vfio.api.msi.MsiRoute;
 import vfio.api.msi.strategy.MsiEnvironment;
 import vfio.api.msi.strategy.MsiSession;
+import vfio.container.dma.Translation;
 import vfio.container.host.Cleanup;
 import vfio.container.host.Host;
 import vfio.container.state.Ledger;
@@ -40,13 +41,20 @@ public final class MsiRoutes {
     private static final int PAGE_BITS = 12;
 
     private final Host host;
+    private final Ledger ledger;
+    private final Translation translation;
+    private final MsiBanks banks;
     private final Quiescence gate;
     private final Sessions sessions;
     private final VectorChoice choice;
     private final List<Route> routes = new CopyOnWriteArrayList<>();
 
-    MsiRoutes(Host host, Ledger ledger, Quiescence gate, SharedBanks shared, Sessions sessions) {
+    MsiRoutes(Host host, Ledger ledger, Translation translation, MsiBanks banks, Quiescence gate, SharedBanks shared,
+            Sessions sessions) {
         this.host = host;
+        this.ledger = ledger;
+        this.translation = translation;
+        this.banks = banks;
         this.gate = gate;
         this.sessions = sessions;
         this.choice = new VectorChoice(shared, bank -> routes.stream().anyMatch(route -> route.uses(bank)),
@@ -76,7 +84,8 @@ public final class MsiRoutes {
         }
         return controller.doorbells().banks().stream().filter(bank -> choice.uses(bank.index())
             || !choice.forbidden(bank.index()))
-            .map(bank -> new MsiEnvironment.Bank(bank.index(), bank.length(), inUse(bank.index()))).toList();
+            .map(bank -> new MsiEnvironment.Bank(bank.index(), MsiBanks.reach(bank, translation.capabilities()),
+                inUse(bank.index()))).toList();
     }
 
     private int inUse(int bank) {
@@ -184,10 +193,10 @@ public final class MsiRoutes {
         int before = route.bank;
         boolean reached = false;
         try {
-            long page = sessions.session().enable(vector.bank());
+            long start = sessions.session().enable(vector.bank());
             reached = true;
             MsiMessage message = controller.doorbells().compose(vector);
-            route.program(page + message.offset(), message.data());
+            route.program(page(start, vector.bank()) + message.offset(), message.data());
             if (before != Route.NONE) {
                 // Enabled once more over a swap: the earlier time is over.
                 sessions.session().disable(before);
@@ -205,6 +214,12 @@ public final class MsiRoutes {
             }
             steps.end();
         }
+    }
+
+    /** {@return the device address of a bank's page, from that of its placement} */
+    private long page(long start, int bank) {
+        return ledger.placements().stream().filter(one -> one.bank() == bank && one.iova() == start)
+            .mapToLong(one -> start + banks.offset(bank, one.length())).findFirst().orElse(start);
     }
 
     private void release(Route route) {
@@ -304,9 +319,9 @@ public final class MsiRoutes {
         for (Route route : routes) {
             MsiVector vector = route.vector;
             if (vector != null) {
-                long page = next.enable(vector.bank());
+                long start = next.enable(vector.bank());
                 enabled.add(vector.bank());
-                route.program(page + route.controller.doorbells().compose(vector).offset());
+                route.program(page(start, vector.bank()) + route.controller.doorbells().compose(vector).offset());
             }
         }
     }

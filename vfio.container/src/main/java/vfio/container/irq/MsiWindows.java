@@ -98,17 +98,19 @@ final class MsiWindows implements MsiEnvironment {
             throw new ErrnoException(Errno.EINVAL, "another MSI strategy has taken over in container %s", here.name());
         }
         MsiBank bank = here.banks().bank(index);
-        IovaRanges.checkRange(iova, bank.length(), capabilities().smallestPage());
-        Mapping there = ledger.first(iova, iova + bank.length() - 1);
+        long length = MsiBanks.reach(bank, capabilities());
+        here.banks().requireAlone(bank, capabilities(), here.name());
+        IovaRanges.checkRange(iova, length, capabilities().smallestPage());
+        Mapping there = ledger.first(iova, iova + length - 1);
         if (there != null) {
             throw new ErrnoException(Errno.EEXIST, "iova 0x%x of MSI bank %d is inside the mapping 0x%x+0x%x; unmap "
                 + "it first", iova, index, there.iova(), there.length());
         }
-        IovaRanges.checkInside(iova, bank.length(), translation.space().valid());
+        IovaRanges.checkInside(iova, length, translation.space().valid());
         VectorChoice choice = here.routes().choice();
         try {
             choice.reserve(index);
-            MsiPlacement placement = new MsiPlacement(index, iova, bank.length());
+            MsiPlacement placement = new MsiPlacement(index, iova, length);
             if (staged) {
                 ledger.place(placement);
             } else {
@@ -128,7 +130,10 @@ final class MsiWindows implements MsiEnvironment {
         here.traffic().shut();
         List<MsiRoutes.Address> before = here.routes().addresses();
         try {
-            here.routes().shift(index, iova - old.iova());
+            // The old one may have been placed for an IOMMU with other pages.
+            long length = MsiBanks.reach(here.banks().bank(index), capabilities());
+            here.routes().shift(index, iova + here.banks().offset(index, length) - old.iova()
+                - here.banks().offset(index, old.length()));
         } catch (RuntimeException e) {
             Cleanup steps = new Cleanup();
             steps.take(() -> {

@@ -12,7 +12,14 @@ import vfio.api.msi.MsiPlacement;
 /** A strategy's view of one container, and the two operations it can perform on it. */
 @ProviderType
 public interface MsiEnvironment {
-    /** One bank as the strategy sees it: index, bytes of its page, how many vectors of it this container uses now. */
+    /**
+     * One bank as the strategy sees it.
+     *
+     * @param index its index
+     * @param length bytes that are mapped to reach it, a power of two: its page, or the IOMMU's smallest page if that
+     *     is larger
+     * @param vectorsInUse how many vectors of it this container uses now
+     */
     record Bank(int index, long length, int vectorsInUse) {
     }
 
@@ -47,11 +54,13 @@ public interface MsiEnvironment {
     List<MsiPlacement> placements();
 
     /**
-     * Makes a bank's page reachable, write-only, at a device address.
+     * Makes a bank reachable, write-only, at device addresses: as many bytes as {@link Bank} says.
      *
+     * @param iova the first, a multiple of the IOMMU's smallest page
      * @throws machine.api.ErrnoException EINVAL for an address the IOMMU cannot map or that is reserved; EEXIST if
      *     something is mapped there; ENODEV if there is no such bank; EBUSY if isolation keeps the bank for another
-     *     container; EAGAIN while the IOMMU is away
+     *     container; EPERM if that would make more reachable than the bank's page, and it is not allowed; EAGAIN while
+     *     the IOMMU is away
      */
     void place(int bank, long iova);
 

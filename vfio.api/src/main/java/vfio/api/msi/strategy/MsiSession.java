@@ -21,7 +21,7 @@ public interface MsiSession extends AutoCloseable {
      * Prepares a bank of which a device is about to use a vector, for the first time or again. Over a swap of the
      * interrupt controller a device's bank is enabled again, and then disabled for the earlier time.
      *
-     * @return the device address of the bank's page
+     * @return the first device address of the bank's placement; of its page, if it needs no placement
      * @throws machine.api.ErrnoException ENODEV if the bank is not reachable and the strategy does not place it itself;
      *     ENOSPC if it finds no window for it
      */
