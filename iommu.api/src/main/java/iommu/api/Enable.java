@@ -5,7 +5,8 @@ import java.util.Map;
 import org.osgi.annotation.versioning.ProviderType;
 
 /**
- * The switch of a domain's translations. While it is off, every access is refused and mappings stay.
+ * The switch of a domain's translations. While it is off, every access is refused, and mappings stay and can change.
+ * Not every type has it.
  *
  * @param on true for a fresh domain
  */

@@ -9,7 +9,10 @@ import machine.api.Requester;
 import machine.api.Wire;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** The driver of one kind of IOMMU on this machine. A service with the properties below; see the package page. */
+/**
+ * The driver of one kind of IOMMU on this machine: of all its instances. A service with the properties below, one
+ * object for everybody; see the package page.
+ */
 @ProviderType
 public interface Iommu {
     /** Service property, String: the kind of hardware, such as {@code pamu} or {@code vtd}, as reports name it. */
@@ -52,7 +55,8 @@ public interface Iommu {
     /**
      * {@return a new domain with no requester and no mapping}
      *
-     * @throws machine.api.ErrnoException ENOSPC or ENOMEM if the hardware has no room for one more
+     * @throws machine.api.ErrnoException ENOSPC or ENOMEM if the hardware has no room for one more; ENODEV if the
+     *     driver has ended
      */
     IommuDomain open();
 
@@ -72,7 +76,9 @@ public interface Iommu {
     List<Wire> violationWires();
 
     /**
-     * Reads and clears what the hardware has recorded since the last call. May be called from an interrupt handler.
+     * Reads and clears what all instances have recorded since the last call; their wires are low then. May be called
+     * from an interrupt handler, which runs inside an access: so it takes no lock that is held over
+     * {@link machine.api.Bus#sync}. Also called without any wire, at any time.
      *
      * @return the records, oldest first; empty if there are none
      */

@@ -49,8 +49,9 @@ public interface IommuDomain extends AutoCloseable {
      * @param length bytes
      * @param access {@link machine.api.Access} bits the device gets, not zero
      * @throws machine.api.ErrnoException EINVAL for an address, offset or length the hardware cannot map (the message
-     *     says which rule), or if attributes that must come first are not set; EEXIST if any of the range is mapped;
-     *     EFAULT if memory behind a window is not contiguous or not aligned; ENOSPC if tables are full
+     *     says which rule), or if attributes that must come first are not set; EINVAL for a range beyond the buffer;
+     *     EEXIST if any of the range is mapped, a doorbell too; EFAULT if memory behind a window or a page is not
+     *     contiguous or not aligned as that; ENOSPC if tables are full
      */
     void map(long iova, DmaBuffer buffer, long offset, long length, int access);
 
@@ -70,9 +71,10 @@ public interface IommuDomain extends AutoCloseable {
     void mapDoorbell(long iova, long physical, long length);
 
     /**
-     * Takes away everything mapped in the range. When it returns, nothing in flight uses it.
+     * Takes away everything mapped in the range, doorbells too. When it returns, nothing in flight uses it, and it can
+     * be mapped again at once.
      *
-     * @return bytes of mappings removed, 0 if there were none
+     * @return bytes of mappings removed, those of doorbells as well; 0 if there were none
      * @throws machine.api.ErrnoException EINVAL if the range would cut a mapping in two that the hardware cannot cut;
      *     ETIMEDOUT if an access of an attached requester does not end (see {@link machine.api.Bus#sync}): whether the
      *     range still translates, {@link #lookup} tells, and its memory must be kept until a later call has returned
@@ -81,10 +83,13 @@ public interface IommuDomain extends AutoCloseable {
 
     /**
      * Looks an address up in the hardware's own tables: the control path's answer to "what would a device reach there",
-     * for verification. With no requester attached it is read as well: what the first one would be given.
+     * for verification. With no requester attached it is read as well: what the first one would be given; and while
+     * {@link Enable} is off, what would be reached if it were on. A container is verified before anybody is let in.
      *
+     * @param iova any byte's
      * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
-     * @return the physical address, or a negative {@link machine.api.Refusal}
+     * @return the physical address of that byte, a doorbell's for WRITE; or a negative {@link machine.api.Refusal},
+     *     whichever: nothing is mapped there, or not for this access
      */
     long lookup(long iova, int access);
 
@@ -98,14 +103,16 @@ public interface IommuDomain extends AutoCloseable {
     void set(DomainAttribute attribute);
 
     /**
-     * {@return the attribute's value now}
+     * {@return the attribute's value now, equal to what was {@link #set}, unless setting another has undone it; a
+     *     windowed domain's {@link Geometry} and {@link Windows} also before they are set, with 0}
      *
      * @throws machine.api.ErrnoException ENOTTY if this type does not have it
      */
     <A extends DomainAttribute> A get(Class<A> attribute);
 
     /**
-     * Blocks every requester, unmaps everything, gives all table space back. Idempotent.
+     * Blocks every requester, unmaps everything, gives all table space back. Idempotent. Any thread, such as another
+     * than has opened it. Once the driver has ended it does nothing: the tables are somebody else's memory by then.
      *
      * @throws machine.api.ErrnoException ETIMEDOUT or EIO if the hardware does not confirm it: no operation but this
      *     one is possible any more, and no memory has gone back

@@ -266,8 +266,8 @@ final class PamuDomain implements IommuDomain {
 
     /**
      * {@inheritDoc} Read for every attached requester: the first refusal if there is one, MALFORMED if their tables
-     * disagree. With none attached it is the draft that is read. Without a mapping, or disabled: NO_REQUESTER, as V is
-     * 0 then.
+     * disagree. With none attached it is the draft that is read. Without a mapping: NO_REQUESTER, as V is 0 then. Of a
+     * domain that is disabled V is not looked at.
      */
     @Override
     public synchronized long lookup(long iova, int access) {
@@ -279,7 +279,7 @@ final class PamuDomain implements IommuDomain {
         long answer = 0;
         boolean first = true;
         for (Member member : laid()) {
-            long one = tables.lookup(member.liodn, iova, access);
+            long one = tables.lookup(member.liodn, iova, access, !enabled && mapped > 0);
             if (one < 0) {
                 return one;
             }

@@ -187,12 +187,16 @@ final class PamuTables {
             count, free(), SECONDARIES);
     }
 
-    /** {@return what a device with that LIODN, or with that draft's entries, would reach, by the words in memory} */
-    long lookup(int liodn, long iova, int access) {
+    /**
+     * {@return what a device with that LIODN, or with that draft's entries, would reach, by the words in memory}
+     *
+     * @param shut V of the primary entry is down on purpose: read the others as if it were up
+     */
+    long lookup(int liodn, long iova, int access, boolean shut) {
         long entry = primary(liodn);
         long first = first(entry);
         int word1 = (int) first;
-        if ((word1 & Paace.VALID) == 0) {
+        if ((word1 & Paace.VALID) == 0 && !shut) {
             return Refusal.NO_REQUESTER;
         }
         int size = Paace.sizeField(word1);

@@ -17,6 +17,7 @@ import iommu.pamu.table.OperationMapping;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import machine.api.Access;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory;
@@ -244,6 +245,7 @@ class RulesTest {
         IommuDomain orphan = driver.open();
         driver.close();
         refused(Errno.ENODEV, "closed", () -> orphan.attach(Board.at(7)));
+        refused(Errno.ENODEV, "closed", driver::open);
         orphan.close();
     }
 
@@ -255,8 +257,16 @@ class RulesTest {
         domain.attach(Board.at(1));
         domain.map(0, buffer, 0, 0x4000, Access.READ_WRITE);
         assertEquals(Refusal.NO_REQUESTER, board.read(1, 0x1000));
-        assertEquals(Refusal.NO_REQUESTER, domain.lookup(0x1000, Access.READ));
+        assertEquals(buffer.physical(0x1001), domain.lookup(0x1001, Access.READ), "as if it were on");
+        domain.detach(Board.at(1));
+        assertEquals(buffer.physical(0x1000), domain.lookup(0x1000, Access.WRITE), "of the draft, too");
+        domain.attach(Board.at(1));
+        domain.unmap(0x1000, 0x1000);
+        assertEquals(Refusal.UNMAPPED, domain.lookup(0x1000, Access.READ));
+        domain.map(0x1000, buffer, 0x1000, 0x1000, Access.READ_WRITE);
+        assertEquals(Refusal.NO_REQUESTER, board.read(1, 0x1000));
         domain.set(new Enable(true));
+        assertEquals(new Enable(true), domain.get(Enable.class));
         assertEquals(buffer.physical(0x1000), board.read(1, 0x1000));
         record Other() implements DomainAttribute {
             @Override
@@ -423,6 +433,7 @@ class RulesTest {
         refused(Errno.ENODEV, "closed", () -> domain.set(new Enable(true)));
         refused(Errno.ENODEV, "closed", () -> domain.get(Enable.class));
         refused(Errno.ENODEV, "closed", () -> domain.lookup(0, Access.READ));
+        CompletableFuture.runAsync(domain::close).join();
         domain.close();
         byte[] now = new byte[pattern.length];
         somebodys.read(0, now, 0, now.length);

@@ -5,14 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import iommu.api.IommuDomain;
 import iommu.vtd.unit.VtdSettings;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import machine.api.Access;
 import machine.api.Bus;
 import machine.api.DmaBuffer;
 import machine.api.DmaMemory.Layout;
+import machine.api.DmaMemory;
 import machine.api.DmaPort;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -237,6 +241,53 @@ class IsolationTest {
         errno(Errno.ENOENT, "detach", () -> domain.detach(Bench.at(0x10)));
         domain.close();
         assertArrayEquals(then, read(bench, tables));
+    }
+
+    @Test
+    @DisplayName("P3: a domain whose driver has ended is closed by any thread, and writes no word into what were its "
+        + "tables; the driver opens no other")
+    void orphan() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        VtdDriver driver = driver(bench);
+        DmaBuffer buffer = memory(bench, 0x1000);
+        IommuDomain domain = driver.open();
+        domain.attach(Bench.at(0x10));
+        domain.map(0x4000, buffer, 0, 0x1000, RW);
+        driver.close();
+        DmaBuffer somebodys = bench.machine.memory().allocate(0x10_0000, 0x1000, DmaMemory.Layout.CONTIGUOUS);
+        byte[] pattern = new byte[0x10_0000];
+        Arrays.fill(pattern, (byte) 0x5a);
+        somebodys.write(0, pattern, 0, pattern.length);
+        CompletableFuture.runAsync(domain::close).join();
+        domain.close();
+        errno(Errno.ENODEV, "open", driver::open);
+        byte[] now = new byte[pattern.length];
+        somebodys.read(0, now, 0, now.length);
+        assertArrayEquals(pattern, now);
+    }
+
+    @Test
+    @DisplayName("lookup reads the tables before anybody is attached: exact to the byte, a doorbell for WRITE alone; a "
+        + "range that was unmapped is mapped again at once")
+    void lookups() {
+        Bench bench = new Bench(VtdSettings.DEFAULT);
+        VtdDriver driver = driver(bench);
+        DmaBuffer buffer = memory(bench, 0x4000);
+        IommuDomain domain = driver.open();
+        domain.map(0x4000, buffer, 0, 0x4000, Access.READ);
+        domain.mapDoorbell(0x10000, 0xd000_0000L, 0x1000);
+        assertEquals(buffer.physical(0x1235), domain.lookup(0x5235, Access.READ));
+        assertTrue(domain.lookup(0x5235, Access.WRITE) < 0);
+        assertTrue(domain.lookup(0x8000, Access.READ) < 0);
+        assertEquals(0xd000_0140L, domain.lookup(0x10140, Access.WRITE));
+        assertTrue(domain.lookup(0x10140, Access.READ) < 0);
+        domain.attach(Bench.at(0x10));
+        assertEquals(0x4000, domain.unmap(0x4000, 0x4000));
+        domain.map(0x4000, buffer, 0, 0x4000, RW);
+        assertEquals(0x1000, domain.unmap(0x10000, 0x1000), "a doorbell counts");
+        domain.set(new Superpages(false, false));
+        assertEquals(new Superpages(false, false), domain.get(Superpages.class));
+        driver.close();
     }
 
     private static byte[] read(Bench bench, long[] pages) {

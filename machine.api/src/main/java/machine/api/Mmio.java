@@ -9,7 +9,9 @@ import org.osgi.annotation.versioning.ConsumerType;
  *
  * <p>Called by any thread, device threads included: must not block and must not call {@link Bus#sync}, but for a
  * register that is there for that (VT-d's drain bits) and that no interrupt handler writes. Values are little-endian; a
- * big-endian block reverses them here and nowhere else.
+ * big-endian block reverses them here and nowhere else. An access that the registers do not take, such as one of a size
+ * they do not have, is ignored, or reads as ones or zeroes: it throws nothing, as that would end up in a device's
+ * thread.
  */
 @ConsumerType
 public interface Mmio {

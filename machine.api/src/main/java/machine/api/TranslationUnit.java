@@ -11,7 +11,12 @@ import org.osgi.annotation.versioning.ConsumerType;
  * instance to its node ({@link Machine#attach}). There is no control in it: a driver changes what it answers by writing
  * tables and registers, as it would with a chip.
  *
- * <p>Called by any number of device threads at once. Must not block, take a lock or allocate on the good branch.
+ * <p>Called by any number of device threads at once. Must not block, take a lock or allocate on the good branch. A
+ * table entry may change while it is read, but not within an aligned 8 bytes ({@link Bus}): a writer stores what an
+ * entry's valid bit vouches for first and the bit last, and a reader reads the bit first. A torn entry leads nowhere.
+ *
+ * <p>Hardware that nobody has set up refuses everything. Once it is, an attached requester gets {@link
+ * Refusal#OUTSIDE}, {@link Refusal#UNMAPPED} or {@link Refusal#DENIED} where its domain has nothing for it.
  */
 @FunctionalInterface
 @ConsumerType
@@ -24,7 +29,8 @@ public interface TranslationUnit {
      *
      * @param requester the requester id on the bus: a LIODN, a PCI source id
      * @param iova address as the device put it on the bus, unsigned
-     * @param length bytes, 1..4096; the range does not cross a 4 KiB boundary (a PCIe request never does)
+     * @param length bytes, 1..4096; the range does not cross a 4 KiB boundary (a PCIe request never does), so it
+     *     lies in one page: no unit has smaller ones
      * @param access {@link Access#READ} or {@link Access#WRITE}
      * @return the physical address of the first byte (the range is contiguous), or a negative {@link Refusal}
      */

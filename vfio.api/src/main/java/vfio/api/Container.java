@@ -207,7 +207,7 @@ public interface Container extends Extensible<Container>, AutoCloseable {
 
     /**
      * {@return what a device of this container would reach at an address, read from the IOMMU's own tables: a physical
-     *     address or a negative {@link machine.api.Refusal}}
+     *     address or a negative {@link machine.api.Refusal}; BLOCKED while the domain is switched off}
      *
      * @param access {@link machine.api.Access#READ} or {@link machine.api.Access#WRITE}
      */

@@ -129,7 +129,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
     TranslationUnit unit(String path) {
         return (requester, iova, length, access) -> {
             Domain domain = domains.get(new Requester(requester, path, 0));
-            return domain == null ? Refusal.NO_REQUESTER : domain.lookup(iova, access);
+            return domain == null ? Refusal.NO_REQUESTER : domain.reach(iova, access);
         };
     }
 
@@ -137,7 +137,7 @@ final class FakeIommu implements Iommu, TranslationUnit {
     public long translate(int requester, long iova, int length, int access) {
         Map.Entry<Requester, Domain> found = domains.ceilingEntry(new Requester(requester, "", 0));
         return found == null || found.getKey().id() != requester ? Refusal.NO_REQUESTER
-            : found.getValue().lookup(iova, access);
+            : found.getValue().reach(iova, access);
     }
 
     /** What all domains hold together, for "as before". */
@@ -275,9 +275,14 @@ final class FakeIommu implements Iommu, TranslationUnit {
             return bytes;
         }
 
+        /** What a device reaches. */
+        synchronized long reach(long iova, int access) {
+            return enabled ? lookup(iova, access) : Refusal.UNMAPPED;
+        }
+
         @Override
         public synchronized long lookup(long iova, int access) {
-            Map.Entry<Long, Entry> below = enabled ? table.floorEntry(iova) : null;
+            Map.Entry<Long, Entry> below = table.floorEntry(iova);
             if (below == null || Long.compareUnsigned(iova, below.getKey() + below.getValue().length() - 1) > 0) {
                 return Refusal.UNMAPPED;
             }

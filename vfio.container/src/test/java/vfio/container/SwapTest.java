@@ -112,6 +112,20 @@ class SwapTest {
     }
 
     @Test
+    @DisplayName("P4, P1: a container that is switched off is verified and restored all the same, and stays off")
+    void switchedOff() {
+        working();
+        container.set(new Enable(false));
+        FakeIommu next = swap();
+        assertEquals(ContainerState.ACTIVE, container.state(), container.reason());
+        assertEquals(Refusal.BLOCKED, container.lookup(0, Access.WRITE));
+        assertTrue(board.memoryOf(0x11, 0) < 0);
+        container.set(new Enable(true));
+        assertTrue(container.lookup(0, Access.WRITE) >= 0);
+        assertEquals(Set.of(0x11, 0x12), next.attached());
+    }
+
+    @Test
     @DisplayName("P4: attributes are replayed in an order that works, whichever they were set in; undone ones are "
         + "forgotten")
     void attributes() {

@@ -2,6 +2,7 @@
 package vfio.container.dma;
 
 import iommu.api.DomainAttribute;
+import iommu.api.Enable;
 import iommu.api.Geometry;
 import iommu.api.Iommu;
 import iommu.api.IommuCapabilities;
@@ -99,7 +100,9 @@ public final class Translation {
 
     /** {@return where an access leads, or a negative constant of {@link Refusal}} */
     public long lookup(long iova, int access) {
-        return domain == null || attached.isEmpty() ? Refusal.BLOCKED : domain.lookup(iova, access);
+        boolean shut = domain == null || attached.isEmpty()
+            || !ledger.attribute(Enable.class, new Enable(true)).on();
+        return shut ? Refusal.BLOCKED : domain.lookup(iova, access);
     }
 
     /** {@return the rules of the type that is set; every provider that took over has it} */
