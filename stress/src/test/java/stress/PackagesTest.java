@@ -58,7 +58,8 @@ class PackagesTest {
     @DisplayName("A race sees contracts, one road and one bench: nobody else in the package uses a driver, a unit or a "
         + "machine")
     void races() {
-        noClasses().that().resideInAPackage("stress").and().haveNameNotMatching("stress\\.(Bench|Road)(\\$.*)?")
+        noClasses().that().resideInAPackage("stress")
+            .and().haveNameNotMatching("stress\\.(Bench|Road)(\\$.*)?")
             .should().dependOnClassesThat()
             .resideInAnyPackage("iommu.pamu..", "iommu.vtd..", "machine.local..", "machine.fixture..").check(all);
     }

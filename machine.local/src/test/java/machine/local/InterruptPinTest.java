@@ -287,4 +287,27 @@ class InterruptPinTest {
         one.set(false);
         assertEquals(List.of("5+", "5-"), told);
     }
+
+    @Test
+    @DisplayName("a controller that comes settles once it has been told; other controllers are not told again")
+    void settlesOnReplay() {
+        machine.attach(Node.at("/other"), new Unit(List.of(), Map.of(), this::log));
+        machine.line(new Wire("/other", 9, true, "")).set(true);
+        line(1).set(true);
+        assertEquals(List.of("9+"), told);
+        AtomicInteger settled = new AtomicInteger();
+        controller(new InterruptInputs() {
+            @Override
+            public void set(int input, boolean asserted) {
+                log(input, asserted);
+            }
+
+            @Override
+            public void settle() {
+                settled.incrementAndGet();
+            }
+        });
+        assertEquals(List.of("9+", "1+"), told);
+        assertEquals(1, settled.get());
+    }
 }

@@ -405,4 +405,19 @@ class LocalGateTest {
         assertEquals(device.get(), translated.get());
         assertEquals(0, faults.size());
     }
+
+    @Test
+    @DisplayName("a gate that is closed lets go of who waits at it, and its requesters can be behind another")
+    void closes() throws Exception {
+        gate.shut(LONG);
+        FutureTask<Integer> task = waiting(() -> port.write(0, 4, 1));
+        gate.close();
+        assertEquals(Bus.OK, task.get(10, TimeUnit.SECONDS));
+        Gate next = machine.gate((requester, iova, data) -> false);
+        next.requesters(Set.of(0x11));
+        next.shut(0);
+        assertEquals(Refusal.BLOCKED, port.write(0, 4, 2));
+        next.close();
+        assertEquals(Bus.OK, port.write(0, 4, 3));
+    }
 }

@@ -247,4 +247,21 @@ class LocalMemoryTest {
     private static Errno errno(Runnable call) {
         return assertThrows(ErrnoException.class, call::run).errno();
     }
+
+    @Test
+    @DisplayName("DmaMemory: memory that is all taken is in no piece; what is too large by a page is ENOMEM, "
+        + "what no address "
+        + "has EINVAL")
+    void allTaken() {
+        memory.allocate(3 * MIB, 4096, Layout.CONTIGUOUS);
+        memory.allocate(4 * MIB, 4096, Layout.CONTIGUOUS);
+        assertEquals(0, memory.available());
+        ErrnoException e = assertThrows(ErrnoException.class, () -> memory.allocate(1, 4096, Layout.CONTIGUOUS));
+        assertEquals(Errno.ENOMEM, e.errno());
+        assertTrue(e.getMessage().contains("0x0 bytes are free in 0 pieces"), e.getMessage());
+        assertEquals(Errno.ENOMEM, assertThrows(ErrnoException.class,
+            () -> memory.allocate(1L << 52, 4096, Layout.CONTIGUOUS)).errno());
+        assertEquals(Errno.EINVAL, assertThrows(ErrnoException.class,
+            () -> memory.allocate((1L << 52) + 1, 4096, Layout.CONTIGUOUS)).errno());
+    }
 }

@@ -281,4 +281,23 @@ class LocalSnoopTest {
             }
         }
     }
+
+    @Test
+    @DisplayName("Snoop: a range deep in memory that has been written before is heard, too; after another one's "
+        + "end it goes on")
+    void deep() {
+        long deep = 3L * CHUNK + 0x5000;
+        bus.write(deep, 8, 1);
+        Snoop second = bus.snoop(List.of(new Node.Range(deep, 8)));
+        bus.sync();
+        long stamp = second.stamp();
+        bus.write(deep - 8, 8, 2);
+        assertTrue(second.unchanged(stamp));
+        bus.write(deep, 8, 2);
+        assertFalse(second.unchanged(stamp));
+        snoop.close();
+        stamp = second.stamp();
+        bus.write(deep + 7, 1, 3);
+        assertFalse(second.unchanged(stamp));
+    }
 }

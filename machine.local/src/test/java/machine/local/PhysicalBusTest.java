@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
 import machine.api.Attachment;
 import machine.api.Board;
 import machine.api.Bus;
@@ -23,9 +24,11 @@ import machine.api.Mmio;
 import machine.api.Node;
 import machine.api.Refusal;
 import machine.api.Requester;
+import machine.api.Snoop;
 import machine.api.Unit;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class PhysicalBusTest {
     private final PhysicalBus bus = new PhysicalBus(List.of(new Ram(0x100000, 0x1000), new Ram(0, 0x2000)));
@@ -227,5 +230,75 @@ class PhysicalBusTest {
                 && probe < sizes.floorKey(probe) + sizes.floorEntry(probe).getValue();
             assertEquals(hit ? probe : -1, bus.read(probe, 8));
         }
+    }
+
+    @Test
+    @DisplayName("Bus: a window of no byte is none; one that touches memory or a window is told where that "
+        + "begins and ends")
+    void windowText() {
+        assertThrows(IllegalArgumentException.class, () -> bus.attach(0x3000, 0, new Log()));
+        ErrnoException memory = assertThrows(ErrnoException.class, () -> bus.attach(0x1ff0, 0x20, new Log()));
+        assertTrue(memory.getMessage().contains("register window 0x1ff0..0x200f touches memory at 0x0..0x1fff"),
+            memory.getMessage());
+        bus.attach(0x3000, 0x1000, new Log());
+        ErrnoException window = assertThrows(ErrnoException.class, () -> bus.attach(0x3800, 0x1000, new Log()));
+        assertTrue(window.getMessage().contains("touches a window at 0x3000..0x3fff"), window.getMessage());
+        PhysicalBus bare = new PhysicalBus(List.of());
+        bare.attach(0, 0x1000, new Log());
+        assertEquals(Bus.OK, bare.write(0, 4, 1));
+    }
+
+    @Test
+    @DisplayName("Bus: a block ends where it was asked to end: the last piece of six bytes of registers has two")
+    void lastPiece() {
+        Log log = new Log();
+        bus.attach(0x3000, 0x1000, log);
+        byte[] six = new byte[6];
+        assertEquals(Bus.OK, bus.read(0x3010, six, 0, 6));
+        assertEquals(Bus.OK, bus.write(7, 0x3010, six, 0, 6));
+        assertEquals(List.of("r4@10", "r2@14", "w4@10=10101010 by 7", "w2@14=1414 by 7"), log.accesses);
+    }
+
+    @Test
+    @Timeout(30)
+    @DisplayName("P1: a store that throws is counted out, on a core that shares its count with others, too")
+    void strangerThrows() throws Exception {
+        List<Thread> owners = new ArrayList<>();
+        CountDownLatch end = new CountDownLatch(1);
+        for (int i = 0; i < InFlight.OWNERS; i++) {
+            CountDownLatch there = new CountDownLatch(1);
+            Thread owner = new Thread(() -> {
+                bus.write(0, 8, 1);
+                there.countDown();
+                try {
+                    end.await();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                }
+            });
+            owner.start();
+            owners.add(owner);
+            there.await();
+        }
+        try {
+            assertThrows(IllegalArgumentException.class, () -> bus.write(0, 3, 1), "no core stores three bytes");
+            assertThrows(IndexOutOfBoundsException.class, () -> bus.write(-1, 0, new byte[4], 2, 4));
+            Snoop snoop = bus.snoop(List.of(new Node.Range(0, 0x1000)));
+            bus.sync();
+            snoop.close();
+        } finally {
+            end.countDown();
+            for (Thread owner : owners) {
+                owner.join();
+            }
+        }
+    }
+
+    @Test
+    @DisplayName("Bus: a block of one byte goes where it is sent")
+    void oneByte() {
+        bus.write(0x100, 8, -1);
+        assertEquals(Bus.OK, bus.write(Bus.CPU, 0x103, new byte[] {9}, 0, 1));
+        assertEquals(0xffff_ffff_09ff_ffffL, bus.read(0x100, 8));
     }
 }
