@@ -28,6 +28,7 @@ import machine.api.Refusal;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Wire;
+import machine.api.pci.ModelConfig;
 
 /**
  * The device: its registers, its DMA engine, its interrupts. Before stop 1 of the road; next {@link DmaPort#write}, for
@@ -52,7 +53,9 @@ public final class Edu implements PciFunction, AutoCloseable {
     private final ReentrantReadWriteLock posted = new ReentrantReadWriteLock();
 
     // Guarded by lock.
-    private final ConfigSpace config = new ConfigSpace();
+    private final ModelConfig config = ModelConfig.of(0x1234, 0x11e8).type(0x00ff00, 0x10)
+        // As QEMU gives it to every device without one of its own.
+        .subsystem(0x1af4, 0x1100).bar(0, 1 << 20).pin(1).msi().build();
     private int liveness;
     private int factorial;
     private int status;
@@ -125,7 +128,7 @@ public final class Edu implements PciFunction, AutoCloseable {
 
     @Override
     public int configSize() {
-        return ConfigSpace.SIZE;
+        return ModelConfig.SIZE;
     }
 
     /**
@@ -133,7 +136,7 @@ public final class Edu implements PciFunction, AutoCloseable {
      */
     @Override
     public long readConfig(int offset, int size) {
-        verify(offset, size, 4, ConfigSpace.SIZE, "configuration space");
+        verify(offset, size, 4, ModelConfig.SIZE, "configuration space");
         flush();
         synchronized (lock) {
             config.interruptStatus(interruptStatus != 0 && !config.msiEnabled());
@@ -144,7 +147,7 @@ public final class Edu implements PciFunction, AutoCloseable {
     /** @throws IllegalArgumentException as {@link #readConfig} */
     @Override
     public void writeConfig(int offset, int size, long value) {
-        verify(offset, size, 4, ConfigSpace.SIZE, "configuration space");
+        verify(offset, size, 4, ModelConfig.SIZE, "configuration space");
         synchronized (lock) {
             if (closed) {
                 return;
@@ -160,7 +163,7 @@ public final class Edu implements PciFunction, AutoCloseable {
         if (bar < 0 || bar > 5) {
             throw new IllegalArgumentException("BAR " + bar);
         }
-        return bar == 0 ? ConfigSpace.BAR0_SIZE : 0;
+        return config.barSize(bar);
     }
 
     /**

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package machine.qemu;
 
+import static machine.api.pci.ConfigHeader.BARS;
+import static machine.api.pci.ConfigHeader.COMMAND;
+import static machine.api.pci.ConfigHeader.EXPRESS;
+import static machine.api.pci.ConfigHeader.MEMORY;
+import static machine.api.pci.ConfigHeader.NUMBER_OF_BARS;
+import static machine.api.pci.ConfigHeader.VENDOR;
+
 import java.util.Optional;
 import machine.api.Errno;
 import machine.api.ErrnoException;
@@ -8,6 +15,8 @@ import machine.api.PciFunction;
 import machine.api.Requester;
 import machine.api.Slot;
 import machine.api.Wire;
+import machine.api.pci.ConfigHeader;
+import machine.api.pci.MsiCapability;
 import machine.qemu.process.Batch;
 import machine.qemu.process.Qtest;
 
@@ -16,17 +25,7 @@ import machine.qemu.process.Qtest;
  * a reset; BARs of ports are left alone. Config space has the 256 bytes that the ports reach. Thread-safe.
  */
 final class QemuFunction implements PciFunction {
-    private static final int CONFIG = 256;
-    private static final int VENDOR = 0x00;
-    private static final int COMMAND = 0x04;
-    private static final int STATUS = 0x06;
-    private static final int BARS = 0x10;
-    private static final int CAPABILITIES = 0x34;
-    private static final int MEMORY = 2;
-    private static final int HAS_CAPABILITIES = 0x10;
-    private static final int MSI = 0x05;
-    private static final int PCIE = 0x10;
-    private static final int NUMBER_OF_BARS = 6;
+    private static final int CONFIG = ConfigHeader.SPACE_END;
     /** In a BAR: ports. */
     private static final int PORTS = 1;
     /** In a memory BAR: the next one has the upper half of the address. */
@@ -161,46 +160,20 @@ final class QemuFunction implements PciFunction {
     @Override
     public synchronized void reset() {
         writeConfig(COMMAND, 2, 0);
-        int express = capability(PCIE);
+        int express = ConfigHeader.find(this, EXPRESS);
         if (express != 0 && (readConfig(express + 4, 4) >>> 28 & 1) != 0) {
             writeConfig(express + 8, 2, readConfig(express + 8, 2) | 0x8000);
         } else if (readConfig(VENDOR, 4) == EduReset.IDENTITY) {
             writeConfig(COMMAND, 2, MEMORY);
             EduReset.clear(this);
         }
-        int msi = capability(MSI);
-        if (msi != 0) {
-            long control = readConfig(msi + 2, 2);
-            writeConfig(msi + 2, 2, 0);
-            writeConfig(msi + 4, 4, 0);
-            boolean wide = (control & 0x80) != 0;
-            if (wide) {
-                writeConfig(msi + 8, 4, 0);
-            }
-            writeConfig(msi + (wide ? 12 : 8), 2, 0);
-        }
+        MsiCapability.of(this).ifPresent(msi -> msi.program(this, false, 0, 0));
         writeConfig(COMMAND, 2, 0);
         for (int bar = 0; bar < NUMBER_OF_BARS; bar++) {
             if (sizes[bar] != 0) {
                 writeConfig(BARS + 4 * bar, 4, addresses[bar]);
             }
         }
-    }
-
-    /** {@return where a capability is; 0 if the function does not have it} */
-    private int capability(int id) {
-        if ((readConfig(STATUS, 2) & HAS_CAPABILITIES) == 0) {
-            return 0;
-        }
-        int at = (int) readConfig(CAPABILITIES, 1) & 0xfc;
-        for (int hops = 0; at >= 0x40 && hops < CONFIG / 4; hops++) {
-            int header = (int) readConfig(at, 2);
-            if ((header & 0xff) == id) {
-                return at;
-            }
-            at = header >>> 8 & 0xfc;
-        }
-        return 0;
     }
 
     private void check(long offset, int size, long length, String what) {

@@ -5,6 +5,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import machine.api.Errno;
 import machine.api.ErrnoException;
+import machine.api.pci.ConfigHeader;
 import vfio.api.Device;
 import vfio.api.Region;
 
@@ -26,8 +27,6 @@ final class EduDriver {
     private static final long BUFFER = 0x40000;
     private static final int RUN = 1;
     private static final int FROM_DEVICE = 2;
-    private static final int CONFIG_COMMAND = 4;
-    private static final int MEMORY_AND_MASTER = 6;
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(10);
 
     private final Device device;
@@ -39,8 +38,8 @@ final class EduDriver {
      */
     EduDriver(Device device) {
         this.device = device;
-        device.write(Region.CONFIG, CONFIG_COMMAND, 2,
-            device.read(Region.CONFIG, CONFIG_COMMAND, 2) | MEMORY_AND_MASTER);
+        device.write(Region.CONFIG, ConfigHeader.COMMAND, 2,
+            device.read(Region.CONFIG, ConfigHeader.COMMAND, 2) | ConfigHeader.MEMORY | ConfigHeader.MASTER);
         long identification = device.read(Region.BAR0, IDENTIFICATION, 4);
         if ((identification & 0xffff) != 0x00ed) {
             throw new ErrnoException(Errno.ENODEV, "device %s identifies itself as 0x%08x, which is no edu",

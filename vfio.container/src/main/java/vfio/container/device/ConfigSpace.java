@@ -1,8 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container.device;
 
+import static machine.api.pci.ConfigHeader.BARS;
+import static machine.api.pci.ConfigHeader.BARS_END;
+import static machine.api.pci.ConfigHeader.COMMAND;
+import static machine.api.pci.ConfigHeader.ENABLES;
+import static machine.api.pci.ConfigHeader.INTERRUPT_LINE;
+import static machine.api.pci.ConfigHeader.INTERRUPT_PIN;
+import static machine.api.pci.ConfigHeader.INTERRUPT_STATUS;
+import static machine.api.pci.ConfigHeader.INTX_DISABLE;
+import static machine.api.pci.ConfigHeader.MASTER;
+import static machine.api.pci.ConfigHeader.MEMORY;
+import static machine.api.pci.ConfigHeader.ROM;
+
 import java.util.concurrent.atomic.AtomicInteger;
 import machine.api.PciFunction;
+import machine.api.pci.MsiCapability;
 
 /**
  * The config space a user sees. BARs, the MSI capability and the interrupt line are scratch of the user's; memory
@@ -16,38 +29,24 @@ import machine.api.PciFunction;
  * be, so the last write is the right one.
  */
 public final class ConfigSpace {
-    private static final int COMMAND = 0x04;
-    private static final int BARS = 0x10;
-    private static final int BARS_END = 0x28;
-    private static final int ROM = 0x30;
-    private static final int CAPABILITIES = 0x34;
-    private static final int INTERRUPT = 0x3c;
-    private static final int MSI = 0x05;
-    /** The end of the conventional config space, where the conventional capabilities are, in the extended space too. */
-    private static final int HEADER_SPACE = 0x100;
-
-    private static final int MEMORY = 0x0002;
-    private static final int MASTER = 0x0004;
-    private static final int INTX_OFF = 0x0400;
-    /** I/O, memory, master, parity, SERR. */
-    private static final int PASSED_ON = 0x0147;
     /** Beside what the register is to hold: the user has given the device back, and turns nothing on any more. */
     private static final int GIVEN_BACK = 0x0001_0000;
-    private static final int STATUS_INTX = 0x0008_0000;
-    private static final int CONTROL_ENABLE = 0x0001_0000;
-    private static final int CONTROL_64BIT = 0x0080_0000;
-    private static final int CONTROL_VECTORS = 0x0070_0000;
-    private static final int CONTROL_CAPABLE = 0x000e_0000;
+    /** Of the double word that begins with the command register. */
+    private static final int STATUS_INTX = INTERRUPT_STATUS << 16;
+    // Of the double word that MSI begins with: its control is the upper half.
+    private static final int CONTROL_ENABLE = MsiCapability.ENABLE << 16;
+    private static final int CONTROL_VECTORS = MsiCapability.ENABLED << 16;
+    private static final int CONTROL_CAPABLE = MsiCapability.CAPABLE << 16;
     private static final int CONTROL_CAPABLE_TO_VECTORS = 3;
 
     private final PciFunction function;
     private final int size;
-    private final int msi;
-    private final boolean wide;
+    /** The device's; null if it has none. */
+    private final MsiCapability msi;
     /** Guarded by this. */
     private final int[] scratch;
     /** The intended content of the command register, and {@link #GIVEN_BACK}. */
-    private final AtomicInteger command = new AtomicInteger(INTX_OFF);
+    private final AtomicInteger command = new AtomicInteger(INTX_DISABLE);
     // Written under the container's lock.
     private volatile boolean msiOn;
     private long msiAddress;
@@ -57,13 +56,10 @@ public final class ConfigSpace {
         this.function = function;
         this.size = function.configSize();
         this.scratch = new int[size / 4];
-        int found = find(MSI);
-        this.wide = found != 0 && (dword(found) & CONTROL_64BIT) != 0;
-        // One that sticks out of the header's space is a mad device's.
-        this.msi = found + (wide ? 16 : 12) <= HEADER_SPACE ? found : 0;
-        scratch[INTERRUPT / 4] = dword(INTERRUPT);
-        if (msi != 0) {
-            scratch[msi / 4] = dword(msi) & ~(CONTROL_ENABLE | CONTROL_VECTORS);
+        this.msi = MsiCapability.of(function).orElse(null);
+        scratch[INTERRUPT_LINE / 4] = dword(INTERRUPT_LINE);
+        if (msi != null) {
+            scratch[msi.offset() / 4] = dword(msi.offset()) & ~(CONTROL_ENABLE | CONTROL_VECTORS);
         }
     }
 
@@ -73,11 +69,11 @@ public final class ConfigSpace {
 
     /** {@return how many MSI vectors the device is capable of; 0 without the capability} */
     public int msiVectors() {
-        return msi == 0 ? 0 : 1 << (dword(msi) >>> 17 & 7);
+        return msi == null ? 0 : msi.vectors();
     }
 
     public boolean hasPin() {
-        return (dword(INTERRUPT) >>> 8 & 0xff) != 0;
+        return function.readConfig(INTERRUPT_PIN, 1) != 0;
     }
 
     public boolean memoryEnabled() {
@@ -86,7 +82,7 @@ public final class ConfigSpace {
 
     /** As a freshly opened device has it: memory on, bus master off, and the pin masked: nobody listens to it yet. */
     public void open() {
-        command.set(dword(COMMAND) & PASSED_ON & ~MASTER | MEMORY | INTX_OFF);
+        command.set(dword(COMMAND) & ENABLES & ~MASTER | MEMORY | INTX_DISABLE);
         drive();
     }
 
@@ -110,9 +106,9 @@ public final class ConfigSpace {
             if ((now & STATUS_INTX) == 0) {
                 return false;
             }
-            boolean first = (before & INTX_OFF) == 0;
-            if (!first || command.compareAndSet(before, before | INTX_OFF)) {
-                if (first || (now & INTX_OFF) == 0) {
+            boolean first = (before & INTX_DISABLE) == 0;
+            if (!first || command.compareAndSet(before, before | INTX_DISABLE)) {
+                if (first || (now & INTX_DISABLE) == 0) {
                     // Not the first and yet not masked: somebody who unmasked late may be on this very thread, further
                     // down, and not come to look again before the pin is low.
                     drive();
@@ -124,13 +120,13 @@ public final class ConfigSpace {
 
     /** The host masks the pin at the device, so that others on the same wire are not disturbed. */
     public void maskIntx() {
-        command.getAndUpdate(now -> now | INTX_OFF);
+        command.getAndUpdate(now -> now | INTX_DISABLE);
         drive();
     }
 
     /** The host lets the pin through. If it is asserted, handlers may run before this returns. */
     public void unmaskIntx() {
-        command.getAndUpdate(now -> now & ~INTX_OFF);
+        command.getAndUpdate(now -> now & ~INTX_DISABLE);
         drive();
     }
 
@@ -154,8 +150,8 @@ public final class ConfigSpace {
     }
 
     private void flush() {
-        if (msi != 0) {
-            dword(msi);
+        if (msi != null) {
+            dword(msi.offset());
         }
     }
 
@@ -188,9 +184,9 @@ public final class ConfigSpace {
             return;
         }
         synchronized (this) {
-            scratch[COMMAND / 4] = scratch[COMMAND / 4] & ~mask | bits & INTX_OFF;
+            scratch[COMMAND / 4] = scratch[COMMAND / 4] & ~mask | bits & INTX_DISABLE;
         }
-        command.getAndUpdate(now -> (now & GIVEN_BACK) != 0 ? now : now & ~(PASSED_ON & mask) | bits & PASSED_ON);
+        command.getAndUpdate(now -> (now & GIVEN_BACK) != 0 ? now : now & ~(ENABLES & mask) | bits & ENABLES);
         drive();
     }
 
@@ -198,9 +194,9 @@ public final class ConfigSpace {
         int merged = visible(word) & ~mask | bits;
         if (word >= BARS && word < BARS_END) {
             scratch[word / 4] = bar(word, merged);
-        } else if (word == INTERRUPT) {
+        } else if (word == INTERRUPT_LINE) {
             scratch[word / 4] = scratch[word / 4] & ~0xff | merged & 0xff;
-        } else if (word == msi && msi != 0) {
+        } else if (msi != null && word == msi.offset()) {
             // As vfio_msi_config_write of Linux 6.1: no more are enabled than the device is capable of.
             int most = (scratch[word / 4] & CONTROL_CAPABLE) << CONTROL_CAPABLE_TO_VECTORS;
             scratch[word / 4] = scratch[word / 4] & ~CONTROL_VECTORS | Math.min(merged & CONTROL_VECTORS, most);
@@ -211,9 +207,9 @@ public final class ConfigSpace {
 
     private int visible(int word) {
         if (word == COMMAND) {
-            return dword(COMMAND) & ~INTX_OFF | scratch[word / 4];
+            return dword(COMMAND) & ~INTX_DISABLE | scratch[word / 4];
         }
-        if (word == msi && msi != 0) {
+        if (msi != null && word == msi.offset()) {
             return scratch[word / 4] | (msiOn ? CONTROL_ENABLE : 0);
         }
         if (word >= BARS && word < BARS_END) {
@@ -222,7 +218,7 @@ public final class ConfigSpace {
         if (word == ROM) {
             return 0;
         }
-        return word == INTERRUPT || insideMsi(word) ? scratch[word / 4] : dword(word);
+        return word == INTERRUPT_LINE || insideMsi(word) ? scratch[word / 4] : dword(word);
     }
 
     /** Address bits below the size of a BAR read as zero: that is how its size is found. */
@@ -238,20 +234,13 @@ public final class ConfigSpace {
     }
 
     private boolean insideMsi(int word) {
-        return msi != 0 && word > msi && word < msi + (wide ? 16 : 12);
+        return msi != null && word > msi.offset() && word < msi.end();
     }
 
     private void program() {
-        if (msi == 0) {
-            return;
+        if (msi != null) {
+            msi.program(function, msiOn, msiAddress, msiData);
         }
-        int control = dword(msi) & ~(CONTROL_ENABLE | CONTROL_VECTORS);
-        function.writeConfig(msi + 4, 4, msiAddress & 0xffffffffL);
-        if (wide) {
-            function.writeConfig(msi + 8, 4, msiAddress >>> 32);
-        }
-        function.writeConfig(msi + (wide ? 12 : 8), 2, msiData & 0xffff);
-        function.writeConfig(msi + 2, 2, (control | (msiOn ? CONTROL_ENABLE : 0)) >>> 16);
     }
 
     /** Brings the command register to where the word has it. */
@@ -261,22 +250,6 @@ public final class ConfigSpace {
             now = command.get();
             function.writeConfig(COMMAND, 2, now & 0xffff);
         } while (now != command.get());
-    }
-
-    private int find(int id) {
-        if ((dword(COMMAND) >>> 20 & 1) == 0) {
-            return 0;
-        }
-        int at = dword(CAPABILITIES) & 0xfc;
-        // A chain longer than the space has dwords is a loop: the device is mad, and has no capability.
-        for (int hops = 0; at >= 0x40 && hops < size / 4; hops++) {
-            int header = dword(at);
-            if ((header & 0xff) == id) {
-                return at;
-            }
-            at = header >>> 8 & 0xfc;
-        }
-        return 0;
     }
 
     private int dword(int offset) {
