@@ -18,7 +18,7 @@ import machine.api.Requester;
  * knows what its tables say, until they are made anew from the ledger. The container's lock guards it; {@link #close}
  * may be called on any thread.
  *
- * <p>On the control path alone: called by {@link VfioContainer}, it calls the provider's bundle.
+ * <p>On the control path alone: called by {@code VfioContainer}, it calls the provider's bundle.
  */
 public final class GuardedDomain implements IommuDomain {
     private final IommuDomain domain;

@@ -395,7 +395,8 @@ public final class Translation {
 
     /**
      * Forgets the domain, and closes it whatever comes of that.
-     * {@return what went wrong, for people; empty if nothing did}
+     *
+     * @return what went wrong, for people; empty if nothing did
      */
     public String letGo() {
         Iommu its = provider.iommu();
