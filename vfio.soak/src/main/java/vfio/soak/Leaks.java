@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.soak;
 
+import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.ref.WeakReference;
@@ -33,17 +34,26 @@ final class Leaks {
     private record Revision(String bundle, WeakReference<ClassLoader> loader) {
     }
 
+    /** A record with a component of a type that the JVM loads, and one of a type that this bundle loads. */
+    private record Latest(WeakReference<?> platform, Leaks own) {
+    }
+
     private final Set<Thread> before = threads();
     private final List<Revision> revisions = new ArrayList<>();
 
     /** The revision a bundle has now is about to be replaced. Any thread. */
-    synchronized void expectGone(Bundle bundle) {
+    void expectGone(Bundle bundle) {
         BundleWiring wiring = bundle.adapt(BundleWiring.class);
         if (wiring != null) {
-            // Those that have gone are not needed any more: a soak may replace some every second of a day.
-            revisions.removeIf(revision -> revision.loader.get() == null);
-            revisions.add(new Revision(bundle.getSymbolicName(), new WeakReference<>(wiring.getClassLoader())));
+            expectGone(bundle.getSymbolicName(), wiring.getClassLoader());
         }
+    }
+
+    /** The class loader of a bundle is to be thrown away. Any thread. */
+    synchronized void expectGone(String bundle, ClassLoader loader) {
+        // Those that have gone are not needed any more: a soak may replace some every second of a day.
+        revisions.removeIf(revision -> revision.loader.get() == null);
+        revisions.add(new Revision(bundle, new WeakReference<>(loader)));
     }
 
     /** {@return what there is after all had time to end; the calling thread does not count} */
@@ -85,22 +95,26 @@ final class Leaks {
     }
 
     /**
-     * The JVM remembers the type of the latest record whose equals it has made, in a cache of one entry: let that be
-     * one of ours.
+     * The JVM remembers what it has adapted the handles of a record's equals, hashCode and toString to most recently,
+     * until memory is short: one type that the JVM loads, and, from JDK 19 on, one that a bundle loads. Let those be
+     * ours.
      */
     private static void forget() {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
-            ObjectMethods.bootstrap(lookup, "equals",
-                MethodType.methodType(boolean.class, Revision.class, Object.class), Revision.class,
-                "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
-            ObjectMethods.bootstrap(lookup, "hashCode", MethodType.methodType(int.class, Revision.class),
-                Revision.class, "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
-            ObjectMethods.bootstrap(lookup, "toString", MethodType.methodType(String.class, Revision.class),
-                Revision.class, "loader", lookup.findGetter(Revision.class, "loader", WeakReference.class));
+            MethodHandle[] getters = {lookup.findGetter(Latest.class, "platform", WeakReference.class),
+                lookup.findGetter(Latest.class, "own", Leaks.class)};
+            make(lookup, "equals", MethodType.methodType(boolean.class, Latest.class, Object.class), getters);
+            make(lookup, "hashCode", MethodType.methodType(int.class, Latest.class), getters);
+            make(lookup, "toString", MethodType.methodType(String.class, Latest.class), getters);
         } catch (Throwable e) {
-            throw new IllegalStateException("the JVM does not make an equals for " + Revision.class, e);
+            throw new IllegalStateException("the JVM does not make the methods of " + Latest.class, e);
         }
+    }
+
+    private static void make(MethodHandles.Lookup lookup, String name, MethodType type, MethodHandle[] getters)
+            throws Throwable {
+        ObjectMethods.bootstrap(lookup, name, type, Latest.class, "platform;own", getters);
     }
 
     /**
