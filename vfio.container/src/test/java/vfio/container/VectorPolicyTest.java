@@ -16,6 +16,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import vfio.api.Device;
 import vfio.api.msi.MsiRoute;
 import vfio.api.msi.Msis;
 import vfio.api.msi.VectorPolicy;
@@ -34,8 +37,10 @@ class VectorPolicyTest {
         two.as(Msis.class).strategy("auto");
     }
 
-    private void enable(FakeFunction function) {
-        board.vfio.groupOf(function.name()).device(function.name()).setIrqs(msi(new LocalEventFd(0)));
+    private Device enable(FakeFunction function) {
+        Device device = board.vfio.groupOf(function.name()).device(function.name());
+        device.setIrqs(msi(new LocalEventFd(0)));
+        return device;
     }
 
     private static List<Integer> banks(VfioContainer container) {
@@ -66,6 +71,25 @@ class VectorPolicyTest {
         enable(late);
         assertEquals(List.of(0, 0), banks(two));
         assertEquals(VectorPolicy.PACKED, two.as(Msis.class).vectorPolicy());
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PACKED", "ISOLATED"})
+    @DisplayName("PACKED, ISOLATED: the next vector is of the bank in use, although one before it is free by now")
+    void bankInUse(VectorPolicy policy) {
+        one.as(Msis.class).vectorPolicy(VectorPolicy.ISOLATED);
+        Device first = enable(board.a);
+        two.as(Msis.class).vectorPolicy(policy);
+        enable(board.c);
+        assertEquals(List.of(1), banks(two));
+        first.close();
+        one.as(Msis.class).strategy("auto");
+        one.as(Msis.class).vectorPolicy(VectorPolicy.FIRST_FIT);
+        FakeFunction late = board.function("0000:02:00.1", 0x22, 2);
+        board.vfio.addFunction(late);
+        enable(late);
+        assertEquals(List.of(1, 1), banks(two));
+        assertTrue(one.as(Msis.class).placements().isEmpty(), "bank 0 was free");
     }
 
     @Test
