@@ -49,7 +49,7 @@ final class InvalidationQueue {
         synchronized (this) {
             base = iqa & -VtdRegisters.SIZE;
             wide = (iqa & 1 << 11) != 0;
-            size = DESCRIPTOR << 8 + (int) (iqa & 7);
+            size = DESCRIPTOR << (8 + (int) (iqa & 7));
             head = 0;
             enabled = true;
         }
