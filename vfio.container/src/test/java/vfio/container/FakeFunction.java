@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package vfio.container;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.util.Arrays;
 import java.util.Optional;
 import machine.api.DmaPort;
@@ -158,6 +161,7 @@ final class FakeFunction implements PciFunction {
     @Override
     public long readBar(int index, long offset, int size) {
         alive();
+        assertEquals(0, offset & size - 1, "an access to a BAR is aligned");
         long word = bar[(int) offset / 8] >>> 8 * (offset & 7);
         return size == 8 ? word : word & (1L << 8 * size) - 1;
     }
@@ -165,6 +169,8 @@ final class FakeFunction implements PciFunction {
     @Override
     public void writeBar(int index, long offset, int size, long value) {
         alive();
+        assertEquals(0, offset & size - 1, "an access to a BAR is aligned");
+        assertTrue(size == 8 || value >>> 8 * size == 0, "a value has the size of its access");
         long mask = (size == 8 ? -1L : (1L << 8 * size) - 1) << 8 * (offset & 7);
         bar[(int) offset / 8] = bar[(int) offset / 8] & ~mask | value << 8 * (offset & 7) & mask;
     }

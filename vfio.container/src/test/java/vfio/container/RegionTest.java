@@ -67,6 +67,9 @@ class RegionTest {
         assertEquals(0x33445566L, device.read(0, 0x12, 4));
         device.write(0, 0x13, 4, 0xaabbccddL);
         assertEquals(0x11aabbccdd667788L, device.read(0, 0x10, 8));
+        device.write(0, 0x11, 8, 0x0102030405060708L);
+        assertEquals(0x0102030405060708L, device.read(0, 0x11, 8));
+        assertEquals(0x0203040506070888L, device.read(0, 0x10, 8));
     }
 
     @Test
