@@ -210,7 +210,7 @@ class WarningsTest {
         assertEquals(1, waits().size(), () -> "it is told once: " + waits());
         String text = waits().get(0);
         assertTrue(text.contains("requester 0x11")
-            && text.contains(" on thread device thread, at machine.local.WarningsTest"), text);
+            && text.contains(" on thread device thread, at ") && text.contains("machine.local.WarningsTest$"), text);
         assertTrue(warned[0] >= 900_000_000L, warned[0] + " ns");
     }
 
