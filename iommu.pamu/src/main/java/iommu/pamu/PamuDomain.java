@@ -7,12 +7,12 @@ import iommu.api.Geometry;
 import iommu.api.IommuDomain;
 import iommu.api.Stash;
 import iommu.api.Windows;
+import iommu.pamu.DomainEntries.Window;
 import iommu.pamu.table.Paace;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collection;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -53,36 +53,6 @@ import machine.api.Requester;
  */
 final class PamuDomain implements IommuDomain {
     private static final long PAGE = 4096;
-    private static final Geometry UNSET = new Geometry(0, 0);
-    private static final int NONE = -1;
-    /** Bits of words 0 and 1 that let through. */
-    private static final long OPENS = Paace.primary(0, 2, false, Access.READ_WRITE, true);
-
-    /** A requester under this domain, or its draft. */
-    static final class Member {
-        final PamuDomain domain;
-        /** Of a draft: where its primary entry lies, see {@link PamuTables#takeDraft}. */
-        final int liodn;
-        /** Index of window 1's SPAACT entry; NONE while it has none. Guarded by the domain. */
-        int first = NONE;
-        /** A violation has cleared V. Guarded by {@link PamuTables#primaries}. */
-        boolean tripped;
-        /** Paths of the PAMUs it is attached behind; a draft's is empty. Guarded by the domain. */
-        final Set<String> units = new HashSet<>();
-
-        Member(PamuDomain domain, int liodn) {
-            this.domain = domain;
-            this.liodn = liodn;
-        }
-    }
-
-    private record Window(long physical, long size, int access) {
-        static final Window NONE = new Window(0, 0, 0);
-
-        boolean mapped() {
-            return size != 0;
-        }
-    }
 
     /** Gives the physical address of a window's memory. */
     private interface Memory {
@@ -92,16 +62,12 @@ final class PamuDomain implements IommuDomain {
 
     private final PamuDriver driver;
     private final PamuTables tables;
+    private final DomainEntries entries;
     private final Member draft;
 
     // Guarded by this.
     private final Map<Integer, Member> members = new LinkedHashMap<>();
-    private Geometry geometry = UNSET;
-    private Window[] windows = {};
-    private int mapped;
-    private boolean enabled = true;
     private Stash stash = new Stash(0, 0);
-    private int cache;
     /** Whose entries are to be erased, and then given back. */
     private final List<Member> leaving = new ArrayList<>();
     /** Memory of mappings that came to nothing, whose entries may still be valid. */
@@ -117,6 +83,7 @@ final class PamuDomain implements IommuDomain {
     PamuDomain(PamuDriver driver) {
         this.driver = driver;
         this.tables = driver.tables();
+        this.entries = new DomainEntries(tables);
         this.draft = new Member(this, tables.takeDraft());
         this.draft.first = 0;
     }
@@ -146,16 +113,16 @@ final class PamuDomain implements IommuDomain {
         }
         boolean only = members.isEmpty();
         try {
-            member.first = only ? draft.first : tables.take(secondaries(windows.length));
+            member.first = only ? draft.first : tables.take(entries.secondaries());
             if (member.first < 0) {
-                throw tables.full(secondaries(windows.length));
+                throw tables.full(entries.secondaries());
             }
             driver.collect(liodn, ", under no domain");
             members.put(liodn, member);
             if (only) {
-                takeOver(member);
+                entries.takeOver(draft, member);
             } else {
-                write(member);
+                entries.write(member);
             }
         } catch (Throwable e) {
             leave(member);
@@ -225,38 +192,40 @@ final class PamuDomain implements IommuDomain {
         if (length == 0 || Long.compareUnsigned(last, iova) < 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x is empty or wraps around", iova, length);
         }
-        if (mapped == 0 || Long.compareUnsigned(last, geometry.start()) < 0
-            || Long.compareUnsigned(iova, geometry.end()) > 0) {
+        if (entries.mapped == 0 || Long.compareUnsigned(last, entries.geometry.start()) < 0
+            || Long.compareUnsigned(iova, entries.geometry.end()) > 0) {
             return 0;
         }
-        long size = windowSize();
-        int from = geometry.contains(iova) ? (int) ((iova - geometry.start()) / size) : 0;
-        int to = geometry.contains(last) ? (int) ((last - geometry.start()) / size) : windows.length - 1;
+        long size = entries.windowSize();
+        int from = entries.geometry.contains(iova) ? (int) ((iova - entries.geometry.start()) / size) : 0;
+        int to = entries.geometry.contains(last) ? (int) ((last - entries.geometry.start()) / size)
+            : entries.windows.length - 1;
         BitSet gone = new BitSet();
         long removed = 0;
         for (int i = from; i <= to; i++) {
-            long start = geometry.start() + i * size;
-            long end = start + windows[i].size - 1;
-            if (windows[i].mapped() && Long.compareUnsigned(iova, end) <= 0 && Long.compareUnsigned(last, start) >= 0) {
+            long start = entries.geometry.start() + i * size;
+            long end = start + entries.windows[i].size() - 1;
+            if (entries.windows[i].mapped() && Long.compareUnsigned(iova, end) <= 0
+                    && Long.compareUnsigned(last, start) >= 0) {
                 if (Long.compareUnsigned(iova, start) > 0 || Long.compareUnsigned(last, end) < 0) {
                     throw new ErrnoException(Errno.EINVAL,
                         "iova 0x%x..0x%x cuts the mapping 0x%x..0x%x of window %d; unmap whole windows", iova, last,
                         start, end, i);
                 }
                 gone.set(i);
-                removed += windows[i].size;
+                removed += entries.windows[i].size();
             }
         }
         if (!gone.isEmpty()) {
-            Window[] before = windows.clone();
+            Window[] before = entries.windows.clone();
             int count = gone.cardinality();
             try {
-                gone.stream().forEach(i -> windows[i] = Window.NONE);
-                mapped -= count;
+                gone.stream().forEach(i -> entries.windows[i] = Window.NONE);
+                entries.mapped -= count;
                 takeDown(gone);
             } catch (Throwable e) {
-                System.arraycopy(before, 0, windows, 0, before.length);
-                mapped = count(before);
+                System.arraycopy(before, 0, entries.windows, 0, before.length);
+                entries.count();
                 stale(e);
                 throw e;
             }
@@ -279,7 +248,7 @@ final class PamuDomain implements IommuDomain {
         long answer = 0;
         boolean first = true;
         for (Member member : laid()) {
-            long one = tables.lookup(member.liodn, iova, access, !enabled && mapped > 0);
+            long one = tables.lookup(member.liodn, iova, access, !entries.enabled && entries.mapped > 0);
             if (one < 0) {
                 return one;
             }
@@ -314,11 +283,11 @@ final class PamuDomain implements IommuDomain {
         alive();
         DomainAttribute value;
         if (attribute == Geometry.class) {
-            value = geometry;
+            value = entries.geometry;
         } else if (attribute == Windows.class) {
-            value = new Windows(windows.length);
+            value = new Windows(entries.windows.length);
         } else if (attribute == Enable.class) {
-            value = new Enable(enabled);
+            value = new Enable(entries.enabled);
         } else if (attribute == Stash.class) {
             value = stash;
         } else {
@@ -335,9 +304,9 @@ final class PamuDomain implements IommuDomain {
             }
             block();
             letGo();
-            clear(draft);
+            entries.clear(draft);
             if (draft.first >= 0) {
-                tables.give(draft.first, secondaries(windows.length));
+                tables.give(draft.first, entries.secondaries());
             }
             tables.giveDraft(draft.liodn);
             released = true;
@@ -388,22 +357,22 @@ final class PamuDomain implements IommuDomain {
             throw new ErrnoException(Errno.EINVAL, "aperture start 0x%x must be a multiple of its size 0x%x",
                 wanted.start(), size);
         }
-        if (wanted.equals(geometry)) {
+        if (wanted.equals(entries.geometry)) {
             return;
         }
         // V is 0: nobody looks at the entries, and those that are given back are found by nobody.
         for (Member member : laid()) {
-            tables.give(member.first, secondaries(windows.length));
+            tables.give(member.first, entries.secondaries());
             member.first = 0;
         }
-        Geometry before = geometry;
-        Window[] windowsBefore = windows;
-        geometry = wanted;
-        windows = new Window[0];
+        Geometry before = entries.geometry;
+        Window[] windowsBefore = entries.windows;
+        entries.geometry = wanted;
+        entries.windows = new Window[0];
         try {
-            laid().forEach(this::write);
+            laid().forEach(entries::write);
         } catch (Throwable e) {
-            geometry = before;
+            entries.geometry = before;
             back(windowsBefore);
             stale(e);
             throw e;
@@ -413,28 +382,28 @@ final class PamuDomain implements IommuDomain {
     private void setWindows(int count) {
         idle("window count");
         int max = driver.capabilities().maxWindows();
-        if (geometry.size() == 0) {
+        if (entries.geometry.size() == 0) {
             throw new ErrnoException(Errno.EINVAL, "%d windows of what? Set the geometry first", count);
         }
         if (count < 1 || count > max || Integer.bitCount(count) != 1) {
             throw new ErrnoException(Errno.EINVAL, "window count %d must be a power of two in 1..%d", count, max);
         }
-        if (geometry.size() / count < PAGE) {
+        if (entries.geometry.size() / count < PAGE) {
             throw new ErrnoException(Errno.EINVAL, "%d windows of an aperture of 0x%x bytes are smaller than 0x1000",
-                count, geometry.size());
+                count, entries.geometry.size());
         }
         Window[] fresh = new Window[count];
         Arrays.fill(fresh, Window.NONE);
         int[] ranges = laid().stream().mapToInt(member -> member.first).toArray();
-        tables.exchange(ranges, secondaries(windows.length), secondaries(count));
+        tables.exchange(ranges, entries.secondaries(), DomainEntries.secondaries(count));
         int i = 0;
         for (Member member : laid()) {
             member.first = ranges[i++];
         }
-        Window[] before = windows;
-        windows = fresh;
+        Window[] before = entries.windows;
+        entries.windows = fresh;
         try {
-            laid().forEach(this::write);
+            laid().forEach(entries::write);
         } catch (Throwable e) {
             back(before);
             stale(e);
@@ -445,29 +414,29 @@ final class PamuDomain implements IommuDomain {
     /** The window count is what it was; unset, if others have taken the entries meanwhile. */
     private void back(Window[] before) {
         for (Member member : laid()) {
-            tables.give(member.first, secondaries(windows.length));
-            member.first = NONE;
+            tables.give(member.first, entries.secondaries());
+            member.first = Member.NONE;
         }
-        windows = before;
+        entries.windows = before;
         for (Member member : laid()) {
-            member.first = tables.take(secondaries(before.length));
+            member.first = tables.take(DomainEntries.secondaries(before.length));
         }
         if (laid().stream().anyMatch(member -> member.first < 0)) {
             for (Member member : laid()) {
                 if (member.first >= 0) {
-                    tables.give(member.first, secondaries(before.length));
+                    tables.give(member.first, DomainEntries.secondaries(before.length));
                 }
                 member.first = 0;
             }
-            windows = new Window[0];
+            entries.windows = new Window[0];
         }
     }
 
     private void setEnable(boolean on) {
-        boolean before = enabled;
+        boolean before = entries.enabled;
         List<Member> tripped = laid().stream().filter(member -> member.tripped).toList();
         try {
-            enabled = on;
+            entries.enabled = on;
             for (Member member : laid()) {
                 if (on) {
                     driver.collect(member.liodn, ", before Enable");
@@ -475,7 +444,7 @@ final class PamuDomain implements IommuDomain {
                         member.tripped = false;
                     }
                 }
-                gate(member);
+                entries.gate(member);
             }
             if (on) {
                 driver.unmute();
@@ -483,7 +452,7 @@ final class PamuDomain implements IommuDomain {
                 sync();
             }
         } catch (Throwable e) {
-            enabled = before;
+            entries.enabled = before;
             synchronized (tables.primaries) {
                 tripped.forEach(member -> member.tripped = true);
             }
@@ -494,16 +463,16 @@ final class PamuDomain implements IommuDomain {
 
     private void setStash(Stash wanted) {
         int id = StashTarget.find(driver.machine(), wanted);
-        int before = cache;
+        int before = entries.cache;
         try {
-            cache = id;
+            entries.cache = id;
             for (Member member : laid()) {
-                for (int i = 0; i < windows.length; i++) {
-                    tables.pair(entry(member, i), Paace.ATTRIBUTES, attributes(i));
+                for (int i = 0; i < entries.windows.length; i++) {
+                    tables.pair(entries.entry(member, i), Paace.ATTRIBUTES, entries.attributes(i));
                 }
             }
         } catch (Throwable e) {
-            cache = before;
+            entries.cache = before;
             stale(e);
             throw e;
         }
@@ -514,14 +483,15 @@ final class PamuDomain implements IommuDomain {
     private synchronized void map(long iova, long length, int access, DmaBuffer buffer, Memory memory) {
         alive();
         mend();
-        if (windows.length == 0) {
+        if (entries.windows.length == 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x: set the geometry, then the windows, before mapping",
                 iova, length);
         }
-        long size = windowSize();
-        long offset = iova - geometry.start();
-        if (!geometry.contains(iova) || length > geometry.size() - offset) {
-            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not lie in the %s", iova, length, geometry);
+        long size = entries.windowSize();
+        long offset = iova - entries.geometry.start();
+        if (!entries.geometry.contains(iova) || length > entries.geometry.size() - offset) {
+            throw new ErrnoException(Errno.EINVAL, "iova 0x%x+0x%x does not lie in the %s", iova, length,
+                entries.geometry);
         }
         if (offset % size != 0) {
             throw new ErrnoException(Errno.EINVAL, "iova 0x%x is not the start of a window; windows have 0x%x bytes",
@@ -537,9 +507,10 @@ final class PamuDomain implements IommuDomain {
         long piece = Math.min(length, size);
         Window[] fresh = new Window[count];
         for (int i = 0; i < count; i++) {
-            if (windows[first + i].mapped()) {
+            if (entries.windows[first + i].mapped()) {
                 throw new ErrnoException(Errno.EEXIST, "window %d at iova 0x%x is mapped to 0x%x+0x%x; unmap it first",
-                    first + i, iova + i * size, windows[first + i].physical, windows[first + i].size);
+                    first + i, iova + i * size, entries.windows[first + i].physical(),
+                    entries.windows[first + i].size());
             }
         }
         for (int i = 0; i < count; i++) {
@@ -557,25 +528,25 @@ final class PamuDomain implements IommuDomain {
             buffer.retain();
         }
         try {
-            System.arraycopy(fresh, 0, windows, first, count);
-            mapped += count;
+            System.arraycopy(fresh, 0, entries.windows, first, count);
+            entries.mapped += count;
             for (Member member : laid()) {
                 // Window 0 last: its entry is the one that gates.
                 for (int i = first + count - 1; i >= Math.max(first, 1); i--) {
-                    write(member, i);
+                    entries.write(member, i);
                 }
                 if (first == 0) {
-                    write(member, 0);
-                } else if (mapped == count) {
-                    gate(member);
+                    entries.write(member, 0);
+                } else if (entries.mapped == count) {
+                    entries.gate(member);
                 }
             }
         } catch (Throwable e) {
             if (buffer != null) {
                 held.add(buffer);
             }
-            Arrays.fill(windows, first, first + count, Window.NONE);
-            mapped = count(windows);
+            Arrays.fill(entries.windows, first, first + count, Window.NONE);
+            entries.count();
             stale(e);
             throw e;
         }
@@ -587,17 +558,17 @@ final class PamuDomain implements IommuDomain {
     /** Windows that are not mapped any more: valid bits first, then wait, then the rest of the words. */
     private void takeDown(BitSet gone) {
         for (Member member : laid()) {
-            if (mapped == 0 || gone.get(0)) {
-                gate(member);
+            if (entries.mapped == 0 || gone.get(0)) {
+                entries.gate(member);
             }
             for (int i = gone.nextSetBit(1); i > 0; i = gone.nextSetBit(i + 1)) {
-                tables.pair(entry(member, i), Paace.ADDRESS, Paace.secondary(member.liodn, 0, false));
+                tables.pair(entries.entry(member, i), Paace.ADDRESS, Paace.secondary(member.liodn, 0, false));
             }
         }
         sync();
         for (Member member : laid()) {
             for (int i = gone.nextSetBit(0); i >= 0; i = gone.nextSetBit(i + 1)) {
-                tables.pair(entry(member, i), Paace.TRANSLATED, translated(i));
+                tables.pair(entries.entry(member, i), Paace.TRANSLATED, entries.translated(i));
             }
         }
     }
@@ -665,13 +636,13 @@ final class PamuDomain implements IommuDomain {
         leaving.forEach(member -> driver.collect(member.liodn, ", under a domain it has left"));
         while (!leaving.isEmpty()) {
             Member member = leaving.get(leaving.size() - 1);
-            clear(member);
+            entries.clear(member);
             leaving.remove(leaving.size() - 1);
             boolean drafted = members.isEmpty() && leaving.isEmpty() && !closed;
             if (drafted) {
                 draft.first = member.first;
             } else if (member.first >= 0) {
-                tables.give(member.first, secondaries(windows.length));
+                tables.give(member.first, entries.secondaries());
             }
             driver.members().remove(member.liodn, member);
             stale |= drafted;
@@ -693,15 +664,16 @@ final class PamuDomain implements IommuDomain {
         List<Runnable> anew = new ArrayList<>();
         boolean wait = false;
         for (Member member : laid()) {
-            for (int i = Math.max(1, windows.length) - 1; i >= 0; i--) {
+            for (int i = Math.max(1, entries.windows.length) - 1; i >= 0; i--) {
                 int window = i;
-                if (!says(member, i, Paace.ATTRIBUTES, Paace.INDEX)) {
-                    anew.add(() -> write(member, window));
-                    down(member, i);
+                if (!entries.says(member, i, Paace.ATTRIBUTES, Paace.INDEX)) {
+                    anew.add(() -> entries.write(member, window));
+                    entries.down(member, i);
                     wait = true;
-                } else if (!says(member, i, Paace.ADDRESS, Paace.ADDRESS)) {
-                    wait |= (tables.first(entry(member, i)) & ~pair(member, i, Paace.ADDRESS) & OPENS) != 0;
-                    address(member, i);
+                } else if (!entries.says(member, i, Paace.ADDRESS, Paace.ADDRESS)) {
+                    wait |= (tables.first(entries.entry(member, i)) & ~entries.pair(member, i, Paace.ADDRESS)
+                        & DomainEntries.OPENS) != 0;
+                    entries.address(member, i);
                 }
             }
         }
@@ -711,137 +683,9 @@ final class PamuDomain implements IommuDomain {
         anew.forEach(Runnable::run);
     }
 
-    private void down(Member member, int i) {
-        long entry = entry(member, i);
-        synchronized (tables.primaries) {
-            tables.pair(entry, Paace.ADDRESS, tables.first(entry) & ~Paace.VALID);
-        }
-    }
-
-    private boolean says(Member member, int i, int from, int to) {
-        synchronized (tables.primaries) {
-            for (int offset = from; offset <= to; offset += 8) {
-                if (tables.pair(entry(member, i), offset) != pair(member, i, offset)) {
-                    return false;
-                }
-            }
-        }
-        return true;
-    }
-
-    /** {@return what a pair of words of an entry should be} */
-    private long pair(Member member, int i, int offset) {
-        if (windows.length == 0) {
-            return 0;
-        }
-        return switch (offset) {
-            case Paace.ADDRESS ->
-            i == 0 ? primary(member) : Paace.secondary(member.liodn, windows[i].access, windows[i].mapped());
-            case Paace.ATTRIBUTES -> attributes(i);
-            case Paace.TRANSLATED -> translated(i);
-            default -> i == 0 && windows.length > 1 ? Paace.index(member.first) : 0;
-        };
-    }
-
-    private static int count(Window[] windows) {
-        return (int) Arrays.stream(windows).filter(Window::mapped).count();
-    }
-
-    private void clear(Member member) {
-        for (int i = 0; i < (member.first < 0 ? 1 : Math.max(1, windows.length)); i++) {
-            clear(entry(member, i));
-        }
-    }
-
-    private void clear(long entry) {
-        synchronized (tables.primaries) {
-            for (int offset = Paace.ADDRESS; offset <= Paace.INDEX; offset += 8) {
-                tables.pair(entry, offset, 0);
-            }
-        }
-    }
-
     /** {@return whose entries lie in memory: every requester's or, while there is none, the draft's} */
     private Collection<Member> laid() {
         return members.isEmpty() ? List.of(draft) : members.values();
-    }
-
-    /**
-     * Makes the draft's entries a requester's, word by word as they lie in memory: what was read back is what it gets.
-     * Only the LIODN in the secondary entries is another one, and V of its primary entry comes last.
-     */
-    private void takeOver(Member member) {
-        member.first = draft.first;
-        for (int i = 1; i < windows.length; i++) {
-            long entry = entry(member, i);
-            int word1 = (int) tables.first(entry);
-            tables.pair(entry, Paace.ADDRESS,
-                Paace.secondary(member.liodn, Paace.access(word1), (word1 & Paace.VALID) != 0));
-        }
-        long from = tables.primary(draft.liodn);
-        long to = tables.primary(member.liodn);
-        synchronized (tables.primaries) {
-            for (int offset = Paace.INDEX; offset >= Paace.ADDRESS; offset -= 8) {
-                tables.pair(to, offset, tables.pair(from, offset));
-            }
-        }
-        clear(from);
-        draft.first = NONE;
-    }
-
-    /** All of a requester's entries, window 0 last. V is 0 before. */
-    private void write(Member member) {
-        for (int i = Math.max(1, windows.length) - 1; i >= 0; i--) {
-            write(member, i);
-        }
-    }
-
-    /** One window's entry; the pair with V, or for window 0 with AP, comes last. */
-    private void write(Member member, int i) {
-        long entry = entry(member, i);
-        for (int offset = Paace.INDEX; offset > Paace.ADDRESS; offset -= 8) {
-            tables.pair(entry, offset, pair(member, i, offset));
-        }
-        address(member, i);
-    }
-
-    private void address(Member member, int i) {
-        if (i == 0) {
-            gate(member);
-        } else {
-            tables.pair(entry(member, i), Paace.ADDRESS, pair(member, i, Paace.ADDRESS));
-        }
-    }
-
-    /** The pair of the primary entry that opens and closes the aperture, and window 0 with it. */
-    private void gate(Member member) {
-        synchronized (tables.primaries) {
-            tables.pair(tables.primary(member.liodn), Paace.ADDRESS, pair(member, 0, Paace.ADDRESS));
-        }
-    }
-
-    private long primary(Member member) {
-        // PAMU: an entry with one window has no SWSE; a smaller mapping shrinks the aperture itself.
-        long size = windows.length == 1 && windows[0].mapped() ? windows[0].size : geometry.size();
-        return Paace.primary(geometry.start(), size, windows.length > 1, windows[0].access,
-            enabled && mapped > 0 && !member.tripped);
-    }
-
-    private long translated(int i) {
-        long effective = windows[i].mapped() ? windows[i].size : windowSize();
-        return Paace.translated(windows[i].physical, windows.length == 1 ? 0 : effective);
-    }
-
-    private long attributes(int i) {
-        return Paace.attributes(cache, i == 0 ? windows.length : 1);
-    }
-
-    private long entry(Member member, int i) {
-        return i == 0 ? tables.primary(member.liodn) : tables.secondary(member.first + i - 1);
-    }
-
-    private long windowSize() {
-        return geometry.size() / windows.length;
     }
 
     private void alive() {
@@ -851,14 +695,10 @@ final class PamuDomain implements IommuDomain {
     }
 
     private void idle(String what) {
-        if (mapped > 0) {
+        if (entries.mapped > 0) {
             throw new ErrnoException(Errno.EBUSY, "the %s cannot change while %d of %d windows are mapped; unmap first",
-                what, mapped, windows.length);
+                what, entries.mapped, entries.windows.length);
         }
-    }
-
-    private static int secondaries(int windows) {
-        return Math.max(0, windows - 1);
     }
 
     private static long contiguous(DmaBuffer buffer, long offset, long size) {

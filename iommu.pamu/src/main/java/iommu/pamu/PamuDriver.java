@@ -72,7 +72,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
 
     private final IommuCapabilities capabilities;
     private final PamuTables tables;
-    private final ConcurrentHashMap<Integer, PamuDomain.Member> members = new ConcurrentHashMap<>();
+    private final ConcurrentHashMap<Integer, Member> members = new ConcurrentHashMap<>();
     private final ReentrantLock scan = new ReentrantLock();
 
     private volatile PamuSettings settings;
@@ -208,8 +208,11 @@ public final class PamuDriver implements Iommu, AutoCloseable {
                 instances.forEach(instance -> scan(instance, records, liodn, then));
             }
         } finally {
-            early.addAll(records.subList(0, Math.min(records.size(), MOST_EARLY - early.size())));
-            scan.unlock();
+            try {
+                early.addAll(records.subList(0, Math.min(records.size(), MOST_EARLY - early.size())));
+            } finally {
+                scan.unlock();
+            }
         }
     }
 
@@ -268,7 +271,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
     }
 
     /** The domain of each attached requester. */
-    ConcurrentHashMap<Integer, PamuDomain.Member> members() {
+    ConcurrentHashMap<Integer, Member> members() {
         return members;
     }
 
@@ -408,7 +411,7 @@ public final class PamuDriver implements Iommu, AutoCloseable {
                 return true;
             }
             tables.pair(entry, Paace.ADDRESS, first & ~Paace.VALID);
-            PamuDomain.Member member = members.get(liodn);
+            Member member = members.get(liodn);
             if (member != null) {
                 member.tripped = true;
             }
