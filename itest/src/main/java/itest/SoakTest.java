@@ -85,7 +85,7 @@ class SoakTest {
                 "vfio:soak --seconds " + seconds + (seed.isEmpty() ? "" : " --seed " + seed) + " --json $json");
         }
         String said = text.toString(StandardCharsets.UTF_8);
-        assertEquals(Boolean.TRUE, ok, said);
+        assertEquals(true, ok, said);
         JsonObject json = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
         assertEquals(FIELDS, json.keySet());
         assertTrue(json.get("ok").getAsBoolean());

@@ -191,7 +191,7 @@ public final class Cli implements Callable<Integer> {
     }
 
     @Command(name = "version", description = "Shows the version, and that of Java.")
-    private final class Version extends Helped implements Runnable {
+    private static final class Version extends Helped implements Runnable {
         @Spec
         private CommandSpec spec;
 

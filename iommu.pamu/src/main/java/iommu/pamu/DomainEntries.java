@@ -51,6 +51,7 @@ final class DomainEntries {
         mapped = (int) Arrays.stream(windows).filter(Window::mapped).count();
     }
 
+    /** Clears V of one window, and nothing else. */
     void down(Member member, int i) {
         long entry = entry(member, i);
         synchronized (tables.primaries) {
@@ -58,6 +59,7 @@ final class DomainEntries {
         }
     }
 
+    /** {@return whether those pairs of words of an entry are what they should be} */
     boolean says(Member member, int i, int from, int to) {
         synchronized (tables.primaries) {
             for (int offset = from; offset <= to; offset += 8) {
@@ -83,6 +85,7 @@ final class DomainEntries {
         };
     }
 
+    /** Zeroes all of a requester's entries. */
     void clear(Member member) {
         for (int i = 0; i < (member.first < 0 ? 1 : Math.max(1, windows.length)); i++) {
             clear(entry(member, i));

@@ -117,12 +117,14 @@ public final class PamuComponent {
 
     private void withdraw() {
         PamuDriver gone;
+        ServiceRegistration<Iommu> offered;
         synchronized (this) {
             gone = driver;
+            offered = service;
             driver = null;
         }
         try {
-            service.unregister();
+            offered.unregister();
         } finally {
             gone.close();
         }

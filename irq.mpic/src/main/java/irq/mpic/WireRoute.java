@@ -174,18 +174,14 @@ final class WireRoute implements Route {
     private static int sense(Wire wire) {
         String[] cells = wire.specifier().trim().split("\\s+");
         if (cells.length > 1) {
-            switch (cells[1]) {
-                case "0", "0x0":
-                    return MpicRegisters.ACTIVE_HIGH;
-                case "1", "0x1":
-                    return MpicRegisters.LEVEL;
-                case "2", "0x2":
-                    return MpicRegisters.LEVEL | MpicRegisters.ACTIVE_HIGH;
-                case "3", "0x3":
-                    return 0;
-                default:
-                    throw new ErrnoException(Errno.EINVAL, "<%s>: the sense of a wire is 0 to 3", wire.specifier());
-            }
+            return switch (cells[1]) {
+                case "0", "0x0" -> MpicRegisters.ACTIVE_HIGH;
+                case "1", "0x1" -> MpicRegisters.LEVEL;
+                case "2", "0x2" -> MpicRegisters.LEVEL | MpicRegisters.ACTIVE_HIGH;
+                case "3", "0x3" -> 0;
+                default -> throw new ErrnoException(Errno.EINVAL, "<%s>: the sense of a wire is 0 to 3",
+                    wire.specifier());
+            };
         }
         return MpicRegisters.ACTIVE_HIGH | (wire.level() ? MpicRegisters.LEVEL : 0);
     }
