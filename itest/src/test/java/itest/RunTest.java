@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DisplayName;
@@ -561,6 +562,8 @@ class RunTest {
             command.add(1, "--sun-misc-unsafe-memory-access=allow");
         }
         command.addAll(1, flags);
+        // What is executed there counts as tested, too.
+        Optional.ofNullable(System.getenv("GANTRY_AGENT")).ifPresent(agent -> command.add(1, agent));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(directory.resolve("out").toFile())
             .redirectError(directory.resolve("err").toFile());
